@@ -1,0 +1,102 @@
+# Every command of the project. Each makes .venv, and installs there what it needs, by itself; see "make help".
+
+PYTHON ?= python3
+PORT ?= 8000
+PG_URL ?= postgres://postgres@127.0.0.1:5432/postgres
+MARIADB_URL ?= mysql://root@127.0.0.1:3306/test
+CHROMIUM ?= $(shell command -v chromium || command -v chromium-browser || command -v google-chrome)
+# The oldest and the newest, as tox environments; the Pythons of pyenv are found too.
+PAIRS ?= py310-django52,py313-django61
+PYENV_PYTHONS := $(wildcard $(or $(PYENV_ROOT),$(HOME)/.pyenv)/versions/3.1*/bin/python3.1?)
+
+VENV := .venv
+BIN := $(VENV)/bin
+
+# The driver of the database that DATABASE_URL names; SQLite needs none.
+scheme := $(firstword $(subst :, ,$(DATABASE_URL)))
+comma := ,
+driver := $(if $(filter postgres%,$(scheme)),$(comma)postgres)$(if $(filter mysql%,$(scheme)),$(comma)mysql)
+on_sqlite := env -u DATABASE_URL
+
+export CHROMIUM PORT
+.NOTPARALLEL:
+.DEFAULT_GOAL := help
+
+.PHONY: help
+help:  ## list the commands
+	@awk -F ':.*  ## ' '/^[a-z]+:.*  ## / { printf "  make %-14s%s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+# For everyone ---------------------------------------------------------------------------------------------------------
+
+.PHONY: demo test browser
+
+demo: $(VENV)/.with-example  ## run the example shop, with a gateway of its own (PORT=8000)
+	@$(BIN)/python example_project/manage.py demo
+
+test: $(VENV)/.with-test$(driver)  ## run the tests on SQLite, or on DATABASE_URL (ARGS= for pytest)
+	$(BIN)/pytest $(ARGS)
+
+browser: $(VENV)/.with-test$(driver)  ## run the tests that drive a real Chromium (CHROMIUM= its path)
+	@test -x "$(CHROMIUM)" || { echo "No Chromium here: apt-get install chromium, or CHROMIUM=/path/to/it" >&2; exit 1; }
+	$(BIN)/pytest -m browser $(ARGS)
+
+# The steps of make check, each a command of its own ------------------------------------------------------------------
+
+.PHONY: check lint types imports migrations translations coverage postgres mariadb pairs build wheel
+
+steps := lint types imports migrations translations coverage postgres mariadb pairs wheel browser
+check: $(steps)  ## run every step below, as CI does
+	@echo "All is well."
+
+lint: $(VENV)/.with-dev  ## ruff check, ruff format --check
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+types: $(VENV)/.with-dev  ## mypy --strict, with django-stubs
+	$(on_sqlite) $(BIN)/mypy
+
+imports: $(VENV)/.with-dev  ## the floors: imports run down only
+	$(BIN)/lint-imports
+
+migrations: $(VENV)/.with-dev  ## no model without its migration
+	$(on_sqlite) $(BIN)/python -m django makemigrations --check --dry-run --settings tests.settings --pythonpath .
+	cd example_project && ../$(BIN)/python manage.py makemigrations --check --dry-run
+
+translations: $(VENV)/.with-dev  ## every text translated, every .mo compiled from its .po
+	$(BIN)/python tests/translations/check.py django_paiementpro example_project
+
+coverage: $(VENV)/.with-test  ## the tests on SQLite, with every branch of package and tests covered
+	$(on_sqlite) $(BIN)/pytest --cov --cov-report=term-missing:skip-covered --cov-fail-under=100 $(ARGS)
+
+postgres:  ## the tests on PostgreSQL (PG_URL=)
+	@$(MAKE) --no-print-directory test DATABASE_URL=$(PG_URL)
+
+mariadb:  ## the tests on MariaDB (MARIADB_URL=)
+	@$(MAKE) --no-print-directory test DATABASE_URL=$(MARIADB_URL)
+
+pairs: $(VENV)/.with-dev  ## the tests on the oldest and the newest pair of Python and Django (PAIRS=)
+	$(BIN)/tox run $(if $(PYENV_PYTHONS),--discover $(PYENV_PYTHONS)) -e $(PAIRS) -- $(ARGS)
+
+build: $(VENV)/.with-dev  ## build the package, and check what an index would show of it
+	rm -rf build dist
+	$(BIN)/python -m build
+	$(BIN)/twine check --strict dist/*
+
+wheel: build  ## install the wheel into a fresh environment, and take a payment with it
+	$(BIN)/python tests/wheel/take_a_payment.py dist/*.whl
+
+# The rest -------------------------------------------------------------------------------------------------------------
+
+.PHONY: clean
+
+clean:  ## remove what these commands made
+	rm -rf $(VENV) .tox build dist *.egg-info .coverage .hypothesis .*_cache
+
+$(BIN)/python:
+	$(PYTHON) -m venv $(VENV)
+
+# .with-test,postgres: the package as it lies here, with these extras; again when setup.cfg has changed.
+$(VENV)/.with-%: setup.cfg | $(BIN)/python
+	@echo "Installing the package with its extras: $*"
+	@$(BIN)/pip install --quiet --disable-pip-version-check --editable ".[$*]"
+	@touch $@

@@ -1,0 +1,128 @@
+"""What is wrong with an installation, told at start-up, in the words of who has to mend it."""
+
+from collections.abc import Sequence
+from typing import Any
+from urllib.parse import urlsplit
+
+from django.apps import apps
+from django.conf import settings
+from django.core.checks import CheckMessage, Error, Warning
+from django.core.exceptions import ImproperlyConfigured
+from django.shortcuts import resolve_url
+from django.urls import NoReverseMatch, reverse
+
+from django_paiementpro.conf import PREFIX, Conf, conf
+from django_paiementpro.signals import payment_succeeded
+
+
+def check_installation(app_configs: Sequence[Any] | None = None, **kwargs: Any) -> list[CheckMessage]:
+    """Check the settings and the URLs."""
+    return [*_settings(), *_unknown_names(), *_urls(), *_site_url(), *_result_pages()]
+
+
+def check_deployment(app_configs: Sequence[Any] | None = None, **kwargs: Any) -> list[CheckMessage]:
+    """Check what only matters where real money is taken: ``check --deploy``."""
+    messages: list[CheckMessage] = []
+    if getattr(settings, "PAIEMENTPRO_ENVIRONMENT", "live") == "sandbox":
+        messages.append(
+            Warning(
+                "Payments are taken in Paiement Pro's sandbox: no money moves.",
+                hint='Set PAIEMENTPRO_ENVIRONMENT = "live", or remove it.',
+                id="paiementpro.W002",
+            )
+        )
+    if not payment_succeeded.has_listeners(apps.get_model("paiementpro", "Payment")):
+        messages.append(
+            Warning(
+                "No receiver is connected to payment_succeeded: paid orders are not fulfilled.",
+                hint="Connect one in a module that your AppConfig.ready() imports.",
+                id="paiementpro.W003",
+            )
+        )
+    return messages
+
+
+def _settings() -> list[CheckMessage]:
+    """Report each setting by the words that it raises."""
+    messages: list[CheckMessage] = []
+    for setting in conf:
+        try:
+            setting.__get__(conf, Conf)
+        except ImproperlyConfigured as error:
+            text = str(error)
+            is_missing = setting is Conf.merchant_id and not hasattr(settings, setting.name)
+            messages.append(Error(text, id="paiementpro.E001" if is_missing else "paiementpro.E002"))
+    return messages
+
+
+def _unknown_names() -> list[CheckMessage]:
+    known = {setting.name for setting in conf}
+    return [
+        Warning(
+            f"{name} is no setting of this app.",
+            hint=f"Correct the name, or remove it. Known are: {', '.join(sorted(known))}.",
+            id="paiementpro.W001",
+        )
+        for name in dir(settings)
+        if name.startswith(PREFIX) and name not in known
+    ]
+
+
+def _urls() -> list[CheckMessage]:
+    try:
+        reverse("paiementpro:notification", args=["-"])
+    except NoReverseMatch:
+        return [
+            Error(
+                "The URLs of the app are not included.",
+                hint='Add path("paiementpro/", include("django_paiementpro.urls")) to your urlpatterns.',
+                id="paiementpro.E003",
+            )
+        ]
+    return []
+
+
+def _site_url() -> list[CheckMessage]:
+    """The URLs given to the gateway are built from it, and whoever reads a notification URL can say "paid"."""
+    try:
+        site_url = conf.site_url
+    except ImproperlyConfigured:
+        return []
+    if settings.DEBUG:
+        return []
+    if site_url and urlsplit(site_url).scheme != "https":
+        return [
+            Error(
+                "PAIEMENTPRO_SITE_URL is not https: payers and notifications would travel in the open.",
+                hint='Write the public base of this site, like "https://example.com".',
+                id="paiementpro.E004",
+            )
+        ]
+    if not site_url and "*" in settings.ALLOWED_HOSTS:
+        return [
+            Warning(
+                "ALLOWED_HOSTS takes any host, and PAIEMENTPRO_SITE_URL is not set: a payer could have the gateway "
+                "send its notification, and the secret in its URL, to a host of theirs.",
+                hint='Set PAIEMENTPRO_SITE_URL, like "https://example.com", or list your hosts in ALLOWED_HOSTS.',
+                id="paiementpro.W004",
+            )
+        ]
+    return []
+
+
+def _result_pages() -> list[CheckMessage]:
+    messages: list[CheckMessage] = []
+    for setting in (Conf.success_url, Conf.failure_url):
+        value = getattr(settings, setting.name, None)
+        try:
+            if isinstance(value, str) and value.strip():
+                resolve_url(value.replace("{reference}", "reference"))
+        except NoReverseMatch:
+            messages.append(
+                Error(
+                    f"{setting.name}: no URL has the name {value!r}.",
+                    hint="Write a path, a URL, or the name of a URL without arguments.",
+                    id="paiementpro.E005",
+                )
+            )
+    return messages

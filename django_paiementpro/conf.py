@@ -1,0 +1,212 @@
+"""
+The settings, each typed once, and read when used, so that a host's ``override_settings`` just works.
+
+A missing or wrong value raises ``ImproperlyConfigured`` with the setting's name and what to write; the system check
+says the same at start-up. DEBUG decides nothing about money.
+"""
+
+import re
+from collections.abc import Callable, Iterator
+from datetime import timedelta
+from typing import Any, Generic, TypeVar, cast, overload
+from urllib.parse import urlsplit
+
+from django.conf import settings
+from django.core.exceptions import ImproperlyConfigured
+from django.utils.module_loading import import_string
+
+from django_paiementpro.enums import Channel
+
+T = TypeVar("T")
+
+PREFIX = "PAIEMENTPRO_"
+LIVE_URL = "https://www.paiementpro.net"
+SANDBOX_URL = "https://sandbox.paiementpro.net"
+LIVE_STATUS_URL = "https://api.paiementpro.net/status"
+
+
+class Setting(Generic[T]):
+    """One setting: its default, and a function that returns a value as used or raises ``ValueError``."""
+
+    name: str
+
+    def __init__(self, default: object, read: Callable[[Any], T]) -> None:
+        self.default = default
+        self.read = read
+
+    def __set_name__(self, owner: type, name: str) -> None:
+        self.name = PREFIX + name.lstrip("_").upper()
+
+    @property
+    def is_set(self) -> bool:
+        return getattr(settings, self.name, self.default) != self.default
+
+    @overload
+    def __get__(self, instance: None, owner: type) -> "Setting[T]": ...
+
+    @overload
+    def __get__(self, instance: object, owner: type) -> T: ...
+
+    def __get__(self, instance: object | None, owner: type) -> "Setting[T] | T":
+        if instance is None:
+            return self
+        try:
+            return self.read(getattr(settings, self.name, self.default))
+        except ValueError as error:
+            raise ImproperlyConfigured(f"{self.name}: {error}") from error
+
+
+def _merchant_id(value: Any) -> str:
+    return _text(value, 'write the merchant id that Paiement Pro gave you, like "PP-F324"')
+
+
+def _text(value: Any, hint: str) -> str:
+    if not isinstance(value, str) or not value.strip():
+        raise ValueError(hint)
+    return value.strip()
+
+
+def _environment(value: Any) -> str:
+    if value not in {"live", "sandbox"}:
+        raise ValueError('write "live" or "sandbox"')
+    return str(value)
+
+
+def _url(value: Any) -> str | None:
+    if value is None:
+        return None
+    hint = 'write a whole URL, like "https://example.com", or None'
+    text = _text(value, hint).rstrip("/")
+    parts = urlsplit(text)
+    if parts.scheme not in {"http", "https"} or not parts.hostname or parts.query or parts.fragment:
+        raise ValueError(hint)
+    return text
+
+
+def _currencies(value: Any) -> dict[str, str]:
+    if (
+        not isinstance(value, dict)
+        or not value
+        or not all(re.fullmatch("[A-Z]{3}", str(code)) for code in value)
+        or not all(re.fullmatch("[0-9]{3}", str(number)) for number in value.values())
+    ):
+        raise ValueError('write ISO codes with the gateway\'s numeric codes, like {"XOF": "952"}')
+    return {str(code): str(number) for code, number in value.items()}
+
+
+def _currency(value: Any) -> str:
+    if not isinstance(value, str) or not re.fullmatch("[A-Z]{3}", value):
+        raise ValueError('write an ISO 4217 code, like "XOF"')
+    if value not in conf.currencies:
+        raise ValueError(f"write one of PAIEMENTPRO_CURRENCIES ({', '.join(conf.currencies)}), or add {value} to it")
+    return value
+
+
+def _channels(value: Any) -> dict[str, Any]:
+    """Return label by code, in the order to offer them."""
+    if value is None:
+        return dict(Channel.choices)
+    if not isinstance(value, (list, tuple)) or not value:
+        raise ValueError('write a list of codes, like ["OMCIV2", "WAVECI"], or None for all')
+    channels: dict[str, Any] = {}
+    for entry in value:
+        code, label = entry if isinstance(entry, (list, tuple)) and len(entry) == 2 else (entry, None)
+        if not isinstance(code, str) or not re.fullmatch(r"[A-Za-z0-9_]{1,32}", code):
+            raise ValueError(f"{entry!r} is no code of a channel")
+        if label is None and code not in Channel.values:
+            raise ValueError(
+                f'{code} is no channel that this version knows; write ("{code}", "its label") if it is one'
+            )
+        channels[code] = label or Channel(code).label
+    return channels
+
+
+def _min_amount(value: Any) -> int:
+    if not isinstance(value, int) or isinstance(value, bool) or value < 1:
+        raise ValueError("write a whole number of francs, 1 or more")
+    return value
+
+
+def _timeout(value: Any) -> tuple[float, float]:
+    if (
+        not isinstance(value, (list, tuple))
+        or len(value) != 2
+        or not all(isinstance(part, (int, float)) and not isinstance(part, bool) and 0 < part <= 300 for part in value)
+    ):
+        raise ValueError("write (connect, read) in seconds, each above 0 and at most 300, like (3.05, 20)")
+    return (float(value[0]), float(value[1]))
+
+
+def _positive_timedelta(value: Any) -> timedelta:
+    if not isinstance(value, timedelta) or value <= timedelta(0):
+        raise ValueError("write a timedelta above 0, like timedelta(minutes=5)")
+    return value
+
+
+def _hosts(value: Any) -> list[str]:
+    if not isinstance(value, (list, tuple, set)) or not all(isinstance(host, str) and host for host in value):
+        raise ValueError('write a list of hosts, like ["paiementpro.net", ".paiementpro.net"]')
+    return list(value)
+
+
+def _target(value: Any) -> str | None:
+    return None if value is None else _text(value, "write a path, a URL or the name of a URL, or None")
+
+
+def _dotted_path(value: Any) -> Callable[..., Any] | None:
+    if value is None:
+        return None
+    try:
+        function = import_string(_text(value, 'write a dotted path, like "shop.payments.function", or None'))
+    except ImportError as error:
+        raise ValueError(f"{value!r} cannot be imported ({error})") from error
+    if not callable(function):
+        raise ValueError(f"{value!r} is no function")
+    return cast("Callable[..., Any]", function)
+
+
+def _flag(value: Any) -> bool:
+    if not isinstance(value, bool):
+        raise ValueError("write True or False")
+    return value
+
+
+class Conf:
+    """The settings of README.rst under their names without ``PAIEMENTPRO_``, in lower case."""
+
+    merchant_id = Setting(None, _merchant_id)
+    environment = Setting("live", _environment)
+    site_url = Setting(None, _url)
+    currencies = Setting({"XOF": "952"}, _currencies)
+    currency = Setting("XOF", _currency)
+    channels = Setting(None, _channels)
+    min_amount = Setting(100, _min_amount)
+    timeout = Setting((3.05, 20), _timeout)
+    session_lifetime = Setting(timedelta(minutes=5), _positive_timedelta)
+    expires_after = Setting(timedelta(hours=24), _positive_timedelta)
+    allowed_redirect_hosts = Setting(["paiementpro.net", ".paiementpro.net"], _hosts)
+    success_url = Setting(None, _target)
+    failure_url = Setting(None, _target)
+    hashcode_verifier = Setting(None, _dotted_path)
+    payment_factory = Setting(None, _dotted_path)
+    sandbox = Setting(False, _flag)
+    _gateway_url = Setting(None, _url)
+    _status_url = Setting(None, _url)
+
+    @property
+    def gateway_url(self) -> str:
+        """The gateway's base URL, without a slash at its end."""
+        return self._gateway_url or (LIVE_URL if self.environment == "live" else SANDBOX_URL)
+
+    @property
+    def status_url(self) -> str | None:
+        """The base URL of the status look-up; None where there is none."""
+        if hasattr(settings, "PAIEMENTPRO_STATUS_URL"):
+            return self._status_url
+        return LIVE_STATUS_URL if self.environment == "live" and not self._gateway_url else None
+
+    def __iter__(self) -> Iterator[Setting[Any]]:
+        return (value for value in vars(type(self)).values() if isinstance(value, Setting))
+
+
+conf = Conf()

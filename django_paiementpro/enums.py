@@ -1,0 +1,131 @@
+"""The words of the app, with their labels."""
+
+from django.db import models
+from django.utils.translation import gettext_lazy as _
+from django.utils.translation import pgettext_lazy
+
+
+class Status(models.TextChoices):
+    """Where a payment stands. What leads from one to another is in ``services``."""
+
+    CREATED = "created", _("Created")
+    PENDING = "pending", _("Waiting for the payer")
+    SUCCEEDED = "succeeded", _("Paid")
+    FAILED = "failed", _("Not paid")
+    EXPIRED = "expired", _("Expired")
+    CANCELLED = "cancelled", _("Cancelled")
+    REFUNDED = "refunded", _("Refunded")
+
+    @property
+    def is_final(self) -> bool:
+        """Whether the payer has an answer. A failed payment has one, and may yet be tried again."""
+        return self not in {Status.CREATED, Status.PENDING}
+
+    @property
+    def is_paid(self) -> bool:
+        """Whether the money has moved, wherever it went afterwards."""
+        return self in {Status.SUCCEEDED, Status.REFUNDED}
+
+    @property
+    def is_payable(self) -> bool:
+        """Whether the payment may be taken to the gateway (again)."""
+        return self in {Status.CREATED, Status.PENDING, Status.FAILED}
+
+
+class Channel(models.TextChoices):
+    """
+    The means of payment, by the gateway's codes (FIELD_GUIDE section 4: the dashboard's list, version 1.0.6).
+
+    Which of them work is a matter of each merchant account. ``country`` is ISO 3166-1, empty for the world.
+    """
+
+    ORANGE_CI = "OMCIV2", _("Orange Money Côte d’Ivoire")
+    MTN_CI = "MOMOCI", _("MTN MoMo Côte d’Ivoire")
+    MOOV_CI = "FLOOZ", _("Moov Money Côte d’Ivoire")
+    WAVE_CI = "WAVECI", _("Wave Côte d’Ivoire")
+    ORANGE_SN = "OMSN", _("Orange Money Senegal")
+    WAVE_SN = "WAVESN", _("Wave Senegal")
+    MTN_BJ = "MOMOBJ", _("MTN MoMo Benin")
+    MOOV_BJ = "FLOOZBJ", _("Moov Money Benin")
+    ORANGE_BF = "OMBF", _("Orange Money Burkina Faso")
+    ORANGE_ML = "OMML", _("Orange Money Mali")
+    MOOV_TG = "MOOVTG", _("Moov Money Togo")
+    TOGOCEL = "TOGOCEL", _("T-Money Togo (Togocel)")
+    AIRTEL_NE = "AIRTELNG", _("Airtel Money Niger")
+    ORANGE_GW = "OMGN", _("Orange Money Guinea-Bissau")
+    ORANGE_CM = "OMCM", _("Orange Money Cameroon")
+    MTN_CM = "MOMOCM", _("MTN MoMo Cameroon")
+    MTN_GN = "MOMOGNF", _("MTN MoMo Guinea")
+    CARD = "CARD", _("Bank card (Visa, Mastercard)")
+    PAYPAL = "PAYPAL", _("PayPal")
+    CRYPTO = "CRYPTO", _("Cryptocurrency")
+    BANK_TRANSFER = "TBANK", _("Bank transfer")
+
+    @property
+    def country(self) -> str:
+        return CHANNEL_COUNTRIES.get(self, "")
+
+
+CHANNEL_COUNTRIES = {
+    Channel.ORANGE_CI: "CI",
+    Channel.MTN_CI: "CI",
+    Channel.MOOV_CI: "CI",
+    Channel.WAVE_CI: "CI",
+    Channel.ORANGE_SN: "SN",
+    Channel.WAVE_SN: "SN",
+    Channel.MTN_BJ: "BJ",
+    Channel.MOOV_BJ: "BJ",
+    Channel.ORANGE_BF: "BF",
+    Channel.ORANGE_ML: "ML",
+    Channel.MOOV_TG: "TG",
+    Channel.TOGOCEL: "TG",
+    Channel.AIRTEL_NE: "NE",
+    Channel.ORANGE_GW: "GW",
+    Channel.ORANGE_CM: "CM",
+    Channel.MTN_CM: "CM",
+    Channel.MTN_GN: "GN",
+}
+
+
+class SettledBy(models.TextChoices):
+    """The evidence that settled a payment."""
+
+    NOTIFICATION = "notification", _("Notification of the gateway")
+    STATUS = "status", _("Status look-up")
+    STAFF = "staff", pgettext_lazy("settled by", "Staff")
+
+
+class Kind(models.TextChoices):
+    """What an event of the audit trail is about."""
+
+    INITIALIZE = "initialize", _("Page asked for")
+    NOTIFICATION = "notification", _("Notification")
+    STATUS = "status", _("Status look-up")
+    HOST = "host", _("Shop")
+    STAFF = "staff", _("Staff")
+    EXPIRY = "expiry", _("Expiry")
+
+
+class Outcome(models.TextChoices):
+    """What became of it."""
+
+    ACCEPTED = "accepted", _("Accepted")
+    DUPLICATE = "duplicate", _("Changed nothing")
+    CONFLICT = "conflict", _("To review")
+    REFUSED = "refused", _("Refused")
+    FAILED = "failed", _("No answer")
+
+
+class Reason(models.TextChoices):
+    """Why a notification was refused, or why a person must look at a payment."""
+
+    MALFORMED = "malformed", _("Cannot be read")
+    REFERENCE = "reference_mismatch", _("Another reference")
+    MERCHANT = "merchant_mismatch", _("Another merchant")
+    AMOUNT = "amount_mismatch", _("Another amount")
+    CURRENCY = "currency_mismatch", _("Another currency")
+    HASHCODE = "hashcode_mismatch", _("Wrong hashcode")
+    UNKNOWN_CODE = "unknown_code", _("Unknown response code")
+    FAILURE_AFTER_SUCCESS = "failure_after_success", _("Failure after success")
+    PAID_TWICE = "paid_twice", _("Paid twice")
+    PAID_AFTER_CANCELLATION = "paid_after_cancellation", _("Paid after it was cancelled")

@@ -1,0 +1,138 @@
+"""
+The gateway over HTTPS: JSON in, JSON out. It knows no model.
+
+The seam at which another transport (the gateway's SOAP service, its ``initialize.php``) would be added is the two
+functions ``open_page`` and ``look_up``.
+"""
+
+import os
+import re
+import threading
+import time
+from urllib.parse import quote, urlsplit
+
+import requests
+import urllib3
+from django.http.request import validate_host
+
+from django_paiementpro import __version__
+from django_paiementpro.conf import conf
+from django_paiementpro.exceptions import GatewayRefusedError, GatewayUnavailableError
+from django_paiementpro.messages import JSONObject, PageAnswer, PageRequest, StatusAnswer, parse_json_object
+
+INITIALIZE_PATH = "/webservice/onlinepayment/init/curl-init.php"
+
+MAX_ANSWER = 64 * 1024
+MAX_PAGE_URL = 2000
+
+# Routers and firewalls forget an idle connection without a word; a new one costs less than the time-out that follows.
+MAX_IDLE_SECONDS = 30.0
+
+
+class _Connections(threading.local):
+    """
+    One pooled session for each process and thread: a new HTTPS connection costs 28 ms of CPU, a kept one 1 ms.
+
+    Proxies and certificate bundles of the environment are honoured, as elsewhere in ``requests``.
+    """
+
+    session: requests.Session | None = None
+    process = 0
+    used_at = 0.0
+
+    def get(self) -> requests.Session:
+        is_usable = self.process == os.getpid() and time.monotonic() - self.used_at < MAX_IDLE_SECONDS
+        if self.session is None or not is_usable:
+            self.session = requests.Session()
+            self.session.headers.update(
+                {
+                    "Accept": "application/json",
+                    "Accept-Encoding": "identity",
+                    "User-Agent": f"django-paiementpro/{__version__}",
+                }
+            )
+            self.process = os.getpid()
+        self.used_at = time.monotonic()
+        return self.session
+
+
+_connections = _Connections()
+
+
+def open_page(request: PageRequest) -> str:
+    """
+    Ask for a payment page; return its URL, on an allowed host.
+
+    Raises ``GatewayRefusedError`` where the gateway says no, ``GatewayUnavailableError`` where it gives no answer that
+    can be used: a session may have been opened then, so the same reference must not be sent again.
+    """
+    status, content = _call("POST", conf.gateway_url + INITIALIZE_PATH, json=request.as_json())
+    answer = PageAnswer.from_json(_read_json(status, content))
+    if answer.is_refusal:
+        raise GatewayRefusedError(answer.message)
+    if not answer.is_success or status != 200:
+        raise GatewayUnavailableError(f"the gateway's answer (HTTP {status}) is neither yes nor no")
+    return checked_page_url(answer.url)
+
+
+def look_up(reference: str) -> StatusAnswer:
+    """
+    Ask the status service about one ``referenceNumber``. Raises ``GatewayUnavailableError``.
+
+    Anyone may ask it (FIELD_GUIDE section 7); its silence proves nothing.
+    """
+    status, content = _call("GET", f"{conf.status_url}/{quote(reference, safe='')}")
+    return StatusAnswer.from_json(_read_json(status, content))
+
+
+def call_seconds() -> float:
+    """Return how long a call may take by its time-outs, in seconds."""
+    return sum(conf.timeout)
+
+
+def checked_page_url(url: str) -> str:
+    """
+    Return the URL of a payment page, once it is sure where a browser would go with it.
+
+    That is https (the host of ``PAIEMENTPRO_GATEWAY_URL`` may do without) on an allowed host. Browsers read
+    backslashes, control characters and user info in ways of their own: a page's URL has none.
+    Raises ``GatewayUnavailableError``, without the URL, which is the payer's.
+    """
+    match = re.match(r"(https?)://([a-z0-9.-]+)(?::[0-9]{1,5})?(?:[/?#]|$)", url, re.IGNORECASE)
+    if not match or len(url) > MAX_PAGE_URL or not re.fullmatch(r"[!-~]+", url) or re.search(r'[\\"<>^`{|}]', url):
+        raise GatewayUnavailableError("the gateway gave a page whose URL cannot be trusted")
+    scheme, host = match[1].lower(), match[2].lower()
+    own = urlsplit(conf.gateway_url)
+    is_own = host == own.hostname
+    if not is_own and not validate_host(host, conf.allowed_redirect_hosts):
+        raise GatewayUnavailableError("the gateway gave a page on a host that PAIEMENTPRO_ALLOWED_REDIRECT_HOSTS lacks")
+    if scheme != "https" and not (is_own and own.scheme == "http"):
+        raise GatewayUnavailableError("the gateway gave a page that is not https")
+    return url
+
+
+def _call(method: str, url: str, json: object = None) -> tuple[int, bytes]:
+    """Return the HTTP status and the body. The whole takes no longer than the time-outs, but for a dripping head."""
+    deadline = time.monotonic() + call_seconds()
+    content = bytearray()
+    try:
+        with _connections.get().request(
+            method, url, json=json, timeout=conf.timeout, allow_redirects=False, stream=True, verify=True
+        ) as response:
+            for chunk in response.iter_content(4096):
+                content += chunk
+                if len(content) > MAX_ANSWER or time.monotonic() > deadline:
+                    raise GatewayUnavailableError("the gateway's answer is too long, or too slow")
+            return response.status_code, bytes(content)
+    except (requests.RequestException, urllib3.exceptions.HTTPError) as error:
+        raise GatewayUnavailableError(f"no answer from the gateway ({type(error).__name__})") from error
+
+
+def _read_json(status: int, content: bytes) -> JSONObject:
+    """Read the answer by its bytes, whatever its content type says."""
+    if status >= 500:
+        raise GatewayUnavailableError(f"the gateway is out of order (HTTP {status})")
+    try:
+        return parse_json_object(content)
+    except ValueError as error:
+        raise GatewayUnavailableError(f"the gateway's answer (HTTP {status}) is no JSON object") from error

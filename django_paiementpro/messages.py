@@ -1,0 +1,367 @@
+"""
+What crosses the wire, as frozen dataclasses: the only home of the gateway's field names and codes.
+
+Facts are from the official page (DOC) and from what integrators have seen (SEEN); FIELD_GUIDE sections 2, 3, 6 and 7.
+"""
+
+import codecs
+import json
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime, timezone
+from io import BytesIO
+from typing import Any
+from urllib.parse import parse_qsl
+
+from django.core.exceptions import SuspiciousOperation
+from django.http.multipartparser import MultiPartParser, MultiPartParserError
+
+from django_paiementpro.enums import Reason
+from django_paiementpro.exceptions import InvalidNotification
+
+SUCCESS_CODE = "0"
+FAILURE_CODE = "-1"
+
+MAX_BODY = 64 * 1024
+MAX_FIELDS = 500
+
+# What a decoder leaves where bytes were no text.
+UNDECODABLE = "\N{REPLACEMENT CHARACTER}"
+
+# PostgreSQL stores neither of them, in text as in JSON.
+_UNSTORABLE = re.compile("[\x00\ud800-\udfff]")
+
+# The gateway joins its own query to a URL with a `?`, even where one stands already (SEEN); a `?` of a value would
+# have come encoded.
+_STRAY_QUESTION_MARK = re.compile(r"\?(?=\w+=)", re.ASCII)
+
+Fields = list[tuple[str, str]]
+
+
+@dataclass(frozen=True, slots=True)
+class PageRequest:
+    """What the gateway is told to open a payment page: the thirteen fields of its documentation."""
+
+    merchant_id: str
+    amount: int
+    description: str
+    channel: str
+    currency_number: str
+    reference: str
+    customer_email: str
+    customer_first_name: str
+    customer_last_name: str
+    customer_phone: str
+    notification_url: str
+    return_url: str
+    return_context: Mapping[str, Any] = field(default_factory=dict)
+
+    def as_json(self) -> dict[str, Any]:
+        """Return the fields in the gateway's spelling. An empty channel is left out: the payer chooses on the page."""
+        fields = {
+            "merchantId": self.merchant_id,
+            "amount": self.amount,
+            "description": self.description,
+            "channel": self.channel,
+            "countryCurrencyCode": self.currency_number,
+            "referenceNumber": self.reference,
+            "customerEmail": self.customer_email,
+            "customerFirstName": self.customer_first_name,
+            "customerLastname": self.customer_last_name,
+            "customerPhoneNumber": self.customer_phone,
+            "notificationURL": self.notification_url,
+            "returnURL": self.return_url,
+            "returnContext": json.dumps(dict(self.return_context), ensure_ascii=False, separators=(",", ":")),
+        }
+        if not self.channel:
+            del fields["channel"]
+        return fields
+
+    def for_audit(self) -> dict[str, Any]:
+        """Return the fields without the two URLs: whoever reads them could notify, or return, in the payer's place."""
+        return {name: value for name, value in self.as_json().items() if name not in {"notificationURL", "returnURL"}}
+
+
+@dataclass(frozen=True, slots=True)
+class PageAnswer:
+    """What the gateway answers. ``is_success`` is the JSON ``true`` alone; ``message`` is its own text."""
+
+    is_success: bool
+    is_refusal: bool
+    url: str
+    message: str
+
+    @classmethod
+    def from_json(cls, answer: Mapping[str, Any]) -> "PageAnswer":
+        # One of its two services says `message`, the other `error` (SEEN).
+        message = clean(_as_text(answer.get("message")) or _as_text(answer.get("error")))
+        is_success = answer.get("success") is True
+        url = answer.get("url")
+        return cls(
+            is_success=is_success,
+            is_refusal=not is_success and (answer.get("success") is False or bool(message)),
+            url=url if isinstance(url, str) else "",
+            message=message,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class StatusAnswer:
+    """
+    What the status look-up answers. Only a success proves anything: it has denied payments that were made (SEEN).
+
+    ``amount`` is None where it is no whole number.
+    """
+
+    is_success: bool
+    merchant_id: str
+    reference: str
+    amount: int | None
+    gateway_id: str
+    channel: str
+    transaction_date: datetime | None
+    data: Mapping[str, Any]
+
+    @classmethod
+    def from_json(cls, answer: Mapping[str, Any]) -> "StatusAnswer":
+        text = {str(name).lower(): _as_text(value).strip() for name, value in answer.items()}
+        return cls(
+            is_success=answer.get("success") is True,
+            merchant_id=text.get("marchant_id") or text.get("merchant_id", ""),  # its spelling (DOC)
+            reference=text.get("reference", ""),
+            amount=parse_amount(text.get("amount", "")),
+            gateway_id=clean(text.get("pay_id", "")),
+            channel=clean(text.get("channel", "")),
+            transaction_date=parse_date(text.get("date", "")),
+            data={clean(name): clean(value) for name, value in text.items()},
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Notification:
+    """
+    What the gateway says of a payment, read but not believed.
+
+    ``amount`` is in whole francs, ``currency_number`` and ``hashcode`` may be empty, ``response_code`` never is;
+    ``transaction_date`` is the gateway's clock read as Abidjan's, None where it cannot be read. ``data`` holds all
+    fields as received, fit to be stored as JSON; a field that came with several values has a list of them.
+    """
+
+    merchant_id: str
+    reference: str
+    amount: int
+    response_code: str
+    currency_number: str = ""
+    gateway_id: str = ""
+    channel: str = ""
+    session_id: str = ""
+    transaction_date: datetime | None = None
+    return_context: str = ""
+    hashcode: str = ""
+    message: str = ""
+    data: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def is_success(self) -> bool:
+        return self.response_code == SUCCESS_CODE
+
+    @property
+    def is_failure(self) -> bool:
+        return self.response_code == FAILURE_CODE
+
+    @classmethod
+    def from_request(cls, query: str, content_type: str, body: bytes) -> "Notification":
+        """
+        Read the fields of a query string and of a body in any form that the gateway has been seen to use.
+
+        The body may be a form (urlencoded or multipart) or JSON, whatever its content type says; one that cannot be
+        read adds no field. Names match whatever their case. Raises ``InvalidNotification`` (``malformed``).
+        """
+        fields = query_fields(query)
+        if body:
+            fields += _body_fields(content_type, body)
+        return cls.from_fields(fields)
+
+    @classmethod
+    def from_fields(cls, fields: Fields) -> "Notification":
+        """Do the same with fields that have been read already: names and values, in the order received."""
+        received: dict[str, list[str]] = {}
+        data: dict[str, Any] = {}
+        for name, value in fields[:MAX_FIELDS]:
+            values = received.setdefault(name.strip().lower(), [])
+            if value.strip() not in values:
+                values.append(value.strip())
+                previous = data.get(key := clean(name.strip()))
+                data[key] = clean(value) if previous is None else [*_as_list(previous), clean(value)]
+        reader = _Reader(received, data)
+        if len(fields) > MAX_FIELDS:
+            raise reader.malformed(f"more than {MAX_FIELDS} fields")
+        return cls(
+            merchant_id=reader.required("merchantId"),
+            reference=reader.required("referenceNumber"),
+            amount=reader.amount("amount"),
+            response_code=reader.required("responsecode"),
+            currency_number=reader.deciding("countryCurrencyCode"),
+            gateway_id=reader.optional("payId"),
+            channel=reader.optional("channel"),
+            session_id=reader.optional("sessionId"),
+            transaction_date=parse_date(reader.optional("transactiondt")),
+            return_context=reader.optional("returnContext"),
+            hashcode=reader.optional("hashcode"),
+            message=reader.optional("message"),
+            data=reader.checked_data(),
+        )
+
+
+class _Reader:
+    """Fields under their names in lower case; each method raises ``InvalidNotification`` with all that was received."""
+
+    def __init__(self, received: Mapping[str, list[str]], data: Mapping[str, Any]) -> None:
+        self.received = received
+        self.data = data
+
+    def required(self, name: str) -> str:
+        value = self.deciding(name)
+        if not value:
+            raise self.malformed(f"no {name}")
+        return value
+
+    def amount(self, name: str) -> int:
+        amounts = set()
+        for text in self.received.get(name.lower(), []) or [""]:
+            if (amount := parse_amount(text)) is None:
+                raise self.malformed(f"{name} is no whole number" if text else f"no {name}")
+            amounts.add(amount)
+        if len(amounts) > 1:
+            raise self.malformed(f"two values of {name}")
+        return amounts.pop()
+
+    def deciding(self, name: str) -> str:
+        values = self.received.get(name.lower(), [])
+        if any(UNDECODABLE in value or _UNSTORABLE.search(value) for value in values):
+            raise self.malformed(f"{name} cannot be read")
+        if len(values) > 1:
+            raise self.malformed(f"two values of {name}")
+        return values[0] if values else ""
+
+    def optional(self, name: str) -> str:
+        values = self.received.get(name.lower(), [""])
+        return clean(next((value for value in values if UNDECODABLE not in value), values[0]))
+
+    def checked_data(self) -> Mapping[str, Any]:
+        """Return what was received once no field has two values. One that cannot be read is no other value."""
+        for name, values in self.received.items():
+            if name != "amount" and len([value for value in values if UNDECODABLE not in value]) > 1:
+                raise self.malformed(f"two values of {clean(name)[:64]}")
+        return self.data
+
+    def malformed(self, detail: str) -> InvalidNotification:
+        return InvalidNotification(Reason.MALFORMED, detail, self.data)
+
+
+def query_fields(query: str) -> Fields:
+    """Read a query string, as WSGI has it: each character a byte."""
+    query = query.encode("latin-1", "replace").decode("utf-8", "replace")
+    return _form_fields(_STRAY_QUESTION_MARK.sub("&", query))
+
+
+def parse_amount(text: str) -> int | None:
+    """Read whole francs: ASCII digits, with nothing but noughts behind a point. None for anything else."""
+    match = re.fullmatch(r"([0-9]{1,18})(?:\.0{1,18})?", text)
+    return int(match[1]) if match else None
+
+
+def parse_date(text: str) -> datetime | None:
+    """Read ``2026-09-25 15:44:25`` as Abidjan's clock, which is UTC all the year. None for what cannot be read."""
+    try:
+        moment = datetime.strptime(text, "%Y-%m-%d %H:%M:%S").replace(tzinfo=timezone.utc)
+    except ValueError:
+        return None
+    return moment if 2000 <= moment.year < 2100 else None
+
+
+class JSONObject(dict[str, Any]):
+    """A JSON object that remembers its names and values in order, names that stand twice included."""
+
+    def __init__(self, pairs: list[tuple[str, Any]]) -> None:
+        super().__init__(pairs)
+        self.pairs = pairs
+
+
+def parse_json_object(content: bytes) -> JSONObject:
+    """
+    Read a JSON object by its bytes, its numbers as text.
+
+    Raises ``ValueError`` for anything else, however deep or long.
+    """
+    try:
+        answer = json.loads(
+            content.decode("utf-8-sig", "replace"),
+            object_pairs_hook=JSONObject,
+            parse_int=str,
+            parse_float=str,
+            parse_constant=str,
+        )
+    except RecursionError as error:
+        raise ValueError("JSON nested too deeply") from error
+    if not isinstance(answer, JSONObject):
+        raise ValueError("no JSON object")
+    return answer
+
+
+def clean(text: str) -> str:
+    """Return the text without what some databases cannot store: NUL and lone surrogates."""
+    return _UNSTORABLE.sub(UNDECODABLE, text)
+
+
+def _body_fields(content_type: str, body: bytes) -> Fields:
+    """Return the fields of a body, by what it looks like rather than by what its header says."""
+    if body.removeprefix(codecs.BOM_UTF8).lstrip().startswith(b"{"):
+        return _json_fields(body)
+    if content_type.lower().startswith("multipart/"):
+        return _multipart_fields(content_type, body)
+    return _form_fields(_decoded(body))
+
+
+def _form_fields(text: str) -> Fields:
+    return parse_qsl(text, keep_blank_values=True, errors="replace")
+
+
+def _decoded(content: bytes) -> str:
+    return content.decode("utf-8", "replace")
+
+
+def _multipart_fields(content_type: str, body: bytes) -> Fields:
+    meta = {"CONTENT_TYPE": content_type, "CONTENT_LENGTH": len(body)}
+    try:
+        form, _files = MultiPartParser(meta, BytesIO(body), [], "utf-8").parse()
+    except (MultiPartParserError, SuspiciousOperation, LookupError, ValueError):
+        return [("body", _decoded(body))]
+    return [(name, value) for name, values in form.lists() for value in values]
+
+
+def _json_fields(body: bytes) -> Fields:
+    """Read the names and values of an object, names that stand twice included."""
+    try:
+        return [(name, _as_text(value)) for name, value in parse_json_object(body).pairs]
+    except ValueError:
+        return [("body", _decoded(body))]
+
+
+def _as_text(value: object) -> str:
+    """Return a JSON value as text: ``false`` is no 0, and what is nested is shown but decides nothing."""
+    if isinstance(value, str):
+        return value
+    if value is None:
+        return ""
+    if isinstance(value, bool):
+        return str(value).lower()
+    try:
+        return json.dumps(value, ensure_ascii=False)
+    except (ValueError, RecursionError):
+        return UNDECODABLE
+
+
+def _as_list(value: Any) -> list[Any]:
+    return value if isinstance(value, list) else [value]

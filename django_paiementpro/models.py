@@ -1,0 +1,288 @@
+"""
+Payments and their audit trail. No HTTP, no signals: what may happen to a payment is in ``services``.
+"""
+
+import re
+import secrets
+from collections.abc import Mapping
+from decimal import Decimal
+from typing import Any
+
+from django.conf import settings
+from django.contrib import admin
+from django.contrib.contenttypes.fields import GenericForeignKey
+from django.contrib.contenttypes.models import ContentType
+from django.core.exceptions import ImproperlyConfigured, ValidationError
+from django.core.validators import MinValueValidator, RegexValidator
+from django.db import models, router
+from django.urls import reverse
+from django.utils import timezone
+from django.utils.translation import gettext_lazy as _
+
+from django_paiementpro import signing
+from django_paiementpro.conf import conf
+from django_paiementpro.enums import Channel, Kind, Outcome, Reason, SettledBy, Status
+from django_paiementpro.phones import normalize_phone, region_of
+
+
+def generate_reference() -> str:
+    """
+    Return 96 random bits as 24 hexadecimal digits, a form that the gateway has been seen to take.
+
+    Whoever knows a reference can ask the gateway's status service about it, so that none may be guessed. In lower
+    case, as MariaDB tells no case from another.
+    """
+    return secrets.token_hex(12)
+
+
+def default_merchant_id() -> str:
+    return conf.merchant_id
+
+
+def default_currency() -> str:
+    return conf.currency
+
+
+def offered_channels() -> list[tuple[str, Any]]:
+    """Return what the merchant account has; all known channels where the setting is wrong, which a check reports."""
+    try:
+        return list(conf.channels.items())
+    except ImproperlyConfigured:
+        return list(Channel.choices)
+
+
+def min_amount() -> int:
+    return conf.min_amount
+
+
+class AmountField(models.PositiveBigIntegerField):
+    """Whole francs. A fraction is an error, where Django would drop it without a word."""
+
+    def to_python(self, value: Any) -> int | None:
+        if isinstance(value, (float, Decimal)) and value % 1 != 0:
+            raise ValidationError(_("Enter a whole number of francs."), code="invalid")
+        return super().to_python(value)
+
+    def get_prep_value(self, value: Any) -> Any:
+        if isinstance(value, (float, Decimal)) and value % 1 != 0:
+            raise ValueError(f"{self.name} is in whole francs, not {value!r}: round it")
+        return super().get_prep_value(value)
+
+
+class PaymentQuerySet(models.QuerySet["Payment"]):
+    def for_object(self, instance: models.Model) -> "PaymentQuerySet":
+        """Return the payments of one of the host's objects, the newest first."""
+        content_type = ContentType.objects.get_for_model(instance, for_concrete_model=True)
+        return self.filter(content_type=content_type, object_id=str(instance.pk)).order_by("-pk")
+
+    def primary(self) -> "PaymentQuerySet":
+        """Read where payments are written: a replica may be behind."""
+        return self.using(router.db_for_write(self.model))
+
+
+class Payment(models.Model):
+    """One debt. It may be taken to the gateway several times; it is paid once."""
+
+    Status = Status
+    SettledBy = SettledBy
+
+    reference = models.CharField(
+        _("reference"),
+        max_length=64,
+        unique=True,
+        default=generate_reference,
+        validators=[
+            RegexValidator(
+                r"\A(?!.*-[0-9]+\Z)[A-Za-z0-9_-]{1,64}\Z",
+                _("Write 1 to 64 letters, digits, “_” or “-”, without a “-” and digits at the end."),
+            )
+        ],
+    )
+    attempt = models.PositiveSmallIntegerField(
+        _("attempts"), default=0, help_text=_("How often a page has been asked for.")
+    )
+    merchant_id = models.CharField(_("merchant"), max_length=64, default=default_merchant_id)
+    amount = AmountField(_("amount"), validators=[MinValueValidator(min_amount)], help_text=_("In whole francs."))
+    currency = models.CharField(_("currency"), max_length=3, default=default_currency)
+    description = models.CharField(_("description"), max_length=255)
+    channel = models.CharField(_("means of payment"), max_length=32, choices=offered_channels, blank=True)
+
+    customer_email = models.EmailField(_("e-mail"))
+    customer_first_name = models.CharField(_("first name"), max_length=150)
+    customer_last_name = models.CharField(_("last name"), max_length=150)
+    customer_phone = models.CharField(_("phone"), max_length=32)
+    user = models.ForeignKey(
+        settings.AUTH_USER_MODEL,
+        models.SET_NULL,
+        null=True,
+        blank=True,
+        related_name="paiementpro_payments",
+        verbose_name=_("user"),
+    )
+
+    content_type = models.ForeignKey(
+        ContentType, models.SET_NULL, null=True, blank=True, related_name="+", verbose_name=_("kind of order")
+    )
+    object_id = models.CharField(_("order"), max_length=255, null=True, blank=True)  # noqa: DJ001  GenericForeignKey
+    content_object = GenericForeignKey("content_type", "object_id")
+    return_context = models.JSONField(_("context"), default=dict, blank=True)
+
+    status = models.CharField(_("status"), max_length=16, choices=Status, default=Status.CREATED)
+    needs_review = models.BooleanField(_("to review"), default=False)
+    review_reason = models.TextField(_("why to review"), blank=True)
+    settled_by = models.CharField(_("settled by"), max_length=16, choices=SettledBy, blank=True)
+    settled_attempt = models.PositiveSmallIntegerField(_("settled attempt"), null=True, blank=True)
+
+    payment_url = models.CharField(_("payment page"), max_length=2000, blank=True)
+    gateway_id = models.CharField(_("gateway id"), max_length=128, blank=True)
+    gateway_channel = models.CharField(_("means used"), max_length=32, blank=True)
+    transaction_date = models.DateTimeField(_("date at the gateway"), null=True, blank=True)
+    response_code = models.CharField(_("response code"), max_length=16, blank=True)
+    response_message = models.CharField(_("response"), max_length=255, blank=True)
+
+    success_url = models.CharField(_("URL after success"), max_length=500, blank=True)
+    failure_url = models.CharField(_("URL after failure"), max_length=500, blank=True)
+
+    created_at = models.DateTimeField(_("created"), default=timezone.now, editable=False)
+    updated_at = models.DateTimeField(_("changed"), auto_now=True)
+    initialized_at = models.DateTimeField(_("page opened"), null=True, blank=True)
+    settled_at = models.DateTimeField(_("settled"), null=True, blank=True)
+
+    #: Until when a process that asks for a page has the payment to itself.
+    claimed_until = models.DateTimeField(null=True, blank=True, editable=False)
+    #: When the status look-up was last asked.
+    checked_at = models.DateTimeField(null=True, blank=True, editable=False)
+
+    objects = PaymentQuerySet.as_manager()
+
+    class Meta:
+        verbose_name = _("payment")
+        verbose_name_plural = _("payments")
+        ordering = ["-created_at", "-pk"]
+        constraints = [
+            models.CheckConstraint(condition=models.Q(amount__gte=1), name="paiementpro_amount_gte_1"),
+        ]
+        indexes = [
+            models.Index(fields=["-created_at", "-id"], name="paiementpro_created"),
+            models.Index(fields=["status", "-created_at", "-id"], name="paiementpro_status_created"),
+            models.Index(fields=["content_type", "object_id"], name="paiementpro_object"),
+            models.Index(fields=["needs_review", "-created_at"], name="paiementpro_review"),
+            models.Index(fields=["gateway_id"], name="paiementpro_gateway_id"),
+            models.Index(fields=["customer_email"], name="paiementpro_email"),
+            models.Index(fields=["customer_phone"], name="paiementpro_phone"),
+        ]
+
+    def __str__(self) -> str:
+        return self.reference
+
+    def clean(self) -> None:
+        """Check what the gateway would refuse, or would read as something else. Raises ``ValidationError``."""
+        errors: dict[str, ValidationError | str] = {}
+        if self.currency and self.currency not in conf.currencies:
+            errors["currency"] = ValidationError(
+                _("%(currency)s is none of this shop’s currencies."),
+                code="invalid",
+                params={"currency": self.currency},
+            )
+        if not isinstance(self.return_context, dict):
+            errors["return_context"] = ValidationError(_("The context is a dictionary."), code="invalid")
+        try:
+            normalize_phone(self.customer_phone, region_of(self.channel))
+        except ValueError:
+            errors["customer_phone"] = ValidationError(_("Enter a telephone number of 8 to 15 digits."), code="invalid")
+        if errors:
+            raise ValidationError(errors)
+
+    @property
+    def is_final(self) -> bool:
+        """Whether the payer has an answer; a failed payment may be tried again all the same."""
+        return Status(self.status).is_final
+
+    @property
+    @admin.display(description=_("amount"), ordering="amount")
+    def amount_display(self) -> str:
+        """The amount as people write it: ``12 500 F CFA``, with spaces that do not break."""
+        digits = f"{self.amount:,}".replace(",", "\u202f")
+        unit = "F\u00a0CFA" if self.currency in {"XOF", "XAF"} else self.currency
+        return f"{digits}\u00a0{unit}"
+
+    @property
+    def gateway_reference(self) -> str:
+        """The gateway's ``referenceNumber`` of the newest attempt."""
+        return self.reference_of(self.attempt)
+
+    def reference_of(self, attempt: int) -> str:
+        """Return the ``referenceNumber`` of an attempt: the gateway refuses the same one twice."""
+        return self.reference if attempt <= 1 else f"{self.reference}-{attempt}"
+
+    def attempt_of(self, reference: str) -> int | None:
+        """Return which attempt a ``referenceNumber`` names, from 1; None where it is none of this payment's."""
+        if reference == self.reference:
+            return 1
+        stem, _hyphen, number = reference.rpartition("-")
+        if stem == self.reference and re.fullmatch("[1-9][0-9]{0,4}", number) and 2 <= int(number) <= self.attempt:
+            return int(number)
+        return None
+
+    def get_absolute_url(self) -> str:
+        """Return the checkout's path: the link that takes the payer to the gateway."""
+        return self._signed_path(signing.CHECKOUT)
+
+    def get_return_url(self) -> str:
+        """Return the path of the page that tells the payer where the payment stands."""
+        return self._signed_path(signing.RETURN)
+
+    def get_status_url(self) -> str:
+        """Return the path of the same as JSON."""
+        return self._signed_path(signing.STATUS)
+
+    def get_notification_url(self) -> str:
+        """Return the path that the gateway alone may know: whoever knows it can say that the money has come."""
+        return self._signed_path(signing.NOTIFICATION)
+
+    def _signed_path(self, purpose: str) -> str:
+        return reverse(f"paiementpro:{purpose}", args=[signing.sign(self.reference, purpose)])
+
+
+class PaymentEvent(models.Model):
+    """
+    One line of the audit trail: what was sent, received, accepted, refused and why. What it says is never edited.
+
+    It is the outbox as well: ``signals`` names what the host is owed for it, ``delivered`` who has had it.
+    """
+
+    Kind = Kind
+    Outcome = Outcome
+
+    payment = models.ForeignKey(Payment, models.CASCADE, related_name="events", verbose_name=_("payment"))
+    kind = models.CharField(_("kind"), max_length=16, choices=Kind)
+    outcome = models.CharField(_("outcome"), max_length=16, choices=Outcome)
+    reason = models.CharField(_("reason"), max_length=32, choices=Reason, blank=True)
+    message = models.TextField(_("message"), blank=True)
+    data = models.JSONField(_("data"), default=dict, blank=True)
+    remote_address = models.CharField(_("remote address"), max_length=64, blank=True)
+    created_at = models.DateTimeField(_("created"), default=timezone.now, editable=False)
+
+    #: Names of the signals to send.
+    signals = models.JSONField(default=list, blank=True, editable=False)
+    #: ``signal receiver`` of each receiver that has gone through.
+    delivered = models.JSONField(default=list, blank=True, editable=False)
+    #: From when on a process may deliver: the end of the lease of the one that does. None where nothing is owed.
+    deliver_at = models.DateTimeField(null=True, blank=True, editable=False)
+
+    class Meta:
+        verbose_name = _("event")
+        verbose_name_plural = _("events")
+        ordering = ["pk"]
+        indexes = [models.Index(fields=["deliver_at"], name="paiementpro_deliver_at")]
+
+    def __str__(self) -> str:
+        return f"{self.get_kind_display()}: {self.get_outcome_display()}"
+
+
+def cut(values: Mapping[str, Any]) -> dict[str, Any]:
+    """Return values of a payment with texts cut to their columns; the whole of them stands in an event's data."""
+    return {
+        name: value[: getattr(Payment._meta.get_field(name), "max_length", None)] if isinstance(value, str) else value
+        for name, value in values.items()
+    }

@@ -1,0 +1,33 @@
+"""The sandbox lets anyone pay with nothing: it is switched on by name, or by DEBUG, or not at all."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from django.apps import AppConfig
+from django.conf import settings
+from django.core.checks import CheckMessage, Error
+from django.core.exceptions import ImproperlyConfigured
+
+from django_paiementpro.conf import conf
+
+
+def is_switched_on() -> bool:
+    try:
+        return bool(settings.DEBUG) or conf.sandbox
+    except ImproperlyConfigured:
+        return False
+
+
+def check_switch(app_configs: Sequence[AppConfig] | None = None, **kwargs: Any) -> list[CheckMessage]:
+    if is_switched_on():
+        return []
+    return [
+        Error(
+            "The sandbox of Paiement Pro is installed where it must not run: anyone could pay without money.",
+            hint=(
+                'Take "django_paiementpro.sandbox" out of INSTALLED_APPS. On a machine for development or tests, '
+                "write DEBUG = True or PAIEMENTPRO_SANDBOX = True."
+            ),
+            id="paiementpro_sandbox.E001",
+        )
+    ]

@@ -1,0 +1,61 @@
+"""The means of payment as the page shows them: a name, a colour, a sign of its own. Nobody's logo."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from django_paiementpro.conf import conf
+
+
+@dataclass(frozen=True, slots=True)
+class Operator:
+    """One means of payment. ``brand`` is its colour in the page's style, ``sign`` what stands on it."""
+
+    channel: str
+    label: Any
+    brand: str
+    sign: str
+    needs_phone: bool
+
+
+# By the beginnings of the gateway's codes.
+BRANDS = {
+    "OM": ("orange", "OM"),
+    "MOMO": ("mtn", "MTN"),
+    "FLOOZ": ("moov", "Moov"),
+    "MOOV": ("moov", "Moov"),
+    "WAVE": ("wave", "Wave"),
+    "TOGOCEL": ("tmoney", "T"),
+    "AIRTEL": ("airtel", "air"),
+    "CARD": ("bankcard", ""),
+}
+OTHER = ("other", "")
+BIG_BRANDS = frozenset({"orange", "mtn", "moov", "wave", "bankcard"})
+
+MAX_SHOWN = 6
+
+
+def offered_operators() -> list[Operator]:
+    return [_operator(code, label) for code, label in conf.channels.items()]
+
+
+def find_operator(channel: str) -> Operator | None:
+    return next((operator for operator in offered_operators() if operator.channel == channel), None)
+
+
+def split_operators(operators: Sequence[Operator], chosen: str) -> tuple[list[Operator], list[Operator]]:
+    """
+    Return what the page shows at once, and what it keeps in a drawer.
+
+    A merchant's few are all shown; of many the first of each big brand, and the chosen one.
+    """
+    if len(operators) <= MAX_SHOWN:
+        return list(operators), []
+    firsts = {operator.brand: operator for operator in reversed(operators) if operator.brand in BIG_BRANDS}
+    shown = [operator for operator in operators if operator.channel == chosen or operator in firsts.values()]
+    return shown, [operator for operator in operators if operator not in shown]
+
+
+def _operator(code: str, label: Any) -> Operator:
+    brand, sign = next((BRANDS[prefix] for prefix in BRANDS if code.upper().startswith(prefix)), OTHER)
+    return Operator(code, label, brand, sign, needs_phone=brand not in {"bankcard", "other"})

@@ -1,0 +1,11 @@
+from django.urls import path
+
+from django_paiementpro.sandbox import views
+
+app_name = "paiementpro_sandbox"
+
+urlpatterns = [
+    path("webservice/onlinepayment/init/curl-init.php", views.InitializeView.as_view(), name="initialize"),
+    path("sandbox.php", views.PageView.as_view(), name="page"),
+    path("status/<str:reference>", views.StatusView.as_view(), name="status"),
+]

@@ -1,0 +1,174 @@
+"""
+The gateway's three doors: initialisation, the payer's page, the status look-up.
+
+No transaction of the host's is open around them: the shop that is notified meanwhile writes to the same database.
+"""
+
+import functools
+import re
+from collections.abc import Callable
+from typing import Any, TypeVar, cast
+
+from django.contrib.auth.decorators import login_not_required
+from django.core.exceptions import RequestDataTooBig
+from django.db import connections, transaction
+from django.http import Http404, HttpRequest, HttpResponse, HttpResponseBadRequest, JsonResponse, UnreadablePostError
+from django.http.request import RawPostDataException
+from django.shortcuts import render
+from django.urls import reverse
+from django.utils.decorators import method_decorator
+from django.utils.encoding import iri_to_uri
+from django.utils.translation import gettext as _
+from django.views import View
+from django.views.decorators.cache import never_cache
+from django.views.decorators.csrf import csrf_exempt
+
+from django_paiementpro.messages import clean
+from django_paiementpro.sandbox import payer, wire
+from django_paiementpro.sandbox.checks import is_switched_on
+from django_paiementpro.sandbox.models import SandboxSession
+from django_paiementpro.sandbox.operators import Operator, find_operator, offered_operators, split_operators
+from django_paiementpro.sandbox.payer import AWKWARD_WAYS, Way
+
+V = TypeVar("V", bound=Callable[..., Any])
+
+
+def _non_atomic(view: V) -> V:
+    """Exempt a view from ATOMIC_REQUESTS on every database, where Django's decorator alone covers one."""
+    for alias in connections:
+        view = transaction.non_atomic_requests(using=alias)(view)
+    return view
+
+
+def _switched_on(view: V) -> V:
+    @functools.wraps(view)
+    def wrapper(*args: Any, **kwargs: Any) -> Any:
+        if not is_switched_on():
+            raise Http404
+        return view(*args, **kwargs)
+
+    return cast("V", wrapper)
+
+
+open_to_all = [login_not_required, never_cache, _non_atomic, _switched_on]
+
+
+@method_decorator([csrf_exempt, *open_to_all], name="dispatch")
+class InitializeView(View):
+    """Open a session for the shop, or refuse in the gateway's words; HTTP 200 either way."""
+
+    def post(self, request: HttpRequest) -> HttpResponse:
+        try:
+            values = wire.read_request(_body(request))
+        except wire.RefusedError as error:
+            return JsonResponse(wire.not_initialized(str(error)))
+        merchant_id, reference = values.pop("merchant_id"), values.pop("reference")
+        session, is_new = SandboxSession.objects.get_or_create(
+            merchant_id=merchant_id, reference=reference, defaults=values
+        )
+        if not is_new:
+            return JsonResponse(wire.not_initialized(wire.REFERENCE_USED))
+        page_url = f"{reverse('paiementpro_sandbox:page')}?sessionid={session.session_id}"
+        return JsonResponse(wire.initialized(request.build_absolute_uri(page_url)))
+
+
+@method_decorator(open_to_all, name="dispatch")
+class PageView(View):
+    """The payer's page, and what the payer does there."""
+
+    def get(self, request: HttpRequest) -> HttpResponse:
+        session = _find(request)
+        if session is None:
+            return _closed(request, None, "unknown", 404)
+        return _show(request, session)
+
+    def post(self, request: HttpRequest) -> HttpResponse:
+        session = _find(request)
+        if session is None:
+            return _closed(request, None, "unknown", 404)
+        if request.POST.get("way") not in Way.values:
+            return HttpResponseBadRequest("Bad Request: way", content_type="text/plain")
+        if session.is_paid:
+            return _back_to_shop(request, session, wire.SUCCESS_CODE)
+        if session.is_expired:
+            return _show(request, session)
+        return self._act(request, session, Way(request.POST["way"]))
+
+    def _act(self, request: HttpRequest, session: SandboxSession, way: Way) -> HttpResponse:
+        if way == Way.LEAVE:
+            return _closed(request, session, "left")
+        operator = find_operator(request.POST.get("channel", ""))
+        if way.takes_money and (errors := _errors(operator, request.POST.get("phone", ""))):
+            return _show(request, session, errors)
+        response_code = payer.act(session, way, operator.channel if operator else session.channel)
+        return _back_to_shop(request, session, response_code)
+
+
+@method_decorator([csrf_exempt, *open_to_all], name="dispatch")
+class StatusView(View):
+    """Tell what is known of a payment to whoever knows its reference, as the gateway does."""
+
+    def get(self, request: HttpRequest, reference: str) -> HttpResponse:
+        paid = SandboxSession.objects.filter(reference=clean(reference), state=SandboxSession.State.PAID).last()
+        # MariaDB would take another case for the same.
+        is_known = paid is not None and paid.reference == reference
+        return JsonResponse(wire.status_answer(paid if is_known else None))
+
+    post = get
+
+
+def _body(request: HttpRequest) -> bytes:
+    try:
+        return request.body
+    except (RequestDataTooBig, RawPostDataException, UnreadablePostError):
+        return b""
+
+
+def _find(request: HttpRequest) -> SandboxSession | None:
+    return SandboxSession.objects.filter(session_id=clean(request.GET.get("sessionid", ""))).first()
+
+
+def _back_to_shop(request: HttpRequest, session: SandboxSession, response_code: str | None) -> HttpResponse:
+    """Redirect the payer; show the page where nothing was decided, or where the shop named no return URL."""
+    if response_code is None or not session.return_url:
+        return _show(request, session)
+    # Some shops return to an app, and contexts may be long: Django's own redirect takes neither.
+    location = iri_to_uri(wire.return_url(session, response_code))
+    return HttpResponse(status=302, headers={"Location": location})
+
+
+def _errors(operator: Operator | None, phone: str) -> dict[str, str]:
+    if operator is None:
+        return {"channel": _("Choose how you want to pay.")}
+    if operator.needs_phone and not wire.is_phone(re.sub(r"[\s.-]", "", phone)):
+        return {"phone": _("Write the number as 8 to 15 digits.")}
+    return {}
+
+
+def _show(request: HttpRequest, session: SandboxSession, errors: dict[str, str] | None = None) -> HttpResponse:
+    if session.is_paid:
+        return _closed(request, session, "paid")
+    if session.is_expired:
+        return _closed(request, session, "expired")
+    operators = offered_operators()
+    chosen = request.POST.get("channel") or session.channel or operators[0].channel
+    shown, others = split_operators(operators, chosen)
+    context = {
+        "session": session,
+        "shown_operators": shown,
+        "other_operators": others,
+        "phoneless": [operator for operator in operators if not operator.needs_phone],
+        "chosen": chosen,
+        "phone": request.POST.get("phone", session.customer_phone),
+        "errors": errors or {},
+        "awkward_ways": AWKWARD_WAYS,
+    }
+    return render(request, "paiementpro_sandbox/page.html", context)
+
+
+def _closed(request: HttpRequest, session: SandboxSession | None, case: str, status: int = 200) -> HttpResponse:
+    """Show that there is nothing to pay here, and why: ``paid``, ``expired``, ``left`` or ``unknown``."""
+    context = {"session": session, "case": case}
+    if case == "paid":
+        context["return_url"] = wire.return_url(cast("SandboxSession", session), wire.SUCCESS_CODE)
+    return render(request, "paiementpro_sandbox/closed.html", context, status=status)

@@ -1,0 +1,152 @@
+"""
+What crosses the wire, seen from the gateway's side: its field names, its texts, its oddities.
+
+Written from FIELD_GUIDE sections 2 to 7 and the samples, not from the app's own ``messages``: of that it takes what
+reads JSON and cleans text, nothing that knows a field.
+"""
+
+import re
+from typing import Any
+from urllib.parse import urlencode
+
+from django.utils.crypto import salted_hmac
+
+from django_paiementpro.conf import conf
+from django_paiementpro.messages import clean, parse_json_object
+from django_paiementpro.sandbox.models import SandboxSession
+
+SUCCESS_CODE = "0"
+# The only other code that is documented: a refusal and a cancellation are both -1.
+FAILURE_CODE = "-1"
+
+# Whatever currency the shop asked for, the gateway reads the amount as francs (SEEN).
+CURRENCY_NUMBER = "952"
+
+# The gateway's own minimum, whatever the host has set.
+MIN_AMOUNT = 100
+
+# How long the gateway lets its texts be is not known; these bounds are what every database takes.
+MAX_REFERENCE = 255
+MAX_TEXT = 8000
+
+INITIALIZED = "Initialisation effectuée avec succès"
+NOT_INITIALIZED = "Echec de l'initialisation"
+REFERENCE_USED = f"{NOT_INITIALIZED} : Référence déjà utilisée"
+FIELDS_MISSING = "Veuillez renseigner les champs obligatoire"
+UNKNOWN_MERCHANT = "ID marchand inconnu"
+AMOUNT_TOO_SMALL = "Le montant minimum est de 100 fr"
+NO_TRANSACTION = "Aucune transaction"
+
+# The wire's name of each column. The spelling of the last name is the gateway's, whose names have to match to the
+# letter (SEEN).
+REQUIRED = {
+    "merchant_id": "merchantId",
+    "amount": "amount",
+    "description": "description",
+    "reference": "referenceNumber",
+    "customer_email": "customerEmail",
+    "customer_first_name": "customerFirstName",
+    "customer_last_name": "customerLastname",
+    "customer_phone": "customerPhoneNumber",
+}
+OPTIONAL = {
+    "channel": "channel",
+    "notification_url": "notificationURL",
+    "return_url": "returnURL",
+    "return_context": "returnContext",
+}
+
+Fields = list[tuple[str, str]]
+
+
+class RefusedError(Exception):
+    """The gateway says no, in these words."""
+
+
+def read_request(content: bytes) -> dict[str, Any]:
+    """Return the columns of a new session. Raises ``RefusedError``."""
+    try:
+        request = parse_json_object(content)  # numbers as text
+    except ValueError as error:
+        raise RefusedError(NOT_INITIALIZED) from error
+    values = {column: _text(request.get(name)) for column, name in (REQUIRED | OPTIONAL).items()}
+    if not all(values[column] for column in REQUIRED):
+        raise RefusedError(FIELDS_MISSING)
+    if values["merchant_id"] != conf.merchant_id:
+        raise RefusedError(UNKNOWN_MERCHANT)
+    if not re.fullmatch("-?[0-9]{1,18}", values["amount"]):
+        raise RefusedError(NOT_INITIALIZED)
+    if int(values["amount"]) < MIN_AMOUNT:
+        raise RefusedError(AMOUNT_TOO_SMALL)
+    if not is_phone(values["customer_phone"]):
+        raise RefusedError(NOT_INITIALIZED)
+    if len(values["reference"]) > MAX_REFERENCE or any(len(value) > MAX_TEXT for value in values.values()):
+        raise RefusedError(NOT_INITIALIZED)
+    # What the gateway makes of a channel that the merchant has not is not known: here the payer chooses.
+    channel = values["channel"] if values["channel"] in conf.channels else ""
+    return {**values, "amount": int(values["amount"]), "channel": channel}
+
+
+def is_phone(text: str) -> bool:
+    return bool(re.fullmatch("[0-9]{8,15}", text))
+
+
+def initialized(page_url: str) -> dict[str, Any]:
+    return {"success": True, "message": INITIALIZED, "url": page_url}
+
+
+def not_initialized(message: str) -> dict[str, Any]:
+    return {"success": False, "message": message}
+
+
+def status_answer(session: SandboxSession | None) -> dict[str, Any]:
+    """Return what the status look-up says: of a payment made, everything; of anything else, that there is none."""
+    if session is None:
+        return {"success": False, "error": NO_TRANSACTION}
+    return {
+        "marchant_id": session.merchant_id,
+        "pay_id": session.pay_id,
+        "reference": session.reference,
+        "amount": session.told_amount,
+        "channel": session.channel,
+        # What it is for is not known; it must not tell the session, whose page is the payer's.
+        "token": salted_hmac("paiementpro_sandbox.token", session.session_id).hexdigest(),
+        "date": session.transaction_date,
+        "success": True,
+    }
+
+
+def notification_fields(session: SandboxSession, response_code: str) -> Fields:
+    """Return the fields as a production notification of 2026 had them, in its order."""
+    return [
+        ("merchantId", session.merchant_id),
+        ("sessionId", session.session_id),
+        ("payId", session.pay_id),
+        ("channel", session.channel),
+        ("countryCurrencyCode", CURRENCY_NUMBER),
+        ("referenceNumber", session.reference),
+        ("amount", str(session.told_amount)),
+        ("transactiondt", session.transaction_date),
+        ("returnContext", session.return_context),
+        ("responsecode", response_code),
+    ]
+
+
+def return_url(session: SandboxSession, response_code: str) -> str:
+    """
+    Return where the payer goes, or nothing where the shop named no return URL.
+
+    The gateway joins its fields with a ``?`` even where one stands already (SEEN).
+    """
+    fields = [field for field in notification_fields(session, response_code) if field[0] != "payId"]
+    return f"{session.return_url}?{urlencode(fields)}" if session.return_url else ""
+
+
+def forged_url(url: str) -> str:
+    """Return the URL with the last letter or digit behind its host altered, as one who guesses a signature would."""
+    match = re.fullmatch(r"(https?://[^/?#]+[/?#].*)([A-Za-z0-9])([^A-Za-z0-9]*)", url, re.DOTALL)
+    return f"{match[1]}{'B' if match[2] == 'A' else 'A'}{match[3]}" if match else url
+
+
+def _text(value: object) -> str:
+    return clean(value) if isinstance(value, str) else ""

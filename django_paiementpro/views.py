@@ -1,0 +1,217 @@
+"""
+From HTTP to ``services`` and back.
+
+All four views are open to whoever holds a signed URL: no login, no CSRF token (the gateway has none), no transaction
+of the host's around them, nothing kept in a cache.
+"""
+
+import logging
+from collections.abc import Callable
+from typing import Any, TypeVar
+from urllib.parse import urlsplit
+
+from django.contrib.auth.decorators import login_not_required
+from django.core.exceptions import RequestDataTooBig, ValidationError
+from django.db import connections, transaction
+from django.http import (
+    Http404,
+    HttpRequest,
+    HttpResponse,
+    HttpResponseBadRequest,
+    HttpResponseNotFound,
+    HttpResponseRedirect,
+    JsonResponse,
+    UnreadablePostError,
+)
+from django.http.request import RawPostDataException
+from django.shortcuts import render, resolve_url
+from django.urls import NoReverseMatch, get_script_prefix
+from django.utils.decorators import method_decorator
+from django.utils.http import url_has_allowed_host_and_scheme
+from django.views import View
+from django.views.decorators.cache import never_cache
+from django.views.decorators.csrf import csrf_exempt
+
+from django_paiementpro import services, signing
+from django_paiementpro.conf import conf
+from django_paiementpro.enums import Outcome, Reason, Status
+from django_paiementpro.exceptions import GatewayRefusedError, GatewayUnavailableError, InvalidNotification
+from django_paiementpro.messages import MAX_BODY, Notification, query_fields
+from django_paiementpro.models import Payment
+
+logger = logging.getLogger("django_paiementpro")
+
+V = TypeVar("V", bound=Callable[..., Any])
+
+# After how long a waiting page reloads itself, without JavaScript.
+REFRESH_SECONDS = 8
+
+# After how long it is worth knocking at a gateway that was away.
+RETRY_SECONDS = 30
+
+
+def _non_atomic(view: V) -> V:
+    """Exempt a view from ATOMIC_REQUESTS on every database, where Django's decorator alone covers one."""
+    for alias in connections:
+        view = transaction.non_atomic_requests(using=alias)(view)
+    return view
+
+
+open_to_holders = method_decorator([login_not_required, csrf_exempt, never_cache, _non_atomic], name="dispatch")
+
+
+@open_to_holders
+class CheckoutView(View):
+    """Send the payer to the gateway's page. The same link tries again, and resumes on another device."""
+
+    http_method_names = ["get", "post", "head", "options"]
+
+    def get(self, request: HttpRequest, signed: str) -> HttpResponse:
+        payment = _payment_or_404(signed, signing.CHECKOUT)
+        if not Status(payment.status).is_payable:
+            return HttpResponseRedirect(payment.get_return_url())
+        try:
+            return HttpResponseRedirect(services.initialize_payment(payment, request))
+        except GatewayUnavailableError:
+            response = _page(request, "checkout_error", payment, 503, case="unavailable")
+            response["Retry-After"] = str(RETRY_SECONDS)
+            return response
+        except GatewayRefusedError:
+            return _page(request, "checkout_error", payment, 502, case="refused")
+        except ValidationError as error:
+            if not Status(payment.status).is_payable:
+                return HttpResponseRedirect(payment.get_return_url())
+            fields = sorted(error.message_dict) if hasattr(error, "error_dict") else []
+            logger.warning("payment_invalid", extra={"reference": payment.reference, "fields": fields})
+            return _page(request, "checkout_error", payment, 400, case="invalid")
+
+    post = get
+
+
+@open_to_holders
+class NotificationView(View):
+    """
+    The door that the gateway knocks at. A stranger costs a signature check: no query, no row, a plain 404.
+
+    Whoever holds the URL is answered 200 (recorded), 400 (refused, recorded too), or 404 where the payment is gone.
+    """
+
+    http_method_names = ["post"]
+
+    def post(self, request: HttpRequest, signed: str) -> HttpResponse:
+        reference = signing.unsign(signed, signing.NOTIFICATION)
+        payment = _find(reference)
+        if payment is None:
+            return HttpResponseNotFound("Not Found", content_type="text/plain")
+        remote_address = request.META.get("REMOTE_ADDR", "")
+        try:
+            notification = _read_notification(request)
+        except InvalidNotification as error:
+            event = services.refuse_notification(payment, error, remote_address)
+        else:
+            event = services.receive_notification(payment, notification, remote_address)
+        if event.outcome == Outcome.REFUSED:
+            return HttpResponseBadRequest(f"Bad Request: {event.reason}", content_type="text/plain")
+        return HttpResponse("OK", content_type="text/plain")
+
+
+@open_to_holders
+class ReturnView(View):
+    """
+    Tell the payer who comes back where the payment stands. What the URL carries proves nothing, and is not read.
+
+    While nobody knows, the gateway is asked, at most once every few seconds, and the page waits.
+    """
+
+    http_method_names = ["get", "post", "head", "options"]
+
+    def get(self, request: HttpRequest, signed: str) -> HttpResponse:
+        payment = _payment_or_404(signed, signing.RETURN)
+        if not payment.is_final:
+            services.check_waiting_payment(payment)
+        if not payment.is_final:
+            return _page(request, "waiting", payment, refresh_seconds=REFRESH_SECONDS)
+        if target := _host_page(request, payment):
+            return HttpResponseRedirect(target)
+        return _page(request, "result", payment)
+
+    post = get
+
+
+@open_to_holders
+class StatusView(View):
+    """Tell the same to a script, without personal data. ``redirect_url`` is null until the payment is final."""
+
+    http_method_names = ["get", "head", "options"]
+
+    def get(self, request: HttpRequest, signed: str) -> HttpResponse:
+        payment = _payment_or_404(signed, signing.STATUS)
+        target = (_host_page(request, payment) or payment.get_return_url()) if payment.is_final else None
+        return JsonResponse(
+            {
+                "reference": payment.reference,
+                "status": payment.status,
+                "is_final": payment.is_final,
+                "redirect_url": target,
+            }
+        )
+
+
+def _page(request: HttpRequest, name: str, payment: Payment, status: int = 200, **context: Any) -> HttpResponse:
+    """Show a page of ours; a host overrides its blocks, or the whole template."""
+    context |= {"payment": payment, "status": payment.status, "home_url": get_script_prefix()}
+    return render(request, f"paiementpro/{name}.html", context, status=status)
+
+
+def _find(reference: str | None) -> Payment | None:
+    """Return the payment of a reference, to the letter: MariaDB would take another case for the same."""
+    if reference is None:
+        return None
+    try:
+        payment = Payment.objects.primary().get(reference=reference)
+    except Payment.DoesNotExist:
+        return None
+    return payment if payment.reference == reference else None
+
+
+def _payment_or_404(signed: str, purpose: str) -> Payment:
+    payment = _find(signing.unsign(signed, purpose))
+    if payment is None:
+        raise Http404
+    return payment
+
+
+def _read_notification(request: HttpRequest) -> Notification:
+    """Read the body under a bound, then parse it. Raises ``InvalidNotification``."""
+    query = request.META.get("QUERY_STRING", "")
+    content_type = request.META.get("CONTENT_TYPE", "")
+    try:
+        if int(request.META.get("CONTENT_LENGTH") or 0) > MAX_BODY or len(request.body) > MAX_BODY:
+            raise InvalidNotification(Reason.MALFORMED, f"a body of more than {MAX_BODY} bytes", {"query": query})
+        return Notification.from_request(query, content_type, request.body)
+    except (RequestDataTooBig, UnreadablePostError, ValueError) as error:
+        raise InvalidNotification(Reason.MALFORMED, "a body that cannot be read", {"query": query}) from error
+    except RawPostDataException:
+        # Middleware of the host's has parsed the body already.
+        form = [(name, value) for name, values in request.POST.lists() for value in values]
+        return Notification.from_fields([*query_fields(query), *form])
+
+
+def _host_page(request: HttpRequest, payment: Payment) -> str:
+    """Return where the host wants the payer of a final payment to go; nothing where the built-in page serves."""
+    if Status(payment.status).is_paid:
+        own, common = payment.success_url, conf.success_url
+    else:
+        own, common = payment.failure_url, conf.failure_url
+    site_host = urlsplit(conf.site_url or "").netloc
+    hosts = {request.get_host(), site_host} - {""}
+    own = own.replace("{reference}", payment.reference)
+    if own and url_has_allowed_host_and_scheme(own, hosts, require_https=request.is_secure()):
+        return own
+    if common is None:
+        return ""
+    try:
+        return resolve_url(common.replace("{reference}", payment.reference))
+    except NoReverseMatch:
+        logger.exception("host_page_missing")
+        return ""

@@ -1,0 +1,13 @@
+from django.conf import settings
+from django.contrib import admin
+from django.urls import include, path
+
+urlpatterns = [
+    path("admin/", admin.site.urls),
+    path("i18n/", include("django.conf.urls.i18n")),
+    path("paiementpro/", include("django_paiementpro.urls")),
+    path("", include("shop.urls")),
+]
+
+if settings.LOCAL_SANDBOX:
+    urlpatterns.insert(0, path("sandbox/", include("django_paiementpro.sandbox.urls")))

@@ -1,0 +1,63 @@
+from django.contrib import admin
+from django.http import HttpRequest
+from django.urls import reverse
+from django.utils.html import format_html_join
+from django.utils.safestring import SafeString
+from django.utils.translation import gettext_lazy as _
+
+from shop.models import Order, Product
+from shop.templatetags.shop import francs
+
+
+@admin.register(Product)
+class ProductAdmin(admin.ModelAdmin):
+    list_display = ["name_fr", "price_in_francs", "stock"]
+    prepopulated_fields = {"slug": ["name_fr"]}
+
+    @admin.display(description=_("price"), ordering="price")
+    def price_in_francs(self, product: Product) -> str:
+        return francs(product.price)
+
+
+@admin.register(Order)
+class OrderAdmin(admin.ModelAdmin):
+    """Orders to look at: what the payments have written there is nobody's to edit."""
+
+    list_display = ["__str__", "status", "product", "quantity", "total_in_francs", "last_name", "phone", "created_at"]
+    list_filter = ["status", "product"]
+    list_select_related = ["product"]
+    search_fields = ["=pk", "first_name", "last_name", "email", "phone"]
+    date_hierarchy = "created_at"
+    fields = [
+        ("status", "paid_at"),
+        ("product", "quantity", "total_in_francs"),
+        ("first_name", "last_name"),
+        ("email", "phone"),
+        "payment_links",
+        "created_at",
+    ]
+    readonly_fields = ["total_in_francs", "payment_links", "created_at"]
+
+    def has_add_permission(self, request: HttpRequest) -> bool:
+        return False
+
+    def has_change_permission(self, request: HttpRequest, obj: Order | None = None) -> bool:
+        return False
+
+    def has_delete_permission(self, request: HttpRequest, obj: Order | None = None) -> bool:
+        return False
+
+    @admin.display(description=_("total"), ordering="total")
+    def total_in_francs(self, order: Order) -> str:
+        return francs(order.total)
+
+    @admin.display(description=_("payments"))
+    def payment_links(self, order: Order) -> SafeString:
+        return format_html_join(
+            ", ",
+            '<a href="{}">{}</a> ({})',
+            (
+                (reverse("admin:paiementpro_payment_change", args=[payment.pk]), payment, payment.get_status_display())
+                for payment in order.payments
+            ),
+        )

@@ -1,0 +1,43 @@
+from typing import Any
+
+from django import forms
+from django.utils.translation import gettext_lazy as _
+
+from django_paiementpro.models import Payment
+from shop.models import Order, Product
+from shop.templatetags.shop import francs
+
+MAX_QUANTITY = 10
+
+
+def channel_choices() -> list[tuple[str, Any]]:
+    """Offer what the merchant account has, after leaving the choice to the gateway's page."""
+    return Payment._meta.get_field("channel").get_choices(blank_choice=[("", _("Choose on the payment page"))])
+
+
+class OrderForm(forms.ModelForm):
+    """What the buyer may say. The price is not theirs to say, and so is no field."""
+
+    quantity = forms.TypedChoiceField(label=_("Quantity"), coerce=int)
+    channel = forms.ChoiceField(
+        label=_("Means of payment"), choices=channel_choices, widget=forms.RadioSelect, required=False
+    )
+
+    class Meta:
+        model = Order
+        fields = ["quantity", "first_name", "last_name", "email", "phone", "channel"]
+        widgets = {
+            "first_name": forms.TextInput({"autocomplete": "given-name"}),
+            "last_name": forms.TextInput({"autocomplete": "family-name"}),
+            "email": forms.EmailInput({"autocomplete": "email"}),
+            "phone": forms.TextInput({"type": "tel", "inputmode": "tel", "autocomplete": "tel"}),
+        }
+        help_texts = {
+            "email": _("We write to you about this order only."),
+            "phone": _("The number that pays: your operator asks there for your agreement."),
+        }
+
+    def __init__(self, product: Product, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        quantities = range(1, min(product.stock, MAX_QUANTITY) + 1)
+        self.fields["quantity"].choices = [(n, f"{n} — {francs(n * product.price)}") for n in quantities]

@@ -1,0 +1,9 @@
+from django import template
+
+register = template.Library()
+
+
+@register.filter
+def francs(amount: int) -> str:
+    """Return the amount as people write it, with spaces that do not break: ``12 500 F CFA``."""
+    return f"{amount:,}".replace(",", "\u202f") + "\u00a0F\u00a0CFA"

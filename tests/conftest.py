@@ -1,0 +1,178 @@
+import json
+from collections.abc import Callable, Iterator
+from typing import Any
+from urllib.parse import urlencode
+
+import pytest
+import responses
+from django.apps import apps
+from django.db import connection
+from django.http import HttpResponse
+from django.test import Client
+
+from django_paiementpro import signals
+from django_paiementpro.gateway import INITIALIZE_PATH
+from django_paiementpro.models import Payment
+from tests.host.models import Order
+
+GATEWAY_URL = "https://www.paiementpro.net" + INITIALIZE_PATH
+STATUS_URL = "https://api.paiementpro.net/status"
+PAGE_URL = "https://www.paiementpro.net/webservice/onlinepayment/processing_v2.php?sessionid=1a0ab925"
+
+
+def make_payment(**values: Any) -> Payment:
+    return Payment.objects.create(
+        **{
+            "amount": 12500,
+            "description": "Order 1",
+            "customer_email": "awa@example.com",
+            "customer_first_name": "Awa",
+            "customer_last_name": "Koné",
+            "customer_phone": "07 07 12 34 56",
+            **values,
+        }
+    )
+
+
+@pytest.fixture
+def payment(db: None) -> Payment:
+    """A payment whose page has been opened."""
+    return make_payment(status="pending", attempt=1, content_object=Order.objects.create())
+
+
+class FakeGateway:
+    """The gateway's answers, on real ``requests`` objects; what it was asked is in ``calls``."""
+
+    url = GATEWAY_URL
+
+    def __init__(self, mock: responses.RequestsMock) -> None:
+        self.mock = mock
+
+    def opens(self, url: str = PAGE_URL, **answer: Any) -> None:
+        self.answers(
+            json.dumps({"success": True, "message": "Initialisation effectuée avec succès", "url": url} | answer)
+        )
+
+    def refuses(self, **answer: Any) -> None:
+        self.answers(json.dumps({"success": False} | answer))
+
+    def answers(self, body: str | bytes | Exception, status: int = 200, content_type: str = "text/html") -> None:
+        self.mock.upsert(responses.POST, GATEWAY_URL, body=body, status=status, content_type=content_type)
+
+    def knows(self, reference: str, /, **answer: Any) -> None:
+        self.tells(reference, json.dumps(answer))
+
+    def tells(self, reference: str, body: str | bytes | Exception, status: int = 200) -> None:
+        self.mock.upsert(responses.GET, f"{STATUS_URL}/{reference}", body=body, status=status)
+
+    def knows_paid(self, payment: Payment, attempt: int = 1, **answer: Any) -> None:
+        fields = {
+            "marchant_id": payment.merchant_id,
+            "pay_id": "CI2023013113165473",
+            "reference": payment.reference_of(attempt),
+            "amount": payment.amount,
+            "channel": "OMCIV2",
+            "token": "x",
+            "date": "2023-01-31 13:20:51",
+            "success": True,
+        }
+        self.knows(payment.reference_of(attempt), **(fields | answer))
+
+    @property
+    def requests(self) -> list[Any]:
+        return [json.loads(call.request.body) for call in self.mock.calls if call.request.method == "POST"]
+
+    @property
+    def asked(self) -> list[str]:
+        return [call.request.url.rsplit("/", 1)[1] for call in self.mock.calls if call.request.method == "GET"]
+
+
+@pytest.fixture
+def gateway() -> Iterator[FakeGateway]:
+    with responses.RequestsMock(assert_all_requests_are_fired=False) as mock:
+        yield FakeGateway(mock)
+
+
+def fields_of(payment: Payment, **fields: Any) -> dict[str, Any]:
+    """Return a notification's fields in the order of the samples; None leaves one out."""
+    values = {
+        "merchantId": payment.merchant_id,
+        "sessionId": "1a0ab9252785d65fcd396eaa47797e03",
+        "payId": "9210824147867",
+        "channel": "OMCIV2",
+        "countryCurrencyCode": "952",
+        "referenceNumber": payment.gateway_reference,
+        "amount": payment.amount,
+        "transactiondt": "2026-09-25 15:44:25",
+        "returnContext": "",
+        "responsecode": 0,
+        **fields,
+    }
+    return {name: value for name, value in values.items() if value is not None}
+
+
+Notify = Callable[..., HttpResponse]
+
+
+@pytest.fixture
+def notify() -> Notify:
+    """Post as the gateway does: the fields in the query and again in a multipart body, with CSRF checks on."""
+    client = Client(enforce_csrf_checks=True)
+
+    def post(payment: Payment, **fields: Any) -> Any:
+        values = fields_of(payment, **fields)
+        return client.post(f"{payment.get_notification_url()}?{urlencode(values)}", values)
+
+    return post
+
+
+@pytest.fixture
+def heard() -> Iterator[list[tuple[str, Any]]]:
+    """The signals sent, in order: name and payment."""
+    calls: list[tuple[str, Any]] = []
+    receivers = []
+    for name, signal in signals.SIGNALS.items():
+
+        def receive(sender: Any, payment: Payment, event: Any, name: str = name, **kwargs: Any) -> None:
+            assert sender is Payment
+            calls.append((name, payment))
+
+        signal.connect(receive, dispatch_uid=f"heard.{name}")
+        receivers.append(receive)
+    yield calls
+    for name, signal in signals.SIGNALS.items():
+        signal.disconnect(dispatch_uid=f"heard.{name}")
+
+
+class Statements(list[str]):
+    """The SQL statements of a ``with`` block, BEGIN and COMMIT apart."""
+
+    def __enter__(self) -> "Statements":
+        self.clear()
+        self._wrapper = connection.execute_wrapper(self._note)
+        self._wrapper.__enter__()
+        return self
+
+    def __exit__(self, *exc_info: Any) -> None:
+        self._wrapper.__exit__(*exc_info)
+
+    def _note(self, execute: Callable[..., Any], sql: str, params: Any, many: bool, context: Any) -> Any:
+        if sql not in {"BEGIN", "COMMIT", "ROLLBACK"}:
+            self.append(sql)
+        return execute(sql, params, many, context)
+
+
+@pytest.fixture
+def statements() -> Statements:
+    return Statements()
+
+
+@pytest.fixture(autouse=True)
+def closed_shop() -> Iterator[None]:
+    """Keep the receivers of the example shop out of tests that are not about it."""
+    for name, signal in signals.SIGNALS.items():
+        for receiver in signal.receiver_names(Payment):
+            assert receiver.startswith("shop."), f"a test left {receiver} connected to {name}"
+            signal.disconnect(dispatch_uid=receiver)
+    yield
+    apps.get_app_config("shop").ready()

@@ -1,0 +1,84 @@
+"""The gateway on a real socket: initialisation and status look-up, with what it is asked written down."""
+
+import json
+import threading
+from collections.abc import Callable
+from http.server import BaseHTTPRequestHandler, HTTPServer
+from socketserver import ThreadingMixIn
+from typing import Any
+
+from django_paiementpro.gateway import INITIALIZE_PATH
+
+
+class Call(BaseHTTPRequestHandler):
+    """One call of ours to the gateway, to be answered."""
+
+    server: "FakeGateway"
+
+    def do_POST(self) -> None:
+        assert self.path == INITIALIZE_PATH
+        self.fields = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+        self.server.calls.append(self)
+        self.server.play(self)
+
+    def do_GET(self) -> None:
+        reference = self.path.removeprefix("/status/")
+        self.server.asked.append(reference)
+        self.server.play_status(self, reference)
+
+    def says(self, body: bytes, status: int = 200, **headers: str) -> None:
+        """Answer with a body that its header calls HTML, as the gateway has been seen to do."""
+        self.send_response(status)
+        for name, value in {"Content-Type": "text/html", "Content-Length": str(len(body)), **headers}.items():
+            self.send_header(name, value)
+        self.end_headers()
+        self.wfile.write(body)
+
+    def opens(self) -> None:
+        """Open a page, another one for each reference."""
+        url = self.server.page_of(self.fields["referenceNumber"])
+        self.says(json.dumps({"success": True, "message": "Initialisation effectuée avec succès", "url": url}).encode())
+
+    def log_message(self, *args: Any) -> None:
+        pass
+
+
+class FakeGateway(ThreadingMixIn, HTTPServer):
+    """``play`` and ``play_status`` say how it answers."""
+
+    request_queue_size = 128
+
+    def __init__(self) -> None:
+        super().__init__(("127.0.0.1", 0), Call)
+        self.url = f"http://127.0.0.1:{self.server_port}"
+        self.calls: list[Call] = []
+        self.asked: list[str] = []
+        self.closing = threading.Event()
+        self.play: Callable[[Call], object] = Call.opens
+        self.play_status: Callable[[Call, str], object] = knows_nothing
+
+    @property
+    def references(self) -> list[str]:
+        """The references that pages were asked for, in order."""
+        return [call.fields["referenceNumber"] for call in self.calls]
+
+    def page_of(self, reference: str) -> str:
+        return f"{self.url}/sandbox.php?sessionid={reference}"
+
+    def shutdown(self) -> None:
+        self.closing.set()
+        super().shutdown()
+
+
+def knows_nothing(call: Call, reference: str) -> None:
+    call.says(b'{"success": false, "error": "Aucune transaction"}')
+
+
+def knows_paid(amount: int) -> Callable[[Call, str], None]:
+    """Return a status service that knows each reference as paid."""
+
+    def play(call: Call, reference: str) -> None:
+        answer = {"marchant_id": "PP-F324", "pay_id": f"CI-{reference}", "reference": reference, "amount": amount}
+        call.says(json.dumps({**answer, "date": "2026-09-25 15:44:25", "success": True}).encode())
+
+    return play

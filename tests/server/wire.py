@@ -1,0 +1,60 @@
+"""What payers and the gateway send to the site, byte for byte."""
+
+import socket
+from collections.abc import Mapping
+from http.client import HTTPResponse
+from typing import Any, NamedTuple
+from urllib.parse import urlencode, urlsplit
+
+from tests.server.threads import DEADLINE
+
+USER_AGENT = "Mozilla/4.0 (compatible; MSIE 6.0; Windows NT 5.1)"
+BOUNDARY = "------------------------a1b2c3"
+
+
+class Answer(NamedTuple):
+    status: int
+    location: str | None
+    body: bytes
+
+
+def send(url: str, request: bytes) -> Answer:
+    """Send bytes to the server of a URL, and read its answer."""
+    parts = urlsplit(url)
+    with socket.create_connection((parts.hostname, parts.port), timeout=DEADLINE) as connection:
+        connection.sendall(request)
+        response = HTTPResponse(connection)
+        response.begin()
+        return Answer(response.status, response.getheader("Location"), response.read())
+
+
+def get(url: str) -> Answer:
+    """Ask for a page as a payer's browser does."""
+    parts = urlsplit(url)
+    return send(url, _request(f"GET {parts.path}", f"Host: {parts.netloc}", "Accept: text/html", "Accept-Language: en"))
+
+
+def post(url: str, body: bytes, content_type: str = "", query: str = "") -> Answer:
+    """Notify as the gateway does, in a form that the test chooses."""
+    parts = urlsplit(url)
+    head = [f"Host: {parts.netloc}", f"User-Agent: {USER_AGENT}", f"Content-Length: {len(body)}"]
+    if content_type:
+        head.append(f"Content-Type: {content_type}")
+    return send(url, _request(f"POST {parts.path}{query and '?'}{query}", *head) + body)
+
+
+def notify(url: str, fields: Mapping[str, Any]) -> Answer:
+    """Notify as production does: the fields in the query, and again in a multipart body."""
+    return post(url, multipart(fields), f"multipart/form-data; boundary={BOUNDARY}", urlencode(fields))
+
+
+def multipart(fields: Mapping[str, Any]) -> bytes:
+    parts = (
+        f'--{BOUNDARY}\r\nContent-Disposition: form-data; name="{name}"\r\n\r\n{value}\r\n'
+        for name, value in fields.items()
+    )
+    return f"{''.join(parts)}--{BOUNDARY}--\r\n".encode()
+
+
+def _request(line: str, *head: str) -> bytes:
+    return "\r\n".join([f"{line} HTTP/1.1", *head, "", ""]).encode()

@@ -1,0 +1,80 @@
+"""A hostile host: every request in a transaction, every view behind a login and CSRF protection."""
+
+import sys
+import tempfile
+from pathlib import Path
+
+import environ
+
+env = environ.Env()
+root = Path(__file__).resolve().parent.parent
+sys.path.append(str(root / "example_project"))
+
+scratch = Path(tempfile.gettempdir())
+
+SECRET_KEY = "only for tests"  # noqa: S105
+DEBUG = False
+USE_TZ = True
+TIME_ZONE = "Africa/Abidjan"
+LANGUAGE_CODE = "en"
+LANGUAGES = [("en", "English"), ("fr", "Français")]
+ROOT_URLCONF = "tests.urls"
+DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
+STATIC_URL = "/static/"
+LOGIN_URL = "/admin/login/"
+
+DATABASES = {
+    "default": {
+        **env.db_url("DATABASE_URL", default=f"sqlite:///{scratch / 'paiementpro.sqlite3'}"),
+        "ATOMIC_REQUESTS": True,
+    },
+}
+if DATABASES["default"]["ENGINE"] == "django.db.backends.sqlite3":
+    # On disk, as threads share no database in memory.
+    DATABASES["default"]["TEST"] = {"NAME": str(scratch / "test_paiementpro.sqlite3")}
+
+INSTALLED_APPS = [
+    "django.contrib.admin",
+    "django.contrib.auth",
+    "django.contrib.contenttypes",
+    "django.contrib.messages",
+    "django.contrib.sessions",
+    "django.contrib.staticfiles",
+    "django_paiementpro",
+    "django_paiementpro.sandbox",
+    "shop",
+    "tests.host",
+]
+
+MIDDLEWARE = [
+    "django.middleware.security.SecurityMiddleware",
+    "django.contrib.sessions.middleware.SessionMiddleware",
+    "django.middleware.locale.LocaleMiddleware",
+    "django.middleware.common.CommonMiddleware",
+    "django.middleware.csrf.CsrfViewMiddleware",
+    "django.contrib.auth.middleware.AuthenticationMiddleware",
+    "django.contrib.auth.middleware.LoginRequiredMiddleware",
+    "django.contrib.messages.middleware.MessageMiddleware",
+    "django.middleware.clickjacking.XFrameOptionsMiddleware",
+]
+
+TEMPLATES = [
+    {
+        "BACKEND": "django.template.backends.django.DjangoTemplates",
+        "APP_DIRS": True,
+        "OPTIONS": {
+            "context_processors": [
+                "django.template.context_processors.request",
+                "django.template.context_processors.i18n",
+                "django.contrib.auth.context_processors.auth",
+                "django.contrib.messages.context_processors.messages",
+            ],
+        },
+    },
+]
+
+PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
+
+PAIEMENTPRO_MERCHANT_ID = "PP-F324"
+PAIEMENTPRO_STATUS_URL = None
+PAIEMENTPRO_SANDBOX = True

@@ -1,0 +1,356 @@
+from datetime import timedelta
+from typing import Any
+
+import pytest
+import requests
+from django.core.exceptions import ImproperlyConfigured, ValidationError
+from django.db import connection, transaction
+from django.test import Client, RequestFactory, override_settings
+from django.utils import timezone
+
+from django_paiementpro import services
+from django_paiementpro.exceptions import GatewayRefusedError, GatewayUnavailableError
+from django_paiementpro.models import Payment
+from tests.conftest import PAGE_URL, FakeGateway, Notify, Statements, make_payment
+
+pytestmark = pytest.mark.django_db
+
+
+def stored(payment: Payment) -> Payment:
+    return Payment.objects.get(pk=payment.pk)
+
+
+@pytest.mark.parametrize("method", ["get", "post"])
+def test_the_payer_is_sent_to_the_gateways_page(gateway: FakeGateway, method: str) -> None:
+    gateway.opens()
+    payment = make_payment(channel="OMCIV2", return_context={"order": 1})
+
+    response = getattr(Client(enforce_csrf_checks=True), method)(payment.get_absolute_url())
+
+    assert response.status_code == 302
+    assert response["Location"] == PAGE_URL
+    assert "no-store" in response["Cache-Control"]
+    [sent] = gateway.requests
+    assert sent["referenceNumber"] == payment.reference
+    assert sent["amount"] == 12500
+    assert sent["customerPhoneNumber"] == "0707123456"
+    assert sent["returnContext"] == '{"order":1}'
+    assert sent["notificationURL"] == f"http://testserver{payment.get_notification_url()}"
+    assert sent["returnURL"] == f"http://testserver{payment.get_return_url()}"
+    payment = stored(payment)
+    assert (payment.status, payment.attempt, payment.payment_url) == ("pending", 1, PAGE_URL)
+    assert payment.initialized_at is not None
+    assert payment.claimed_until is None
+    event = payment.events.get()
+    assert (event.kind, event.outcome) == ("initialize", "accepted")
+    assert event.data["referenceNumber"] == payment.reference
+    assert "/paiementpro/" not in str(event.data)
+
+
+@pytest.mark.django_db(transaction=True)
+def test_checkout_takes_four_statements_and_one_when_repeated(
+    client: Client, gateway: FakeGateway, statements: Statements
+) -> None:
+    gateway.opens()
+    payment = make_payment()
+
+    with statements:
+        client.get(payment.get_absolute_url())
+    assert len(statements) == 4
+    with statements:
+        assert client.get(payment.get_absolute_url())["Location"] == PAGE_URL
+    assert len(statements) == 1
+    assert len(gateway.requests) == 1
+
+
+def test_a_stale_page_is_not_offered_again(client: Client, gateway: FakeGateway) -> None:
+    gateway.opens()
+    payment = make_payment()
+    client.get(payment.get_absolute_url())
+    Payment.objects.update(initialized_at=timezone.now() - timedelta(minutes=5))
+
+    client.get(payment.get_absolute_url())
+
+    assert [sent["referenceNumber"] for sent in gateway.requests] == [payment.reference, f"{payment.reference}-2"]
+    assert stored(payment).attempt == 2
+
+
+def test_a_failed_payment_is_tried_again_at_once(client: Client, gateway: FakeGateway, notify: Notify) -> None:
+    gateway.opens()
+    payment = make_payment()
+    client.get(payment.get_absolute_url())
+    notify(stored(payment), responsecode=-1)
+    assert stored(payment).status == "failed"
+
+    assert client.get(payment.get_absolute_url())["Location"] == PAGE_URL
+
+    payment = stored(payment)
+    assert (payment.status, payment.attempt, len(gateway.requests)) == ("pending", 2, 2)
+    assert (payment.settled_by, payment.settled_at, payment.gateway_id, payment.response_code) == ("", None, "", "")
+
+
+@pytest.mark.parametrize("status", ["succeeded", "refunded", "expired", "cancelled"])
+def test_what_is_over_goes_to_the_return_page(client: Client, gateway: FakeGateway, status: str) -> None:
+    payment = make_payment(status=status, attempt=1)
+
+    response = client.get(payment.get_absolute_url())
+
+    assert (response.status_code, response["Location"]) == (302, payment.get_return_url())
+    assert gateway.requests == []
+
+
+@pytest.mark.parametrize(
+    ("body", "status"),
+    [(requests.ConnectTimeout(), 0), (requests.ReadTimeout(), 0), (b"", 500), (b"<html>", 200)],
+)
+def test_a_gateway_that_is_away_may_be_tried_again(client: Client, gateway: FakeGateway, body: Any, status: int) -> None:
+    gateway.answers(body, status=status)
+    payment = make_payment()
+
+    response = client.get(payment.get_absolute_url())
+
+    assert response.status_code == 503
+    assert response["Retry-After"] == "30"
+    assert payment.get_absolute_url() in response.content.decode()
+    payment = stored(payment)
+    assert (payment.status, payment.attempt, payment.claimed_until) == ("created", 1, None)
+    assert payment.events.get().outcome == "failed"
+    gateway.opens()
+    assert client.get(payment.get_absolute_url()).status_code == 302
+    assert [sent["referenceNumber"] for sent in gateway.requests] == [payment.reference, f"{payment.reference}-2"]
+
+
+def test_a_refusal_is_told_without_internals(client: Client, gateway: FakeGateway) -> None:
+    gateway.refuses(message="ID marchand inconnu PP-F324")
+    payment = make_payment()
+
+    response = client.get(payment.get_absolute_url(), headers={"accept-language": "fr"})
+
+    assert response.status_code == 502
+    assert "marchand" not in response.content.decode()
+    assert 'lang="fr"' in response.content.decode()
+    event = stored(payment).events.get()
+    assert (event.outcome, event.message) == ("refused", "ID marchand inconnu PP-F324")
+    assert stored(payment).status == "created"
+    assert stored(payment).claimed_until is None
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        {"customer_phone": "0700"},
+        {"customer_email": "awa"},
+        {"customer_last_name": ""},
+        {"description": ""},
+        {"amount": 99},
+        {"currency": "EUR"},
+        {"merchant_id": ""},
+        {"channel": "NEW"},
+        {"reference": "abc-2"},
+        {"attempt": 999},
+    ],
+)
+def test_data_that_the_gateway_would_refuse_are_not_sent(
+    client: Client, gateway: FakeGateway, values: dict[str, Any]
+) -> None:
+    payment = make_payment(**values)
+
+    assert client.get(payment.get_absolute_url()).status_code == 400
+    assert gateway.requests == []
+    assert stored(payment).attempt == payment.attempt
+
+
+@pytest.mark.parametrize("path", ["checkout", "return", "status"])
+@pytest.mark.parametrize("signed", ["abc", "abc.def", "é", "a" * 5000])
+def test_a_stranger_finds_nothing(client: Client, path: str, signed: str, statements: Statements) -> None:
+    with statements:
+        assert client.get(f"/paiementpro/{path}/{signed}/").status_code == 404
+    assert statements == []
+
+
+def test_a_payment_that_is_gone_is_not_found(client: Client) -> None:
+    payment = make_payment()
+    payment.delete()
+
+    assert client.get(payment.get_absolute_url()).status_code == 404
+
+
+def test_a_page_elsewhere_is_never_gone_to(client: Client, gateway: FakeGateway) -> None:
+    gateway.opens("https://paiementpro.net.evil.com/")
+
+    assert client.get(make_payment().get_absolute_url()).status_code == 503
+
+
+def test_the_site_url_is_told_rather_than_the_requests_host(client: Client, gateway: FakeGateway) -> None:
+    gateway.opens()
+    payment = make_payment()
+
+    with override_settings(PAIEMENTPRO_SITE_URL="https://shop.example/"):
+        client.get(payment.get_absolute_url())
+
+    assert gateway.requests[0]["notificationURL"] == f"https://shop.example{payment.get_notification_url()}"
+
+
+def test_without_a_request_the_site_url_is_needed(gateway: FakeGateway) -> None:
+    with pytest.raises(ImproperlyConfigured, match="PAIEMENTPRO_SITE_URL"):
+        services.initialize_payment(make_payment())
+
+
+def test_a_host_may_take_the_page_itself(gateway: FakeGateway, rf: RequestFactory) -> None:
+    gateway.opens()
+    payment = make_payment()
+
+    assert services.initialize_payment(payment, rf.get("/")) == PAGE_URL
+    assert (payment.status, payment.payment_url) == ("pending", PAGE_URL)
+    assert services.initialize_payment(payment, rf.get("/")) == PAGE_URL
+
+
+@pytest.mark.parametrize("status", ["succeeded", "refunded", "expired", "cancelled"])
+def test_what_is_over_is_invalid_for_the_host(rf: RequestFactory, status: str) -> None:
+    with pytest.raises(ValidationError) as caught:
+        services.initialize_payment(make_payment(status=status), rf.get("/"))
+    assert caught.value.code == "not_payable"
+
+
+def test_a_refusal_is_raised_to_the_host(gateway: FakeGateway, rf: RequestFactory) -> None:
+    gateway.refuses(error="Le montant minimum est de 100 fr")
+
+    with pytest.raises(GatewayRefusedError) as caught:
+        services.initialize_payment(make_payment(), rf.get("/"))
+    assert caught.value.message == "Le montant minimum est de 100 fr"
+
+
+@pytest.mark.parametrize("verb", [services.initialize_payment, services.check_payment])
+def test_no_transaction_of_the_hosts_stays_open_during_a_call(verb: Any) -> None:
+    payment = make_payment()
+
+    with transaction.atomic(), pytest.raises(RuntimeError):
+        verb(payment)
+
+
+@pytest.mark.django_db(transaction=True)
+def test_no_transaction_of_ours_stays_open_during_a_call(client: Client, gateway: FakeGateway) -> None:
+    seen = []
+    gateway.mock.add_callback(
+        "POST",
+        gateway.url,
+        lambda request: seen.append(connection.in_atomic_block) or (200, {}, b"{}"),
+    )
+
+    client.get(make_payment().get_absolute_url())
+
+    assert seen == [False]
+
+
+def test_a_stale_copy_of_a_payment_is_read_again(gateway: FakeGateway, rf: RequestFactory) -> None:
+    gateway.opens()
+    payment = make_payment()
+    stale = stored(payment)
+    services.initialize_payment(payment, rf.get("/"))
+
+    assert services.initialize_payment(stale, rf.get("/")) == PAGE_URL
+    assert len(gateway.requests) == 1
+
+
+def test_a_dead_process_blocks_no_longer_than_its_claim(client: Client, gateway: FakeGateway) -> None:
+    gateway.opens()
+    payment = make_payment(attempt=1, claimed_until=timezone.now() + timedelta(seconds=0.3))
+
+    assert client.get(payment.get_absolute_url()).status_code == 302
+    assert [sent["referenceNumber"] for sent in gateway.requests] == [f"{payment.reference}-2"]
+    assert timezone.now() > payment.claimed_until
+
+
+def test_a_claim_lasts_for_the_time_outs_and_a_few_seconds(gateway: FakeGateway, rf: RequestFactory) -> None:
+    payment = make_payment()
+    claims = []
+    gateway.mock.add_callback(
+        "POST", gateway.url, lambda request: claims.append(stored(payment).claimed_until) or (500, {}, b"")
+    )
+
+    with override_settings(PAIEMENTPRO_TIMEOUT=(1, 2)), pytest.raises(GatewayUnavailableError):
+        services.initialize_payment(payment, rf.get("/"))
+
+    assert timedelta(seconds=3) < claims[0] - timezone.now() <= timedelta(seconds=8)
+
+
+@pytest.mark.parametrize(
+    ("responsecode", "status", "answer", "asked"),
+    [(0, "succeeded", 302, 1), (-1, "pending", 302, 2)],
+)
+def test_a_notification_may_overtake_the_answer(
+    client: Client, gateway: FakeGateway, notify: Notify, responsecode: int, status: str, answer: int, asked: int
+) -> None:
+    payment = make_payment()
+
+    def overtaken(request: Any) -> tuple[int, dict[str, str], str]:
+        current = stored(payment)
+        if current.attempt == 1:
+            notify(current, responsecode=responsecode)
+        return 200, {}, '{"success": true, "url": "%s"}' % PAGE_URL
+
+    gateway.mock.add_callback("POST", gateway.url, overtaken)
+
+    response = client.get(payment.get_absolute_url())
+
+    assert (response.status_code, len(gateway.requests)) == (answer, asked)
+    assert response["Location"] == (payment.get_return_url() if status == "succeeded" else PAGE_URL)
+    assert (stored(payment).status, stored(payment).claimed_until) == (status, None)
+
+
+def test_a_slow_process_does_not_overwrite_a_later_attempt(
+    gateway: FakeGateway, rf: RequestFactory
+) -> None:
+    payment = make_payment()
+
+    def overtaken(request: Any) -> tuple[int, dict[str, str], str]:
+        Payment.objects.update(attempt=2, status="pending", payment_url=f"{PAGE_URL}2", initialized_at=timezone.now())
+        return 200, {}, '{"success": true, "url": "%s"}' % PAGE_URL
+
+    gateway.mock.add_callback("POST", gateway.url, overtaken)
+
+    assert services.initialize_payment(payment, rf.get("/")) == f"{PAGE_URL}2"
+    assert stored(payment).payment_url == f"{PAGE_URL}2"
+
+
+def test_a_cancellation_during_the_call_keeps_the_payer_away(client: Client, gateway: FakeGateway) -> None:
+    payment = make_payment()
+
+    def overtaken(request: Any) -> tuple[int, dict[str, str], str]:
+        services.cancel_payment(stored(payment), "sold out")
+        return 200, {}, '{"success": true, "url": "%s"}' % PAGE_URL
+
+    gateway.mock.add_callback("POST", gateway.url, overtaken)
+
+    assert client.get(payment.get_absolute_url())["Location"] == payment.get_return_url()
+    assert stored(payment).status == "cancelled"
+
+
+@pytest.mark.parametrize("status", ["created", "pending", "failed"])
+def test_what_can_be_paid_can_be_cancelled(status: str) -> None:
+    payment = make_payment(status=status)
+
+    services.cancel_payment(payment, "sold out")
+
+    assert payment.status == stored(payment).status == "cancelled"
+    event = payment.events.get()
+    assert (event.kind, event.outcome, event.message) == ("host", "accepted", "sold out")
+
+
+@pytest.mark.parametrize("status", ["succeeded", "refunded", "expired", "cancelled"])
+def test_what_is_over_cannot_be_cancelled(status: str) -> None:
+    payment = make_payment(status=status)
+
+    with pytest.raises(ValidationError):
+        services.cancel_payment(payment, "sold out")
+    assert stored(payment).status == status
+
+
+def test_a_stale_copy_does_not_cancel_what_was_paid(notify: Notify) -> None:
+    payment = make_payment(status="pending", attempt=1)
+    stale = stored(payment)
+    notify(payment)
+
+    with transaction.atomic(), pytest.raises(ValidationError):
+        services.cancel_payment(stale, "sold out")
+    assert stored(payment).status == "succeeded"

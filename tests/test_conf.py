@@ -1,0 +1,121 @@
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from django.core.exceptions import ImproperlyConfigured
+from django.test import override_settings
+
+from django_paiementpro.conf import Conf, conf
+from django_paiementpro.enums import Channel
+
+
+def test_the_defaults_are_safe() -> None:
+    with override_settings():
+        from django.conf import settings
+
+        del settings.PAIEMENTPRO_STATUS_URL
+        assert conf.gateway_url == "https://www.paiementpro.net"
+        assert conf.status_url == "https://api.paiementpro.net/status"
+    assert conf.currencies == {"XOF": "952"}
+    assert conf.min_amount == 100
+    assert conf.timeout == (3.05, 20)
+    assert conf.session_lifetime == timedelta(minutes=5)
+    assert conf.expires_after == timedelta(hours=24)
+    assert list(conf.channels) == Channel.values
+
+
+@pytest.mark.parametrize(
+    ("values", "gateway_url", "status_url"),
+    [
+        ({"PAIEMENTPRO_ENVIRONMENT": "sandbox"}, "https://sandbox.paiementpro.net", None),
+        ({"PAIEMENTPRO_GATEWAY_URL": "http://127.0.0.1:8000/sandbox/"}, "http://127.0.0.1:8000/sandbox", None),
+        (
+            {"PAIEMENTPRO_ENVIRONMENT": "sandbox", "PAIEMENTPRO_STATUS_URL": "https://example.com/s"},
+            "https://sandbox.paiementpro.net",
+            "https://example.com/s",
+        ),
+        ({"PAIEMENTPRO_STATUS_URL": None}, "https://www.paiementpro.net", None),
+    ],
+)
+def test_the_look_up_is_only_asked_where_it_knows(values: Any, gateway_url: str, status_url: str | None) -> None:
+    with override_settings():
+        from django.conf import settings
+
+        del settings.PAIEMENTPRO_STATUS_URL
+        with override_settings(**values):
+            assert conf.gateway_url == gateway_url
+            assert conf.status_url == status_url
+
+
+def test_a_setting_is_read_when_used() -> None:
+    with override_settings(PAIEMENTPRO_MERCHANT_ID=" PP-F1 "):
+        assert conf.merchant_id == "PP-F1"
+    assert conf.merchant_id == "PP-F324"
+
+
+WRONG: list[tuple[str, Any]] = [
+    ("merchant_id", None),
+    ("merchant_id", " "),
+    ("merchant_id", 324),
+    ("environment", "production"),
+    ("site_url", "example.com"),
+    ("site_url", "ftp://example.com"),
+    ("site_url", "https://example.com/?a=1"),
+    ("site_url", ""),
+    ("currencies", {}),
+    ("currencies", ["XOF"]),
+    ("currencies", {"xof": "952"}),
+    ("currencies", {"XOF": 95}),
+    ("currency", "EUR"),
+    ("currency", "franc"),
+    ("currency", 952),
+    ("channels", []),
+    ("channels", "OMCIV2"),
+    ("channels", ["MTNCIV2"]),
+    ("channels", [7]),
+    ("channels", [("a b", "label")]),
+    ("min_amount", 0),
+    ("min_amount", True),
+    ("min_amount", "100"),
+    ("timeout", 20),
+    ("timeout", (3, None)),
+    ("timeout", (0, 20)),
+    ("timeout", (3, 20, 20)),
+    ("timeout", (True, 20)),
+    ("timeout", (3, 1e9)),
+    ("session_lifetime", 300),
+    ("expires_after", timedelta(0)),
+    ("allowed_redirect_hosts", "paiementpro.net"),
+    ("allowed_redirect_hosts", [""]),
+    ("success_url", ""),
+    ("failure_url", 7),
+    ("hashcode_verifier", "shop.nowhere.verify"),
+    ("hashcode_verifier", "verify"),
+    ("hashcode_verifier", "django.VERSION"),
+    ("hashcode_verifier", 7),
+    ("payment_factory", "shop.nowhere.make"),
+    ("sandbox", "yes"),
+]
+
+
+@pytest.mark.parametrize(("name", "value"), WRONG)
+def test_a_wrong_value_says_what_to_write(name: str, value: Any) -> None:
+    setting = vars(Conf)[name].name
+    with override_settings(**{setting: value}), pytest.raises(ImproperlyConfigured, match=f"^{setting}: ."):
+        getattr(conf, name)
+
+
+def test_channels_are_offered_in_the_order_of_the_setting() -> None:
+    with override_settings(PAIEMENTPRO_CHANNELS=["WAVECI", ("NEW", "New Money"), ("OMCIV2", "Orange")]):
+        assert conf.channels == {"WAVECI": Channel.WAVE_CI.label, "NEW": "New Money", "OMCIV2": "Orange"}
+
+
+def test_a_currency_is_one_of_the_account() -> None:
+    with override_settings(PAIEMENTPRO_CURRENCIES={"XAF": "950"}, PAIEMENTPRO_CURRENCY="XAF"):
+        assert conf.currency == "XAF"
+
+
+def test_a_verifier_is_imported() -> None:
+    with override_settings(PAIEMENTPRO_HASHCODE_VERIFIER="tests.test_conf.test_a_verifier_is_imported"):
+        assert conf.hashcode_verifier is test_a_verifier_is_imported
+    assert conf.hashcode_verifier is None

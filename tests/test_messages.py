@@ -1,0 +1,359 @@
+import json
+from datetime import datetime, timezone
+from typing import Any
+from urllib.parse import urlencode
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from django_paiementpro.exceptions import InvalidNotification
+from django_paiementpro.messages import (
+    MAX_FIELDS,
+    Notification,
+    PageAnswer,
+    PageRequest,
+    StatusAnswer,
+    parse_amount,
+    parse_date,
+    parse_json_object,
+)
+
+FIELDS = {
+    "merchantId": "PP-F324",
+    "sessionId": "1a0ab925",
+    "payId": "9210824147867",
+    "channel": "MOMOCM",
+    "countryCurrencyCode": "952",
+    "referenceNumber": "b7c1f0a29d3e4f5a6b7c8d9e",
+    "amount": "100",
+    "transactiondt": "2026-09-25 15:44:25",
+    "returnContext": "",
+    "responsecode": "0",
+}
+FORM = "application/x-www-form-urlencoded"
+JSON = "application/json"
+
+
+def multipart(fields: dict[str, str], boundary: str = "x") -> tuple[str, bytes]:
+    parts = "".join(
+        f'--{boundary}\r\nContent-Disposition: form-data; name="{name}"\r\n\r\n{value}\r\n' for name, value in fields.items()
+    )
+    return f"multipart/form-data; boundary={boundary}", f"{parts}--{boundary}--\r\n".encode()
+
+
+def read(query: str = "", content_type: str = "", body: bytes = b"") -> Notification:
+    return Notification.from_request(query, content_type, body)
+
+
+def refusal(query: str = "", content_type: str = "", body: bytes = b"") -> InvalidNotification:
+    with pytest.raises(InvalidNotification) as caught:
+        read(query, content_type, body)
+    assert caught.value.reason == "malformed"
+    json.dumps(caught.value.data).encode()
+    return caught.value
+
+
+def changed(**fields: Any) -> dict[str, Any]:
+    return {name: value for name, value in (FIELDS | fields).items() if value is not None}
+
+
+@pytest.mark.parametrize(
+    ("query", "content_type", "body"),
+    [
+        (urlencode(FIELDS), "", b""),
+        (urlencode(FIELDS), *multipart(FIELDS)),
+        ("", *multipart(FIELDS)),
+        ("", FORM, urlencode(FIELDS).encode()),
+        ("", FORM + "; charset=iso-8859-1", urlencode(FIELDS).encode()),
+        ("", FORM + "; charset=nonsense", urlencode(FIELDS).encode()),
+        ("", "", urlencode(FIELDS).encode()),
+        ("", JSON, json.dumps(FIELDS).encode()),
+        ("", JSON, json.dumps(FIELDS | {"amount": 100, "responsecode": 0}).encode()),
+        ("", JSON + "; charset=utf-16", json.dumps(FIELDS).encode()),
+        ("", FORM, b"\xef\xbb\xbf \n" + json.dumps(FIELDS).encode()),
+        ("", "", json.dumps(FIELDS).encode()),
+        ("", "text/plain", json.dumps({name.upper(): value for name, value in FIELDS.items()}).encode()),
+        ("?" + urlencode(FIELDS), "", b""),
+        ("utm=1?" + urlencode(FIELDS), "", b""),
+        (urlencode(FIELDS), JSON, json.dumps({"amount": "100.00"}).encode()),
+        (urlencode(FIELDS), "multipart/form-data; boundary=x", b"broken"),
+        (urlencode(FIELDS), "multipart/form-data", b"no boundary"),
+        (urlencode(FIELDS), JSON, b'{"amount": 100'),
+        (urlencode(FIELDS), JSON, b'{"a":' + b"[" * 50_000),
+        (urlencode(FIELDS), JSON, b"[1, 2]"),
+    ],
+)
+def test_every_form_says_the_same(query: str, content_type: str, body: bytes) -> None:
+    notification = read(query, content_type, body)
+
+    assert notification.merchant_id == "PP-F324"
+    assert notification.reference == "b7c1f0a29d3e4f5a6b7c8d9e"
+    assert notification.amount == 100
+    assert notification.response_code == "0"
+    assert notification.is_success
+    assert notification.currency_number == "952"
+    assert notification.gateway_id == "9210824147867"
+    assert notification.channel == "MOMOCM"
+    assert notification.transaction_date == datetime(2026, 9, 25, 15, 44, 25, tzinfo=timezone.utc)
+
+
+def test_all_that_was_received_is_kept() -> None:
+    fields = FIELDS | {"Hash": "0b19", "returnContext": "test=2&ok=1"}
+
+    assert read(urlencode(fields)).data == fields
+
+
+@pytest.mark.parametrize("name", ["merchantId", "referenceNumber", "amount", "responsecode"])
+@pytest.mark.parametrize("value", [None, "", "  "])
+def test_what_decides_must_be_there(name: str, value: str | None) -> None:
+    assert name in refusal(urlencode(changed(**{name: value}))).detail
+
+
+@pytest.mark.parametrize("name", ["merchantId", "referenceNumber", "responsecode"])
+def test_json_null_is_missing(name: str) -> None:
+    refusal("", JSON, json.dumps(FIELDS | {name: None}).encode())
+
+
+@pytest.mark.parametrize(
+    ("text", "amount"),
+    [("12500", 12500), ("12500.00", 12500), ("12500.0", 12500), (" 100 ", 100), ("0", 0), ("0100", 100)],
+)
+def test_a_whole_number_is_an_amount(text: str, amount: int) -> None:
+    assert read(urlencode(changed(amount=text))).amount == amount
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        *("12500.01", "12,500", "12 500", "1e3", "-100", "0x64", "100.", ".5", "NaN", "Infinity", "١٠٠", "１００"),  # noqa: RUF001
+        *("9" * 5000, "100\x00", "100 F", "true"),
+    ],
+)
+def test_anything_else_is_no_amount(text: str) -> None:
+    refusal(urlencode(changed(amount=text)))
+
+
+@pytest.mark.parametrize("value", ["NaN", "Infinity", "1e400", "1.5", "true", "[100]", '{"a": 100}', "9" * 5000])
+def test_json_of_another_kind_is_no_amount(value: str) -> None:
+    refusal(urlencode(changed(amount=None)), JSON, b'{"amount": %s}' % value.encode())
+
+
+@pytest.mark.parametrize("value", [False, [0], {"0": 0}, 0.0, "00", "SUCCESS", "０"])  # noqa: RUF001
+def test_only_0_is_success(value: Any) -> None:
+    notification = read("", JSON, json.dumps(FIELDS | {"responsecode": value}).encode())
+
+    assert not notification.is_success
+    assert not notification.is_failure
+
+
+@pytest.mark.parametrize("value", [-1, "-1", " -1 "])
+def test_minus_1_is_failure(value: Any) -> None:
+    assert read("", JSON, json.dumps(FIELDS | {"responsecode": value}).encode()).is_failure
+
+
+@pytest.mark.parametrize("name", [*FIELDS, "customerId", "hash"])
+def test_no_field_has_two_values(name: str) -> None:
+    fields = FIELDS | {"customerId": "22", "hash": "0b"}
+    again = urlencode({name.upper(): "7"})
+
+    assert "two values" in refusal(f"{urlencode(fields)}&{again}").detail
+    assert "two values" in refusal(urlencode(fields), FORM, again.encode()).detail
+
+
+def test_a_name_that_stands_twice_in_json_has_two_values() -> None:
+    body = json.dumps(FIELDS).replace('"amount": "100"', '"amount": 100, "amount": 7').encode()
+
+    error = refusal("", JSON, body)
+
+    assert error.data["amount"] == ["100", "7"]
+
+
+def test_three_values_are_all_kept() -> None:
+    assert refusal(f"{urlencode(FIELDS)}&payId=1&payId=2").data["payId"] == ["9210824147867", "1", "2"]
+
+
+@pytest.mark.parametrize("name", ["merchantId", "referenceNumber", "amount", "responsecode", "countryCurrencyCode"])
+@pytest.mark.parametrize("value", ["%ff", "a%ed%a0%80", "%00"])
+def test_what_decides_must_be_readable(name: str, value: str) -> None:
+    refusal(f"{urlencode(changed(**{name: None}))}&{name}={value}")
+
+
+def test_what_does_not_decide_may_be_unreadable() -> None:
+    query = urlencode(changed(returnContext=None)) + "&returnContext=caf%e9"
+    content_type, body = multipart(FIELDS | {"returnContext": "café"})
+
+    notification = read(query, content_type, body)
+
+    assert notification.return_context == "café"
+    json.dumps(notification.data).encode()
+
+
+def test_what_no_database_stores_is_replaced() -> None:
+    body = json.dumps(FIELDS | {"channel": "a\x00\ud800b", "x\x00": "y"}).encode()
+
+    notification = read("", JSON, body)
+
+    assert notification.channel == "a��b"
+    assert "x�" in notification.data
+
+
+def test_nested_json_is_shown_but_decides_nothing() -> None:
+    body = json.dumps(FIELDS | {"returnContext": {"order_id": "42"}}).encode()
+
+    assert read("", JSON, body).return_context == '{"order_id": "42"}'
+
+
+def test_a_body_that_cannot_be_read_is_kept() -> None:
+    assert refusal("", JSON, b'{"amount": \xff').data == {"body": '{"amount": �'}
+
+
+@pytest.mark.parametrize("content_type", ["", JSON, "multipart/form-data; boundary=x"])
+def test_thousands_of_fields_are_too_many(content_type: str) -> None:
+    fields = FIELDS | {f"f{number}": "1" for number in range(3000)}
+    body = {
+        "": urlencode(fields).encode(),
+        JSON: json.dumps(fields).encode(),
+        "multipart/form-data; boundary=x": multipart(fields)[1],
+    }[content_type]
+
+    assert len(refusal("", content_type, body).data) <= MAX_FIELDS
+
+
+def test_a_strange_header_of_a_part_is_survived() -> None:
+    body = b"--x\r\nContent-Disposition: form-data; name*=nonsense''amount\r\n\r\n100\r\n--x--\r\n"
+
+    refusal("", "multipart/form-data; boundary=x", body)
+
+
+@pytest.mark.parametrize(
+    "text", ["", "2026-09-25", "25/09/2026 15:44:25", "2026-13-45 15:44:25", "0001-01-01 00:00:00", "9999-01-01 00:00:00"]
+)
+def test_a_date_that_cannot_be_read_loses_nothing(text: str) -> None:
+    assert parse_date(text) is None
+    assert read(urlencode(changed(transactiondt=text))).is_success
+
+
+@given(query=st.text(max_size=200), content_type=st.text(max_size=60), body=st.binary(max_size=300))
+def test_any_bytes_are_read_or_refused(query: str, content_type: str, body: bytes) -> None:
+    refusal(query, content_type, body)
+
+
+@given(
+    body=st.one_of(
+        st.binary(max_size=200).map(lambda noise: b"{" + noise),
+        st.dictionaries(st.sampled_from(list(FIELDS)), st.one_of(st.text(max_size=20), st.integers(), st.none())).map(
+            lambda fields: json.dumps({**fields, "amount": "no"}).encode()
+        ),
+    )
+)
+def test_any_json_is_read_or_refused(body: bytes) -> None:
+    refusal("", JSON, body)
+
+
+@given(noise=st.binary(max_size=300), header=st.text(alphabet=st.characters(min_codepoint=32, max_codepoint=126)))
+def test_any_multipart_is_read_or_refused(noise: bytes, header: str) -> None:
+    body = b"--x\r\n" + header.encode() + b"\r\n\r\n" + noise + b"\r\n--x--\r\n"
+    refusal("", "multipart/form-data; boundary=x", body)
+
+
+@given(st.text())
+def test_an_amount_is_a_number_of_digits_or_nothing(text: str) -> None:
+    amount = parse_amount(text)
+
+    assert amount is None or (text.isascii() and text.split(".")[0].isdigit() and amount == int(text.split(".")[0]))
+
+
+@pytest.mark.parametrize("content", [b"", b"[]", b"1", b"null", b"<html>", b'"a"', b"[" * 100_000, b'{"a":' * 100_000])
+def test_what_is_no_json_object_is_an_error(content: bytes) -> None:
+    with pytest.raises(ValueError, match=r"."):
+        parse_json_object(content)
+
+
+def request(**values: Any) -> PageRequest:
+    return PageRequest(
+        **{
+            "merchant_id": "PP-F324",
+            "amount": 1000,
+            "description": "Abonnement Premium",
+            "channel": "CARD",
+            "currency_number": "952",
+            "reference": "REF772105",
+            "customer_email": "test@example.com",
+            "customer_first_name": "Ishola",
+            "customer_last_name": "Lamine",
+            "customer_phone": "01234567",
+            "notification_url": "https://votre-site.com/webhook",
+            "return_url": "https://votre-site.com/retour",
+            "return_context": {"order_id": "123", "user": "88"},
+            **values,
+        }
+    )
+
+
+def test_a_request_is_the_thirteen_fields_of_the_official_page() -> None:
+    assert request().as_json() == {
+        "merchantId": "PP-F324",
+        "amount": 1000,
+        "description": "Abonnement Premium",
+        "channel": "CARD",
+        "countryCurrencyCode": "952",
+        "referenceNumber": "REF772105",
+        "customerEmail": "test@example.com",
+        "customerFirstName": "Ishola",
+        "customerLastname": "Lamine",
+        "customerPhoneNumber": "01234567",
+        "notificationURL": "https://votre-site.com/webhook",
+        "returnURL": "https://votre-site.com/retour",
+        "returnContext": '{"order_id":"123","user":"88"}',
+    }
+
+
+def test_an_empty_channel_is_left_out() -> None:
+    assert "channel" not in request(channel="").as_json()
+
+
+def test_the_audit_trail_is_not_told_the_secret_urls() -> None:
+    assert "votre-site" not in str(request().for_audit())
+
+
+@pytest.mark.parametrize(
+    ("answer", "is_success", "is_refusal", "message"),
+    [
+        ({"success": True, "message": "ok", "url": "u"}, True, False, "ok"),
+        ({"success": False, "message": "Echec"}, False, True, "Echec"),
+        ({"success": False, "error": "Echec"}, False, True, "Echec"),
+        ({"error": "Echec"}, False, True, "Echec"),
+        ({"success": False}, False, True, ""),
+        ({"success": "true", "url": "u"}, False, False, ""),
+        ({"success": "1", "url": "u"}, False, False, ""),
+        ({}, False, False, ""),
+        ({"success": False, "message": {"a": ["b"]}}, False, True, '{"a": ["b"]}'),
+    ],
+)
+def test_only_true_is_a_page(answer: dict[str, Any], is_success: bool, is_refusal: bool, message: str) -> None:
+    page = PageAnswer.from_json(answer)
+
+    assert (page.is_success, page.is_refusal, page.message) == (is_success, is_refusal, message)
+
+
+def test_a_url_is_text() -> None:
+    assert PageAnswer.from_json({"success": True, "url": ["u"]}).url == ""
+
+
+def test_a_status_is_read_in_its_own_spelling() -> None:
+    content = (
+        b'{"marchant_id": "PP-F324", "pay_id": "CI2023", "reference": "b7c1", "amount": 1000, "channel": "OMCIV2", '
+        b'"token": "x", "date": "2023-01-31 13:20:51", "success": true}'
+    )
+
+    answer = StatusAnswer.from_json(parse_json_object(content))
+
+    assert (answer.is_success, answer.merchant_id, answer.reference) == (True, "PP-F324", "b7c1")
+    assert (answer.amount, answer.gateway_id, answer.channel) == (1000, "CI2023", "OMCIV2")
+    assert answer.transaction_date == datetime(2023, 1, 31, 13, 20, 51, tzinfo=timezone.utc)
+
+
+@pytest.mark.parametrize("success", ["false", '"true"', "1", "null", "[true]"])
+def test_only_true_is_a_status(success: str) -> None:
+    assert not StatusAnswer.from_json(parse_json_object(b'{"success": %s}' % success.encode())).is_success

@@ -1,0 +1,167 @@
+import re
+from decimal import Decimal
+from typing import Any
+
+import pytest
+from django.core.exceptions import ImproperlyConfigured, ValidationError
+from django.db import IntegrityError, transaction
+from django.test import override_settings
+
+from django_paiementpro.enums import Channel, Status
+from django_paiementpro.models import Payment, PaymentEvent, cut
+from tests.conftest import make_payment
+from tests.host.models import Order
+
+pytestmark = pytest.mark.django_db
+
+
+def test_a_payment_starts_with_the_hosts_settings() -> None:
+    payment = make_payment()
+
+    assert payment.status == Payment.Status.CREATED
+    assert payment.merchant_id == "PP-F324"
+    assert payment.currency == "XOF"
+    assert not payment.is_final
+
+
+def test_references_are_random() -> None:
+    references = {make_payment().reference for _ in range(20)}
+
+    assert len(references) == 20
+    assert all(re.fullmatch("[0-9a-f]{24}", reference) for reference in references)
+
+
+def test_a_reference_is_unique() -> None:
+    make_payment(reference="A1")
+
+    with pytest.raises(IntegrityError), transaction.atomic():
+        make_payment(reference="A1")
+
+
+@pytest.mark.parametrize("amount", [0, -1])
+def test_nothing_is_no_amount(amount: int) -> None:
+    with pytest.raises(IntegrityError), transaction.atomic():
+        make_payment(amount=amount)
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ("amount", 99),
+        ("amount", -5),
+        ("amount", "12.5"),
+        ("amount", 12500.5),
+        ("amount", Decimal("12500.01")),
+        ("amount", None),
+        ("currency", "EUR"),
+        ("merchant_id", ""),
+        ("description", ""),
+        ("channel", "OM CIV2"),
+        ("customer_email", "awa"),
+        ("customer_first_name", ""),
+        ("customer_last_name", ""),
+        ("customer_phone", "0700"),
+        ("customer_phone", ""),
+        ("return_context", ["id"]),
+        ("reference", "abc-2"),
+        ("reference", "a b"),
+        ("reference", "a" * 65),
+        ("reference", "abc\n"),
+    ],
+)
+def test_what_the_gateway_would_refuse_is_invalid(field: str, value: Any) -> None:
+    payment = make_payment()
+    setattr(payment, field, value)
+
+    with pytest.raises(ValidationError) as caught:
+        payment.full_clean()
+    assert list(caught.value.message_dict) == [field]
+
+
+@pytest.mark.parametrize("reference", ["a", "A_b-C", "REF-7x", "1234", "a" * 64, "-"])
+def test_a_reference_of_the_hosts_is_valid(reference: str) -> None:
+    make_payment(reference=reference).full_clean()
+
+
+def test_a_channel_of_the_settings_is_valid() -> None:
+    with override_settings(PAIEMENTPRO_CHANNELS=[("NEW", "New Money")]):
+        make_payment(channel="NEW").full_clean()
+        with pytest.raises(ValidationError):
+            make_payment(channel="OMCIV2").full_clean()
+    with override_settings(PAIEMENTPRO_CHANNELS="wrong"):
+        make_payment(channel="OMCIV2").full_clean()
+
+
+def test_without_a_merchant_there_is_no_payment() -> None:
+    with override_settings(PAIEMENTPRO_MERCHANT_ID=None), pytest.raises(ImproperlyConfigured):
+        make_payment()
+
+
+def test_an_order_finds_its_payments() -> None:
+    order, other = Order.objects.create(), Order.objects.create()
+    first, second = make_payment(content_object=order), make_payment(content_object=order)
+    make_payment(content_object=other)
+
+    assert list(Payment.objects.for_object(order)) == [second, first]
+    assert Payment.objects.get(pk=first.pk).content_object == order
+
+
+def test_each_attempt_has_a_reference_of_its_own() -> None:
+    payment = Payment(reference="abc", attempt=3)
+
+    assert [payment.reference_of(attempt) for attempt in (0, 1, 2, 3)] == ["abc", "abc", "abc-2", "abc-3"]
+    assert payment.gateway_reference == "abc-3"
+    assert [payment.attempt_of(reference) for reference in ("abc", "abc-2", "abc-3")] == [1, 2, 3]
+
+
+@pytest.mark.parametrize("reference", ["", "ab", "abcd", "abc-", "abc-1", "abc-0", "abc-4", "abc-02", "abc-x", "ABC", "2"])
+def test_a_reference_of_another_payment_is_no_attempt(reference: str) -> None:
+    assert Payment(reference="abc", attempt=3).attempt_of(reference) is None
+
+
+def test_an_amount_is_shown_as_people_write_it() -> None:
+    assert Payment(amount=1250000, currency="XOF").amount_display == "1\u202f250\u202f000\u00a0F\u00a0CFA"
+    assert Payment(amount=100, currency="GNF").amount_display == "100\u00a0GNF"
+
+
+@pytest.mark.parametrize("amount", [12500.5, Decimal("12500.01")])
+def test_a_fraction_of_a_franc_is_not_dropped_in_silence(amount: Any) -> None:
+    with pytest.raises(ValueError, match="whole francs"):
+        make_payment(amount=amount)
+
+
+@pytest.mark.parametrize("amount", [12500.0, Decimal("12500.00")])
+def test_a_whole_amount_may_be_of_another_type(amount: Any) -> None:
+    payment = make_payment(amount=amount)
+    payment.refresh_from_db()
+
+    assert payment.amount == 12500
+
+
+def test_a_payment_is_called_by_its_reference() -> None:
+    assert str(Payment(reference="abc")) == "abc"
+
+
+def test_an_event_says_what_and_how() -> None:
+    event = PaymentEvent(kind=PaymentEvent.Kind.NOTIFICATION, outcome=PaymentEvent.Outcome.REFUSED)
+
+    assert str(event) == "Notification: Refused"
+
+
+def test_texts_are_cut_to_their_columns() -> None:
+    assert cut({"gateway_id": "x" * 999, "settled_at": None}) == {"gateway_id": "x" * 128, "settled_at": None}
+
+
+@pytest.mark.parametrize("status", Status)
+def test_every_state_says_where_it_stands(status: Status) -> None:
+    payable = status in {"created", "pending", "failed"}
+
+    assert status.is_final == (status not in {"created", "pending"})
+    assert status.is_payable == payable
+    assert status.is_paid == (status in {"succeeded", "refunded"})
+
+
+def test_every_channel_of_one_country_knows_it() -> None:
+    world = {Channel.CARD, Channel.PAYPAL, Channel.CRYPTO, Channel.BANK_TRANSFER}
+
+    assert {channel for channel in Channel if not channel.country} == world

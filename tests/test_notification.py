@@ -1,0 +1,491 @@
+import json
+from datetime import datetime, timezone
+from typing import Any
+from urllib.parse import urlencode
+
+import pytest
+from django.db import DatabaseError, connection, transaction
+from django.test import Client, RequestFactory, override_settings
+
+from django_paiementpro import services
+from django_paiementpro.messages import MAX_BODY, Notification
+from django_paiementpro.models import Payment, PaymentEvent
+from django_paiementpro.views import NotificationView
+from tests.conftest import Notify, Statements, fields_of, make_payment
+
+pytestmark = pytest.mark.django_db
+
+Heard = list[tuple[str, Payment]]
+
+
+@pytest.fixture(autouse=True)
+def on_commit(django_capture_on_commit_callbacks: Any, request: pytest.FixtureRequest) -> Any:
+    """Let what waits for a commit run, in tests that roll back."""
+    if "transaction" in request.keywords["django_db"].kwargs:
+        yield
+    else:
+        with django_capture_on_commit_callbacks(execute=True):
+            yield
+
+
+def stored(payment: Payment) -> Payment:
+    return Payment.objects.get(pk=payment.pk)
+
+
+def last_event(payment: Payment) -> PaymentEvent:
+    event = payment.events.last()
+    assert event is not None
+    return event
+
+
+def names(heard: Heard) -> list[str]:
+    return [name for name, _ in heard]
+
+
+real_commits = pytest.mark.django_db(transaction=True)
+
+
+@real_commits
+def test_a_success_settles_the_payment(payment: Payment, notify: Notify, heard: Heard) -> None:
+    response = notify(payment)
+
+    assert (response.status_code, response.content) == (200, b"OK")
+    payment = stored(payment)
+    assert (payment.status, payment.settled_by, payment.settled_attempt) == ("succeeded", "notification", 1)
+    assert (payment.gateway_id, payment.gateway_channel, payment.response_code) == ("9210824147867", "OMCIV2", "0")
+    assert payment.transaction_date == datetime(2026, 9, 25, 15, 44, 25, tzinfo=timezone.utc)
+    assert payment.settled_at is not None
+    assert not payment.needs_review
+    assert heard == [("payment_succeeded", payment)]
+    event = last_event(payment)
+    assert (event.kind, event.outcome, event.remote_address) == ("notification", "accepted", "127.0.0.1")
+    assert event.data == {name: str(value) for name, value in fields_of(payment).items()}
+
+
+@real_commits
+def test_a_failure_fails_it(payment: Payment, notify: Notify, heard: Heard) -> None:
+    assert notify(payment, responsecode=-1, message="Solde insuffisant").status_code == 200
+
+    payment = stored(payment)
+    assert (payment.status, payment.response_code, payment.response_message) == ("failed", "-1", "Solde insuffisant")
+    assert names(heard) == ["payment_failed"]
+
+
+@real_commits
+def test_repeats_are_silent(payment: Payment, notify: Notify, heard: Heard) -> None:
+    for responsecode in (-1, -1, 0, 0, 0):
+        assert notify(payment, responsecode=responsecode).content == b"OK"
+
+    assert names(heard) == ["payment_failed", "payment_succeeded"]
+    assert [event.outcome for event in payment.events.all()] == [
+        *("accepted", "duplicate", "accepted", "duplicate", "duplicate")
+    ]
+    assert not stored(payment).needs_review
+
+
+@real_commits
+def test_a_success_takes_four_statements_and_a_repeat_two(
+    payment: Payment, notify: Notify, heard: Heard, statements: Statements
+) -> None:
+    with statements:
+        notify(payment)
+    assert [statement.split()[0] for statement in statements] == ["SELECT", "UPDATE", "INSERT", "UPDATE"]
+    with statements:
+        notify(payment)
+    assert [statement.split()[0] for statement in statements] == ["SELECT", "INSERT"]
+
+
+@real_commits
+def test_without_a_receiver_three_statements_do(payment: Payment, notify: Notify, statements: Statements) -> None:
+    with statements:
+        notify(payment)
+    assert len(statements) == 3
+    assert last_event(payment).signals == []
+
+
+@real_commits
+def test_what_is_malformed_takes_two_statements(payment: Payment, notify: Notify, statements: Statements) -> None:
+    with statements:
+        assert notify(payment, amount="").status_code == 400
+    assert [statement.split()[0] for statement in statements] == ["SELECT", "INSERT"]
+
+
+@pytest.mark.parametrize("signed", ["abc", "abc.def", "é"])
+def test_a_stranger_costs_nothing(statements: Statements, signed: str) -> None:
+    with statements:
+        response = Client(enforce_csrf_checks=True).post(f"/paiementpro/notification/{signed}/?responsecode=0")
+    assert response.status_code == 404
+    assert statements == []
+
+
+def test_the_other_urls_of_a_payment_do_not_notify(payment: Payment) -> None:
+    for url in (payment.get_return_url(), payment.get_absolute_url(), payment.get_status_url()):
+        forged = url.replace("/return/", "/notification/").replace("/checkout/", "/notification/")
+        forged = forged.replace("/status/", "/notification/")
+        assert Client().post(f"{forged}?{urlencode(fields_of(payment))}").status_code == 404
+    assert stored(payment).status == "pending"
+
+
+def test_an_unknown_payment_is_not_found(payment: Payment) -> None:
+    url = payment.get_notification_url()
+    payment.delete()
+
+    assert Client().post(url).status_code == 404
+    assert not PaymentEvent.objects.exists()
+
+
+def test_a_reference_is_read_to_the_letter() -> None:
+    payment = make_payment(reference="abc")
+
+    assert Client().post(Payment(reference="ABC").get_notification_url()).status_code == 404
+    assert not payment.events.exists()
+
+
+@pytest.mark.parametrize("method", ["get", "put", "patch", "delete", "head", "options"])
+def test_only_a_post_notifies(payment: Payment, method: str) -> None:
+    assert getattr(Client(), method)(payment.get_notification_url()).status_code == 405
+    assert not payment.events.exists()
+
+
+@real_commits
+@pytest.mark.parametrize(
+    ("fields", "reason"),
+    [
+        ({"merchantId": "PP-F1"}, "merchant_mismatch"),
+        ({"amount": 12499}, "amount_mismatch"),
+        ({"amount": 12501}, "amount_mismatch"),
+        ({"amount": 0}, "amount_mismatch"),
+        ({"countryCurrencyCode": "840"}, "currency_mismatch"),
+        ({"referenceNumber": "another"}, "reference_mismatch"),
+        ({"referenceNumber": "2"}, "reference_mismatch"),
+    ],
+)
+def test_another_payments_notification_is_refused_and_flagged(
+    payment: Payment, notify: Notify, heard: Heard, fields: dict[str, Any], reason: str
+) -> None:
+    for _ in range(2):
+        assert notify(payment, **fields).status_code == 400
+
+    payment = stored(payment)
+    assert (payment.status, payment.needs_review) == ("pending", True)
+    assert payment.review_reason.startswith(reason)
+    assert [(event.outcome, event.reason) for event in payment.events.all()] == [("refused", reason)] * 2
+    assert last_event(payment).message
+    assert names(heard) == ["payment_flagged"]
+
+
+def test_a_later_attempt_that_was_never_made_is_another_payment(payment: Payment, notify: Notify) -> None:
+    assert notify(payment, referenceNumber=payment.reference_of(2)).status_code == 400
+
+
+@real_commits
+def test_each_new_finding_is_told(payment: Payment, notify: Notify, heard: Heard) -> None:
+    notify(payment, amount=1)
+    notify(payment, amount=2)
+    notify(payment, amount=2, merchantId="PP-F1")
+
+    assert names(heard) == ["payment_flagged"] * 3
+    assert stored(payment).review_reason.splitlines() == [
+        "amount_mismatch: 1, not 12500",
+        "amount_mismatch: 2, not 12500",
+        "merchant_mismatch: PP-F1, not PP-F324",
+    ]
+
+
+@pytest.mark.parametrize("name", ["countryCurrencyCode", "payId", "channel", "transactiondt", "sessionId", "returnContext"])
+def test_what_does_not_decide_may_be_absent(payment: Payment, notify: Notify, name: str) -> None:
+    assert notify(payment, **{name: None}).status_code == 200
+    assert stored(payment).status == "succeeded"
+
+
+@real_commits
+@pytest.mark.parametrize("responsecode", ["1", "00", "SUCCESS", "-2", "x" * 999, "9" * 5000])
+def test_an_unknown_code_changes_no_state(payment: Payment, notify: Notify, heard: Heard, responsecode: str) -> None:
+    client = Client()
+    for _ in range(2):
+        body = urlencode(fields_of(payment, responsecode=responsecode))
+        response = client.post(payment.get_notification_url(), body, content_type="application/x-www-form-urlencoded")
+        assert response.content == b"OK"
+
+    payment = stored(payment)
+    assert (payment.status, payment.needs_review) == ("pending", True)
+    assert last_event(payment).outcome == "conflict"
+    assert last_event(payment).data["responsecode"] == responsecode
+    assert names(heard) == ["payment_flagged"]
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        *({name: value} for name in ("merchantId", "referenceNumber", "amount", "responsecode") for value in (None, "")),
+        {"amount": "12500.01"},
+        {"amount": "12 500"},
+        {"amount": "9" * 5000},
+        {"amount": "\u0661\u0662"},
+    ],
+)
+def test_what_is_malformed_is_refused(payment: Payment, fields: dict[str, Any]) -> None:
+    body = urlencode(fields_of(payment, **fields))
+    url = payment.get_notification_url()
+
+    assert Client().post(url, body, content_type="application/x-www-form-urlencoded").status_code == 400
+    payment = stored(payment)
+    assert (payment.status, payment.needs_review) == ("pending", False)
+    assert (last_event(payment).outcome, last_event(payment).reason) == ("refused", "malformed")
+
+
+@pytest.mark.parametrize("place", ["query", "body"])
+def test_a_field_with_two_values_is_refused(payment: Payment, place: str) -> None:
+    fields = urlencode(fields_of(payment))
+    query = fields if place == "query" else f"{fields}&amount=1"
+    body = "amount=1" if place == "query" else ""
+
+    response = Client().post(
+        f"{payment.get_notification_url()}?{query}", body, content_type="application/x-www-form-urlencoded"
+    )
+
+    assert response.status_code == 400
+    assert stored(payment).status == "pending"
+    assert last_event(payment).data["amount"] == ["12500", "1"]
+
+
+@pytest.mark.parametrize("size", [MAX_BODY + 1, 70_000, 3_000_000])
+def test_a_body_over_the_bound_is_refused(payment: Payment, size: int) -> None:
+    url = f"{payment.get_notification_url()}?{urlencode(fields_of(payment))}"
+
+    assert Client().post(url, b"x" * size, content_type="text/plain").status_code == 400
+    assert stored(payment).status == "pending"
+    assert "referenceNumber" in last_event(payment).data["query"]
+
+
+def test_a_body_at_the_bound_is_read(payment: Payment) -> None:
+    body = urlencode(fields_of(payment)).encode()
+    body += b"&x=" + b"y" * (MAX_BODY - len(body) - 3)
+
+    url = payment.get_notification_url()
+    assert Client().post(url, body, content_type="application/x-www-form-urlencoded").status_code == 200
+
+
+@pytest.mark.parametrize("length", ["x", "99999999999999999999", "-1"])
+def test_a_strange_length_is_survived(payment: Payment, length: str) -> None:
+    request = RequestFactory().post(payment.get_notification_url())
+    request.META["CONTENT_LENGTH"] = length
+    signed = payment.get_notification_url().split("/")[-2]
+
+    assert NotificationView.as_view()(request, signed=signed).status_code == 400
+
+
+@override_settings(DATA_UPLOAD_MAX_MEMORY_SIZE=10)
+def test_a_lower_bound_of_the_hosts_is_a_refusal(payment: Payment, notify: Notify) -> None:
+    assert notify(payment).status_code == 400
+    assert last_event(payment).message
+
+
+def test_a_body_that_the_hosts_middleware_has_parsed_is_read(payment: Payment) -> None:
+    request = RequestFactory().post(
+        f"{payment.get_notification_url()}?responsecode=0", fields_of(payment, responsecode=None)
+    )
+    assert request.POST
+    signed = payment.get_notification_url().split("/")[-2]
+
+    assert NotificationView.as_view()(request, signed=signed).status_code == 200
+    assert stored(payment).status == "succeeded"
+
+
+def test_values_too_long_for_their_column_are_cut_there_and_whole_in_the_event(payment: Payment) -> None:
+    fields = fields_of(payment, payId="p" * 5000, channel="c" * 5000, transactiondt="nonsense")
+    client = Client()
+
+    for _ in range(2):
+        response = client.post(payment.get_notification_url(), json.dumps(fields), content_type="application/json")
+        assert response.status_code == 200
+
+    payment = stored(payment)
+    assert (payment.status, payment.gateway_id, payment.gateway_channel) == ("succeeded", "p" * 128, "c" * 32)
+    assert payment.transaction_date is None
+    assert last_event(payment).data["payId"] == "p" * 5000
+    assert not payment.needs_review
+
+
+@pytest.mark.parametrize("value", ["\x00", "\ud800", "👍" * 100, "<script>"])
+def test_any_text_is_stored(payment: Payment, value: str) -> None:
+    body = json.dumps(fields_of(payment, returnContext=value, channel=value, payId=value))
+
+    assert Client().post(payment.get_notification_url(), body, content_type="application/json").status_code == 200
+    assert stored(payment).status == "succeeded"
+
+
+@pytest.mark.parametrize("status", ["created", "failed", "expired"])
+@real_commits
+def test_a_late_success_is_one(notify: Notify, heard: Heard, status: str) -> None:
+    payment = make_payment(status=status, attempt=1)
+
+    assert notify(payment).status_code == 200
+    assert stored(payment).status == "succeeded"
+    assert not stored(payment).needs_review
+    assert names(heard) == ["payment_succeeded"]
+
+
+@real_commits
+def test_a_success_after_cancellation_is_one_and_flagged(notify: Notify, heard: Heard) -> None:
+    payment = make_payment(status="cancelled", attempt=1)
+
+    notify(payment)
+    notify(payment)
+
+    payment = stored(payment)
+    assert (payment.status, payment.needs_review) == ("succeeded", True)
+    assert payment.review_reason.startswith("paid_after_cancellation")
+    assert names(heard) == ["payment_succeeded", "payment_flagged"]
+
+
+@pytest.mark.parametrize("status", ["expired", "cancelled", "failed"])
+@real_commits
+def test_a_failure_when_it_is_over_changes_nothing(notify: Notify, heard: Heard, status: str) -> None:
+    payment = make_payment(status=status, attempt=1)
+
+    assert notify(payment, responsecode=-1).status_code == 200
+    assert stored(payment).status == status
+    assert last_event(payment).outcome == "duplicate"
+    assert heard == []
+
+
+@real_commits
+def test_a_failure_of_an_earlier_attempt_changes_nothing(notify: Notify, heard: Heard) -> None:
+    payment = make_payment(status="pending", attempt=3)
+
+    for attempt in (1, 2):
+        assert notify(payment, referenceNumber=payment.reference_of(attempt), responsecode=-1).status_code == 200
+        assert last_event(payment).outcome == "duplicate"
+    assert stored(payment).status == "pending"
+    notify(payment, responsecode=-1)
+    assert stored(payment).status == "failed"
+    assert names(heard) == ["payment_failed"]
+
+
+@real_commits
+def test_a_success_of_an_earlier_attempt_settles(notify: Notify, heard: Heard) -> None:
+    payment = make_payment(status="pending", attempt=3)
+
+    notify(payment, referenceNumber=payment.reference_of(2))
+
+    assert (stored(payment).status, stored(payment).settled_attempt) == ("succeeded", 2)
+
+
+@pytest.mark.parametrize("status", ["succeeded", "refunded"])
+@real_commits
+def test_a_failure_after_success_is_flagged(notify: Notify, heard: Heard, status: str) -> None:
+    payment = make_payment(status=status, attempt=1)
+
+    for _ in range(2):
+        assert notify(payment, responsecode=-1).status_code == 200
+
+    payment = stored(payment)
+    assert (payment.status, payment.needs_review) == (status, True)
+    assert payment.review_reason.startswith("failure_after_success")
+    assert last_event(payment).outcome == "conflict"
+    assert names(heard) == ["payment_flagged"]
+
+
+@pytest.mark.parametrize("again", [{"payId": "other"}, {"attempt": 2}])
+@real_commits
+def test_a_second_success_is_paid_twice(notify: Notify, heard: Heard, again: dict[str, Any]) -> None:
+    payment = make_payment(status="pending", attempt=2)
+    first = payment.reference_of(1)
+    notify(payment, referenceNumber=first)
+
+    reference = payment.reference_of(again.pop("attempt", 1))
+    assert notify(payment, **{"referenceNumber": reference, **again}).status_code == 200
+
+    payment = stored(payment)
+    assert (payment.status, payment.needs_review) == ("succeeded", True)
+    assert payment.review_reason.startswith("paid_twice")
+    assert names(heard) == ["payment_succeeded", "payment_flagged"]
+
+
+@real_commits
+def test_a_gateway_id_that_comes_later_is_learned_and_no_difference(
+    payment: Payment, notify: Notify, heard: Heard
+) -> None:
+    notify(payment, payId=None)
+    notify(payment)
+    notify(payment, payId="")
+    assert (stored(payment).gateway_id, stored(payment).needs_review) == ("9210824147867", False)
+
+    notify(payment, payId="other")
+    assert stored(payment).needs_review
+    assert names(heard) == ["payment_succeeded", "payment_flagged"]
+
+
+def agree(notification: Notification) -> bool:
+    return notification.hashcode == "good"
+
+
+def explode(notification: Notification) -> bool:
+    raise LookupError
+
+
+@pytest.mark.parametrize(
+    ("verifier", "hashcode", "answer"),
+    [("agree", "good", 200), ("agree", "bad", 400), ("agree", None, 400), ("explode", "good", 400), ("gone", "good", 400)],
+)
+def test_a_verifier_is_asked(payment: Payment, notify: Notify, verifier: str, hashcode: str | None, answer: int) -> None:
+    with override_settings(PAIEMENTPRO_HASHCODE_VERIFIER=f"tests.test_notification.{verifier}"):
+        assert notify(payment, hashcode=hashcode).status_code == answer
+
+    payment = stored(payment)
+    assert payment.status == ("succeeded" if answer == 200 else "pending")
+    assert payment.review_reason.startswith("" if answer == 200 else "hashcode_mismatch")
+    assert payment.needs_review == (answer == 400)
+
+
+@real_commits
+def test_nothing_is_half_written_when_the_database_goes_away(payment: Payment, notify: Notify, heard: Heard) -> None:
+    def away(execute: Any, sql: str, *arguments: Any) -> Any:
+        if sql.startswith("INSERT"):
+            raise DatabaseError
+        return execute(sql, *arguments)
+
+    client = Client(raise_request_exception=False)
+    url = f"{payment.get_notification_url()}?{urlencode(fields_of(payment))}"
+    with connection.execute_wrapper(away):
+        assert client.post(url).status_code == 500
+    assert stored(payment).status == "pending"
+    assert heard == []
+    assert client.post(url).status_code == 200
+    assert names(heard) == ["payment_succeeded"]
+
+
+@real_commits
+def test_the_world_is_told_after_the_commit(payment: Payment) -> None:
+    notification = Notification.from_fields([(name, str(value)) for name, value in fields_of(payment).items()])
+    states = []
+
+    def receive(payment: Payment, **kwargs: Any) -> None:
+        states.append(connection.in_atomic_block)
+
+    services.outbox.SIGNALS["payment_succeeded"].connect(receive, dispatch_uid="states")
+    with transaction.atomic():
+        services.receive_notification(payment, notification)
+        assert states == []
+    services.outbox.SIGNALS["payment_succeeded"].disconnect(dispatch_uid="states")
+
+    assert states == [False]
+
+
+def test_a_payment_that_moved_on_is_judged_again(payment: Payment, notify: Notify) -> None:
+    stale = stored(payment)
+    notify(payment)
+    notification = Notification.from_fields([(name, str(value)) for name, value in fields_of(payment).items()])
+
+    event = services.receive_notification(stale, notification)
+
+    assert event.outcome == "duplicate"
+    assert stale.status == "succeeded"
+
+
+def test_the_reason_to_review_is_bounded(payment: Payment, notify: Notify) -> None:
+    for number in range(60):
+        notify(payment, merchantId=f"{number:0100}")
+
+    assert len(stored(payment).review_reason) <= services.MAX_REVIEW_REASON

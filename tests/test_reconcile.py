@@ -1,0 +1,292 @@
+import io
+import sys
+from datetime import timedelta
+from typing import Any
+
+import pytest
+import requests
+from django.core.management import call_command
+from django.test import override_settings
+from django.utils import timezone
+
+from django_paiementpro import services
+from django_paiementpro.models import Payment
+from tests.conftest import STATUS_URL, FakeGateway, Statements, make_payment
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+Heard = list[tuple[str, Payment]]
+
+
+@pytest.fixture(autouse=True)
+def look_up() -> Any:
+    with override_settings(PAIEMENTPRO_STATUS_URL=STATUS_URL):
+        yield
+
+
+def stored(payment: Payment) -> Payment:
+    return Payment.objects.get(pk=payment.pk)
+
+
+def reconcile(capsys: pytest.CaptureFixture[str]) -> str:
+    call_command("paiementpro_reconcile")
+    return capsys.readouterr().out
+
+
+def test_proof_settles(payment: Payment, gateway: FakeGateway, heard: Heard) -> None:
+    gateway.knows_paid(payment)
+
+    assert services.check_payment(payment) == Payment.Status.SUCCEEDED
+
+    payment = stored(payment)
+    assert (payment.status, payment.settled_by, payment.gateway_id) == ("succeeded", "status", "CI2023013113165473")
+    assert [(event.kind, event.outcome) for event in payment.events.all()] == [("status", "accepted")]
+    assert heard == [("payment_succeeded", payment)]
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        {"success": False},
+        {"success": "true"},
+        {"success": 1},
+        {"success": None},
+        {"amount": 12499},
+        {"amount": "12500.5"},
+        {"amount": None},
+        {"marchant_id": "PP-F1"},
+        {"marchant_id": None},
+        {"reference": "another"},
+        {"reference": None},
+    ],
+)
+def test_anything_else_proves_nothing(
+    payment: Payment, gateway: FakeGateway, heard: Heard, answer: dict[str, Any]
+) -> None:
+    gateway.knows_paid(payment, **answer)
+
+    assert services.check_payment(payment) == "pending"
+    assert stored(payment).status == "pending"
+    assert not stored(payment).needs_review
+    assert heard == []
+
+
+def test_a_success_of_another_payment_is_recorded(payment: Payment, gateway: FakeGateway) -> None:
+    gateway.knows_paid(payment, amount=1)
+
+    services.check_payment(payment)
+
+    event = payment.events.get()
+    assert (event.kind, event.outcome, event.data["amount"]) == ("status", "refused", "1")
+
+
+@pytest.mark.parametrize(("body", "status"), [(b"", 500), (b"<html>", 200), (requests.ConnectionError(), 0)])
+def test_no_answer_is_no_proof(payment: Payment, gateway: FakeGateway, body: Any, status: int) -> None:
+    gateway.tells(payment.reference, body, status)
+
+    assert services.check_payment(payment) == "pending"
+
+
+def test_every_attempt_is_asked_about_the_newest_first(gateway: FakeGateway) -> None:
+    payment = make_payment(status="pending", attempt=3)
+    gateway.knows(payment.reference_of(3), success=False, error="Aucune transaction")
+    gateway.tells(payment.reference_of(2), b"oops")
+    gateway.knows_paid(payment, 1)
+
+    assert services.check_payment(payment) == "succeeded"
+    assert gateway.asked == [payment.reference_of(attempt) for attempt in (3, 2, 1)]
+    assert stored(payment).settled_attempt == 1
+
+
+def test_a_look_up_that_hangs_is_not_waited_for_at_every_attempt(gateway: FakeGateway) -> None:
+    payment = make_payment(status="pending", attempt=3)
+    gateway.tells(payment.reference_of(3), b"oops")
+
+    with override_settings(PAIEMENTPRO_TIMEOUT=(1e-9, 1e-9)):
+        services.check_payment(payment)
+
+    assert gateway.asked == [payment.reference_of(3)]
+
+
+def test_two_paid_attempts_are_paid_twice(gateway: FakeGateway, heard: Heard) -> None:
+    payment = make_payment(status="pending", attempt=2)
+    gateway.knows_paid(payment, 1, pay_id="A")
+    gateway.knows_paid(payment, 2, pay_id="B")
+
+    services.check_payment(payment)
+
+    assert stored(payment).needs_review
+    assert [name for name, _ in heard] == ["payment_succeeded", "payment_flagged"]
+
+
+def test_what_is_known_is_not_recorded_again(payment: Payment, gateway: FakeGateway) -> None:
+    gateway.knows_paid(payment)
+    services.check_payment(payment)
+    services.check_payment(payment)
+
+    assert payment.events.count() == 1
+
+
+def test_the_look_up_may_name_a_payment_that_the_notification_did_not(payment: Payment, gateway: FakeGateway) -> None:
+    Payment.objects.update(status="succeeded", settled_attempt=1)
+    gateway.knows_paid(payment)
+
+    services.check_payment(stored(payment))
+
+    assert stored(payment).gateway_id == "CI2023013113165473"
+
+
+@pytest.mark.parametrize("status", ["created", "failed", "expired", "cancelled"])
+def test_a_check_settles_late(gateway: FakeGateway, status: str) -> None:
+    payment = make_payment(status=status, attempt=1)
+    gateway.knows_paid(payment)
+
+    assert services.check_payment(payment) == "succeeded"
+
+
+def test_nothing_is_asked_where_there_is_no_look_up(payment: Payment, gateway: FakeGateway) -> None:
+    with override_settings(PAIEMENTPRO_STATUS_URL=None):
+        assert services.check_payment(payment) == "pending"
+    assert gateway.asked == []
+
+
+def test_nothing_is_asked_about_what_was_never_sent(gateway: FakeGateway) -> None:
+    assert services.check_payment(make_payment()) == "created"
+    assert gateway.asked == []
+
+
+def test_reconciliation_asks_about_what_is_open(gateway: FakeGateway, capsys: pytest.CaptureFixture[str]) -> None:
+    paid, unpaid, lost = (make_payment(status=status, attempt=1) for status in ("pending", "pending", "created"))
+    make_payment()
+    for status in ("succeeded", "failed", "expired", "cancelled", "refunded"):
+        make_payment(status=status, attempt=1)
+    gateway.knows_paid(paid)
+    gateway.knows_paid(lost)
+    gateway.knows(unpaid.reference, success=False)
+
+    summary = reconcile(capsys)
+
+    assert sorted(gateway.asked) == sorted([paid.reference, unpaid.reference, lost.reference])
+    assert [stored(payment).status for payment in (paid, unpaid, lost)] == ["succeeded", "pending", "succeeded"]
+    assert summary.startswith("3 asked about, 2 paid, 0 expired, 0 without an answer; ")
+
+
+def test_one_bad_answer_does_not_stop_the_rest(gateway: FakeGateway, capsys: pytest.CaptureFixture[str]) -> None:
+    first, bad, away, last = (make_payment(status="pending", attempt=1) for _ in range(4))
+    gateway.knows_paid(first)
+    gateway.tells(bad.reference, KeyError("a bug"))
+    gateway.tells(away.reference, b"", 500)
+    gateway.knows_paid(last)
+
+    summary = reconcile(capsys)
+
+    assert [stored(payment).status for payment in (first, last)] == ["succeeded", "succeeded"]
+    assert "1 without an answer" in summary
+    assert "1 errors" in summary
+
+
+def old(**values: Any) -> Payment:
+    opened_at = timezone.now() - timedelta(hours=24, seconds=1)
+    return make_payment(**{"status": "pending", "attempt": 1, "initialized_at": opened_at, **values})
+
+
+def test_what_nobody_paid_in_time_expires_after_asking_once_more(
+    gateway: FakeGateway, heard: Heard, capsys: pytest.CaptureFixture[str]
+) -> None:
+    unpaid, paid, young = old(), old(), old(initialized_at=timezone.now() - timedelta(hours=23))
+    gateway.knows(unpaid.reference, success=False)
+    gateway.knows_paid(paid)
+    gateway.knows(young.reference, success=False)
+
+    assert "1 expired" in reconcile(capsys)
+
+    assert [stored(payment).status for payment in (unpaid, paid, young)] == ["expired", "succeeded", "pending"]
+    assert [(event.kind, event.outcome) for event in unpaid.events.all()] == [("expiry", "accepted")]
+    assert sorted(name for name, _ in heard) == ["payment_expired", "payment_succeeded"]
+
+
+@pytest.mark.parametrize("away", [True, False])
+def test_expiry_does_not_need_the_look_up(
+    gateway: FakeGateway, capsys: pytest.CaptureFixture[str], away: bool
+) -> None:
+    payment = old()
+    gateway.tells(payment.reference, b"", 500)
+
+    with override_settings(PAIEMENTPRO_STATUS_URL=STATUS_URL if away else None):
+        reconcile(capsys)
+
+    assert stored(payment).status == "expired"
+
+
+def test_a_payment_that_is_being_tried_again_does_not_expire(
+    gateway: FakeGateway, capsys: pytest.CaptureFixture[str]
+) -> None:
+    payment = old(claimed_until=timezone.now() + timedelta(minutes=1))
+    gateway.knows(payment.reference, success=False)
+
+    reconcile(capsys)
+
+    assert stored(payment).status == "pending"
+
+
+@pytest.mark.parametrize("change", [{"status": "succeeded"}, {"attempt": 2}])
+def test_a_payment_that_moves_on_meanwhile_does_not_expire(
+    gateway: FakeGateway, capsys: pytest.CaptureFixture[str], change: dict[str, Any]
+) -> None:
+    payment = old()
+    gateway.mock.add_callback(
+        "GET",
+        f"{STATUS_URL}/{payment.reference}",
+        lambda request: Payment.objects.update(**change) and (200, {}, b'{"success": false}'),
+    )
+
+    reconcile(capsys)
+
+    assert stored(payment).status == change.get("status", "pending")
+    assert not payment.events.exists()
+
+
+def test_another_run_is_not_repeated(payment: Payment, gateway: FakeGateway) -> None:
+    gateway.knows(payment.reference, success=False)
+    since = timezone.now()
+    one, other = stored(payment), stored(payment)
+    totals = services.Reconciliation()
+
+    services.reconcile_payment(one, since, totals)
+    services.reconcile_payment(other, since, totals)
+
+    assert (totals.asked, len(gateway.asked)) == (1, 1)
+
+
+def test_rows_are_read_in_pages(statements: Statements) -> None:
+    payments = [make_payment() for _ in range(5)]
+
+    with statements:
+        assert list(services.newest_first(Payment.objects.all(), 2)) == payments[::-1]
+    assert len(statements) == 4
+
+
+class Terminal(io.StringIO):
+    def isatty(self) -> bool:
+        return True
+
+
+def test_a_terminal_shows_how_far_it_is(
+    payment: Payment, gateway: FakeGateway, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    gateway.knows(payment.reference, success=False)
+    with monkeypatch.context() as patch:
+        patch.setattr(sys, "stderr", terminal := Terminal())
+        reconcile(capsys)
+
+    assert "Payments" in terminal.getvalue()
+
+
+def test_cron_is_not_shown_how_far_it_is(
+    payment: Payment, gateway: FakeGateway, capsys: pytest.CaptureFixture[str]
+) -> None:
+    gateway.knows(payment.reference, success=False)
+
+    call_command("paiementpro_reconcile")
+
+    assert capsys.readouterr().err == ""

@@ -1,0 +1,209 @@
+import re
+from typing import Any
+
+import pytest
+from django.test import Client, override_settings
+
+from django_paiementpro.models import Payment
+from tests.conftest import STATUS_URL, FakeGateway, Statements, make_payment
+
+pytestmark = pytest.mark.django_db
+
+FINAL = ["succeeded", "failed", "expired", "cancelled", "refunded"]
+
+
+def stored(payment: Payment) -> Payment:
+    return Payment.objects.get(pk=payment.pk)
+
+
+def page(payment: Payment, language: str = "en", url: str = "") -> str:
+    response = Client().get(url or payment.get_return_url(), headers={"accept-language": language})
+    assert response.status_code == 200
+    assert "no-store" in response["Cache-Control"]
+    return response.content.decode()
+
+
+@pytest.mark.parametrize("method", ["get", "post"])
+@pytest.mark.parametrize("responsecode", ["0", "-1"])
+def test_what_the_url_carries_settles_nothing(payment: Payment, method: str, responsecode: str) -> None:
+    query = f"?referenceNumber={payment.reference}&amount=12500&merchantId=PP-F324&responsecode={responsecode}"
+
+    response = getattr(Client(enforce_csrf_checks=True), method)(payment.get_return_url() + query)
+
+    assert "do not pay again" in response.content.decode()
+    assert stored(payment).status == "pending"
+    assert not payment.events.exists()
+
+
+def test_a_second_question_mark_does_no_harm(payment: Payment) -> None:
+    assert "do not pay again" in page(payment, url=f"{payment.get_return_url()}?a=1?merchantId=PP-F324")
+
+
+def test_while_waiting_the_page_comes_again_by_itself(payment: Payment) -> None:
+    content = page(payment)
+
+    assert re.search(rf'<meta http-equiv="refresh" content="\d+;url={payment.get_return_url()}">', content)
+    assert payment.get_status_url() in content
+    assert payment.get_absolute_url() in content
+    assert "12\u202f500\u00a0F\u00a0CFA" in content
+
+
+@pytest.mark.parametrize(
+    ("status", "english", "french"),
+    [
+        ("created", "We are waiting", "Nous attendons"),
+        ("pending", "We are waiting", "Nous attendons"),
+        ("succeeded", "Payment received", "Paiement reçu"),
+        ("failed", "was not made", "n’a pas abouti"),
+        ("expired", "has expired", "a expiré"),
+        ("cancelled", "was cancelled", "a été annulé"),
+        ("refunded", "refunded", "remboursé"),
+    ],
+)
+def test_each_state_is_told_in_plain_words(status: str, english: str, french: str) -> None:
+    payment = make_payment(status=status, attempt=1)
+
+    for language, words in (("en", english), ("fr", french)):
+        content = page(payment, language)
+        assert words in content
+        assert f'<html lang="{language}"' in content
+        assert len(content.encode()) < 15_000
+        assert content.count("<h1>") == 1
+        assert not re.search(r'(src|href|action)="(https?:)?//', content)
+    assert ("Try again" in page(payment)) == (status == "failed")
+
+
+def test_a_page_never_says_failed_while_nobody_knows(payment: Payment) -> None:
+    content = page(payment).lower()
+
+    assert not any(word in content for word in ("failed", "not made", "declined"))
+
+
+@pytest.mark.parametrize("nonce", ["request.csp_nonce", "csp_nonce"])
+def test_a_content_security_policy_finds_its_nonce(payment: Payment, nonce: str, rf: Any) -> None:
+    from django.template.loader import render_to_string
+
+    request = rf.get("/")
+    request.csp_nonce = "n0nce"
+    context = {"payment": payment, "csp_nonce": "n0nce"} if nonce == "csp_nonce" else {"payment": payment}
+    content = render_to_string("paiementpro/waiting.html", context, request if "request" in nonce else None)
+
+    assert content.count('nonce="n0nce"') == 2
+
+
+def test_statements_are_few(client: Client, payment: Payment, statements: Statements) -> None:
+    for url in (payment.get_return_url(), payment.get_status_url()):
+        with statements:
+            client.get(url)
+        assert len(statements) == 1
+
+
+@pytest.mark.parametrize(
+    ("status", "target"),
+    [
+        ("succeeded", "/thanks/"),
+        ("refunded", "/thanks/"),
+        ("failed", "/sorry/"),
+        ("expired", "/sorry/"),
+        ("cancelled", "/sorry/"),
+    ],
+)
+def test_the_host_may_take_over(client: Client, status: str, target: str) -> None:
+    payment = make_payment(status=status, attempt=1)
+    expected = f"{target}{payment.reference}"
+
+    with override_settings(
+        PAIEMENTPRO_SUCCESS_URL="/thanks/{reference}", PAIEMENTPRO_FAILURE_URL="/sorry/{reference}"
+    ):
+        assert client.get(payment.get_return_url())["Location"] == expected
+        assert client.get(payment.get_status_url()).json()["redirect_url"] == expected
+
+
+def test_a_name_of_a_url_will_do(client: Client) -> None:
+    payment = make_payment(status="succeeded")
+
+    with override_settings(PAIEMENTPRO_SUCCESS_URL="admin:index"):
+        assert client.get(payment.get_return_url())["Location"] == "/admin/"
+
+
+def test_a_wrong_name_does_not_leave_the_payer_in_the_rain(payment: Payment) -> None:
+    payment = make_payment(status="succeeded")
+
+    with override_settings(PAIEMENTPRO_SUCCESS_URL="nowhere"):
+        assert "Payment received" in page(payment)
+
+
+@pytest.mark.parametrize(
+    ("url", "target"),
+    [
+        ("/orders/{reference}", "/orders/{reference}"),
+        ("http://testserver/orders/", "http://testserver/orders/"),
+        ("https://shop.example/orders/", "https://shop.example/orders/"),
+        ("https://evil.com/", "/common/"),
+        ("//evil.com/", "/common/"),
+        ("/\\evil.com/", "/common/"),
+        ("javascript:alert(1)", "/common/"),
+        ("http://testserver@evil.com/", "/common/"),
+    ],
+)
+def test_a_payments_own_pages_are_on_this_site(client: Client, url: str, target: str) -> None:
+    payment = make_payment(status="succeeded", success_url=url)
+
+    with override_settings(PAIEMENTPRO_SUCCESS_URL="/common/", PAIEMENTPRO_SITE_URL="https://shop.example"):
+        location = client.get(payment.get_return_url())["Location"]
+
+    assert location == target.replace("{reference}", payment.reference)
+
+
+@pytest.mark.parametrize("status", ["created", "pending"])
+def test_a_script_learns_that_it_must_wait(client: Client, status: str) -> None:
+    payment = make_payment(status=status)
+
+    answer = client.get(payment.get_status_url())
+
+    assert answer.json() == {
+        "reference": payment.reference,
+        "status": status,
+        "is_final": False,
+        "redirect_url": None,
+    }
+    assert "no-store" in answer["Cache-Control"]
+    assert client.post(payment.get_status_url()).status_code == 405
+
+
+@pytest.mark.parametrize("status", FINAL)
+def test_a_script_learns_where_to_go(client: Client, status: str) -> None:
+    payment = make_payment(status=status)
+
+    assert client.get(payment.get_status_url()).json() == {
+        "reference": payment.reference,
+        "status": status,
+        "is_final": True,
+        "redirect_url": payment.get_return_url(),
+    }
+
+
+def test_the_gateway_is_asked_while_waiting_but_not_hammered(payment: Payment, gateway: FakeGateway) -> None:
+    gateway.knows(payment.reference, success=False, error="Aucune transaction")
+
+    with override_settings(PAIEMENTPRO_STATUS_URL=STATUS_URL):
+        for _ in range(3):
+            assert "do not pay again" in page(payment)
+
+    assert gateway.asked == [payment.reference]
+
+
+def test_proof_of_the_look_up_is_shown_at_once(payment: Payment, gateway: FakeGateway) -> None:
+    gateway.knows_paid(payment)
+
+    with override_settings(PAIEMENTPRO_STATUS_URL=STATUS_URL):
+        assert "Payment received" in page(payment)
+
+    assert stored(payment).settled_by == "status"
+
+
+def test_a_look_up_that_is_away_leaves_the_payer_waiting(payment: Payment, gateway: FakeGateway) -> None:
+    gateway.tells(payment.reference, b"oops", 500)
+
+    with override_settings(PAIEMENTPRO_STATUS_URL=STATUS_URL):
+        assert "do not pay again" in page(payment)

@@ -1,0 +1,458 @@
+"""What has been seen on the wire, byte for byte, through real sockets: the files of ``tests/samples``."""
+
+import json
+import socket
+import time
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from datetime import datetime, timezone
+from pathlib import Path
+from typing import Any
+from urllib.parse import parse_qsl, urlsplit
+
+import pytest
+
+from django_paiementpro.models import Payment
+from django_paiementpro.signing import NOTIFICATION, sign, unsign
+from tests.conftest import make_payment
+from tests.server import wire
+from tests.server.gateway import Call, FakeGateway
+from tests.server.site import Site, running
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+SAMPLES = Path(__file__).parent / "samples"
+FORM = "application/x-www-form-urlencoded"
+SESSION = "1a0ab9252785d65fcd396eaa47797e03"
+
+# Connect and read; what a checkout may take beyond them, on a machine that has other things to do.
+TIMEOUT = (0.5, 1)
+MARGIN = 1.5
+
+
+@pytest.fixture
+def site(transactional_db: None, settings: Any) -> Iterator[Site]:
+    settings.ALLOWED_HOSTS = ["127.0.0.1", "votre-site.com"]
+    with running(Site()) as site:
+        yield site
+
+
+@pytest.fixture
+def gateway(site: Site, settings: Any) -> Iterator[FakeGateway]:
+    with running(FakeGateway()) as gateway:
+        settings.PAIEMENTPRO_GATEWAY_URL = gateway.url
+        yield gateway
+
+
+def sample(name: str) -> str:
+    return (SAMPLES / name).read_text(encoding="utf-8").strip()
+
+
+def opened(reference: str, amount: int) -> Payment:
+    return make_payment(reference=reference, amount=amount, status="pending", attempt=1)
+
+
+def notification_url(site: Site, payment: Payment) -> str:
+    return site.url + payment.get_notification_url()
+
+
+def assert_settled(payment: Payment, **values: Any) -> None:
+    payment.refresh_from_db()
+    expected = {"status": "succeeded", "settled_by": "notification", "response_code": "0", "needs_review": False}
+    assert {name: getattr(payment, name) for name in [*expected, *values]} == expected | values
+    assert [event.outcome for event in payment.events.all()] == ["accepted"]
+
+
+# Notifications.
+
+
+def production_2026(payment: Payment) -> bytes:
+    """Return the sample with what it leaves out: the signature, the other parts, CRLF and the length."""
+    head, _, body = sample("notification_production_2026.http").partition("\n\n")
+    shown, _, end = body.partition("(the other fields of the query string likewise)\n")
+    others = "".join(
+        f'{end.removesuffix("--")}\nContent-Disposition: form-data; name="{name}"\n\n{value}\n'
+        for name, value in parse_qsl(urlsplit(head.split()[1]).query, keep_blank_values=True)
+        if f'name="{name}"' not in shown
+    )
+    content = f"{shown}{others}{end}\n".replace("\n", "\r\n").encode()
+    head = head.replace("<signed>", sign(payment.reference, NOTIFICATION))
+    return f"{head}\nContent-Length: {len(content)}\n\n".replace("\n", "\r\n").encode() + content
+
+
+def test_what_production_sends_in_2026_settles(site: Site) -> None:
+    payment = opened("b7c1f0a29d3e4f5a6b7c8d9e", 100)
+    request = production_2026(payment)
+    assert b"MSIE 6.0" in request
+    assert request.count(b"Content-Disposition: form-data;") == 10
+
+    assert wire.send(site.url, request) == (200, None, b"OK")
+
+    assert_settled(
+        payment,
+        gateway_id="9210824147867",
+        gateway_channel="MOMOCM",
+        transaction_date=datetime(2026, 9, 25, 15, 44, 25, tzinfo=timezone.utc),
+    )
+    assert payment.events.get().data == {
+        "merchantId": "PP-F324",
+        "sessionId": SESSION,
+        "payId": "9210824147867",
+        "channel": "MOMOCM",
+        "countryCurrencyCode": "952",
+        "referenceNumber": "b7c1f0a29d3e4f5a6b7c8d9e",
+        "amount": "100",
+        "transactiondt": "2026-09-25 15:44:25",
+        "returnContext": "",
+        "responsecode": "0",
+    }
+
+
+def test_what_production_sends_twice_settles_once(site: Site) -> None:
+    payment = opened("b7c1f0a29d3e4f5a6b7c8d9e", 100)
+    answers = [wire.send(site.url, production_2026(payment)) for _ in range(2)]
+    assert answers == [(200, None, b"OK")] * 2
+    assert [event.outcome for event in payment.events.all()] == ["accepted", "duplicate"]
+
+
+def as_form(site: Site, payment: Payment, fields: str) -> wire.Answer:
+    return wire.post(notification_url(site, payment), fields.encode(), FORM)
+
+
+def as_form_without_a_content_type(site: Site, payment: Payment, fields: str) -> wire.Answer:
+    return wire.post(notification_url(site, payment), fields.encode())
+
+
+def as_query(site: Site, payment: Payment, fields: str) -> wire.Answer:
+    return wire.post(notification_url(site, payment), b"", query=fields)
+
+
+def as_both(site: Site, payment: Payment, fields: str) -> wire.Answer:
+    return wire.post(notification_url(site, payment), fields.encode(), FORM, query=fields)
+
+
+@pytest.mark.parametrize("send", [as_form, as_form_without_a_content_type, as_query, as_both])
+def test_what_production_sent_in_2021_settles(
+    site: Site, send: Callable[[Site, Payment, str], wire.Answer]
+) -> None:
+    payment = opened("878AABCDEFZ1629812300", 157)
+
+    assert send(site, payment, sample("notification_production_2021.txt")) == (200, None, b"OK")
+
+    assert_settled(
+        payment,
+        gateway_id="9210824147867",
+        gateway_channel="FLOOZ",
+        transaction_date=datetime(2021, 8, 24, 15, 44, 25, tzinfo=timezone.utc),
+    )
+    data = payment.events.get().data
+    assert data["returnContext"] == "test=2&ok=1&oui=2"
+    assert data["hashcode"] == ""
+    assert len(data["hash"]) == 64
+
+
+@pytest.mark.parametrize("content_type", ["application/json", "application/json; charset=utf-8", "text/plain", FORM, ""])
+@pytest.mark.parametrize("mark", ["", "\N{BYTE ORDER MARK}"])
+def test_what_the_sandbox_sends_in_2026_settles(site: Site, content_type: str, mark: str) -> None:
+    payment = make_payment(amount=5000, status="pending", attempt=1)
+    template = '"referenceNumber": "…"'
+    text = sample("notification_sandbox_2026.json")
+    assert template in text
+    assert '"amount": 5000,' in text
+    assert '"responsecode": 0}' in text
+    body = mark + text.replace(template, f'"referenceNumber": "{payment.reference}"')
+
+    assert wire.post(notification_url(site, payment), body.encode(), content_type) == (200, None, b"OK")
+
+    assert_settled(payment, gateway_id="PAY-…", gateway_channel="CARD")
+    assert payment.events.get().data["returnContext"] == '{"order_id": "42"}'
+
+
+def test_fields_behind_a_second_question_mark_settle(site: Site) -> None:
+    payment = opened("878AABCDEFZ1629812300", 157)
+    query = f"shop=1?{sample('notification_production_2021.txt')}"
+    assert as_query(site, payment, query).status == 200
+    assert_settled(payment)
+
+
+@pytest.mark.parametrize(
+    "body", [b"x" * 70_000, b"amount=157&" + b"x=1&" * 20_000, b'{"amount": 157', b"\x00\xff", b"a=1&" * 600]
+)
+def test_what_cannot_be_read_is_refused_and_the_door_stays_open(site: Site, body: bytes) -> None:
+    payment = opened("878AABCDEFZ1629812300", 157)
+    answer = wire.post(notification_url(site, payment), body, FORM)
+    assert answer == (400, None, b"Bad Request: malformed")
+    payment.refresh_from_db()
+    assert payment.status == "pending"
+    assert as_form(site, payment, sample("notification_production_2021.txt")).status == 200
+
+
+def test_a_body_that_breaks_off_is_refused(site: Site) -> None:
+    payment = opened("878AABCDEFZ1629812300", 157)
+    head = f"POST {payment.get_notification_url()} HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: 358\r\n\r\n"
+    with socket.create_connection(site.server_address) as connection:
+        connection.sendall(f"{head}{sample('notification_production_2021.txt')[:200]}".encode())
+        connection.shutdown(socket.SHUT_WR)
+        assert connection.recv(4096).startswith(b"HTTP/1.1 400 ")
+    assert [event.outcome for event in payment.events.all()] == ["refused"]
+
+
+def test_a_stranger_is_answered_without_a_row(site: Site) -> None:
+    payment = opened("878AABCDEFZ1629812300", 157)
+    url = site.url + payment.get_notification_url().replace(sign(payment.reference, NOTIFICATION), "x.y")
+    assert wire.post(url, sample("notification_production_2021.txt").encode(), FORM).status == 404
+    assert not payment.events.exists()
+
+
+# Initialisation.
+
+
+def seed_payment(**values: Any) -> Payment:
+    """Return a payment with the values of the seed, but for its reference, which could be another's second attempt."""
+    return make_payment(
+        reference="REF772105",
+        amount=1000,
+        description="Abonnement Premium",
+        channel="CARD",
+        customer_email="test@example.com",
+        customer_first_name="Ishola",
+        customer_last_name="Lamine",
+        customer_phone="01234567",
+        return_context={"order_id": "123", "user": "88"},
+        **values,
+    )
+
+
+def check_out(site: Site, payment: Payment) -> wire.Answer:
+    answer = wire.get(site.url + payment.get_absolute_url())
+    payment.refresh_from_db()
+    return answer
+
+
+def test_the_gateway_is_asked_as_in_the_seed(site: Site, gateway: FakeGateway) -> None:
+    payment = seed_payment()
+    expected = json.loads(sample("init_request.json")) | {"referenceNumber": "REF772105"}
+    gateway.play = lambda call: call.says(sample("init_success.json").encode())
+
+    answer = check_out(site, payment)
+
+    assert answer[:2] == (302, "https://sandbox.paiementpro.net/sandbox.php?sessionid=1234567890")
+    assert (payment.status, payment.attempt, payment.payment_url) == ("pending", 1, answer.location)
+    [call] = gateway.calls
+    assert call.headers["Content-Type"] == "application/json"
+    sent = call.fields
+    assert list(sent) == list(expected)
+    assert json.loads(sent.pop("returnContext")) == json.loads(expected.pop("returnContext"))
+    urls = {name: sent.pop(name) for name in ("notificationURL", "returnURL")}
+    assert {name: value for name, value in expected.items() if name not in urls} == sent
+    assert urls == {
+        "notificationURL": site.url + payment.get_notification_url(),
+        "returnURL": site.url + payment.get_return_url(),
+    }
+
+
+def test_the_url_given_to_the_gateway_settles_the_payment(site: Site, gateway: FakeGateway) -> None:
+    payment = seed_payment()
+    check_out(site, payment)
+    [call] = gateway.calls
+    fields = {
+        "merchantId": call.fields["merchantId"],
+        "payId": "PAY-1",
+        "referenceNumber": call.fields["referenceNumber"],
+        "amount": call.fields["amount"],
+        "returnContext": call.fields["returnContext"],
+        "responsecode": 0,
+    }
+    url = call.fields["notificationURL"]
+    assert unsign(urlsplit(url).path.split("/")[-2], NOTIFICATION) == payment.reference
+    assert wire.notify(url, fields).status == 200
+    payment.refresh_from_db()
+    assert (payment.status, payment.gateway_id) == ("succeeded", "PAY-1")
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("init_refused.json", "Echec de l'initialisation : Référence déjà utilisée"),
+        ("init_refused_error_key.json", "Veuillez renseigner les champs obligatoire"),
+    ],
+)
+def test_a_refusal_of_the_seed_is_kept_and_not_shown(site: Site, gateway: FakeGateway, name: str, message: str) -> None:
+    payment = seed_payment()
+    gateway.play = lambda call: call.says(sample(name).encode())
+
+    answer = check_out(site, payment)
+
+    assert answer.status == 502
+    assert message not in answer.body.decode()
+    assert (payment.status, payment.attempt, payment.claimed_until) == ("created", 1, None)
+    event = payment.events.get()
+    assert (event.kind, event.outcome, event.message) == ("initialize", "refused", message)
+
+
+def test_after_a_refusal_another_reference_is_sent(site: Site, gateway: FakeGateway) -> None:
+    payment = seed_payment()
+    gateway.play = lambda call: call.says(sample("init_refused.json").encode())
+    check_out(site, payment)
+    gateway.play = Call.opens
+    assert check_out(site, payment).location == gateway.page_of("REF772105-2")
+    assert gateway.references == ["REF772105", "REF772105-2"]
+
+
+def test_an_answer_is_read_by_its_bytes(site: Site, gateway: FakeGateway) -> None:
+    body = "\N{BYTE ORDER MARK}" + sample("init_success.json")
+    gateway.play = lambda call: call.says(body.encode(), **{"Content-Type": "text/html; charset=iso-8859-1"})
+    assert check_out(site, seed_payment()).status == 302
+
+
+def empty_error(call: Call) -> None:
+    call.says(b"", status=500)
+
+
+def page_in_html(call: Call) -> None:
+    call.says(b"<!DOCTYPE html><title>Maintenance</title>")
+
+
+def seventy_kilobytes(call: Call) -> None:
+    call.says(sample("init_success.json").encode().ljust(70_000))
+
+
+def endless_answer(call: Call) -> None:
+    call.send_response(200)
+    call.end_headers()
+    with suppress(OSError):
+        while True:
+            call.wfile.write(b" " * 4096)
+
+
+def deep_array(call: Call) -> None:
+    call.says(b"[" * 60_000)
+
+
+def deep_object(call: Call) -> None:
+    call.says(b'{"a":' * 12_000)
+
+
+def nothing_at_all(call: Call) -> None:
+    """Hang up without a word."""
+
+
+def half_an_answer(call: Call) -> None:
+    call.says(sample("init_success.json").encode(), **{"Content-Length": "4000"})
+
+
+def other_compression(call: Call) -> None:
+    call.says(sample("init_success.json").encode(), **{"Content-Encoding": "gzip"})
+
+
+def success_without_a_page(call: Call) -> None:
+    call.says(b'{"success": true}')
+
+
+def success_as_a_text(call: Call) -> None:
+    call.says(b'{"success": "true", "url": "https://www.paiementpro.net/"}')
+
+
+def page_elsewhere(call: Call) -> None:
+    call.says(sample("init_success.json").replace("paiementpro.net", "paiementpro.net.example").encode())
+
+
+UNUSABLE = [
+    empty_error,
+    page_in_html,
+    seventy_kilobytes,
+    endless_answer,
+    deep_array,
+    deep_object,
+    nothing_at_all,
+    half_an_answer,
+    other_compression,
+    success_without_a_page,
+    success_as_a_text,
+    page_elsewhere,
+]
+
+
+def assert_may_be_tried_again(site: Site, gateway: FakeGateway, payment: Payment) -> None:
+    assert (payment.status, payment.attempt, payment.claimed_until) == ("created", 1, None)
+    assert [event.outcome for event in payment.events.all()] == ["failed"]
+    gateway.play = Call.opens
+    assert check_out(site, payment).location == gateway.page_of("REF772105-2")
+
+
+@pytest.mark.parametrize("play", UNUSABLE)
+def test_an_answer_that_cannot_be_used_is_an_outage(
+    site: Site, gateway: FakeGateway, play: Callable[[Call], None]
+) -> None:
+    payment = seed_payment()
+    gateway.play = play
+    assert check_out(site, payment).status == 503
+    assert gateway.references == ["REF772105"]
+    assert_may_be_tried_again(site, gateway, payment)
+
+
+@pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
+def test_a_redirect_is_not_followed(site: Site, gateway: FakeGateway, status: int) -> None:
+    payment = seed_payment()
+    gateway.play = lambda call: call.says(b"", status, Location=f"{gateway.url}/status/elsewhere")
+    assert check_out(site, payment).status == 503
+    assert (gateway.references, gateway.asked) == (["REF772105"], [])
+    assert_may_be_tried_again(site, gateway, payment)
+
+
+def seconds_of_checkout(site: Site, payment: Payment) -> float:
+    started_at = time.monotonic()
+    assert check_out(site, payment).status == 503
+    return time.monotonic() - started_at
+
+
+def test_a_gateway_that_never_answers_is_left(site: Site, gateway: FakeGateway, settings: Any) -> None:
+    settings.PAIEMENTPRO_TIMEOUT = TIMEOUT
+    payment = seed_payment()
+    gateway.play = lambda call: gateway.closing.wait(10)
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        settings.PAIEMENTPRO_GATEWAY_URL = f"http://127.0.0.1:{silent.getsockname()[1]}"
+        assert TIMEOUT[1] <= seconds_of_checkout(site, payment) < sum(TIMEOUT) + MARGIN
+    settings.PAIEMENTPRO_GATEWAY_URL = gateway.url
+    assert_may_be_tried_again(site, gateway, payment)
+
+
+def test_a_gateway_that_is_not_there_is_left(site: Site, gateway: FakeGateway, settings: Any) -> None:
+    settings.PAIEMENTPRO_TIMEOUT = TIMEOUT
+    payment = seed_payment()
+    with socket.create_server(("127.0.0.1", 0)) as closed:
+        settings.PAIEMENTPRO_GATEWAY_URL = f"http://127.0.0.1:{closed.getsockname()[1]}"
+    assert seconds_of_checkout(site, payment) < sum(TIMEOUT) + MARGIN
+    settings.PAIEMENTPRO_GATEWAY_URL = gateway.url
+    assert_may_be_tried_again(site, gateway, payment)
+
+
+def drip(call: Call) -> None:
+    """Send a byte every 0.3 seconds, for as long as the gateway stands."""
+    while not call.server.closing.wait(0.3):
+        with suppress(OSError):
+            call.wfile.write(b" ")
+
+
+def dripping_body(call: Call) -> None:
+    call.send_response(200)
+    call.send_header("Content-Length", "60000")
+    call.end_headers()
+    drip(call)
+
+
+def dripping_body_without_a_length(call: Call) -> None:
+    call.send_response(200)
+    call.end_headers()
+    drip(call)
+
+
+@pytest.mark.parametrize("play", [dripping_body, dripping_body_without_a_length])
+def test_a_gateway_that_drips_is_left(
+    site: Site, gateway: FakeGateway, settings: Any, play: Callable[[Call], None]
+) -> None:
+    settings.PAIEMENTPRO_TIMEOUT = TIMEOUT
+    payment = seed_payment()
+    gateway.play = play
+    assert seconds_of_checkout(site, payment) < sum(TIMEOUT) + MARGIN
+    assert_may_be_tried_again(site, gateway, payment)

@@ -1,0 +1,10 @@
+from django.contrib import admin
+from django.urls import include, path
+
+urlpatterns = [
+    path("admin/", admin.site.urls),
+    path("i18n/", include("django.conf.urls.i18n")),
+    path("paiementpro/", include("django_paiementpro.urls")),
+    path("sandbox/", include("django_paiementpro.sandbox.urls")),
+    path("shop/", include("shop.urls")),
+]
