@@ -6,7 +6,6 @@ from django.http import HttpRequest
 
 from django_paiementpro.models import Payment, PaymentEvent
 
-
 if TYPE_CHECKING:
     ModelAdmin = admin.ModelAdmin[Payment]
     TabularInline = admin.TabularInline[PaymentEvent, Payment]

@@ -83,7 +83,7 @@ def _urls() -> list[CheckMessage]:
 
 
 def _site_url() -> list[CheckMessage]:
-    """The URLs given to the gateway are built from it, and whoever reads a notification URL can say "paid"."""
+    """Check where the URLs for the gateway come from: whoever reads a notification URL can say "paid"."""
     try:
         site_url = conf.site_url
     except ImproperlyConfigured:

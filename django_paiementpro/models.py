@@ -1,12 +1,10 @@
-"""
-Payments and their audit trail. No HTTP, no signals: what may happen to a payment is in ``services``.
-"""
+"""Payments and their audit trail. No HTTP, no signals: what may happen to a payment is in ``services``."""
 
 import re
 import secrets
 from collections.abc import Mapping
 from decimal import Decimal
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from django.conf import settings
 from django.contrib import admin
@@ -55,10 +53,16 @@ def min_amount() -> int:
     return conf.min_amount
 
 
-class AmountField(models.PositiveBigIntegerField):
+if TYPE_CHECKING:
+    PositiveBigIntegerField = models.PositiveBigIntegerField[Any, int]
+else:
+    PositiveBigIntegerField = models.PositiveBigIntegerField
+
+
+class AmountField(PositiveBigIntegerField):
     """Whole francs. A fraction is an error, where Django would drop it without a word."""
 
-    def to_python(self, value: Any) -> int | None:
+    def to_python(self, value: Any) -> Any:
         if isinstance(value, (float, Decimal)) and value % 1 != 0:
             raise ValidationError(_("Enter a whole number of francs."), code="invalid")
         return super().to_python(value)
@@ -175,6 +179,10 @@ class Payment(models.Model):
     def __str__(self) -> str:
         return self.reference
 
+    def get_absolute_url(self) -> str:
+        """Return the checkout's path: the link that takes the payer to the gateway."""
+        return self._signed_path(signing.CHECKOUT)
+
     def clean(self) -> None:
         """Check what the gateway would refuse, or would read as something else. Raises ``ValidationError``."""
         errors: dict[str, ValidationError | str] = {}
@@ -223,10 +231,6 @@ class Payment(models.Model):
         if stem == self.reference and re.fullmatch("[1-9][0-9]{0,4}", number) and 2 <= int(number) <= self.attempt:
             return int(number)
         return None
-
-    def get_absolute_url(self) -> str:
-        """Return the checkout's path: the link that takes the payer to the gateway."""
-        return self._signed_path(signing.CHECKOUT)
 
     def get_return_url(self) -> str:
         """Return the path of the page that tells the payer where the payment stands."""

@@ -12,7 +12,7 @@ sys.path.append(str(root / "example_project"))
 
 scratch = Path(tempfile.gettempdir())
 
-SECRET_KEY = "only for tests"  # noqa: S105
+SECRET_KEY = "only for tests"
 DEBUG = False
 USE_TZ = True
 TIME_ZONE = "Africa/Abidjan"

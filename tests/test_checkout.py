@@ -1,3 +1,4 @@
+import json
 from datetime import timedelta
 from typing import Any
 
@@ -103,7 +104,9 @@ def test_what_is_over_goes_to_the_return_page(client: Client, gateway: FakeGatew
     ("body", "status"),
     [(requests.ConnectTimeout(), 0), (requests.ReadTimeout(), 0), (b"", 500), (b"<html>", 200)],
 )
-def test_a_gateway_that_is_away_may_be_tried_again(client: Client, gateway: FakeGateway, body: Any, status: int) -> None:
+def test_a_gateway_that_is_away_may_be_tried_again(
+    client: Client, gateway: FakeGateway, body: Any, status: int
+) -> None:
     gateway.answers(body, status=status)
     payment = make_payment()
 
@@ -287,7 +290,7 @@ def test_a_notification_may_overtake_the_answer(
         current = stored(payment)
         if current.attempt == 1:
             notify(current, responsecode=responsecode)
-        return 200, {}, '{"success": true, "url": "%s"}' % PAGE_URL
+        return 200, {}, json.dumps({"success": True, "url": PAGE_URL})
 
     gateway.mock.add_callback("POST", gateway.url, overtaken)
 
@@ -298,14 +301,12 @@ def test_a_notification_may_overtake_the_answer(
     assert (stored(payment).status, stored(payment).claimed_until) == (status, None)
 
 
-def test_a_slow_process_does_not_overwrite_a_later_attempt(
-    gateway: FakeGateway, rf: RequestFactory
-) -> None:
+def test_a_slow_process_does_not_overwrite_a_later_attempt(gateway: FakeGateway, rf: RequestFactory) -> None:
     payment = make_payment()
 
     def overtaken(request: Any) -> tuple[int, dict[str, str], str]:
         Payment.objects.update(attempt=2, status="pending", payment_url=f"{PAGE_URL}2", initialized_at=timezone.now())
-        return 200, {}, '{"success": true, "url": "%s"}' % PAGE_URL
+        return 200, {}, json.dumps({"success": True, "url": PAGE_URL})
 
     gateway.mock.add_callback("POST", gateway.url, overtaken)
 
@@ -318,7 +319,7 @@ def test_a_cancellation_during_the_call_keeps_the_payer_away(client: Client, gat
 
     def overtaken(request: Any) -> tuple[int, dict[str, str], str]:
         services.cancel_payment(stored(payment), "sold out")
-        return 200, {}, '{"success": true, "url": "%s"}' % PAGE_URL
+        return 200, {}, json.dumps({"success": True, "url": PAGE_URL})
 
     gateway.mock.add_callback("POST", gateway.url, overtaken)
 

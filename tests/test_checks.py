@@ -7,9 +7,9 @@ from django.core.management import call_command
 from django.test import override_settings
 
 from django_paiementpro.checks import check_deployment, check_installation
+from django_paiementpro.conf import Conf
 from django_paiementpro.signals import payment_succeeded
 from tests.test_conf import WRONG
-from django_paiementpro.conf import Conf
 
 
 def found(**values: Any) -> dict[str, str]:

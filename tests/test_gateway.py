@@ -25,7 +25,9 @@ def test_a_page_is_opened(gateway: FakeGateway) -> None:
 
 @pytest.mark.parametrize("content_type", ["text/html", "application/json", "text/plain; charset=utf-16", ""])
 def test_an_answer_is_read_by_its_bytes(gateway: FakeGateway, content_type: str) -> None:
-    gateway.answers(b"\xef\xbb\xbf" + json.dumps({"success": True, "url": PAGE_URL}).encode(), content_type=content_type)
+    gateway.answers(
+        b"\xef\xbb\xbf" + json.dumps({"success": True, "url": PAGE_URL}).encode(), content_type=content_type
+    )
 
     assert open_page(request()) == PAGE_URL
 
@@ -114,7 +116,12 @@ def test_calls_are_bounded_verified_and_not_redirected(gateway: FakeGateway) -> 
 
 
 def test_a_redirect_is_not_followed(gateway: FakeGateway) -> None:
-    gateway.mock.upsert("POST", gateway_module.conf.gateway_url + gateway_module.INITIALIZE_PATH, status=307, headers={"Location": PAGE_URL})
+    gateway.mock.upsert(
+        "POST",
+        gateway_module.conf.gateway_url + gateway_module.INITIALIZE_PATH,
+        status=307,
+        headers={"Location": PAGE_URL},
+    )
 
     with pytest.raises(GatewayUnavailableError):
         open_page(request())

@@ -114,7 +114,9 @@ def test_each_attempt_has_a_reference_of_its_own() -> None:
     assert [payment.attempt_of(reference) for reference in ("abc", "abc-2", "abc-3")] == [1, 2, 3]
 
 
-@pytest.mark.parametrize("reference", ["", "ab", "abcd", "abc-", "abc-1", "abc-0", "abc-4", "abc-02", "abc-x", "ABC", "2"])
+@pytest.mark.parametrize(
+    "reference", ["", "ab", "abcd", "abc-", "abc-1", "abc-0", "abc-4", "abc-02", "abc-x", "ABC", "2"]
+)
 def test_a_reference_of_another_payment_is_no_attempt(reference: str) -> None:
     assert Payment(reference="abc", attempt=3).attempt_of(reference) is None
 

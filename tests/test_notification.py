@@ -192,7 +192,9 @@ def test_each_new_finding_is_told(payment: Payment, notify: Notify, heard: Heard
     ]
 
 
-@pytest.mark.parametrize("name", ["countryCurrencyCode", "payId", "channel", "transactiondt", "sessionId", "returnContext"])
+@pytest.mark.parametrize(
+    "name", ["countryCurrencyCode", "payId", "channel", "transactiondt", "sessionId", "returnContext"]
+)
 def test_what_does_not_decide_may_be_absent(payment: Payment, notify: Notify, name: str) -> None:
     assert notify(payment, **{name: None}).status_code == 200
     assert stored(payment).status == "succeeded"
@@ -217,7 +219,11 @@ def test_an_unknown_code_changes_no_state(payment: Payment, notify: Notify, hear
 @pytest.mark.parametrize(
     "fields",
     [
-        *({name: value} for name in ("merchantId", "referenceNumber", "amount", "responsecode") for value in (None, "")),
+        *(
+            {name: value}
+            for name in ("merchantId", "referenceNumber", "amount", "responsecode")
+            for value in (None, "")
+        ),
         {"amount": "12500.01"},
         {"amount": "12 500"},
         {"amount": "9" * 5000},
@@ -427,9 +433,17 @@ def explode(notification: Notification) -> bool:
 
 @pytest.mark.parametrize(
     ("verifier", "hashcode", "answer"),
-    [("agree", "good", 200), ("agree", "bad", 400), ("agree", None, 400), ("explode", "good", 400), ("gone", "good", 400)],
+    [
+        ("agree", "good", 200),
+        ("agree", "bad", 400),
+        ("agree", None, 400),
+        ("explode", "good", 400),
+        ("gone", "good", 400),
+    ],
 )
-def test_a_verifier_is_asked(payment: Payment, notify: Notify, verifier: str, hashcode: str | None, answer: int) -> None:
+def test_a_verifier_is_asked(
+    payment: Payment, notify: Notify, verifier: str, hashcode: str | None, answer: int
+) -> None:
     with override_settings(PAIEMENTPRO_HASHCODE_VERIFIER=f"tests.test_notification.{verifier}"):
         assert notify(payment, hashcode=hashcode).status_code == answer
 

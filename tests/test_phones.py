@@ -41,7 +41,18 @@ def test_a_number_at_home_is_national_and_elsewhere_international(text: str, reg
 
 @pytest.mark.parametrize(
     "text",
-    ["", "+", "12", "0707CALLME", "0707123456 ext 5", "07+07123456", "1" * 16, "1" * 5000, "awa@example.com", "\x00" * 8],
+    [
+        "",
+        "+",
+        "12",
+        "0707CALLME",
+        "0707123456 ext 5",
+        "07+07123456",
+        "1" * 16,
+        "1" * 5000,
+        "awa@example.com",
+        "\x00" * 8,
+    ],
 )
 def test_what_is_no_number_is_refused(text: str) -> None:
     with pytest.raises(ValueError, match="telephone number"):

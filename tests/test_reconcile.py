@@ -206,9 +206,7 @@ def test_what_nobody_paid_in_time_expires_after_asking_once_more(
 
 
 @pytest.mark.parametrize("away", [True, False])
-def test_expiry_does_not_need_the_look_up(
-    gateway: FakeGateway, capsys: pytest.CaptureFixture[str], away: bool
-) -> None:
+def test_expiry_does_not_need_the_look_up(gateway: FakeGateway, capsys: pytest.CaptureFixture[str], away: bool) -> None:
     payment = old()
     gateway.tells(payment.reference, b"", 500)
 

@@ -112,9 +112,7 @@ def test_the_host_may_take_over(client: Client, status: str, target: str) -> Non
     payment = make_payment(status=status, attempt=1)
     expected = f"{target}{payment.reference}"
 
-    with override_settings(
-        PAIEMENTPRO_SUCCESS_URL="/thanks/{reference}", PAIEMENTPRO_FAILURE_URL="/sorry/{reference}"
-    ):
+    with override_settings(PAIEMENTPRO_SUCCESS_URL="/thanks/{reference}", PAIEMENTPRO_FAILURE_URL="/sorry/{reference}"):
         assert client.get(payment.get_return_url())["Location"] == expected
         assert client.get(payment.get_status_url()).json()["redirect_url"] == expected
 

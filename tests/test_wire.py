@@ -132,9 +132,7 @@ def as_both(site: Site, payment: Payment, fields: str) -> wire.Answer:
 
 
 @pytest.mark.parametrize("send", [as_form, as_form_without_a_content_type, as_query, as_both])
-def test_what_production_sent_in_2021_settles(
-    site: Site, send: Callable[[Site, Payment, str], wire.Answer]
-) -> None:
+def test_what_production_sent_in_2021_settles(site: Site, send: Callable[[Site, Payment, str], wire.Answer]) -> None:
     payment = opened("878AABCDEFZ1629812300", 157)
 
     assert send(site, payment, sample("notification_production_2021.txt")) == (200, None, b"OK")
@@ -151,7 +149,9 @@ def test_what_production_sent_in_2021_settles(
     assert len(data["hash"]) == 64
 
 
-@pytest.mark.parametrize("content_type", ["application/json", "application/json; charset=utf-8", "text/plain", FORM, ""])
+@pytest.mark.parametrize(
+    "content_type", ["application/json", "application/json; charset=utf-8", "text/plain", FORM, ""]
+)
 @pytest.mark.parametrize("mark", ["", "\N{BYTE ORDER MARK}"])
 def test_what_the_sandbox_sends_in_2026_settles(site: Site, content_type: str, mark: str) -> None:
     payment = make_payment(amount=5000, status="pending", attempt=1)

@@ -3,122 +3,277 @@
 import django.core.validators
 import django.db.models.deletion
 import django.utils.timezone
-import django_paiementpro.models
 from django.conf import settings
 from django.db import migrations, models
 
+import django_paiementpro.models
+
 
 class Migration(migrations.Migration):
-
     initial = True
 
     dependencies = [
-        ('contenttypes', '0002_remove_content_type_name'),
+        ("contenttypes", "0002_remove_content_type_name"),
         migrations.swappable_dependency(settings.AUTH_USER_MODEL),
     ]
 
     operations = [
         migrations.CreateModel(
-            name='Payment',
+            name="Payment",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('reference', models.CharField(default=django_paiementpro.models.generate_reference, max_length=64, unique=True, validators=[django.core.validators.RegexValidator('\\A(?!.*-[0-9]+\\Z)[A-Za-z0-9_-]{1,64}\\Z', 'Write 1 to 64 letters, digits, “_” or “-”, without a “-” and digits at the end.')], verbose_name='reference')),
-                ('attempt', models.PositiveSmallIntegerField(default=0, help_text='How often a page has been asked for.', verbose_name='attempts')),
-                ('merchant_id', models.CharField(default=django_paiementpro.models.default_merchant_id, max_length=64, verbose_name='merchant')),
-                ('amount', django_paiementpro.models.AmountField(help_text='In whole francs.', validators=[django.core.validators.MinValueValidator(django_paiementpro.models.min_amount)], verbose_name='amount')),
-                ('currency', models.CharField(default=django_paiementpro.models.default_currency, max_length=3, verbose_name='currency')),
-                ('description', models.CharField(max_length=255, verbose_name='description')),
-                ('channel', models.CharField(blank=True, choices=django_paiementpro.models.offered_channels, max_length=32, verbose_name='means of payment')),
-                ('customer_email', models.EmailField(max_length=254, verbose_name='e-mail')),
-                ('customer_first_name', models.CharField(max_length=150, verbose_name='first name')),
-                ('customer_last_name', models.CharField(max_length=150, verbose_name='last name')),
-                ('customer_phone', models.CharField(max_length=32, verbose_name='phone')),
-                ('object_id', models.CharField(blank=True, max_length=255, null=True, verbose_name='order')),
-                ('return_context', models.JSONField(blank=True, default=dict, verbose_name='context')),
-                ('status', models.CharField(choices=[('created', 'Created'), ('pending', 'Waiting for the payer'), ('succeeded', 'Paid'), ('failed', 'Not paid'), ('expired', 'Expired'), ('cancelled', 'Cancelled'), ('refunded', 'Refunded')], default='created', max_length=16, verbose_name='status')),
-                ('needs_review', models.BooleanField(default=False, verbose_name='to review')),
-                ('review_reason', models.TextField(blank=True, verbose_name='why to review')),
-                ('settled_by', models.CharField(blank=True, choices=[('notification', 'Notification of the gateway'), ('status', 'Status look-up'), ('staff', 'Staff')], max_length=16, verbose_name='settled by')),
-                ('settled_attempt', models.PositiveSmallIntegerField(blank=True, null=True, verbose_name='settled attempt')),
-                ('payment_url', models.CharField(blank=True, max_length=2000, verbose_name='payment page')),
-                ('gateway_id', models.CharField(blank=True, max_length=128, verbose_name='gateway id')),
-                ('gateway_channel', models.CharField(blank=True, max_length=32, verbose_name='means used')),
-                ('transaction_date', models.DateTimeField(blank=True, null=True, verbose_name='date at the gateway')),
-                ('response_code', models.CharField(blank=True, max_length=16, verbose_name='response code')),
-                ('response_message', models.CharField(blank=True, max_length=255, verbose_name='response')),
-                ('success_url', models.CharField(blank=True, max_length=500, verbose_name='URL after success')),
-                ('failure_url', models.CharField(blank=True, max_length=500, verbose_name='URL after failure')),
-                ('created_at', models.DateTimeField(default=django.utils.timezone.now, editable=False, verbose_name='created')),
-                ('updated_at', models.DateTimeField(auto_now=True, verbose_name='changed')),
-                ('initialized_at', models.DateTimeField(blank=True, null=True, verbose_name='page opened')),
-                ('settled_at', models.DateTimeField(blank=True, null=True, verbose_name='settled')),
-                ('claimed_until', models.DateTimeField(blank=True, editable=False, null=True)),
-                ('checked_at', models.DateTimeField(blank=True, editable=False, null=True)),
-                ('content_type', models.ForeignKey(blank=True, null=True, on_delete=django.db.models.deletion.SET_NULL, related_name='+', to='contenttypes.contenttype', verbose_name='kind of order')),
-                ('user', models.ForeignKey(blank=True, null=True, on_delete=django.db.models.deletion.SET_NULL, related_name='paiementpro_payments', to=settings.AUTH_USER_MODEL, verbose_name='user')),
+                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
+                (
+                    "reference",
+                    models.CharField(
+                        default=django_paiementpro.models.generate_reference,
+                        max_length=64,
+                        unique=True,
+                        validators=[
+                            django.core.validators.RegexValidator(
+                                "\\A(?!.*-[0-9]+\\Z)[A-Za-z0-9_-]{1,64}\\Z",
+                                "Write 1 to 64 letters, digits, “_” or “-”, without a “-” and digits at the end.",
+                            )
+                        ],
+                        verbose_name="reference",
+                    ),
+                ),
+                (
+                    "attempt",
+                    models.PositiveSmallIntegerField(
+                        default=0, help_text="How often a page has been asked for.", verbose_name="attempts"
+                    ),
+                ),
+                (
+                    "merchant_id",
+                    models.CharField(
+                        default=django_paiementpro.models.default_merchant_id, max_length=64, verbose_name="merchant"
+                    ),
+                ),
+                (
+                    "amount",
+                    django_paiementpro.models.AmountField(
+                        help_text="In whole francs.",
+                        validators=[django.core.validators.MinValueValidator(django_paiementpro.models.min_amount)],
+                        verbose_name="amount",
+                    ),
+                ),
+                (
+                    "currency",
+                    models.CharField(
+                        default=django_paiementpro.models.default_currency, max_length=3, verbose_name="currency"
+                    ),
+                ),
+                ("description", models.CharField(max_length=255, verbose_name="description")),
+                (
+                    "channel",
+                    models.CharField(
+                        blank=True,
+                        choices=django_paiementpro.models.offered_channels,
+                        max_length=32,
+                        verbose_name="means of payment",
+                    ),
+                ),
+                ("customer_email", models.EmailField(max_length=254, verbose_name="e-mail")),
+                ("customer_first_name", models.CharField(max_length=150, verbose_name="first name")),
+                ("customer_last_name", models.CharField(max_length=150, verbose_name="last name")),
+                ("customer_phone", models.CharField(max_length=32, verbose_name="phone")),
+                ("object_id", models.CharField(blank=True, max_length=255, null=True, verbose_name="order")),
+                ("return_context", models.JSONField(blank=True, default=dict, verbose_name="context")),
+                (
+                    "status",
+                    models.CharField(
+                        choices=[
+                            ("created", "Created"),
+                            ("pending", "Waiting for the payer"),
+                            ("succeeded", "Paid"),
+                            ("failed", "Not paid"),
+                            ("expired", "Expired"),
+                            ("cancelled", "Cancelled"),
+                            ("refunded", "Refunded"),
+                        ],
+                        default="created",
+                        max_length=16,
+                        verbose_name="status",
+                    ),
+                ),
+                ("needs_review", models.BooleanField(default=False, verbose_name="to review")),
+                ("review_reason", models.TextField(blank=True, verbose_name="why to review")),
+                (
+                    "settled_by",
+                    models.CharField(
+                        blank=True,
+                        choices=[
+                            ("notification", "Notification of the gateway"),
+                            ("status", "Status look-up"),
+                            ("staff", "Staff"),
+                        ],
+                        max_length=16,
+                        verbose_name="settled by",
+                    ),
+                ),
+                (
+                    "settled_attempt",
+                    models.PositiveSmallIntegerField(blank=True, null=True, verbose_name="settled attempt"),
+                ),
+                ("payment_url", models.CharField(blank=True, max_length=2000, verbose_name="payment page")),
+                ("gateway_id", models.CharField(blank=True, max_length=128, verbose_name="gateway id")),
+                ("gateway_channel", models.CharField(blank=True, max_length=32, verbose_name="means used")),
+                ("transaction_date", models.DateTimeField(blank=True, null=True, verbose_name="date at the gateway")),
+                ("response_code", models.CharField(blank=True, max_length=16, verbose_name="response code")),
+                ("response_message", models.CharField(blank=True, max_length=255, verbose_name="response")),
+                ("success_url", models.CharField(blank=True, max_length=500, verbose_name="URL after success")),
+                ("failure_url", models.CharField(blank=True, max_length=500, verbose_name="URL after failure")),
+                (
+                    "created_at",
+                    models.DateTimeField(default=django.utils.timezone.now, editable=False, verbose_name="created"),
+                ),
+                ("updated_at", models.DateTimeField(auto_now=True, verbose_name="changed")),
+                ("initialized_at", models.DateTimeField(blank=True, null=True, verbose_name="page opened")),
+                ("settled_at", models.DateTimeField(blank=True, null=True, verbose_name="settled")),
+                ("claimed_until", models.DateTimeField(blank=True, editable=False, null=True)),
+                ("checked_at", models.DateTimeField(blank=True, editable=False, null=True)),
+                (
+                    "content_type",
+                    models.ForeignKey(
+                        blank=True,
+                        null=True,
+                        on_delete=django.db.models.deletion.SET_NULL,
+                        related_name="+",
+                        to="contenttypes.contenttype",
+                        verbose_name="kind of order",
+                    ),
+                ),
+                (
+                    "user",
+                    models.ForeignKey(
+                        blank=True,
+                        null=True,
+                        on_delete=django.db.models.deletion.SET_NULL,
+                        related_name="paiementpro_payments",
+                        to=settings.AUTH_USER_MODEL,
+                        verbose_name="user",
+                    ),
+                ),
             ],
             options={
-                'verbose_name': 'payment',
-                'verbose_name_plural': 'payments',
-                'ordering': ['-created_at', '-pk'],
+                "verbose_name": "payment",
+                "verbose_name_plural": "payments",
+                "ordering": ["-created_at", "-pk"],
             },
         ),
         migrations.CreateModel(
-            name='PaymentEvent',
+            name="PaymentEvent",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('kind', models.CharField(choices=[('initialize', 'Page asked for'), ('notification', 'Notification'), ('status', 'Status look-up'), ('host', 'Shop'), ('staff', 'Staff'), ('expiry', 'Expiry')], max_length=16, verbose_name='kind')),
-                ('outcome', models.CharField(choices=[('accepted', 'Accepted'), ('duplicate', 'Changed nothing'), ('conflict', 'To review'), ('refused', 'Refused'), ('failed', 'No answer')], max_length=16, verbose_name='outcome')),
-                ('reason', models.CharField(blank=True, choices=[('malformed', 'Cannot be read'), ('reference_mismatch', 'Another reference'), ('merchant_mismatch', 'Another merchant'), ('amount_mismatch', 'Another amount'), ('currency_mismatch', 'Another currency'), ('hashcode_mismatch', 'Wrong hashcode'), ('unknown_code', 'Unknown response code'), ('failure_after_success', 'Failure after success'), ('paid_twice', 'Paid twice'), ('paid_after_cancellation', 'Paid after it was cancelled')], max_length=32, verbose_name='reason')),
-                ('message', models.TextField(blank=True, verbose_name='message')),
-                ('data', models.JSONField(blank=True, default=dict, verbose_name='data')),
-                ('remote_address', models.CharField(blank=True, max_length=64, verbose_name='remote address')),
-                ('created_at', models.DateTimeField(default=django.utils.timezone.now, editable=False, verbose_name='created')),
-                ('signals', models.JSONField(blank=True, default=list, editable=False)),
-                ('delivered', models.JSONField(blank=True, default=list, editable=False)),
-                ('deliver_at', models.DateTimeField(blank=True, editable=False, null=True)),
-                ('payment', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='events', to='paiementpro.payment', verbose_name='payment')),
+                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
+                (
+                    "kind",
+                    models.CharField(
+                        choices=[
+                            ("initialize", "Page asked for"),
+                            ("notification", "Notification"),
+                            ("status", "Status look-up"),
+                            ("host", "Shop"),
+                            ("staff", "Staff"),
+                            ("expiry", "Expiry"),
+                        ],
+                        max_length=16,
+                        verbose_name="kind",
+                    ),
+                ),
+                (
+                    "outcome",
+                    models.CharField(
+                        choices=[
+                            ("accepted", "Accepted"),
+                            ("duplicate", "Changed nothing"),
+                            ("conflict", "To review"),
+                            ("refused", "Refused"),
+                            ("failed", "No answer"),
+                        ],
+                        max_length=16,
+                        verbose_name="outcome",
+                    ),
+                ),
+                (
+                    "reason",
+                    models.CharField(
+                        blank=True,
+                        choices=[
+                            ("malformed", "Cannot be read"),
+                            ("reference_mismatch", "Another reference"),
+                            ("merchant_mismatch", "Another merchant"),
+                            ("amount_mismatch", "Another amount"),
+                            ("currency_mismatch", "Another currency"),
+                            ("hashcode_mismatch", "Wrong hashcode"),
+                            ("unknown_code", "Unknown response code"),
+                            ("failure_after_success", "Failure after success"),
+                            ("paid_twice", "Paid twice"),
+                            ("paid_after_cancellation", "Paid after it was cancelled"),
+                        ],
+                        max_length=32,
+                        verbose_name="reason",
+                    ),
+                ),
+                ("message", models.TextField(blank=True, verbose_name="message")),
+                ("data", models.JSONField(blank=True, default=dict, verbose_name="data")),
+                ("remote_address", models.CharField(blank=True, max_length=64, verbose_name="remote address")),
+                (
+                    "created_at",
+                    models.DateTimeField(default=django.utils.timezone.now, editable=False, verbose_name="created"),
+                ),
+                ("signals", models.JSONField(blank=True, default=list, editable=False)),
+                ("delivered", models.JSONField(blank=True, default=list, editable=False)),
+                ("deliver_at", models.DateTimeField(blank=True, editable=False, null=True)),
+                (
+                    "payment",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.CASCADE,
+                        related_name="events",
+                        to="paiementpro.payment",
+                        verbose_name="payment",
+                    ),
+                ),
             ],
             options={
-                'verbose_name': 'event',
-                'verbose_name_plural': 'events',
-                'ordering': ['pk'],
+                "verbose_name": "event",
+                "verbose_name_plural": "events",
+                "ordering": ["pk"],
             },
         ),
         migrations.AddIndex(
-            model_name='payment',
-            index=models.Index(fields=['-created_at', '-id'], name='paiementpro_created'),
+            model_name="payment",
+            index=models.Index(fields=["-created_at", "-id"], name="paiementpro_created"),
         ),
         migrations.AddIndex(
-            model_name='payment',
-            index=models.Index(fields=['status', '-created_at', '-id'], name='paiementpro_status_created'),
+            model_name="payment",
+            index=models.Index(fields=["status", "-created_at", "-id"], name="paiementpro_status_created"),
         ),
         migrations.AddIndex(
-            model_name='payment',
-            index=models.Index(fields=['content_type', 'object_id'], name='paiementpro_object'),
+            model_name="payment",
+            index=models.Index(fields=["content_type", "object_id"], name="paiementpro_object"),
         ),
         migrations.AddIndex(
-            model_name='payment',
-            index=models.Index(fields=['needs_review', '-created_at'], name='paiementpro_review'),
+            model_name="payment",
+            index=models.Index(fields=["needs_review", "-created_at"], name="paiementpro_review"),
         ),
         migrations.AddIndex(
-            model_name='payment',
-            index=models.Index(fields=['gateway_id'], name='paiementpro_gateway_id'),
+            model_name="payment",
+            index=models.Index(fields=["gateway_id"], name="paiementpro_gateway_id"),
         ),
         migrations.AddIndex(
-            model_name='payment',
-            index=models.Index(fields=['customer_email'], name='paiementpro_email'),
+            model_name="payment",
+            index=models.Index(fields=["customer_email"], name="paiementpro_email"),
         ),
         migrations.AddIndex(
-            model_name='payment',
-            index=models.Index(fields=['customer_phone'], name='paiementpro_phone'),
+            model_name="payment",
+            index=models.Index(fields=["customer_phone"], name="paiementpro_phone"),
         ),
         migrations.AddConstraint(
-            model_name='payment',
-            constraint=models.CheckConstraint(condition=models.Q(('amount__gte', 1)), name='paiementpro_amount_gte_1'),
+            model_name="payment",
+            constraint=models.CheckConstraint(condition=models.Q(("amount__gte", 1)), name="paiementpro_amount_gte_1"),
         ),
         migrations.AddIndex(
-            model_name='paymentevent',
-            index=models.Index(fields=['deliver_at'], name='paiementpro_deliver_at'),
+            model_name="paymentevent",
+            index=models.Index(fields=["deliver_at"], name="paiementpro_deliver_at"),
         ),
     ]

@@ -2,6 +2,7 @@
 
 import socket
 from collections.abc import Mapping
+from contextlib import closing
 from http.client import HTTPResponse
 from typing import Any, NamedTuple
 from urllib.parse import urlencode, urlsplit
@@ -23,9 +24,9 @@ def send(url: str, request: bytes) -> Answer:
     parts = urlsplit(url)
     with socket.create_connection((parts.hostname, parts.port), timeout=DEADLINE) as connection:
         connection.sendall(request)
-        response = HTTPResponse(connection)
-        response.begin()
-        return Answer(response.status, response.getheader("Location"), response.read())
+        with closing(HTTPResponse(connection)) as response:
+            response.begin()
+            return Answer(response.status, response.getheader("Location"), response.read())
 
 
 def get(url: str) -> Answer:
