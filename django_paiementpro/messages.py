@@ -263,7 +263,7 @@ class _Reader:
 def query_fields(query: str) -> Fields:
     """Read a query string, as WSGI has it: each character a byte."""
     query = query.encode("latin-1", "replace").decode("utf-8", "replace")
-    return _form_fields(_STRAY_QUESTION_MARK.sub("&", query))
+    return _form_fields(_STRAY_QUESTION_MARK.sub("&", query, count=1))
 
 
 def parse_amount(text: str) -> int | None:

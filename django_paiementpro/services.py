@@ -460,7 +460,7 @@ def _settled(status: Status, evidence: _Evidence) -> dict[str, Any]:
 
 def _flagged(payment: Payment, outcome: Outcome, *findings: tuple[Reason, str]) -> _Verdict:
     """Flag the payment. What it is flagged for already is recorded, but nobody is told twice."""
-    lines = [f"{reason}: {detail[:200]}" for reason, detail in findings]
+    lines = [f"{reason}: {' '.join(detail.split())[:200]}" for reason, detail in findings]
     known = payment.review_reason.splitlines() if payment.needs_review else []
     news = [line for line in lines if line not in known]
     verdict = _Verdict(outcome, findings[0][0], "; ".join(lines))

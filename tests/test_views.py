@@ -1,0 +1,39 @@
+from urllib.parse import urlencode, urlsplit
+
+import pytest
+from django.db import connections
+from django.test import Client, override_settings
+
+from django_paiementpro import views
+from django_paiementpro.models import Payment
+from tests.conftest import FakeGateway, fields_of, make_payment
+
+
+@pytest.mark.parametrize("view", [views.CheckoutView, views.NotificationView, views.ReturnView, views.StatusView])
+def test_the_host_wraps_no_transaction_login_or_token_around_a_view(view: type[views.View]) -> None:
+    function = view.as_view()
+
+    assert function._non_atomic_requests == set(connections)
+    assert function.login_required is False
+    assert function.csrf_exempt is True
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize("language", ["en", "fr"])
+def test_urls_may_begin_with_the_language(gateway: FakeGateway, language: str) -> None:
+    gateway.opens()
+    payment = make_payment()
+    client = Client(enforce_csrf_checks=True)
+
+    with override_settings(ROOT_URLCONF="tests.urls_i18n"):
+        checkout = payment.get_absolute_url().replace("/en/", f"/{language}/")
+        assert client.get(checkout).status_code == 302
+        [sent] = gateway.requests
+        assert urlsplit(sent["returnURL"]).path.startswith(f"/{language}/pay/")
+        notification = urlsplit(sent["notificationURL"]).path
+        payment.refresh_from_db()
+        assert client.post(f"{notification}?{urlencode(fields_of(payment))}").content == b"OK"
+        assert f'lang="{language}"' in client.get(urlsplit(sent["returnURL"]).path).content.decode()
+        assert client.post(notification.replace(payment.reference, "0" * 24)).status_code == 404
+
+    assert Payment.objects.get().status == "succeeded"

@@ -1,0 +1,6 @@
+"""A host whose URLs begin with the language."""
+
+from django.conf.urls.i18n import i18n_patterns
+from django.urls import include, path
+
+urlpatterns = i18n_patterns(path("pay/", include("django_paiementpro.urls")))
