@@ -37,10 +37,6 @@ class Setting(Generic[T]):
     def __set_name__(self, owner: type, name: str) -> None:
         self.name = PREFIX + name.lstrip("_").upper()
 
-    @property
-    def is_set(self) -> bool:
-        return getattr(settings, self.name, self.default) != self.default
-
     @overload
     def __get__(self, instance: None, owner: type) -> "Setting[T]": ...
 

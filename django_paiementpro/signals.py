@@ -58,7 +58,11 @@ class PaymentSignal(Signal):
         """Call one receiver; return what it raised, which is nothing where it went through."""
         with self._by_name_lock:
             own = self._by_name[name]
-        return [answer for _, answer in own.send_robust(sender, **named) if isinstance(answer, Exception)]
+        try:
+            answers = own.send_robust(sender, **named)
+        except Exception as error:  # noqa: BLE001  Django stumbles over a receiver without a name that raises
+            return [error]
+        return [answer for _, answer in answers if isinstance(answer, Exception)]
 
 
 def _name(receiver: Callable[..., Any], dispatch_uid: Hashable | None) -> str:

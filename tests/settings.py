@@ -23,15 +23,11 @@ DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 STATIC_URL = "/static/"
 LOGIN_URL = "/admin/login/"
 
-DATABASES = {
-    "default": {
-        **env.db_url("DATABASE_URL", default=f"sqlite:///{scratch / 'paiementpro.sqlite3'}"),
-        "ATOMIC_REQUESTS": True,
-    },
-}
-if DATABASES["default"]["ENGINE"] == "django.db.backends.sqlite3":
-    # On disk, as threads share no database in memory.
-    DATABASES["default"]["TEST"] = {"NAME": str(scratch / "test_paiementpro.sqlite3")}
+database = env.db_url("DATABASE_URL", default=f"sqlite:///{scratch / 'paiementpro.sqlite3'}")
+is_sqlite = database["ENGINE"] == "django.db.backends.sqlite3"
+# SQLite on disk, as threads share no database in memory.
+test_name = str(scratch / "test_paiementpro.sqlite3") if is_sqlite else None
+DATABASES = {"default": {**database, "ATOMIC_REQUESTS": True, "TEST": {"NAME": test_name}}}
 
 INSTALLED_APPS = [
     "django.contrib.admin",

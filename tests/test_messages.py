@@ -357,6 +357,14 @@ def test_a_status_is_read_in_its_own_spelling() -> None:
     assert answer.transaction_date == datetime(2023, 1, 31, 13, 20, 51, tzinfo=timezone.utc)
 
 
+def test_what_is_nested_too_deep_to_show_is_not_shown() -> None:
+    nested: list[Any] = []
+    for _ in range(100_000):
+        nested = [nested]
+
+    assert StatusAnswer.from_json({"channel": nested}).channel == "�"
+
+
 @pytest.mark.parametrize("success", ["false", '"true"', "1", "null", "[true]"])
 def test_only_true_is_a_status(success: str) -> None:
     assert not StatusAnswer.from_json(parse_json_object(b'{"success": %s}' % success.encode())).is_success

@@ -61,6 +61,18 @@ def test_a_receiver_is_called_alone_and_its_error_returned() -> None:
     assert [type(error) for error in signal.send_to("tests.test_signals.later", Payment)] == [LookupError]
 
 
+def test_a_receiver_without_a_name_may_raise_too() -> None:
+    signal = PaymentSignal()
+    listener = Listener()
+    signal.connect(listener)
+    signal.connect(listener.hear)
+    signal.connect(other)
+
+    for name in signal.receiver_names(Payment)[:2]:
+        assert len(signal.send_to(name, Payment)) == 1
+    assert signal.send_to("tests.test_signals.other", Payment) == []
+
+
 def test_another_sender_does_not_listen() -> None:
     signal = PaymentSignal()
     signal.connect(one, sender=Listener)
