@@ -9,6 +9,7 @@ from django.apps import apps
 from django.db import connection
 from django.http import HttpResponse
 from django.test import Client
+from django.utils import translation
 
 from django_paiementpro import signals
 from django_paiementpro.gateway import INITIALIZE_PATH
@@ -176,3 +177,9 @@ def closed_shop() -> Iterator[None]:
             signal.disconnect(dispatch_uid=receiver)
     yield
     apps.get_app_config("shop").ready()
+
+
+@pytest.fixture(autouse=True)
+def english() -> None:
+    """Forget the language that an earlier test's request left active in this thread."""
+    translation.activate("en")

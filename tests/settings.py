@@ -23,7 +23,7 @@ DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 STATIC_URL = "/static/"
 LOGIN_URL = "/admin/login/"
 
-database = env.db_url("DATABASE_URL", default=f"sqlite:///{scratch / 'paiementpro.sqlite3'}")
+database = env.db_url_config(env("DATABASE_URL", default="") or f"sqlite:///{scratch / 'paiementpro.sqlite3'}")
 is_sqlite = database["ENGINE"] == "django.db.backends.sqlite3"
 # SQLite on disk, as threads share no database in memory.
 test_name = str(scratch / "test_paiementpro.sqlite3") if is_sqlite else None

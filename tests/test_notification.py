@@ -38,6 +38,10 @@ def last_event(payment: Payment) -> PaymentEvent:
     return event
 
 
+def read(fields: dict[str, Any]) -> Notification:
+    return Notification.from_fields([(name, str(value)) for name, value in fields.items()])
+
+
 def names(heard: Heard) -> list[str]:
     return [name for name, _ in heard]
 
@@ -472,7 +476,7 @@ def test_nothing_is_half_written_when_the_database_goes_away(payment: Payment, n
 
 @real_commits
 def test_the_world_is_told_after_the_commit(payment: Payment) -> None:
-    notification = Notification.from_fields([(name, str(value)) for name, value in fields_of(payment).items()])
+    notification = read(fields_of(payment))
     states = []
 
     def receive(payment: Payment, **kwargs: Any) -> None:
@@ -490,12 +494,31 @@ def test_the_world_is_told_after_the_commit(payment: Payment) -> None:
 def test_a_payment_that_moved_on_is_judged_again(payment: Payment, notify: Notify) -> None:
     stale = stored(payment)
     notify(payment)
-    notification = Notification.from_fields([(name, str(value)) for name, value in fields_of(payment).items()])
+    notification = read(fields_of(payment))
 
     event = services.receive_notification(stale, notification)
 
     assert event.outcome == "duplicate"
     assert stale.status == "succeeded"
+
+
+def test_two_payments_that_are_named_at_once_are_told_apart(payment: Payment, notify: Notify) -> None:
+    notify(payment, payId="")
+    stale = stored(payment)
+    notify(payment, payId="A")
+
+    services.receive_notification(stale, read(fields_of(payment, payId="B")))
+
+    assert (stored(payment).gateway_id, stored(payment).review_reason) == ("A", f"paid_twice: {payment.reference} B")
+
+
+def test_two_findings_at_once_are_both_kept(payment: Payment, notify: Notify) -> None:
+    stale = stored(payment)
+    notify(payment, amount=1)
+
+    services.receive_notification(stale, read(fields_of(payment, amount=2)))
+
+    assert len(stored(payment).review_reason.splitlines()) == 2
 
 
 def test_the_reason_to_review_is_bounded(payment: Payment, notify: Notify) -> None:

@@ -4,6 +4,7 @@ from typing import Any
 
 import pytest
 from django.core.management import call_command
+from django.db import DatabaseError, connection
 from django.utils import timezone
 
 from django_paiementpro import outbox
@@ -229,6 +230,23 @@ def test_a_lease_that_was_lost_ends_the_delivery(
 
     assert len(receivers[1].calls) == 0
     assert settled_event(payment).delivered == ["payment_succeeded first"] * position
+
+
+def test_a_delivery_that_cannot_be_remembered_is_made_again(payment: Payment, notify: Notify, connect: Connect) -> None:
+    first = connect("first")
+
+    def away(execute: Callable[..., Any], sql: str, *arguments: Any) -> Any:
+        if sql.startswith("UPDATE") and "deliver_at" in sql:
+            raise DatabaseError
+        return execute(sql, *arguments)
+
+    with connection.execute_wrapper(away):
+        assert notify(payment).status_code == 200
+    let_leases_run_out()
+    reconcile()
+
+    assert len(first.calls) == 2
+    assert settled_event(payment).deliver_at is None
 
 
 def test_a_settled_event_is_not_delivered_again(payment: Payment, notify: Notify, connect: Connect) -> None:

@@ -97,7 +97,21 @@ ADMINS = env.list("ADMINS", default=[])
 if django.VERSION < (6, 0):
     ADMINS = [(address, address) for address in ADMINS]
 SERVER_EMAIL = DEFAULT_FROM_EMAIL = env("DEFAULT_FROM_EMAIL", default="boutique@localhost")
-vars().update(env.email("EMAIL_URL", default="consolemail://"))
+email = env.email("EMAIL_URL", default="consolemail://")
+if django.VERSION < (6, 1):
+    vars().update(email)
+else:
+    names = {
+        "EMAIL_FILE_PATH": "file_path",
+        "EMAIL_HOST": "host",
+        "EMAIL_PORT": "port",
+        "EMAIL_HOST_USER": "username",
+        "EMAIL_HOST_PASSWORD": "password",
+        "EMAIL_USE_TLS": "use_tls",
+        "EMAIL_USE_SSL": "use_ssl",
+    }
+    options = {option: email[name] for name, option in names.items() if email.get(name)}
+    MAILERS = {"default": {"BACKEND": email["EMAIL_BACKEND"], "OPTIONS": options}}
 
 PAIEMENTPRO_MERCHANT_ID = env("PAIEMENTPRO_MERCHANT_ID", default="PP-F324")
 PAIEMENTPRO_ENVIRONMENT = env("PAIEMENTPRO_ENVIRONMENT", default="live")

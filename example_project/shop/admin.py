@@ -23,11 +23,10 @@ class ProductAdmin(admin.ModelAdmin):
 class OrderAdmin(admin.ModelAdmin):
     """Orders to look at: what the payments have written there is nobody's to edit."""
 
-    list_display = ["__str__", "status", "product", "quantity", "total_in_francs", "last_name", "phone", "created_at"]
+    list_display = ["__str__", "status", "product", "quantity", "total_in_francs", "last_name", "created_at"]
     list_filter = ["status", "product"]
     list_select_related = ["product"]
     search_fields = ["=pk", "first_name", "last_name", "email", "phone"]
-    date_hierarchy = "created_at"
     fields = [
         ("status", "paid_at"),
         ("product", "quantity", "total_in_francs"),

@@ -38,6 +38,6 @@ class OrderForm(forms.ModelForm):
         }
 
     def __init__(self, product: Product, *args: Any, **kwargs: Any) -> None:
-        super().__init__(*args, **kwargs)
+        super().__init__(*args, label_suffix="", **kwargs)
         quantities = range(1, min(product.stock, MAX_QUANTITY) + 1)
         self.fields["quantity"].choices = [(n, f"{n} — {francs(n * product.price)}") for n in quantities]

@@ -145,7 +145,7 @@ class Order(models.Model):
         return self.live_payments.first() or Payment.objects.create(
             content_object=self,
             amount=self.total,
-            description=f"{self}: {self.quantity} × {self.product}",
+            description=f"{self} ({self.quantity} × {self.product})",
             channel=self.channel,
             customer_first_name=self.first_name,
             customer_last_name=self.last_name,

@@ -28,6 +28,9 @@ class Command(BaseCommand):
             # The settings tell the app where its gateway is, and so must know the port from the start.
             os.environ["PORT"] = str(port)
             os.execv(sys.executable, sys.orig_argv)  # noqa: S606  the same command again
+        # A proxy that is set for the world outside would not find the gateway on this machine.
+        unproxied = os.environ.get("no_proxy") or os.environ.get("NO_PROXY")
+        os.environ["no_proxy"] = f"{unproxied},{LOCAL_HOST}" if unproxied else LOCAL_HOST
         call_command("migrate", verbosity=0)
         stock_the_shop()
         self.add_staff()
@@ -41,7 +44,7 @@ class Command(BaseCommand):
 
     def welcome(self, url: str) -> str:
         title, strong = self.style.MIGRATE_HEADING, self.style.SUCCESS
-        manage = f"{os.path.relpath(sys.executable)} {os.path.relpath(sys.argv[0])}"
+        manage = f"PORT={settings.PORT} {os.path.relpath(sys.executable)} {os.path.relpath(sys.argv[0])}"
         return f"""
 {title("La boutique est prête.")} Aucun argent ne circule : la passerelle de paiement est jouée ici même.
   Boutique         {strong(url + "/")}

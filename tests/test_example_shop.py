@@ -1,0 +1,522 @@
+import re
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from threading import Barrier
+from typing import Any
+
+import django
+import pytest
+from django.contrib.auth.models import User
+from django.core import mail
+from django.core.management import CommandError, call_command
+from django.db import connection, connections
+from django.db.models.signals import post_save
+from django.http import HttpResponse
+from django.test import Client
+from django.urls import reverse
+from django.utils import translation
+
+from django_paiementpro.models import Payment
+from shop.catalogue import PRODUCTS, stock_the_shop
+from shop.models import Order, Product
+from shop.receivers import close_refunded_order, fulfil_order, warn_staff
+from shop.templatetags.shop import francs
+from tests.conftest import Notify
+
+EXAMPLE = Path(__file__).resolve().parent.parent / "example_project"
+
+BUYER = {
+    "quantity": "2",
+    "first_name": "Aminata",
+    "last_name": "Koné",
+    "phone": "07 07 12 34 56",
+    "email": "aminata@example.com",
+    "channel": "OMCIV2",
+}
+
+
+@pytest.fixture(autouse=True)
+def closed_shop(settings: Any) -> None:
+    """Here the shop is open: its receivers stay connected, and nobody has to log in."""
+    settings.MIDDLEWARE = [name for name in settings.MIDDLEWARE if "LoginRequired" not in name]
+    address, backend = "staff@example.com", "django.core.mail.backends.locmem.EmailBackend"
+    settings.ADMINS = [("Staff", address)] if django.VERSION < (6, 0) else [address]
+    mailers = {"default": {"BACKEND": backend}}
+    setattr(settings, *(("EMAIL_BACKEND", backend) if django.VERSION < (6, 1) else ("MAILERS", mailers)))
+
+
+@pytest.fixture
+def product(db: None) -> Product:
+    return Product.objects.create(slug="wax", name_fr="Pagne", name_en="Cloth", picture="wax", price=12500, stock=5)
+
+
+Buy = Callable[..., HttpResponse]
+
+
+@pytest.fixture
+def buy(client: Client, product: Product) -> Buy:
+    def buy(**fields: str) -> Any:
+        return client.post(reverse("shop:buy", args=[product.slug]), {**BUYER, **fields})
+
+    return buy
+
+
+@pytest.fixture
+def order(buy: Buy) -> Order:
+    """An order of this client's, whose payment page has been opened."""
+    buy()
+    Payment.objects.update(status="pending", attempt=1)
+    return Order.objects.get()
+
+
+@pytest.fixture
+def transactions_begin_as_writers(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Set SQLite up as the shop's own settings do."""
+    options = {"transaction_mode": "IMMEDIATE", "timeout": 20} if connection.vendor == "sqlite" else {}
+    common = connections.settings["default"]
+    monkeypatch.setitem(common, "OPTIONS", {**common.get("OPTIONS", {}), **options})
+
+
+def payment_of(order: Order) -> Payment:
+    return order.payments.get()
+
+
+def fulfil(payment: Payment) -> None:
+    fulfil_order(sender=Payment, payment=payment, event=None)
+
+
+def pay(client: Client, order: Order) -> Any:
+    return client.post(reverse("shop:pay", args=[order.pk]))
+
+
+def cancel(client: Client, order: Order) -> Any:
+    return client.post(reverse("shop:cancel", args=[order.pk]))
+
+
+def page(client: Client, order: Order, **query: str) -> str:
+    return client.get(order.get_absolute_url(), query).content.decode()
+
+
+def stock() -> int:
+    return Product.objects.get().stock
+
+
+# Buying
+
+
+def test_buying_leads_to_the_checkout(buy: Buy) -> None:
+    response = buy()
+    order = Order.objects.get()
+    payment = payment_of(order)
+    assert response.url == payment.get_absolute_url()
+    assert (order.status, order.quantity, order.total) == ("open", 2, 25000)
+    assert (payment.amount, payment.channel, payment.content_object) == (25000, "OMCIV2", order)
+    assert payment.description == f"Order {order.pk} (2 × Cloth)"
+    assert payment.customer_last_name == "Koné"
+    payment.full_clean()
+
+
+def test_the_buyer_does_not_name_the_price(buy: Buy) -> None:
+    buy(price="1", total="1", amount="1", status="paid", buyer="x")
+    order = Order.objects.get()
+    assert (order.total, order.status, payment_of(order).amount) == (25000, "open", 25000)
+
+
+def test_a_later_price_changes_no_order(client: Client, order: Order) -> None:
+    Product.objects.update(price=1)
+    Payment.objects.all().delete()
+    pay(client, order)
+    assert payment_of(order).amount == 25000
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"quantity": "0"},
+        {"quantity": "6"},
+        {"quantity": "-1"},
+        {"quantity": "x"},
+        {"phone": "12"},
+        {"phone": "abc"},
+        {"email": "x"},
+        {"first_name": ""},
+        {"channel": "XX"},
+    ],
+)
+def test_a_wrong_form_is_shown_again(buy: Buy, fields: dict[str, str]) -> None:
+    response = buy(**fields)
+    assert response.status_code == 200
+    assert 'role="alert"' in response.content.decode()
+    assert not Order.objects.exists()
+    assert not Payment.objects.exists()
+
+
+def test_the_choice_of_means_may_be_left_to_the_gateway(buy: Buy) -> None:
+    buy(channel="")
+    assert payment_of(Order.objects.get()).channel == ""
+
+
+def test_a_product_without_stock_cannot_be_bought(client: Client, buy: Buy) -> None:
+    Product.objects.update(stock=0)
+    assert "Sold out" in client.get(reverse("shop:buy", args=["wax"])).content.decode()
+    assert buy(quantity="1").status_code == 200
+    assert not Order.objects.exists()
+
+
+def test_a_double_click_makes_one_order(buy: Buy) -> None:
+    assert buy().url == buy().url
+    assert Order.objects.count() == Payment.objects.count() == 1
+
+
+def test_other_details_make_another_order(buy: Buy) -> None:
+    buy()
+    buy(quantity="1")
+    assert Order.objects.count() == Payment.objects.count() == 2
+
+
+def test_the_same_may_be_bought_again_once_paid(buy: Buy, order: Order) -> None:
+    fulfil(payment_of(order))
+    buy()
+    assert Order.objects.count() == 2
+
+
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.usefixtures("transactions_begin_as_writers")
+def test_two_clicks_at_once_make_one_order(client: Client, product: Product) -> None:
+    url = reverse("shop:buy", args=[product.slug])
+    client.get(url)
+    barrier = Barrier(2)
+
+    def click() -> str:
+        browser = Client()
+        browser.cookies = client.cookies.copy()
+        barrier.wait()
+        try:
+            return browser.post(url, BUYER).url
+        finally:
+            connections.close_all()
+
+    connection.close()
+    with ThreadPoolExecutor(2) as pool:
+        clicks = [pool.submit(click) for _ in range(2)]
+    assert len({done.result() for done in clicks}) == 1
+    assert Order.objects.count() == Payment.objects.count() == 1
+
+
+# Paying again, and cancelling
+
+
+@pytest.mark.parametrize("status", ["created", "pending", "failed", "succeeded"])
+def test_a_payment_that_lives_is_taken_again(client: Client, order: Order, status: str) -> None:
+    Payment.objects.update(status=status)
+    assert pay(client, order).url == payment_of(order).get_absolute_url()
+
+
+@pytest.mark.parametrize("status", ["expired", "cancelled"])
+def test_a_new_payment_follows_one_that_is_over(client: Client, order: Order, status: str) -> None:
+    Payment.objects.update(status=status)
+    response = pay(client, order)
+    assert order.payments.count() == 2
+    assert response.url == order.payments.first().get_absolute_url()
+
+
+def test_a_paid_order_is_not_paid_again(client: Client, order: Order) -> None:
+    fulfil(payment_of(order))
+    assert pay(client, order).url == order.get_absolute_url()
+    assert Payment.objects.count() == 1
+
+
+def test_an_order_whose_goods_have_gone_is_not_paid(client: Client, order: Order) -> None:
+    Product.objects.update(stock=1)
+    assert pay(client, order).url == order.get_absolute_url()
+    assert "can no longer pay" in page(client, order)
+
+
+def test_cancelling_ends_the_payment_too(client: Client, order: Order) -> None:
+    assert cancel(client, order).url == order.get_absolute_url()
+    order.refresh_from_db()
+    assert (order.status, payment_of(order).status) == ("cancelled", "cancelled")
+    assert "Order cancelled" in page(client, order)
+
+
+def test_an_order_whose_money_has_come_is_not_cancelled(client: Client, order: Order) -> None:
+    Payment.objects.update(status="succeeded")
+    cancel(client, order)
+    order.refresh_from_db()
+    assert order.status == "open"
+    assert "Do not pay again" in page(client, order)
+
+
+def test_a_paid_order_is_not_cancelled(client: Client, order: Order) -> None:
+    fulfil(payment_of(order))
+    cancel(client, order)
+    order.refresh_from_db()
+    assert order.status == "paid"
+
+
+# Fulfilment
+
+
+@pytest.mark.django_db(transaction=True)
+def test_the_notification_pays_the_order(order: Order, notify: Notify) -> None:
+    payment = payment_of(order)
+    assert notify(payment).status_code == 200
+    assert notify(payment).status_code == 200
+    order.refresh_from_db()
+    assert (order.status, order.paid_with, stock()) == ("paid", payment, 3)
+    assert order.paid_at is not None
+    assert not mail.outbox
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_failed_try_leaves_the_order_open(client: Client, order: Order, notify: Notify) -> None:
+    notify(payment_of(order), responsecode=-1)
+    order.refresh_from_db()
+    assert (order.status, stock()) == ("open", 5)
+    assert "The payment was not made" in page(client, order)
+    pay(client, order)
+    notify(payment_of(order))
+    order.refresh_from_db()
+    assert (order.status, stock()) == ("paid", 3)
+
+
+def test_twice_called_is_once_done(order: Order) -> None:
+    fulfil(payment_of(order))
+    paid_at = Order.objects.get().paid_at
+    fulfil(payment_of(order))
+    order.refresh_from_db()
+    assert (order.status, order.paid_at, stock()) == ("paid", paid_at, 3)
+    assert not mail.outbox
+
+
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.usefixtures("transactions_begin_as_writers")
+def test_two_processes_at_once_do_it_once(order: Order) -> None:
+    payment = payment_of(order)
+    calls = 4
+    barrier = Barrier(calls)
+    saved: list[Order] = []
+
+    def call() -> None:
+        barrier.wait()
+        try:
+            fulfil(Payment.objects.get(pk=payment.pk))
+        finally:
+            connections.close_all()
+
+    def note(instance: Order, **kwargs: Any) -> None:
+        saved.append(instance)
+
+    connection.close()
+    post_save.connect(note, sender=Order)
+    try:
+        with ThreadPoolExecutor(calls) as pool:
+            threads = [pool.submit(call) for _ in range(calls)]
+        for thread in threads:
+            thread.result()
+    finally:
+        post_save.disconnect(note, sender=Order)
+    order.refresh_from_db()
+    assert (order.status, stock(), len(saved)) == ("paid", 3, 1)
+
+
+@pytest.mark.django_db(transaction=True)
+def test_money_for_a_cancelled_order_is_given_back(client: Client, order: Order, notify: Notify) -> None:
+    cancel(client, order)
+    payment = payment_of(order)
+    assert notify(payment).status_code == 200
+    order.refresh_from_db()
+    assert (order.status, order.paid_with, stock()) == ("to_refund", payment, 5)
+    subjects = " ".join(message.subject for message in mail.outbox)
+    assert f"Order {order.pk}: to be refunded" in subjects
+    assert f"Payment {payment}: please look at it" in subjects
+    assert "We owe you a refund" in page(client, order)
+
+
+def test_money_for_goods_that_have_gone_is_given_back(order: Order) -> None:
+    Product.objects.update(stock=1)
+    fulfil(payment_of(order))
+    fulfil(payment_of(order))
+    order.refresh_from_db()
+    assert (order.status, stock(), len(mail.outbox)) == ("to_refund", 1, 1)
+
+
+def test_a_late_success_pays_an_order_that_is_still_open(client: Client, order: Order) -> None:
+    late = payment_of(order)
+    Payment.objects.update(status="expired")
+    pay(client, order)
+    fulfil(late)
+    order.refresh_from_db()
+    assert (order.status, order.paid_with, stock()) == ("paid", late, 3)
+
+
+def test_a_second_payment_of_an_order_is_given_back(client: Client, order: Order) -> None:
+    first = payment_of(order)
+    Payment.objects.update(status="expired")
+    pay(client, order)
+    second = order.payments.first()
+    fulfil(first)
+    fulfil(second)
+    order.refresh_from_db()
+    assert (order.status, order.paid_with, stock()) == ("paid", first, 3)
+    assert str(second) in mail.outbox[0].body
+
+
+def test_nothing_is_stored_where_the_staff_cannot_be_told(order: Order, settings: Any) -> None:
+    Product.objects.update(stock=0)
+    settings.EMAIL_SUBJECT_PREFIX = "no\nsubject"
+    with pytest.raises(ValueError, match=r"newline|linefeed"):
+        fulfil(payment_of(order))
+    order.refresh_from_db()
+    assert (order.status, order.paid_with) == ("open", None)
+
+
+def test_payments_of_others_are_left_alone(payment: Payment) -> None:
+    fulfil(payment)
+    close_refunded_order(sender=Payment, payment=payment, event=None)
+    assert not mail.outbox
+
+
+def test_a_refund_closes_the_order(client: Client, order: Order) -> None:
+    payment = payment_of(order)
+    fulfil(payment)
+    close_refunded_order(sender=Payment, payment=payment, event=None)
+    order.refresh_from_db()
+    assert order.status == "refunded"
+    assert "given you the money back" in page(client, order)
+
+
+def test_staff_are_asked_to_look_at_a_flagged_payment(payment: Payment) -> None:
+    payment.review_reason = "amount_mismatch: 1"
+    warn_staff(sender=Payment, payment=payment, event=None)
+    assert mail.outbox[0].body == "amount_mismatch: 1"
+    assert mail.outbox[0].to == ["staff@example.com"]
+
+
+# What the buyer sees
+
+
+def test_the_order_page_believes_no_url(client: Client, order: Order) -> None:
+    text = page(client, order, responsecode="0", status="paid", referenceNumber=payment_of(order).reference)
+    assert "Paid, thank you!" not in text
+    assert payment_of(order).get_return_url() in text
+    order.refresh_from_db()
+    assert (order.status, stock()) == ("open", 5)
+
+
+def test_nobody_is_asked_to_pay_again_while_a_person_looks(client: Client, order: Order) -> None:
+    Payment.objects.update(needs_review=True)
+    text = page(client, order)
+    assert "We are looking at your payment" in text
+    assert reverse("shop:pay", args=[order.pk]) not in text
+
+
+def test_the_buyer_sees_that_it_is_paid(client: Client, order: Order) -> None:
+    payment = payment_of(order)
+    fulfil(payment)
+    text = page(client, order)
+    assert "Paid, thank you!" in text
+    assert payment.reference in text
+    assert reverse("shop:pay", args=[order.pk]) not in text
+
+
+@pytest.mark.django_db(transaction=True)
+def test_the_payer_who_has_paid_comes_to_the_order(client: Client, order: Order, notify: Notify) -> None:
+    payment = payment_of(order)
+    notify(payment)
+    assert client.get(payment.get_return_url()).url == order.get_absolute_url()
+
+
+def test_only_its_buyer_sees_an_order(client: Client, order: Order) -> None:
+    stranger = Client()
+    stranger.get(reverse("shop:buy", args=["wax"]))
+    for somebody in (stranger, Client()):
+        assert somebody.get(order.get_absolute_url()).status_code == 404
+        assert pay(somebody, order).status_code == 404
+        assert cancel(somebody, order).status_code == 404
+        assert f"Order {order.pk}" not in somebody.get(reverse("shop:orders")).content.decode()
+    assert f"Order {order.pk}" in client.get(reverse("shop:orders")).content.decode()
+    assert client.get(order.get_absolute_url()).status_code == 200
+
+
+def test_staff_see_every_order_but_do_not_act_for_the_buyer(order: Order, admin_client: Client) -> None:
+    text = page(admin_client, order)
+    assert f"Order {order.pk}" in text
+    assert reverse("shop:pay", args=[order.pk]) not in text
+    assert pay(admin_client, order).status_code == 404
+
+
+def test_an_account_alone_sees_nothing(order: Order) -> None:
+    somebody = Client()
+    somebody.force_login(User.objects.create_user("somebody"))
+    assert somebody.get(order.get_absolute_url()).status_code == 404
+
+
+def test_orders_outlive_a_login(client: Client, order: Order, admin_user: User) -> None:
+    client.force_login(admin_user)
+    assert pay(client, order).url == payment_of(order).get_absolute_url()
+
+
+def test_get_changes_nothing(client: Client, order: Order) -> None:
+    for name in ("pay", "cancel"):
+        assert client.get(reverse(f"shop:{name}", args=[order.pk])).status_code == 405
+
+
+@pytest.mark.django_db
+def test_staff_find_orders_and_their_payments(order: Order, admin_client: Client) -> None:
+    assert "25\u202f000\u00a0F\u00a0CFA" in admin_client.get(reverse("admin:shop_order_changelist")).content.decode()
+    text = admin_client.get(reverse("admin:shop_order_change", args=[order.pk])).content.decode()
+    assert reverse("admin:paiementpro_payment_change", args=[payment_of(order).pk]) in text
+    assert admin_client.get(reverse("admin:shop_product_changelist")).status_code == 200
+
+
+# Languages, settings, the demo
+
+
+@pytest.mark.django_db
+def test_the_shop_speaks_french_and_english(client: Client) -> None:
+    stock_the_shop()
+    for language, words in {"fr": ["Acheter", "Café de Man", "Plus que 2"], "en": ["Buy", "Coffee", "Only 2"]}.items():
+        client.cookies["django_language"] = language
+        text = client.get(reverse("shop:products")).content.decode()
+        assert f'<html lang="{language}">' in text
+        assert all(word in text for word in words)
+
+
+def test_every_page_names_its_language(client: Client, order: Order) -> None:
+    product_url = reverse("shop:product", args=["wax"])
+    for url in (product_url, f"{product_url}buy/", reverse("shop:orders"), order.get_absolute_url()):
+        client.cookies["django_language"] = "fr"
+        text = client.get(url).content.decode()
+        assert '<html lang="fr">' in text
+        assert not re.search(r'(?:src|href|action)="(?:https?:)?//', text)
+
+
+def test_amounts_are_written_as_people_do() -> None:
+    with translation.override("fr"):
+        assert francs(1234567) == "1\u202f234\u202f567\u00a0F\u00a0CFA"
+    assert francs(100) == "100\u00a0F\u00a0CFA"
+
+
+@pytest.mark.django_db
+def test_the_demonstration_is_stocked_once() -> None:
+    stock_the_shop()
+    Product.objects.update(stock=1)
+    stock_the_shop()
+    assert list(Product.objects.values_list("stock", flat=True)) == [1] * len(PRODUCTS)
+    for product in Product.objects.all():
+        product.full_clean()
+
+
+def test_the_demonstration_needs_debug(settings: Any) -> None:
+    settings.PORT, settings.LOCAL_SANDBOX = 8000, True
+    with pytest.raises(CommandError, match="DEBUG"):
+        call_command("demo")
+
+
+def test_every_setting_is_explained() -> None:
+    settings_text = (EXAMPLE / "example_project" / "settings.py").read_text()
+    used = set(re.findall(r'env(?:\.\w+)?\(\s*"([A-Z_]+)"', settings_text))
+    explained = set(re.findall(r"^#([A-Z_]+)=", (EXAMPLE / ".env.example").read_text(), re.MULTILINE))
+    assert used == explained
