@@ -24,6 +24,7 @@ INITIALIZE_PATH = "/webservice/onlinepayment/init/curl-init.php"
 
 MAX_ANSWER = 64 * 1024
 MAX_PAGE_URL = 2000
+CHUNK = 4096
 
 # Routers and firewalls forget an idle connection without a word; a new one costs less than the time-out that follows.
 MAX_IDLE_SECONDS = 30.0
@@ -119,7 +120,8 @@ def _call(method: str, url: str, json: object = None) -> tuple[int, bytes]:
         with _connections.get().request(
             method, url, json=json, timeout=conf.timeout, allow_redirects=False, stream=True, verify=True
         ) as response:
-            for chunk in response.iter_content(4096):
+            # What has come so far, as it comes: to wait for a full chunk would let an answer that drips take for ever.
+            while chunk := response.raw.read1(CHUNK, decode_content=True):
                 content += chunk
                 if len(content) > MAX_ANSWER or time.monotonic() > deadline:
                     raise GatewayUnavailableError("the gateway's answer is too long, or too slow")
