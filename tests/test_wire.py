@@ -1,5 +1,6 @@
 """What has been seen on the wire, byte for byte, through real sockets: the files of ``tests/samples``."""
 
+import gzip
 import json
 import socket
 import time
@@ -305,6 +306,25 @@ def test_an_answer_is_read_by_its_bytes(site: Site, gateway: FakeGateway) -> Non
     assert check_out(site, seed_payment()).status == 302
 
 
+def in_chunks(call: Call, body: bytes) -> None:
+    call.send_response(200)
+    call.send_header("Transfer-Encoding", "chunked")
+    call.end_headers()
+    call.wfile.write(b"5\r\n%b\r\n%x\r\n%b\r\n0\r\n\r\n" % (body[:5], len(body) - 5, body[5:]))
+
+
+def compressed(call: Call, body: bytes) -> None:
+    call.says(gzip.compress(body), **{"Content-Encoding": "gzip"})
+
+
+@pytest.mark.parametrize("says", [in_chunks, compressed])
+def test_an_answer_is_read_however_it_is_sent(
+    site: Site, gateway: FakeGateway, says: Callable[[Call, bytes], None]
+) -> None:
+    gateway.play = lambda call: says(call, sample("init_success.json").encode())
+    assert check_out(site, seed_payment()).status == 302
+
+
 def empty_error(call: Call) -> None:
     call.says(b"", status=500)
 
@@ -341,6 +361,10 @@ def half_an_answer(call: Call) -> None:
     call.says(sample("init_success.json").encode(), **{"Content-Length": "4000"})
 
 
+def compressed_bomb(call: Call) -> None:
+    compressed(call, b" " * 50_000_000)
+
+
 def other_compression(call: Call) -> None:
     call.says(sample("init_success.json").encode(), **{"Content-Encoding": "gzip"})
 
@@ -366,6 +390,7 @@ UNUSABLE = [
     deep_object,
     nothing_at_all,
     half_an_answer,
+    compressed_bomb,
     other_compression,
     success_without_a_page,
     success_as_a_text,
@@ -427,11 +452,11 @@ def test_a_gateway_that_is_not_there_is_left(site: Site, gateway: FakeGateway, s
     assert_may_be_tried_again(site, gateway, payment)
 
 
-def drip(call: Call) -> None:
-    """Send a byte every 0.3 seconds, for as long as the gateway stands."""
+def drip(call: Call, drop: bytes = b" ") -> None:
+    """Send a drop every 0.3 seconds, for as long as the gateway stands."""
     while not call.server.closing.wait(0.3):
         with suppress(OSError):
-            call.wfile.write(b" ")
+            call.wfile.write(drop)
 
 
 def dripping_body(call: Call) -> None:
@@ -447,7 +472,14 @@ def dripping_body_without_a_length(call: Call) -> None:
     drip(call)
 
 
-@pytest.mark.parametrize("play", [dripping_body, dripping_body_without_a_length])
+def dripping_chunks(call: Call) -> None:
+    call.send_response(200)
+    call.send_header("Transfer-Encoding", "chunked")
+    call.end_headers()
+    drip(call, b"1\r\n \r\n")
+
+
+@pytest.mark.parametrize("play", [dripping_body, dripping_body_without_a_length, dripping_chunks])
 def test_a_gateway_that_drips_is_left(
     site: Site, gateway: FakeGateway, settings: Any, play: Callable[[Call], None]
 ) -> None:

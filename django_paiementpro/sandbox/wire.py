@@ -110,7 +110,7 @@ def status_answer(session: SandboxSession | None) -> dict[str, Any]:
         "amount": session.told_amount,
         "channel": session.channel,
         # What it is for is not known; it must not tell the session, whose page is the payer's.
-        "token": salted_hmac("paiementpro_sandbox.token", session.session_id).hexdigest(),
+        "token": salted_hmac("paiementpro_sandbox.token", session.session_id, algorithm="sha256").hexdigest(),
         "date": session.transaction_date,
         "success": True,
     }

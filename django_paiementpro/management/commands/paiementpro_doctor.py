@@ -1,14 +1,14 @@
 from collections.abc import Iterator
 from typing import Any
 
-from django.core.checks import ERROR, CheckMessage
+from django.core.checks import ERROR, CheckMessage, run_checks
 from django.core.management.base import BaseCommand, CommandError
 from django.db import DatabaseError, connections, router
 from django.db.migrations.executor import MigrationExecutor
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
-from django_paiementpro import checks, services
+from django_paiementpro import services
 from django_paiementpro.models import Payment
 
 PASS, WARN, FAIL = "pass", "warn", "fail"
@@ -34,7 +34,7 @@ class Command(BaseCommand):
             raise CommandError(ngettext("%d thing to mend", "%d things to mend", failures) % failures)
 
     def findings(self) -> Iterator[Finding]:
-        messages = [*checks.check_installation(), *checks.check_deployment()]
+        messages = run_checks(tags=["paiementpro"], include_deployment_checks=True)
         yield from (_finding(message) for message in messages)
         if not messages:
             yield PASS, _("Settings, URLs and receivers are as they should be.")
