@@ -31,6 +31,14 @@ def check_deployment(app_configs: Sequence[Any] | None = None, **kwargs: Any) ->
                 id="paiementpro.W002",
             )
         )
+    if not getattr(settings, "PAIEMENTPRO_SITE_URL", None):
+        messages.append(
+            Warning(
+                "PAIEMENTPRO_SITE_URL is not set: the URLs for the gateway name whatever host the payer asked for.",
+                hint='Write the public base of this site, like "https://example.com".',
+                id="paiementpro.W005",
+            )
+        )
     if not payment_succeeded.has_listeners(apps.get_model("paiementpro", "Payment")):
         messages.append(
             Warning(

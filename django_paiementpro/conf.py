@@ -25,6 +25,10 @@ SANDBOX_URL = "https://sandbox.paiementpro.net"
 LIVE_STATUS_URL = "https://api.paiementpro.net/status"
 
 
+# As in ALLOWED_HOSTS: a host, a host with a dot before it for all below it too, or any.
+HOST_PATTERN = re.compile(r"\*|\.?[A-Za-z0-9-]+(\.[A-Za-z0-9-]+)*")
+
+
 class Setting(Generic[T]):
     """One setting: its default, and a function that returns a value as used or raises ``ValueError``."""
 
@@ -53,7 +57,10 @@ class Setting(Generic[T]):
 
 
 def _merchant_id(value: Any) -> str:
-    return _text(value, 'write the merchant id that Paiement Pro gave you, like "PP-F324"')
+    hint = 'write the merchant id that Paiement Pro gave you, like "PP-F324"'
+    if len(text := _text(value, hint)) > 64:
+        raise ValueError(hint)
+    return text
 
 
 def _text(value: Any, hint: str) -> str:
@@ -63,7 +70,7 @@ def _text(value: Any, hint: str) -> str:
 
 
 def _environment(value: Any) -> str:
-    if value not in {"live", "sandbox"}:
+    if value not in ("live", "sandbox"):  # it may be anything, a list too
         raise ValueError('write "live" or "sandbox"')
     return str(value)
 
@@ -73,10 +80,21 @@ def _url(value: Any) -> str | None:
         return None
     hint = 'write a whole URL, like "https://example.com", or None'
     text = _text(value, hint).rstrip("/")
-    parts = urlsplit(text)
-    if parts.scheme not in {"http", "https"} or not parts.hostname or parts.query or parts.fragment:
+    try:
+        parts = urlsplit(text)
+        is_whole = parts.scheme in {"http", "https"} and bool(parts.hostname) and parts.port != 0
+    except ValueError as error:
+        raise ValueError(hint) from error
+    if not is_whole or parts.query or parts.fragment or "@" in parts.netloc:
         raise ValueError(hint)
     return text
+
+
+def _site_url(value: Any) -> str | None:
+    url = _url(value)
+    if url and urlsplit(url).path:
+        raise ValueError('write the base without a path, like "https://example.com"')
+    return url
 
 
 def _currencies(value: Any) -> dict[str, str]:
@@ -108,7 +126,9 @@ def _channels(value: Any) -> dict[str, Any]:
     for entry in value:
         code, label = entry if isinstance(entry, (list, tuple)) and len(entry) == 2 else (entry, None)
         if not isinstance(code, str) or not re.fullmatch(r"[A-Za-z0-9_]{1,32}", code):
-            raise ValueError(f"{entry!r} is no code of a channel")
+            raise ValueError(
+                f'{entry!r} is no channel; write a code, or a code and its label: ("OMCIV2", "Orange Money")'
+            )
         if label is None and code not in Channel.values:
             raise ValueError(
                 f'{code} is no channel that this version knows; write ("{code}", "its label") if it is one'
@@ -134,13 +154,19 @@ def _timeout(value: Any) -> tuple[float, float]:
 
 
 def _positive_timedelta(value: Any) -> timedelta:
-    if not isinstance(value, timedelta) or value <= timedelta(0):
-        raise ValueError("write a timedelta above 0, like timedelta(minutes=5)")
+    if not isinstance(value, timedelta) or not timedelta(0) < value <= timedelta(days=366):
+        raise ValueError("write a timedelta above 0 and at most a year, like timedelta(minutes=5)")
     return value
 
 
 def _hosts(value: Any) -> list[str]:
-    if not isinstance(value, (list, tuple, set)) or not all(isinstance(host, str) and host for host in value):
+    if (
+        not isinstance(value, (list, tuple, set))
+        or not value
+        or not all(
+            isinstance(host, str) and re.fullmatch(r"\*|\.?[A-Za-z0-9-]+(\.[A-Za-z0-9-]+)*", host) for host in value
+        )
+    ):
         raise ValueError('write a list of hosts, like ["paiementpro.net", ".paiementpro.net"]')
     return list(value)
 
@@ -154,7 +180,7 @@ def _dotted_path(value: Any) -> Callable[..., Any] | None:
         return None
     try:
         function = import_string(_text(value, 'write a dotted path, like "shop.payments.function", or None'))
-    except ImportError as error:
+    except (ImportError, TypeError) as error:
         raise ValueError(f"{value!r} cannot be imported ({error})") from error
     if not callable(function):
         raise ValueError(f"{value!r} is no function")
@@ -172,7 +198,7 @@ class Conf:
 
     merchant_id = Setting(None, _merchant_id)
     environment = Setting("live", _environment)
-    site_url = Setting(None, _url)
+    site_url = Setting(None, _site_url)
     currencies = Setting({"XOF": "952"}, _currencies)
     currency = Setting("XOF", _currency)
     channels = Setting(None, _channels)
@@ -193,6 +219,12 @@ class Conf:
     def gateway_url(self) -> str:
         """The gateway's base URL, without a slash at its end."""
         return self._gateway_url or (LIVE_URL if self.environment == "live" else SANDBOX_URL)
+
+    @property
+    def own_gateway(self) -> tuple[str, str]:
+        """The scheme and host of ``PAIEMENTPRO_GATEWAY_URL``, empty where it is not set."""
+        parts = urlsplit(self._gateway_url or "")
+        return parts.scheme, parts.hostname or ""
 
     @property
     def status_url(self) -> str | None:

@@ -8,6 +8,7 @@ import codecs
 import json
 import re
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime, timezone
 from io import BytesIO
@@ -100,7 +101,7 @@ class PageAnswer:
         url = answer.get("url")
         return cls(
             is_success=is_success,
-            is_refusal=not is_success and (answer.get("success") is False or bool(message)),
+            is_refusal=not is_success and (answer.get("success") is False or bool(answer.get("error"))),
             url=url if isinstance(url, str) else "",
             message=message,
         )
@@ -261,8 +262,9 @@ class _Reader:
 
 
 def query_fields(query: str) -> Fields:
-    """Read a query string, as WSGI has it: each character a byte."""
-    query = query.encode("latin-1", "replace").decode("utf-8", "replace")
+    """Read a query string, as WSGI has it (each character a byte) or as ASGI has it (read as UTF-8 already)."""
+    with suppress(UnicodeEncodeError):
+        query = query.encode("latin-1").decode("utf-8", "replace")
     return _form_fields(_STRAY_QUESTION_MARK.sub("&", query, count=1))
 
 

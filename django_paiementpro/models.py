@@ -2,7 +2,7 @@
 
 import re
 import secrets
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
@@ -15,6 +15,7 @@ from django.core.validators import MinValueValidator, RegexValidator
 from django.db import models, router
 from django.urls import reverse
 from django.utils import timezone
+from django.utils.functional import cached_property
 from django.utils.translation import gettext_lazy as _
 
 from django_paiementpro import signing
@@ -137,6 +138,7 @@ class Payment(models.Model):
     settled_by = models.CharField(_("settled by"), max_length=16, choices=SettledBy, blank=True)
     settled_attempt = models.PositiveSmallIntegerField(_("settled attempt"), null=True, blank=True)
 
+    opened_attempt = models.PositiveSmallIntegerField(_("attempt of the page"), null=True, blank=True)
     payment_url = models.CharField(_("payment page"), max_length=2000, blank=True)
     gateway_id = models.CharField(_("gateway id"), max_length=128, blank=True)
     gateway_channel = models.CharField(_("means used"), max_length=32, blank=True)
@@ -179,9 +181,56 @@ class Payment(models.Model):
     def __str__(self) -> str:
         return self.reference
 
+    def save(self, *args: Any, **kwargs: Any) -> None:
+        """
+        Store it: of a payment that was read before, only what has been changed here since.
+
+        Else a host that saves a copy read a moment ago would undo what the gateway has told us in between.
+        """
+        if not self._state.adding and not args and not kwargs.keys() & {"update_fields", "force_insert"}:
+            kwargs["update_fields"] = {"updated_at"} | {
+                field.name
+                for field in self._meta.concrete_fields
+                if not field.primary_key
+                and field.attname in self.__dict__
+                and (field.attname not in self._stored or self._stored[field.attname] != getattr(self, field.attname))
+            }
+        super().save(*args, **kwargs)
+        self._remember(kwargs.get("update_fields"))
+
     def get_absolute_url(self) -> str:
         """Return the checkout's path: the link that takes the payer to the gateway."""
         return self._signed_path(signing.CHECKOUT)
+
+    @classmethod
+    def from_db(cls, *args: Any, **kwargs: Any) -> "Payment":
+        payment = super().from_db(*args, **kwargs)
+        payment._remember()
+        return payment
+
+    def refresh_from_db(self, using: str | None = None, fields: Any = None, **kwargs: Any) -> None:
+        super().refresh_from_db(using, fields, **kwargs)
+        self._remember(fields)
+
+    def apply(self, changes: Mapping[str, Any]) -> None:
+        """Take over what an UPDATE has stored."""
+        for name, value in changes.items():
+            setattr(self, name, value)
+        self._remember(changes)
+
+    @cached_property
+    def _stored(self) -> dict[str, Any]:
+        """Return the values that the database has, of the kinds that nobody changes in place."""
+        return {}
+
+    def _remember(self, names: Collection[str] | None = None) -> None:
+        self._stored |= {
+            field.attname: self.__dict__[field.attname]
+            for field in self._meta.concrete_fields
+            if (names is None or field.name in names)
+            and field.attname in self.__dict__
+            and not isinstance(self.__dict__[field.attname], (dict, list))
+        }
 
     def clean(self) -> None:
         """Check what the gateway would refuse, or would read as something else. Raises ``ValidationError``."""

@@ -55,15 +55,14 @@ def _deliver(event: PaymentEvent) -> bool:
     waiting = _waiting(event)
     is_owed = _is_unheard(event)
     for position, (signal, receiver) in enumerate(waiting, start=1):
-        errors = SIGNALS[signal].send_to(receiver, Payment, payment=event.payment, event=event)
-        for error in errors:
+        error = SIGNALS[signal].send_to(receiver, Payment, payment=event.payment, event=event)
+        if error is not None:
+            is_owed = True
             logger.error(
                 "receiver_failed",
                 extra={"reference": event.payment.reference, "signal": signal, "receiver": receiver},
                 exc_info=error,
             )
-        if errors:
-            is_owed = True
         else:
             event.delivered = [*event.delivered, f"{signal} {receiver}"]
             if position < len(waiting) and not _mark(event, _lease()):

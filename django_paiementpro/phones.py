@@ -1,6 +1,7 @@
 """Telephone numbers as the gateway takes them: 8 to 15 digits, nothing else (FIELD_GUIDE section 2)."""
 
 import re
+import unicodedata
 
 import phonenumbers
 
@@ -22,11 +23,12 @@ def normalize_phone(text: str, region: str = DEFAULT_REGION) -> str:
     """
     Return 8 to 15 digits: the national number of a country that the gateway serves, else with its country code.
 
-    Spaces, dashes, dots, brackets, ``+225`` and ``00225`` make no difference; the leading 0 of an Ivorian number is
-    part of it. Whether the number is in use is not asked: numbering plans change faster than libraries.
+    Spaces, dashes, dots, brackets, the invisible marks of a pasted contact, ``+225`` and ``00225`` make no difference;
+    the leading 0 of an Ivorian number is part of it. Whether the number is in use is not asked: numbering plans change
+    faster than libraries.
     Raises ``ValueError`` for what is no telephone number.
     """
-    text = "".join(text.split())
+    text = "".join(letter for letter in text if not (letter.isspace() or unicodedata.category(letter) == "Cf"))
     if re.search(r"[^\d+().\-\u2010-\u2015/]", text) or "+" in text[1:]:
         raise ValueError("a telephone number holds digits, spaces, dashes and one leading +")
     try:

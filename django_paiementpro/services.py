@@ -9,6 +9,7 @@ every database. The gateway is never called inside a transaction.
 
 import functools
 import logging
+import random
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
@@ -16,8 +17,9 @@ from datetime import datetime, timedelta
 from typing import Any, ParamSpec, TypeVar
 from urllib.parse import urljoin
 
+from django.conf import settings
 from django.core.exceptions import ImproperlyConfigured, ValidationError
-from django.db import router, transaction
+from django.db import OperationalError, router, transaction
 from django.db.models import Model, Q, QuerySet
 from django.http import HttpRequest
 from django.utils import timezone
@@ -52,7 +54,16 @@ MAX_ATTEMPTS = 999
 # How often the return page may ask the gateway about one payment.
 CHECK_INTERVAL = timedelta(seconds=5)
 
+# For how many seconds a payer who waits has attempts looked up; the one that hangs at their end comes on top.
+PATIENCE = 3.0
+
+# For how long the gateway is asked about a page whose answer was lost.
+LOST_PAGE_AGE = timedelta(days=7)
+
 MAX_REVIEW_REASON = 4000
+
+# How long to stand back, in seconds, when the database has given up our transaction; at random, to let others pass.
+CONFLICT_PAUSES = (0.05, 0.1, 0.2, 0.4, 0.4, 0.4)
 
 # What is sent to the gateway, and so has to be right before it is.
 SENT_FIELDS = frozenset(
@@ -116,6 +127,9 @@ def initialize_payment(payment: Payment, request: HttpRequest | None = None) -> 
         except GatewayError as error:
             _record_no_page(payment, page_request, error)
             raise
+        except BaseException:
+            _free(payment)
+            raise
         _record_page(payment, page_request, url)
     return page
 
@@ -168,13 +182,15 @@ def check_payment(payment: Payment) -> Status:
     nothing is asked.
     """
     _look_up(payment)
+    _read_again(payment)
     return Status(payment.status)
 
 
 def check_waiting_payment(payment: Payment) -> Status:
-    """Do the same for a payer who waits, unless the gateway has been asked a few seconds ago."""
+    """Do the same for a payer who waits, in a few seconds, unless the gateway has been asked a few seconds ago."""
     if conf.status_url and _claim_check(payment, timezone.now() - CHECK_INTERVAL):
-        check_payment(payment)
+        _look_up(payment, PATIENCE)
+        _read_again(payment)
     return Status(payment.status)
 
 
@@ -208,8 +224,9 @@ class Reconciliation:
 
 
 def unsettled_payments() -> PaymentQuerySet:
-    """Return what reconciliation looks at: pending payments, and created ones that may have a page."""
-    return Payment.objects.primary().filter(Q(status=Status.PENDING) | Q(status=Status.CREATED, attempt__gte=1))
+    """Return what reconciliation looks at: pending payments, and created ones of late that may have a page."""
+    is_lost = Q(status=Status.CREATED, attempt__gte=1, updated_at__gte=timezone.now() - LOST_PAGE_AGE)
+    return Payment.objects.primary().filter(Q(status=Status.PENDING) | is_lost)
 
 
 def undelivered_events() -> QuerySet[PaymentEvent]:
@@ -223,6 +240,14 @@ def newest_first(queryset: QuerySet[M], size: int = 500) -> Iterator[M]:
     while page:
         yield from page
         page = list(queryset.filter(pk__lt=page[-1].pk).order_by("-pk")[:size])
+
+
+def oldest_first(queryset: QuerySet[M], size: int = 500) -> Iterator[M]:
+    """Do the same the other way round."""
+    page = list(queryset.order_by("pk")[:size])
+    while page:
+        yield from page
+        page = list(queryset.filter(pk__gt=page[-1].pk).order_by("pk")[:size])
 
 
 def reconcile_payment(payment: Payment, since: datetime, totals: Reconciliation) -> None:
@@ -300,13 +325,18 @@ def _absolute_url(path: str, request: HttpRequest | None) -> str:
 def _claim(payment: Payment) -> bool:
     """Count the attempt and take the payment for as long as the call may last; False where others were first."""
     now = timezone.now()
-    claimed_until = now + timedelta(seconds=gateway.call_seconds()) + CLAIM_MARGIN
-    is_free = Q(claimed_until=None) | Q(claimed_until__lte=now)
-    attempt = payment.attempt + 1
-    if not _as_read(payment).filter(is_free).update(attempt=attempt, claimed_until=claimed_until, updated_at=now):
+    longest = now + _longest_claim()
+    # One that ends later than any can was made by a clock that has been set back since.
+    is_free = Q(claimed_until=None) | Q(claimed_until__lte=now) | Q(claimed_until__gt=longest)
+    changes = {"attempt": payment.attempt + 1, "claimed_until": longest, "updated_at": now}
+    if not _as_read(payment).filter(is_free).update(**changes):
         return False
-    payment.attempt, payment.claimed_until = attempt, claimed_until
+    payment.apply(changes)
     return True
+
+
+def _longest_claim() -> timedelta:
+    return timedelta(seconds=gateway.call_seconds()) + CLAIM_MARGIN
 
 
 def _await_other_claim(payment: Payment) -> None:
@@ -318,14 +348,15 @@ def _await_other_claim(payment: Payment) -> None:
         _read_again(payment)
     is_given_up = payment.attempt == attempt and payment.claimed_until is None
     if is_given_up and Status(payment.status).is_payable and not _fresh_page(payment):
-        event = payment.events.filter(kind=Kind.INITIALIZE).last()
+        event = payment.events.using(_database()).filter(kind=Kind.INITIALIZE).last()
         if event and event.outcome == Outcome.REFUSED:
             raise GatewayRefusedError(event.message)
         raise GatewayUnavailableError("no answer from the gateway to another process")
 
 
 def _is_claimed(payment: Payment) -> bool:
-    return payment.claimed_until is not None and payment.claimed_until > timezone.now()
+    now = timezone.now()
+    return payment.claimed_until is not None and now < payment.claimed_until <= now + _longest_claim()
 
 
 def _record_page(payment: Payment, page_request: PageRequest, url: str) -> None:
@@ -336,16 +367,22 @@ def _record_page(payment: Payment, page_request: PageRequest, url: str) -> None:
         "status": Status.PENDING,
         "payment_url": url,
         "initialized_at": now,
+        "opened_attempt": payment.attempt,
         "claimed_until": None,
         "updated_at": now,
     }
-    with transaction.atomic(using=_database()):
-        is_stored = _as_read(payment).update(**changes)
+
+    def store() -> bool:
+        # A flag that was raised meanwhile is no reason to throw the page away.
+        ours = Payment.objects.primary().filter(pk=payment.pk, status=payment.status, attempt=payment.attempt)
+        is_stored = bool(ours.update(**changes))
         if not is_stored:
             _free(payment)
         _insert_event(payment, Kind.INITIALIZE, _Verdict(Outcome.ACCEPTED), page_request.for_audit())
-    if is_stored:
-        _apply(payment, changes)
+        return is_stored
+
+    if _commit(store):
+        payment.apply(changes)
         logger.info("page_opened", extra={"reference": payment.reference, "attempt": payment.attempt})
     else:
         _read_again(payment)
@@ -356,10 +393,12 @@ def _record_no_page(payment: Payment, page_request: PageRequest, error: GatewayE
         verdict, log_event = _Verdict(Outcome.REFUSED, message=error.message), "page_refused"
     else:
         verdict, log_event = _Verdict(Outcome.FAILED, message=str(error)), "page_unavailable"
-    with transaction.atomic(using=_database()):
+
+    def store() -> None:
         _free(payment)
         _insert_event(payment, Kind.INITIALIZE, verdict, page_request.for_audit())
-    payment.claimed_until = None
+
+    _commit(store)
     logger.warning(
         log_event,
         extra={"reference": payment.reference, "attempt": payment.attempt, "error": str(error)},
@@ -368,6 +407,7 @@ def _record_no_page(payment: Payment, page_request: PageRequest, error: GatewayE
 
 def _free(payment: Payment) -> None:
     Payment.objects.primary().filter(pk=payment.pk, attempt=payment.attempt).update(claimed_until=None)
+    payment.apply({"claimed_until": None})
 
 
 # What a settlement is made of.
@@ -436,7 +476,9 @@ def _judge_failure(payment: Payment, status: Status, evidence: _Evidence) -> _Ve
     if status.is_paid:
         reference = payment.reference_of(evidence.attempt)
         return _flagged(payment, Outcome.CONFLICT, (Reason.FAILURE_AFTER_SUCCESS, reference))
-    is_earlier_attempt = evidence.attempt < payment.attempt
+    # An attempt that brought no page leaves the payer with the page of the one before.
+    newest = payment.attempt if _is_claimed(payment) else payment.opened_attempt or payment.attempt
+    is_earlier_attempt = evidence.attempt < newest
     if status.is_final or is_earlier_attempt:
         return _Verdict(Outcome.DUPLICATE)
     return _Verdict(Outcome.ACCEPTED, changes=_settled(Status.FAILED, evidence), signals=["payment_failed"])
@@ -451,11 +493,16 @@ def _settled(status: Status, evidence: _Evidence) -> dict[str, Any]:
             "settled_attempt": evidence.attempt,
             "gateway_id": evidence.gateway_id,
             "gateway_channel": evidence.channel,
-            "transaction_date": evidence.transaction_date,
+            "transaction_date": _storable(evidence.transaction_date),
             "response_code": evidence.code,
             "response_message": evidence.message,
         }
     )
+
+
+def _storable(moment: datetime | None) -> datetime | None:
+    """Return an aware datetime as the host stores its own."""
+    return moment if moment is None or settings.USE_TZ else timezone.make_naive(moment)
 
 
 def _flagged(payment: Payment, outcome: Outcome, *findings: tuple[Reason, str]) -> _Verdict:
@@ -487,10 +534,10 @@ def _mismatches(payment: Payment, notification: Notification) -> list[tuple[Reas
 
 
 def _is_authentic(notification: Notification) -> bool:
-    """Ask the host's verifier, where there is one. One that raises disagrees: an order may wait, money may not."""
+    """Ask the host's verifier, where there is one. Only True agrees, and one that raises does not."""
     try:
         verifier = conf.hashcode_verifier
-        return verifier is None or bool(verifier(notification))
+        return verifier is None or verifier(notification) is True
     except Exception:
         logger.exception("verifier_failed")
         return False
@@ -510,19 +557,24 @@ def _settle(
     """
     while True:
         verdict = judge(payment)
-        if not verdict.changes:
-            return _insert_event(payment, kind, verdict, data, remote_address)
-        changes = {**verdict.changes, "updated_at": timezone.now()}
-        with transaction.atomic(using=_database()):
-            if _as_read(payment).update(**changes):
-                _apply(payment, changes)
-                event = _insert_event(payment, kind, verdict, data, remote_address)
-                logger.info(
-                    "payment_changed",
-                    extra={"reference": payment.reference, "status": str(payment.status), "kind": str(kind)},
-                )
-                return event
+        event = _commit(functools.partial(_store, payment, kind, verdict, data, remote_address))
+        if event is not None:
+            return event
         _read_again(payment)
+
+
+def _store(payment: Payment, kind: Kind, verdict: _Verdict, data: Any, remote_address: str) -> PaymentEvent | None:
+    """Store the transition, if the payment is still as it was read, and the event with it."""
+    if verdict.changes:
+        changes = {**verdict.changes, "updated_at": timezone.now()}
+        if not _as_read(payment).update(**changes):
+            return None
+        payment.apply(changes)
+        logger.info(
+            "payment_changed",
+            extra={"reference": payment.reference, "status": str(payment.status), "kind": str(kind)},
+        )
+    return _insert_event(payment, kind, verdict, data, remote_address)
 
 
 def _insert_event(
@@ -542,23 +594,28 @@ def _insert_event(
 
 
 @_outside_transactions
-def _look_up(payment: Payment) -> list[GatewayUnavailableError]:
-    """Ask about every attempt, the newest first, and settle on proof. Return what kept the gateway from answering."""
+def _look_up(payment: Payment, patience: float | None = None) -> list[GatewayUnavailableError]:
+    """
+    Ask about every attempt, the newest first, and settle on proof. Return what kept the gateway from answering.
+
+    After so many seconds of patience, or after the time-outs of one call where there was no answer, no more is asked.
+    """
     errors: list[GatewayUnavailableError] = []
     if not conf.status_url:
         return errors
-    deadline = time.monotonic() + gateway.call_seconds()
+    started_at = time.monotonic()
     newest = payment.attempt or int(payment.status != Status.CREATED)
     for attempt in range(newest, 0, -1):
         try:
             answer = gateway.look_up(payment.reference_of(attempt))
         except GatewayUnavailableError as error:
             errors.append(error)
-            if time.monotonic() > deadline:
-                break
         else:
             if answer.is_success:
                 _receive_status(payment, attempt, answer)
+        limit = patience if patience is not None else gateway.call_seconds() if errors else float("inf")
+        if time.monotonic() - started_at > limit:
+            break
     if errors:
         logger.warning(
             "status_unavailable", extra={"reference": payment.reference, "error": str(errors[-1]), "count": len(errors)}
@@ -593,10 +650,11 @@ def _receive_status(payment: Payment, attempt: int, answer: StatusAnswer) -> Non
 def _claim_check(payment: Payment, unless_since: datetime) -> bool:
     """Take the look-up of a payment, unless somebody else has asked since then."""
     now = timezone.now()
-    is_due = Q(checked_at=None) | Q(checked_at__lte=unless_since)
+    # A look-up in the future was noted by a clock that has been set back since.
+    is_due = Q(checked_at=None) | Q(checked_at__lte=unless_since) | Q(checked_at__gt=now)
     if not _as_read(payment).filter(is_due).update(checked_at=now):
         return False
-    payment.checked_at = now
+    payment.apply({"checked_at": now})
     return True
 
 
@@ -605,13 +663,28 @@ def _expire(payment: Payment) -> bool:
     opened_at = payment.initialized_at or payment.created_at
     if payment.status != Status.PENDING or opened_at + conf.expires_after > timezone.now() or _is_claimed(payment):
         return False
-    changes = {"status": Status.EXPIRED, "updated_at": timezone.now()}
-    with transaction.atomic(using=_database()):
-        is_expired = bool(_as_read(payment).update(**changes))
-        if is_expired:
-            _apply(payment, changes)
-            _insert_event(payment, Kind.EXPIRY, _Verdict(Outcome.ACCEPTED, signals=["payment_expired"]))
-    return is_expired
+    verdict = _Verdict(Outcome.ACCEPTED, changes={"status": Status.EXPIRED}, signals=["payment_expired"])
+    return _commit(functools.partial(_store, payment, Kind.EXPIRY, verdict, None, "")) is not None
+
+
+def _commit(work: Callable[[], T]) -> T:
+    """
+    Do the work in one transaction, and once more where the database has given it up for another's.
+
+    It does so for deadlocks, and for conflicts where the host has chosen a stricter isolation than the default. What
+    was read before decides again: the work writes only where that still stands.
+    """
+    database = _database()
+    if not transaction.get_connection(database).in_atomic_block:
+        for longest_pause in CONFLICT_PAUSES:
+            try:
+                with transaction.atomic(using=database):
+                    return work()
+            except OperationalError:
+                logger.warning("transaction_given_up")
+            time.sleep(random.uniform(0, longest_pause))  # noqa: S311  no secret
+    with transaction.atomic(using=database):
+        return work()
 
 
 def _as_read(payment: Payment) -> PaymentQuerySet:
@@ -631,11 +704,6 @@ def _read_again(payment: Payment) -> None:
     if transaction.get_connection(_database()).in_atomic_block:
         rows = rows.select_for_update()
     payment.refresh_from_db(from_queryset=rows)
-
-
-def _apply(payment: Payment, changes: dict[str, Any]) -> None:
-    for name, value in changes.items():
-        setattr(payment, name, value)
 
 
 def _database() -> str:

@@ -5,7 +5,10 @@ They are sent after the transition has been committed. A receiver that raises is
 ``paiementpro_reconcile`` until it has gone through; it may so, rarely, be called twice, never not at all.
 """
 
-from collections.abc import Callable, Hashable
+import inspect
+import itertools
+import weakref
+from collections.abc import Callable, Hashable, Iterator
 from threading import Lock
 from typing import Any
 
@@ -16,14 +19,15 @@ class PaymentSignal(Signal):
     """
     A signal that can also be sent to one receiver at a time.
 
-    A receiver is known by its ``dispatch_uid``, else by module and qualified name. Beside the ordinary registration,
-    each has a signal to itself, which leaves weak references, senders and async receivers to Django.
+    A receiver is known by its ``dispatch_uid``, else by module and qualified name; where several live ones have the
+    same, as closures have, by their order too. Beside the ordinary registration, each has a signal to itself, which
+    leaves weak references, senders and async receivers to Django.
     """
 
     def __init__(self) -> None:
         super().__init__()
-        self._by_name: dict[str, Signal] = {}
-        self._by_name_lock = Lock()
+        self._own: dict[str, tuple[Signal, _Reference]] = {}
+        self._own_lock = Lock()
 
     def connect(
         self,
@@ -33,10 +37,21 @@ class PaymentSignal(Signal):
         dispatch_uid: Hashable | None = None,
     ) -> None:
         super().connect(receiver, sender=sender, weak=weak, dispatch_uid=dispatch_uid)
-        name = _name(receiver, dispatch_uid)
-        with self._by_name_lock:
-            own = self._by_name.setdefault(name, Signal())
+        with self._own_lock:
+            if dispatch_uid is not None:
+                name = str(dispatch_uid)
+            else:
+                name = next(name for name in _names(receiver) if self._is_free(name, receiver, sender))
+            own, _ = self._own.get(name, (Signal(), None))
             own.connect(receiver, sender=sender, weak=weak, dispatch_uid=dispatch_uid)
+            self._own[name] = (own, _reference(receiver))
+
+    def _is_free(self, name: str, receiver: Callable[..., Any], sender: object | None) -> bool:
+        """Whether a name is nobody's, or this receiver's already."""
+        if name not in self._own:
+            return True
+        own, reference = self._own[name]
+        return reference() == receiver or not own.has_listeners(sender)
 
     def disconnect(
         self,
@@ -44,32 +59,51 @@ class PaymentSignal(Signal):
         sender: object | None = None,
         dispatch_uid: Hashable | None = None,
     ) -> bool:
-        with self._by_name_lock:
-            for own in self._by_name.values():
+        with self._own_lock:
+            for own, _ in self._own.values():
                 own.disconnect(receiver, sender=sender, dispatch_uid=dispatch_uid)
         return super().disconnect(receiver, sender=sender, dispatch_uid=dispatch_uid)
 
     def receiver_names(self, sender: object) -> list[str]:
         """Return who listens to this sender, in the order of connection."""
-        with self._by_name_lock:
-            return [name for name, own in self._by_name.items() if own.has_listeners(sender)]
+        with self._own_lock:
+            return [name for name, (own, _) in self._own.items() if own.has_listeners(sender)]
 
-    def send_to(self, name: str, sender: object, **named: Any) -> list[Exception]:
-        """Call one receiver; return what it raised, which is nothing where it went through."""
-        with self._by_name_lock:
-            own = self._by_name[name]
+    def send_to(self, name: str, sender: object, **named: Any) -> BaseException | None:
+        """Call one receiver. Return what it raised, None where it went through, ``LookupError`` where it has gone."""
+        with self._own_lock:
+            own, _ = self._own[name]
         try:
-            answers = own.send_robust(sender, **named)
-        except Exception as error:  # noqa: BLE001  Django stumbles over a receiver without a name that raises
-            return [error]
-        return [answer for _, answer in answers if isinstance(answer, Exception)]
+            answers = [answer for _, answer in own.send_robust(sender, **named)]
+        except KeyboardInterrupt:
+            raise
+        except BaseException as error:  # noqa: BLE001  what ends this receiver must not end the others
+            return error
+        if not answers:
+            return LookupError("the receiver has gone")
+        return next((answer for answer in answers if isinstance(answer, Exception)), None)
 
 
-def _name(receiver: Callable[..., Any], dispatch_uid: Hashable | None) -> str:
-    if dispatch_uid is not None:
-        return str(dispatch_uid)
+_Reference = Callable[[], object]
+
+
+def _reference(receiver: Callable[..., Any]) -> _Reference:
+    """Return a weak reference, where there can be one."""
+    if inspect.ismethod(receiver):
+        return weakref.WeakMethod(receiver)
+    try:
+        return weakref.ref(receiver)
+    except TypeError:
+        return lambda: receiver
+
+
+def _names(receiver: Callable[..., Any]) -> Iterator[str]:
+    """Yield the names that a receiver may have, the likeliest first."""
     named = receiver if hasattr(receiver, "__qualname__") else type(receiver)
-    return f"{named.__module__}.{named.__qualname__}"
+    name = f"{named.__module__}.{named.__qualname__}"
+    yield name
+    for number in itertools.count(2):
+        yield f"{name}#{number}"
 
 
 #: The money has moved; deliver. Also for a success that comes late, to a failed, expired or cancelled payment.

@@ -64,7 +64,8 @@ open_to_holders = method_decorator([login_not_required, csrf_exempt, never_cache
 class CheckoutView(View):
     """Send the payer to the gateway's page. The same link tries again, and resumes on another device."""
 
-    http_method_names = ["get", "post", "head", "options"]
+    # No HEAD: to look at a link opens no page.
+    http_method_names = ["get", "post", "options"]
 
     def get(self, request: HttpRequest, signed: str) -> HttpResponse:
         payment = _payment_or_404(signed, signing.CHECKOUT)
@@ -83,7 +84,7 @@ class CheckoutView(View):
                 return HttpResponseRedirect(payment.get_return_url())
             fields = sorted(error.message_dict) if hasattr(error, "error_dict") else []
             logger.warning("payment_invalid", extra={"reference": payment.reference, "fields": fields})
-            return _page(request, "checkout_error", payment, 400, case="invalid")
+            return _page(request, "checkout_error", payment, 400, case="invalid" if fields else "refused")
 
     post = get
 

@@ -314,6 +314,33 @@ def test_a_slow_process_does_not_overwrite_a_later_attempt(gateway: FakeGateway,
     assert stored(payment).payment_url == f"{PAGE_URL}2"
 
 
+def test_a_flag_during_the_call_throws_no_page_away(client: Client, gateway: FakeGateway, notify: Notify) -> None:
+    payment = make_payment()
+
+    def flagged(request: Any) -> tuple[int, dict[str, str], str]:
+        notify(stored(payment), responsecode=7)
+        return 200, {}, json.dumps({"success": True, "url": PAGE_URL})
+
+    gateway.mock.add_callback("POST", gateway.url, flagged)
+
+    assert client.get(payment.get_absolute_url())["Location"] == PAGE_URL
+    assert (len(gateway.requests), stored(payment).needs_review) == (1, True)
+
+
+def test_a_bug_during_the_call_blocks_no_payment(gateway: FakeGateway, rf: RequestFactory) -> None:
+    gateway.answers(KeyError("a bug"))
+    payment = make_payment()
+
+    with pytest.raises(KeyError):
+        services.initialize_payment(payment, rf.get("/"))
+    assert stored(payment).claimed_until is None
+
+
+def test_to_look_at_a_link_opens_no_page(client: Client, gateway: FakeGateway) -> None:
+    assert client.head(make_payment().get_absolute_url()).status_code == 405
+    assert gateway.requests == []
+
+
 def test_a_cancellation_during_the_call_keeps_the_payer_away(client: Client, gateway: FakeGateway) -> None:
     payment = make_payment()
 

@@ -77,6 +77,12 @@ def test_the_sandbox_is_told_before_going_live() -> None:
     assert "paiementpro.W002" not in {message.id for message in check_deployment()}
 
 
+def test_a_host_that_the_payer_chooses_is_told_before_going_live() -> None:
+    assert "paiementpro.W005" in {message.id for message in check_deployment()}
+    with override_settings(PAIEMENTPRO_SITE_URL="https://shop.example"):
+        assert "paiementpro.W005" not in {message.id for message in check_deployment()}
+
+
 def test_a_missing_receiver_is_told_before_going_live() -> None:
     assert "paiementpro.W003" in {message.id for message in check_deployment()}
 

@@ -17,7 +17,6 @@ from typing import Any
 
 import pytest
 from django.core.management import call_command
-from django.core.signals import request_started
 from django.utils import timezone
 
 from django_paiementpro import outbox
@@ -28,7 +27,7 @@ from tests.host.models import Order
 from tests.server import moments, receivers, wire
 from tests.server.gateway import Call, FakeGateway, knows_paid
 from tests.server.site import Site, running
-from tests.server.threads import Count, Gate, at_once, meanwhile, wait_until
+from tests.server.threads import DEADLINE, Count, Gate, at_once, meanwhile, wait_until
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -56,14 +55,23 @@ def gateway(site: Site, settings: Any) -> Iterator[FakeGateway]:
 
 @pytest.fixture
 def calls(db: None) -> Iterator[Order]:
-    """Count the calls of a receiver of ``payment_succeeded`` in the database, for payments of ``counted``."""
+    """Let a host listen to ``payment_succeeded``, for payments of ``bought``: it counts its calls, and fulfils."""
     payment_succeeded.connect(receivers.count_call)
+    payment_succeeded.connect(receivers.fulfil)
     yield Order.objects.create()
     payment_succeeded.disconnect(receivers.count_call)
+    payment_succeeded.disconnect(receivers.fulfil)
 
 
-def counted(calls: Order, **values: Any) -> Payment:
-    return make_payment(return_context={"calls": calls.pk}, **{"status": "pending", "attempt": 1, **values})
+def bought(calls: Order, **values: Any) -> Payment:
+    values = {"status": "pending", "attempt": 1, **values}
+    return make_payment(content_object=Order.objects.create(), return_context={"calls": calls.pk}, **values)
+
+
+def assert_fulfilled_once(calls: Order, payments: list[Payment]) -> None:
+    calls.refresh_from_db()
+    assert calls.times_paid == len(payments)
+    assert [Order.objects.get(pk=payment.object_id).times_paid for payment in payments] == [1] * len(payments)
 
 
 @contextmanager
@@ -96,28 +104,28 @@ def stands(payment: Payment, status: str) -> None:
 # Checkout.
 
 
+# A checkout that waits for another's page has read the payment to find it, again where its claim failed, and again.
+READS_OF_WHO_WAITS = 3
+
+
 @contextmanager
-def slow(gateway: FakeGateway, answer: Callable[[Call], object], visitors: int) -> Iterator[None]:
-    """Let the gateway answer half a second after all visitors have knocked at the site."""
-    knocks = Count()
+def slow(gateway: FakeGateway, answer: Callable[[Call], object], others: int) -> Iterator[None]:
+    """Let the gateway answer once so many others wait for what it says, or have asked it themselves."""
+    reads = Count()
 
     def play(call: Call) -> None:
-        wait_until(lambda: int(knocks) == visitors)
-        time.sleep(0.5)
+        wait_until(lambda: reads.threads(READS_OF_WHO_WAITS) == others or len(gateway.calls) > 1)
         answer(call)
 
     gateway.play = play
-    request_started.connect(knocks)
-    try:
+    with moments.at("SELECT", "paiementpro_payment", after=reads):
         yield
-    finally:
-        request_started.disconnect(knocks)
 
 
 def test_twenty_checkouts_at_once_ask_for_one_page(site: Site, gateway: FakeGateway) -> None:
     payment = make_payment()
 
-    with slow(gateway, Call.opens, visitors=20), timed("20 checkouts at once"):
+    with slow(gateway, Call.opens, others=19), timed("20 checkouts at once"):
         answers = at_once(*[checkout(site, payment)] * 20)
 
     assert Counter(answer[:2] for answer in answers) == {(302, gateway.page_of(payment.reference)): 20}
@@ -127,32 +135,26 @@ def test_twenty_checkouts_at_once_ask_for_one_page(site: Site, gateway: FakeGate
     assert outcomes(payment, "initialize") == ["accepted"]
 
 
-def test_twenty_checkouts_at_once_share_a_refusal(site: Site, gateway: FakeGateway) -> None:
+@pytest.mark.parametrize(("body", "answer"), [(b'{"success": false}', 502), (b"", 503)])
+def test_twenty_checkouts_at_once_share_what_went_wrong(
+    site: Site, gateway: FakeGateway, body: bytes, answer: int
+) -> None:
     payment = make_payment()
 
-    with slow(gateway, lambda call: call.says(b'{"success": false}'), visitors=20):
+    with slow(gateway, lambda call: call.says(body), others=19):
         answers = at_once(*[checkout(site, payment)] * 20)
 
-    assert Counter(answer.status for answer in answers) == {502: 20}
-    assert len(gateway.calls) <= 2
+    assert Counter(answer.status for answer in answers) == {answer: 20}
+    assert gateway.references == [payment.reference]
     stands(payment, "created")
 
 
-def test_twenty_checkouts_at_once_share_an_outage(site: Site, gateway: FakeGateway) -> None:
-    payment = make_payment()
-
-    with slow(gateway, lambda call: call.says(b"", status=500), visitors=20):
-        answers = at_once(*[checkout(site, payment)] * 20)
-
-    assert Counter(answer.status for answer in answers) == {503: 20}
-    assert len(gateway.calls) <= 2
-    stands(payment, "created")
-
-
-def test_twenty_payers_at_once_wait_for_nobody_else(site: Site, gateway: FakeGateway) -> None:
+def test_twenty_payers_at_once_do_not_wait_for_each_other(site: Site, gateway: FakeGateway) -> None:
     payments = [make_payment() for _ in range(20)]
+    all_are_asking = threading.Barrier(20)
+    gateway.play = lambda call: (all_are_asking.wait(DEADLINE), call.opens())
 
-    with slow(gateway, Call.opens, visitors=20), timed("20 checkouts of 20 payments at once"):
+    with timed("20 checkouts of 20 payments at once"):
         answers = at_once(*[checkout(site, payment) for payment in payments])
 
     assert [answer.location for answer in answers] == [gateway.page_of(payment.reference) for payment in payments]
@@ -160,30 +162,32 @@ def test_twenty_payers_at_once_wait_for_nobody_else(site: Site, gateway: FakeGat
 
 def test_a_second_click_during_the_call_waits_for_its_page(site: Site, gateway: FakeGateway) -> None:
     payment = make_payment()
-    call_is_held, reads = Gate(), Count()
-    gateway.play = lambda call: (call_is_held(), call.opens())
+    answer, reads = Gate(), Count()
+    gateway.play = lambda call: (answer(), call.opens())
 
     with meanwhile(checkout(site, payment)) as first:
-        call_is_held.await_arrival()
-        with moments.at("SELECT", payment.reference, after=reads), meanwhile(checkout(site, payment)) as second:
-            wait_until(lambda: int(reads) > 0 or len(gateway.calls) > 1)
-            wait_until(second.running)
-            time.sleep(0.3)
-            call_is_held.open()
+        answer.await_arrival()
+        with moments.at("SELECT", "paiementpro_payment", after=reads), meanwhile(checkout(site, payment)) as second:
+            wait_until(lambda: int(reads) >= READS_OF_WHO_WAITS or second.done())
+            answer.open()
 
     page = gateway.page_of(payment.reference)
     assert [first.result().location, second.result().location] == [page, page]
     assert gateway.references == [payment.reference]
 
 
-def test_who_read_the_payment_before_another_claimed_it_asks_for_no_page(site: Site, gateway: FakeGateway) -> None:
+def test_who_claims_too_late_takes_the_page_of_the_first(site: Site, gateway: FakeGateway) -> None:
     payment = make_payment()
     claim = Gate()
 
     with moments.at("UPDATE", "claimed_until", before=claim), meanwhile(checkout(site, payment)) as late:
         claim.await_arrival()
-        claim.before = None
-    assert late
+        first = checkout(site, payment)()
+        claim.open()
+
+    page = gateway.page_of(payment.reference)
+    assert [first.location, late.result().location] == [page, page]
+    assert gateway.references == [payment.reference]
 
 
 def test_an_answer_that_outlives_its_claim_replaces_no_page(site: Site, gateway: FakeGateway) -> None:
@@ -194,7 +198,6 @@ def test_an_answer_that_outlives_its_claim_replaces_no_page(site: Site, gateway:
     with meanwhile(checkout(site, payment)) as late:
         answer.await_arrival()
         Payment.objects.update(claimed_until=timezone.now() - HOUR)
-        gateway.play = Call.opens
         second = checkout(site, payment)()
         answer.open()
 
@@ -202,3 +205,390 @@ def test_an_answer_that_outlives_its_claim_replaces_no_page(site: Site, gateway:
     assert [second.location, late.result().location] == [page, page]
     stands(payment, "pending")
     assert (payment.attempt, payment.payment_url) == (2, page)
+
+
+# Checkout and notification.
+
+
+def test_a_success_during_the_call_is_not_undone_by_the_page(site: Site, gateway: FakeGateway, heard: Heard) -> None:
+    payment = make_payment()
+
+    def play(call: Call) -> None:
+        notification(site, payment)()
+        call.opens()
+
+    gateway.play = play
+    assert checkout(site, payment)().location == payment.get_return_url()
+    stands(payment, "succeeded")
+    assert [name for name, _ in heard] == ["payment_succeeded"]
+
+
+@pytest.mark.parametrize("body", [b"", b'{"success": false}'])
+def test_a_success_during_the_call_is_not_undone_by_no_page(site: Site, gateway: FakeGateway, body: bytes) -> None:
+    payment = make_payment()
+
+    def play(call: Call) -> None:
+        notification(site, payment)()
+        call.says(body)
+
+    gateway.play = play
+    assert checkout(site, payment)().status in {502, 503}
+    stands(payment, "succeeded")
+    assert checkout(site, payment)().location == payment.get_return_url()
+
+
+def test_a_success_before_the_claim_is_not_taken_to_the_gateway(site: Site, gateway: FakeGateway) -> None:
+    payment = make_payment(status="pending", attempt=1)
+    claim = Gate()
+
+    with moments.at("UPDATE", "claimed_until", before=claim), meanwhile(checkout(site, payment)) as late:
+        claim.await_arrival()
+        assert notification(site, payment)() == OK
+        claim.open()
+
+    assert late.result()[:2] == (302, payment.get_return_url())
+    assert gateway.calls == []
+    stands(payment, "succeeded")
+
+
+def test_a_success_settles_though_another_attempt_begins(site: Site, gateway: FakeGateway, heard: Heard) -> None:
+    payment = make_payment(status="pending", attempt=1)
+    settlement = Gate()
+
+    with moments.at("UPDATE", "succeeded", before=settlement), meanwhile(notification(site, payment)) as success:
+        settlement.await_arrival()
+        assert checkout(site, payment)().location == gateway.page_of(f"{payment.reference}-2")
+        settlement.open()
+
+    assert success.result() == OK
+    stands(payment, "succeeded")
+    assert (payment.attempt, payment.settled_attempt) == (2, 1)
+    assert [name for name, _ in heard] == ["payment_succeeded"]
+
+
+def test_a_failure_does_not_close_the_page_of_the_next_attempt(site: Site, gateway: FakeGateway, heard: Heard) -> None:
+    payment = make_payment(status="pending", attempt=1)
+    settlement = Gate()
+    failure = notification(site, payment, responsecode=-1)
+
+    with moments.at("UPDATE", "failed", before=settlement), meanwhile(failure) as late:
+        settlement.await_arrival()
+        assert checkout(site, payment)().location == gateway.page_of(f"{payment.reference}-2")
+        settlement.open()
+
+    assert late.result() == OK
+    stands(payment, "pending")
+    assert outcomes(payment) == ["duplicate"]
+    assert heard == []
+
+
+def test_checkout_and_success_at_once_end_paid(site: Site, gateway: FakeGateway, heard: Heard) -> None:
+    payments = [make_payment(status="pending", attempt=1) for _ in range(10)]
+
+    answers = at_once(
+        *[checkout(site, payment) for payment in payments],
+        *[notification(site, payment) for payment in payments],
+    )
+
+    assert Counter(answer.status for answer in answers) == {302: 10, 200: 10}
+    for payment in payments:
+        stands(payment, "succeeded")
+    assert Counter(heard) == {("payment_succeeded", payment): 1 for payment in payments}
+
+
+# Notifications.
+
+
+def test_fifty_successes_at_once_are_one(site: Site, heard: Heard, calls: Order) -> None:
+    payment = bought(calls)
+
+    with timed("50 notifications at once"):
+        answers = at_once(*[notification(site, payment)] * 50)
+
+    assert Counter(answers) == {OK: 50}
+    stands(payment, "succeeded")
+    assert Counter(outcomes(payment)) == {"accepted": 1, "duplicate": 49}
+    assert heard == [("payment_succeeded", payment)]
+    assert_fulfilled_once(calls, [payment])
+    assert not payment.needs_review
+
+
+def test_fifty_successes_of_fifty_payments_at_once_are_fifty(site: Site, calls: Order) -> None:
+    payments = [bought(calls) for _ in range(50)]
+
+    with timed("50 notifications of 50 payments at once"):
+        answers = at_once(*[notification(site, payment) for payment in payments])
+
+    assert Counter(answers) == {OK: 50}
+    for payment in payments:
+        stands(payment, "succeeded")
+    assert_fulfilled_once(calls, payments)
+
+
+def test_fifty_wrong_amounts_at_once_flag_once(site: Site, heard: Heard) -> None:
+    payment = make_payment(status="pending", attempt=1)
+
+    answers = at_once(*[notification(site, payment, amount=100)] * 50)
+
+    assert Counter(answers) == {(400, None, b"Bad Request: amount_mismatch"): 50}
+    stands(payment, "pending")
+    assert (payment.needs_review, payment.review_reason) == (True, "amount_mismatch: 100, not 12500")
+    assert Counter(outcomes(payment)) == {"refused": 50}
+    assert heard == [("payment_flagged", payment)]
+
+
+def test_success_and_failure_at_once_end_paid(site: Site, heard: Heard) -> None:
+    payments = [make_payment(status="pending", attempt=1) for _ in range(10)]
+
+    answers = at_once(
+        *[notification(site, payment, responsecode=code) for payment in payments for code in (0, -1)],
+    )
+
+    assert Counter(answers) == {OK: 20}
+    for payment in payments:
+        stands(payment, "succeeded")
+        history = [(event.data["responsecode"], event.outcome) for event in payment.events.all()]
+        signals = [name for name, told in heard if told == payment]
+        assert (history, payment.needs_review, sorted(signals)) in [
+            ([("0", "accepted"), ("-1", "conflict")], True, ["payment_flagged", "payment_succeeded"]),
+            ([("-1", "accepted"), ("0", "accepted")], False, ["payment_failed", "payment_succeeded"]),
+        ]
+
+
+@pytest.mark.parametrize("gateway_id", ["9210824147867", None])
+def test_a_failure_that_was_read_before_the_success_is_a_conflict(
+    site: Site, heard: Heard, gateway_id: str | None
+) -> None:
+    payment = make_payment(status="pending", attempt=1)
+    settlement = Gate()
+    failure = notification(site, payment, responsecode=-1, payId=gateway_id)
+
+    with moments.at("UPDATE", "failed", before=settlement), meanwhile(failure) as late:
+        settlement.await_arrival()
+        assert notification(site, payment, payId=gateway_id)() == OK
+        settlement.open()
+
+    assert late.result() == OK
+    stands(payment, "succeeded")
+    assert payment.needs_review
+    assert outcomes(payment) == ["accepted", "conflict"]
+    assert heard == [("payment_succeeded", payment), ("payment_flagged", payment)]
+
+
+@pytest.mark.parametrize("gateway_id", ["9210824147867", None])
+def test_a_success_that_was_read_before_the_failure_is_a_late_one(
+    site: Site, heard: Heard, gateway_id: str | None
+) -> None:
+    payment = make_payment(status="pending", attempt=1)
+    settlement = Gate()
+    success = notification(site, payment, payId=gateway_id)
+
+    with moments.at("UPDATE", "succeeded", before=settlement), meanwhile(success) as late:
+        settlement.await_arrival()
+        assert notification(site, payment, responsecode=-1, payId=gateway_id)() == OK
+        settlement.open()
+
+    assert late.result() == OK
+    stands(payment, "succeeded")
+    assert not payment.needs_review
+    assert outcomes(payment) == ["accepted", "accepted"]
+    assert heard == [("payment_failed", payment), ("payment_succeeded", payment)]
+
+
+def assert_paid_twice(payment: Payment, heard: Heard) -> None:
+    stands(payment, "succeeded")
+    accepted, conflict = payment.events.all()
+    assert (accepted.outcome, conflict.outcome) == ("accepted", "conflict")
+    assert payment.gateway_id == accepted.data["payId"]
+    assert payment.review_reason == f"paid_twice: {payment.reference} {conflict.data['payId']}"
+    assert Counter(name for name, told in heard if told == payment) == {"payment_succeeded": 1, "payment_flagged": 1}
+
+
+def test_two_payments_of_one_debt_at_once_are_flagged_once(site: Site, heard: Heard) -> None:
+    payments = [make_payment(status="pending", attempt=1) for _ in range(10)]
+
+    answers = at_once(
+        *[notification(site, payment, payId=gateway_id) for payment in payments for gateway_id in ("A1", "B2")],
+    )
+
+    assert Counter(answers) == {OK: 20}
+    for payment in payments:
+        assert_paid_twice(payment, heard)
+
+
+def test_a_payment_that_was_read_before_another_is_paid_twice(site: Site, heard: Heard) -> None:
+    payment = make_payment(status="pending", attempt=1)
+    settlement = Gate()
+
+    with moments.at("UPDATE", "A1", before=settlement), meanwhile(notification(site, payment, payId="A1")) as late:
+        settlement.await_arrival()
+        assert notification(site, payment, payId="B2")() == OK
+        settlement.open()
+
+    assert late.result() == OK
+    assert_paid_twice(payment, heard)
+
+
+def test_two_ids_at_once_for_a_success_without_one_are_paid_twice(site: Site, heard: Heard) -> None:
+    payment = make_payment(status="pending", attempt=1)
+    naming = Gate()
+    assert notification(site, payment, payId=None)() == OK
+
+    with moments.at("UPDATE", "A1", before=naming), meanwhile(notification(site, payment, payId="A1")) as late:
+        naming.await_arrival()
+        assert notification(site, payment, payId="B2")() == OK
+        naming.open()
+
+    assert late.result() == OK
+    stands(payment, "succeeded")
+    assert (payment.gateway_id, payment.review_reason) == ("B2", f"paid_twice: {payment.reference} A1")
+    assert outcomes(payment) == ["accepted", "duplicate", "conflict"]
+    assert heard == [("payment_succeeded", payment), ("payment_flagged", payment)]
+
+
+@pytest.mark.parametrize(
+    ("fields", "reasons", "flags"),
+    [
+        ({"amount": 100}, ["amount_mismatch: 100, not 12500"], 1),
+        ({"merchantId": "PP-F1"}, ["merchant_mismatch: PP-F1, not PP-F324", "amount_mismatch: 100, not 12500"], 2),
+    ],
+)
+def test_a_flag_that_was_read_before_another_is_no_flag_lost(
+    site: Site, heard: Heard, fields: dict[str, Any], reasons: list[str], flags: int
+) -> None:
+    payment = make_payment(status="pending", attempt=1)
+    flag = Gate()
+
+    with (
+        moments.at("UPDATE", "amount_mismatch", before=flag),
+        meanwhile(notification(site, payment, amount=100)) as late,
+    ):
+        flag.await_arrival()
+        assert notification(site, payment, **fields)().status == 400
+        flag.open()
+
+    assert late.result().status == 400
+    stands(payment, "pending")
+    assert payment.review_reason.splitlines() == reasons
+    assert heard == [("payment_flagged", payment)] * flags
+
+
+# Signals.
+
+
+def due_event(payment: Payment) -> PaymentEvent:
+    """Return an event whose signal is owed and that nobody delivers."""
+    return PaymentEvent.objects.create(
+        payment=payment,
+        kind="notification",
+        outcome="accepted",
+        signals=["payment_succeeded"],
+        deliver_at=timezone.now() - HOUR,
+    )
+
+
+def reconcile() -> None:
+    call_command("paiementpro_reconcile", stdout=io.StringIO())
+
+
+@pytest.fixture
+def held() -> Iterator[tuple[Gate, Count]]:
+    """A receiver of ``payment_succeeded`` that is held in its first call; all its calls are counted."""
+    gate, count = Gate(), Count()
+
+    def receive(**kwargs: Any) -> None:
+        count()
+        gate()
+
+    payment_succeeded.connect(receive, dispatch_uid="held")
+    yield gate, count
+    payment_succeeded.disconnect(dispatch_uid="held")
+
+
+def test_two_deliverers_at_once_call_a_receiver_once(calls: Order) -> None:
+    payments = [bought(calls) for _ in range(5)]
+    for payment in payments:
+        event = due_event(payment)
+        copies = [PaymentEvent.objects.get(pk=event.pk) for _ in range(2)]
+        assert sorted(at_once(*[partial(outbox.deliver, copy) for copy in copies])) == [False, True]
+    assert_fulfilled_once(calls, payments)
+
+
+def test_a_second_deliverer_leaves_a_delivery_under_way_alone(transactional_db: None, held: tuple[Gate, Count]) -> None:
+    gate, count = held
+    event = due_event(make_payment(status="succeeded", attempt=1))
+    copies = [PaymentEvent.objects.get(pk=event.pk) for _ in range(2)]
+
+    with meanwhile(partial(outbox.deliver, copies[0])) as first:
+        gate.await_arrival()
+        assert not outbox.deliver(copies[1])
+        assert not outbox.deliver(PaymentEvent.objects.get(pk=event.pk))
+        gate.open()
+
+    assert first.result()
+    assert int(count) == 1
+
+
+def test_reconciliation_leaves_a_delivery_under_way_alone(site: Site, held: tuple[Gate, Count]) -> None:
+    gate, count = held
+    payment = make_payment(status="pending", attempt=1)
+
+    with meanwhile(notification(site, payment)) as settlement:
+        gate.await_arrival()
+        reconcile()
+        gate.open()
+
+    assert settlement.result() == OK
+    assert int(count) == 1
+    stands(payment, "succeeded")
+
+
+def test_a_receiver_that_is_told_finds_it_stored(site: Site) -> None:
+    payment = make_payment(status="pending", attempt=1)
+    seen: list[str] = []
+
+    def look(**kwargs: Any) -> None:
+        seen.extend(at_once(lambda: Payment.objects.get(pk=payment.pk).status))
+
+    payment_succeeded.connect(look, dispatch_uid="look")
+    try:
+        assert notification(site, payment)() == OK
+    finally:
+        payment_succeeded.disconnect(dispatch_uid="look")
+    assert seen == ["succeeded"]
+
+
+# Reconciliation.
+
+
+def test_two_reconciliations_at_once_ask_about_each_payment_once(gateway: FakeGateway, calls: Order) -> None:
+    payments = [bought(calls) for _ in range(10)]
+    settled = [bought(calls, status="succeeded") for _ in range(10)]
+    for payment in settled:
+        due_event(payment)
+    gateway.play_status = knows_paid(12500)
+    both_started = threading.Barrier(2)
+
+    with moments.at("COUNT", before=partial(both_started.wait, DEADLINE)):
+        at_once(reconcile, reconcile)
+
+    assert Counter(gateway.asked) == {payment.reference: 1 for payment in payments}
+    for payment in payments:
+        stands(payment, "succeeded")
+        assert outcomes(payment, "status") == ["accepted"]
+    assert not PaymentEvent.objects.exclude(deliver_at=None).exists()
+    assert_fulfilled_once(calls, payments + settled)
+
+
+def test_a_notification_during_the_look_up_settles_once(site: Site, gateway: FakeGateway, heard: Heard) -> None:
+    payment = make_payment(status="pending", attempt=1)
+
+    def play(call: Call, reference: str) -> None:
+        notification(site, payment, payId=f"CI-{reference}")()
+        knows_paid(12500)(call, reference)
+
+    gateway.play_status = play
+    reconcile()
+    stands(payment, "succeeded")
+    assert (payment.settled_by, payment.needs_review) == ("notification", False)
+    assert heard == [("payment_succeeded", payment)]

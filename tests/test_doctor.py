@@ -18,7 +18,8 @@ def receiver() -> Any:
     def receive(**kwargs: Any) -> None: ...
 
     payment_succeeded.connect(receive, dispatch_uid="doctor")
-    yield
+    with override_settings(PAIEMENTPRO_SITE_URL="https://shop.example"):
+        yield
     payment_succeeded.disconnect(dispatch_uid="doctor")
 
 

@@ -2,6 +2,7 @@ import json
 import os
 import threading
 import time
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -61,6 +62,7 @@ def test_a_no_may_be_silent(gateway: FakeGateway) -> None:
         (b'{"success": true}', 200),
         (b'{"success": "true", "url": "%s"}' % PAGE_URL.encode(), 200),
         (b"{}", 200),
+        (b'{"message": "Too Many Requests"}', 429),
         (b"", 200),
         (b"<html>maintenance</html>", 200),
         (b"[" * 60_000, 200),
@@ -126,6 +128,37 @@ def test_a_redirect_is_not_followed(gateway: FakeGateway) -> None:
     with pytest.raises(GatewayUnavailableError):
         open_page(request())
     assert len(gateway.mock.calls) == 1
+
+
+@pytest.mark.parametrize("location", ["http://[", "//[::1", "\xff", "/elsewhere"])
+def test_a_garbled_redirect_is_not_even_read(gateway: FakeGateway, location: str) -> None:
+    url = gateway_module.conf.gateway_url + gateway_module.INITIALIZE_PATH
+    gateway.mock.upsert("POST", url, status=302, headers={"Location": location})
+
+    with pytest.raises(GatewayUnavailableError):
+        open_page(request())
+
+
+def test_one_payers_cookie_is_not_the_next_ones(gateway: FakeGateway) -> None:
+    url = gateway_module.conf.gateway_url + gateway_module.INITIALIZE_PATH
+    body = json.dumps({"success": True, "url": PAGE_URL})
+    gateway.mock.upsert("POST", url, body=body, headers={"Set-Cookie": "PHPSESSID=payer1; path=/"})
+
+    for _ in range(2):
+        open_page(request())
+    assert "Cookie" not in gateway.mock.calls[1].request.headers
+
+
+def test_passwords_of_the_machine_are_not_told(
+    gateway: FakeGateway, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    netrc = tmp_path / "netrc"
+    netrc.write_text("default login me password secret")
+    monkeypatch.setenv("NETRC", str(netrc))
+    gateway.opens()
+
+    open_page(request())
+    assert "Authorization" not in gateway.mock.calls[0].request.headers
 
 
 def test_one_session_serves_a_thread(gateway: FakeGateway, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -222,6 +255,8 @@ def test_the_hosts_own_gateway_may_do_without_https() -> None:
         assert checked_page_url("https://127.0.0.1/a")
         with pytest.raises(GatewayUnavailableError):
             checked_page_url("http://127.0.0.2:8000/a")
+    with override_settings(PAIEMENTPRO_GATEWAY_URL="http://[::1]:8000"):
+        assert checked_page_url("http://[::1]:8000/sandbox.php?sessionid=1")
     with override_settings(PAIEMENTPRO_GATEWAY_URL="https://proxy.example.com/"):
         assert checked_page_url("https://proxy.example.com/a")
         with pytest.raises(GatewayUnavailableError):
@@ -232,7 +267,7 @@ def test_allowed_hosts_are_read_as_django_reads_its_own() -> None:
     with override_settings(PAIEMENTPRO_ALLOWED_REDIRECT_HOSTS=["pay.example.com"]):
         assert checked_page_url("https://pay.example.com/a")
         with pytest.raises(GatewayUnavailableError, match="PAIEMENTPRO_ALLOWED_REDIRECT_HOSTS"):
-            checked_page_url("https://sandbox.paiementpro.net/a")
+            checked_page_url(PAGE_URL)
 
 
 def test_the_status_is_looked_up(gateway: FakeGateway) -> None:

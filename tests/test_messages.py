@@ -199,6 +199,12 @@ def test_what_no_database_stores_is_replaced() -> None:
     assert "x�" in notification.data
 
 
+def test_a_query_may_have_been_read_as_utf_8_already() -> None:
+    query = urlencode(changed(returnContext=None)) + "&returnContext=€"
+
+    assert read(query).return_context == "€"
+
+
 def test_nested_json_is_shown_but_decides_nothing() -> None:
     body = json.dumps(FIELDS | {"returnContext": {"order_id": "42"}}).encode()
 

@@ -1,11 +1,12 @@
 import json
-from datetime import datetime, timezone
+from datetime import datetime, timedelta, timezone
 from typing import Any
 from urllib.parse import urlencode
 
 import pytest
-from django.db import DatabaseError, connection, transaction
+from django.db import DatabaseError, OperationalError, connection, transaction
 from django.test import Client, RequestFactory, override_settings
+from django.utils import timezone as django_timezone
 
 from django_paiementpro import services
 from django_paiementpro.messages import MAX_BODY, Notification
@@ -361,6 +362,25 @@ def test_a_failure_when_it_is_over_changes_nothing(notify: Notify, heard: Heard,
 
 
 @real_commits
+def test_a_failure_of_the_page_that_the_payer_has_is_one(notify: Notify, heard: Heard) -> None:
+    payment = make_payment(status="pending", attempt=2, opened_attempt=1)
+
+    notify(payment, referenceNumber=payment.reference_of(1), responsecode=-1)
+
+    assert (stored(payment).status, names(heard)) == ("failed", ["payment_failed"])
+
+
+@real_commits
+def test_a_failure_while_a_later_page_is_asked_for_changes_nothing(notify: Notify) -> None:
+    claimed_until = django_timezone.now() + timedelta(seconds=20)
+    payment = make_payment(status="pending", attempt=2, opened_attempt=1, claimed_until=claimed_until)
+
+    notify(payment, referenceNumber=payment.reference_of(1), responsecode=-1)
+
+    assert stored(payment).status == "pending"
+
+
+@real_commits
 def test_a_failure_of_an_earlier_attempt_changes_nothing(notify: Notify, heard: Heard) -> None:
     payment = make_payment(status="pending", attempt=3)
 
@@ -431,6 +451,14 @@ def agree(notification: Notification) -> bool:
     return notification.hashcode == "good"
 
 
+def guess(notification: Notification) -> int:
+    return 1
+
+
+async def hesitate(notification: Notification) -> bool:
+    return False
+
+
 def explode(notification: Notification) -> bool:
     raise LookupError
 
@@ -442,6 +470,7 @@ def explode(notification: Notification) -> bool:
         ("agree", "bad", 400),
         ("agree", None, 400),
         ("explode", "good", 400),
+        ("guess", "good", 400),
         ("gone", "good", 400),
     ],
 )
@@ -500,6 +529,47 @@ def test_a_payment_that_moved_on_is_judged_again(payment: Payment, notify: Notif
 
     assert event.outcome == "duplicate"
     assert stale.status == "succeeded"
+
+
+@real_commits
+@pytest.mark.parametrize("errors", [1, 3])
+def test_what_the_database_gives_up_is_done_again(payment: Payment, notify: Notify, heard: Heard, errors: int) -> None:
+    left = [OperationalError("deadlock")] * errors
+
+    def conflict(execute: Any, sql: str, *arguments: Any) -> Any:
+        if left and sql.startswith("INSERT"):
+            raise left.pop()
+        return execute(sql, *arguments)
+
+    with connection.execute_wrapper(conflict):
+        assert notify(payment).status_code == 200
+
+    assert (stored(payment).status, names(heard)) == ("succeeded", ["payment_succeeded"])
+    assert [event.outcome for event in payment.events.all()] == ["accepted"]
+
+
+@real_commits
+def test_a_database_that_gives_up_for_good_is_an_error(
+    payment: Payment, heard: Heard, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def away(execute: Any, sql: str, *arguments: Any) -> Any:
+        if sql.startswith("UPDATE"):
+            raise OperationalError
+        return execute(sql, *arguments)
+
+    monkeypatch.setattr(services, "CONFLICT_PAUSES", (0.0, 0.0))
+    with connection.execute_wrapper(away), pytest.raises(OperationalError):
+        services.receive_notification(payment, read(fields_of(payment)))
+    assert (stored(payment).status, heard) == ("pending", [])
+
+
+@real_commits
+def test_a_host_without_time_zones_loses_no_date(payment: Payment, notify: Notify) -> None:
+    with override_settings(USE_TZ=False):
+        assert notify(payment).status_code == 200
+
+    assert stored(payment).status == "succeeded"
+    assert stored(payment).transaction_date is not None
 
 
 def test_two_payments_that_are_named_at_once_are_told_apart(payment: Payment, notify: Notify) -> None:

@@ -18,6 +18,7 @@ from django_paiementpro.phones import normalize_phone, region_of
         " 07\N{NARROW NO-BREAK SPACE}07\N{NO-BREAK SPACE}12 34 56 ",
         "07‑07‑12‑34‑56",  # noqa: RUF001
         "٠٧٠٧١٢٣٤٥٦",
+        "\u202a+225 07 07 12 34 56\u202c\u200e",
     ],
 )
 def test_spellings_of_an_ivorian_number_arrive_as_the_same_digits(text: str) -> None:

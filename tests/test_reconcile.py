@@ -10,7 +10,7 @@ from django.test import override_settings
 from django.utils import timezone
 
 from django_paiementpro import services
-from django_paiementpro.models import Payment
+from django_paiementpro.models import Payment, PaymentEvent
 from tests.conftest import STATUS_URL, FakeGateway, Statements, make_payment
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -219,7 +219,7 @@ def test_expiry_does_not_need_the_look_up(gateway: FakeGateway, capsys: pytest.C
 def test_a_payment_that_is_being_tried_again_does_not_expire(
     gateway: FakeGateway, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    payment = old(claimed_until=timezone.now() + timedelta(minutes=1))
+    payment = old(claimed_until=timezone.now() + timedelta(seconds=20))
     gateway.knows(payment.reference, success=False)
 
     reconcile(capsys)
@@ -244,6 +244,64 @@ def test_a_payment_that_moves_on_meanwhile_does_not_expire(
     assert not payment.events.exists()
 
 
+def test_a_page_that_was_lost_long_ago_is_not_asked_about(
+    gateway: FakeGateway, capsys: pytest.CaptureFixture[str]
+) -> None:
+    payment = make_payment(attempt=1)
+    Payment.objects.update(updated_at=timezone.now() - services.LOST_PAGE_AGE)
+
+    reconcile(capsys)
+
+    assert gateway.asked == []
+    assert stored(payment).status == "created"
+
+
+def test_what_is_owed_does_not_wait_for_the_gateway(
+    payment: Payment, gateway: FakeGateway, heard: Heard, capsys: pytest.CaptureFixture[str]
+) -> None:
+    paid = make_payment(status="succeeded")
+    PaymentEvent.objects.create(
+        payment=paid, kind="notification", outcome="accepted", signals=["payment_succeeded"], deliver_at=timezone.now()
+    )
+    heard_before = []
+    gateway.mock.add_callback(
+        "GET",
+        f"{STATUS_URL}/{payment.reference}",
+        lambda request: heard_before.extend(heard) or (200, {}, b'{"success": false}'),
+    )
+
+    reconcile(capsys)
+
+    assert heard_before == [("payment_succeeded", paid)]
+
+
+def test_a_clock_that_was_set_back_blocks_nothing(gateway: FakeGateway, capsys: pytest.CaptureFixture[str]) -> None:
+    tomorrow = timezone.now() + timedelta(days=1)
+    payment = old(checked_at=tomorrow, claimed_until=tomorrow)
+    gateway.knows(payment.reference, success=False)
+
+    reconcile(capsys)
+
+    assert stored(payment).status == "expired"
+
+
+def test_a_stale_copy_is_told_what_is_stored(payment: Payment, gateway: FakeGateway) -> None:
+    gateway.knows(payment.reference, success=False)
+    Payment.objects.update(status="succeeded")
+
+    assert services.check_payment(payment) == "succeeded"
+
+
+def test_a_payer_who_waits_is_not_kept_by_many_attempts(gateway: FakeGateway, monkeypatch: pytest.MonkeyPatch) -> None:
+    payment = make_payment(status="pending", attempt=5)
+    for attempt in range(1, 6):
+        gateway.knows(payment.reference_of(attempt), success=False)
+    monkeypatch.setattr(services, "PATIENCE", 0.0)
+
+    assert services.check_waiting_payment(payment) == "pending"
+    assert gateway.asked == [payment.reference_of(5)]
+
+
 def test_another_run_is_not_repeated(payment: Payment, gateway: FakeGateway) -> None:
     gateway.knows(payment.reference, success=False)
     since = timezone.now()
@@ -261,7 +319,8 @@ def test_rows_are_read_in_pages(statements: Statements) -> None:
 
     with statements:
         assert list(services.newest_first(Payment.objects.all(), 2)) == payments[::-1]
-    assert len(statements) == 4
+        assert list(services.oldest_first(Payment.objects.all(), 2)) == payments
+    assert len(statements) == 8
 
 
 class Terminal(io.StringIO):

@@ -1,6 +1,9 @@
+import asyncio
 import functools
 import gc
 from typing import Any
+
+import pytest
 
 from django_paiementpro.models import Payment
 from django_paiementpro.signals import PaymentSignal
@@ -15,7 +18,7 @@ def other(sender: Any, **kwargs: Any) -> str:
 
 
 async def later(sender: Any, **kwargs: Any) -> str:
-    raise LookupError
+    raise KeyError
 
 
 class Listener:
@@ -57,8 +60,8 @@ def test_a_receiver_is_called_alone_and_its_error_returned() -> None:
     signal.connect(one)
     signal.connect(later)
 
-    assert signal.send_to("tests.test_signals.one", Payment) == []
-    assert [type(error) for error in signal.send_to("tests.test_signals.later", Payment)] == [LookupError]
+    assert signal.send_to("tests.test_signals.one", Payment) is None
+    assert isinstance(signal.send_to("tests.test_signals.later", Payment), KeyError)
 
 
 def test_a_receiver_without_a_name_may_raise_too() -> None:
@@ -69,8 +72,8 @@ def test_a_receiver_without_a_name_may_raise_too() -> None:
     signal.connect(other)
 
     for name in signal.receiver_names(Payment)[:2]:
-        assert len(signal.send_to(name, Payment)) == 1
-    assert signal.send_to("tests.test_signals.other", Payment) == []
+        assert signal.send_to(name, Payment) is not None
+    assert signal.send_to("tests.test_signals.other", Payment) is None
 
 
 def test_another_sender_does_not_listen() -> None:
@@ -101,3 +104,77 @@ def test_disconnecting_takes_one_receiver_away() -> None:
     assert signal.disconnect(dispatch_uid="shop.other")
     assert signal.receiver_names(Payment) == []
     assert not signal.disconnect(one)
+
+
+def test_receivers_of_one_name_are_told_apart_by_their_order() -> None:
+    def make() -> Any:
+        def receive(sender: Any, **kwargs: Any) -> None: ...
+
+        return receive
+
+    signal = PaymentSignal()
+    receivers = [make(), make(), make()]
+    for receiver in [*receivers, *receivers]:
+        signal.connect(receiver)
+
+    name = f"{__name__}.test_receivers_of_one_name_are_told_apart_by_their_order.<locals>.make.<locals>.receive"
+    assert signal.receiver_names(Payment) == [name, f"{name}#2", f"{name}#3"]
+    signal.disconnect(receivers[0])
+    assert signal.receiver_names(Payment) == [f"{name}#2", f"{name}#3"]
+    signal.connect(successor := make())
+    assert signal.receiver_names(Payment) == [name, f"{name}#2", f"{name}#3"]
+    assert signal.disconnect(successor)
+
+
+def test_a_receiver_under_the_same_uid_is_the_same() -> None:
+    signal = PaymentSignal()
+    signal.connect(one, dispatch_uid="uid")
+    signal.connect(other, dispatch_uid="uid")
+
+    assert signal.receiver_names(Payment) == ["uid"]
+    assert signal.send(sender=Payment) == [(one, "one")]
+
+
+@pytest.mark.parametrize("error", [SystemExit, GeneratorExit, asyncio.CancelledError])
+def test_what_ends_a_receiver_does_not_end_the_others(error: type[BaseException]) -> None:
+    def end(sender: Any, **kwargs: Any) -> None:
+        raise error
+
+    signal = PaymentSignal()
+    signal.connect(end, dispatch_uid="end")
+
+    assert isinstance(signal.send_to("end", Payment), error)
+
+
+def test_a_person_who_interrupts_is_obeyed() -> None:
+    def interrupt(sender: Any, **kwargs: Any) -> None:
+        raise KeyboardInterrupt
+
+    signal = PaymentSignal()
+    signal.connect(interrupt, dispatch_uid="interrupt")
+
+    with pytest.raises(KeyboardInterrupt):
+        signal.send_to("interrupt", Payment)
+
+
+def test_a_receiver_that_has_gone_has_not_been_told() -> None:
+    signal = PaymentSignal()
+    signal.connect(one, dispatch_uid="uid")
+    signal.disconnect(dispatch_uid="uid")
+
+    assert isinstance(signal.send_to("uid", Payment), LookupError)
+
+
+class Slotted:
+    __slots__ = ()
+
+    def __call__(self, sender: Any, **kwargs: Any) -> str:
+        return "slotted"
+
+
+def test_a_receiver_without_weak_references_may_be_kept() -> None:
+    signal = PaymentSignal()
+    signal.connect(Slotted(), weak=False)
+
+    assert signal.receiver_names(Payment) == ["tests.test_signals.Slotted"]
+    assert signal.send_to("tests.test_signals.Slotted", Payment) is None

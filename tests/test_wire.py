@@ -17,7 +17,7 @@ from django_paiementpro.models import Payment
 from django_paiementpro.signing import NOTIFICATION, sign, unsign
 from tests.conftest import make_payment
 from tests.server import wire
-from tests.server.gateway import Call, FakeGateway
+from tests.server.gateway import UNKNOWN, Call, FakeGateway
 from tests.server.site import Site, running
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -203,6 +203,41 @@ def test_a_stranger_is_answered_without_a_row(site: Site) -> None:
     url = site.url + payment.get_notification_url().replace(sign(payment.reference, NOTIFICATION), "x.y")
     assert wire.post(url, sample("notification_production_2021.txt").encode(), FORM).status == 404
     assert not payment.events.exists()
+
+
+# The status look-up.
+
+
+@pytest.fixture
+def looked_up(gateway: FakeGateway, settings: Any) -> Payment:
+    """A payment that waits, and whose look-up is on."""
+    settings.PAIEMENTPRO_STATUS_URL = f"{gateway.url}/status"
+    return opened("b7c1f0a29d3e4f5a6b7c8d9e", 1000)
+
+
+def test_a_success_that_the_look_up_tells_settles(site: Site, gateway: FakeGateway, looked_up: Payment) -> None:
+    gateway.play_status = lambda call, reference: call.says(sample("status_success.json").encode())
+
+    assert b"Payment received" in wire.get(site.url + looked_up.get_return_url()).body
+
+    assert gateway.asked == ["b7c1f0a29d3e4f5a6b7c8d9e"]
+    assert_settled(
+        looked_up,
+        settled_by="status",
+        gateway_id="CI2023013113165473",
+        gateway_channel="OMCIV2",
+        transaction_date=datetime(2023, 1, 31, 13, 20, 51, tzinfo=timezone.utc),
+    )
+
+
+def test_what_the_look_up_does_not_know_proves_nothing(site: Site, gateway: FakeGateway, looked_up: Payment) -> None:
+    assert sample("status_unknown.json").encode() == UNKNOWN
+
+    assert wire.get(site.url + looked_up.get_return_url()).status == 200
+
+    assert gateway.asked == ["b7c1f0a29d3e4f5a6b7c8d9e"]
+    looked_up.refresh_from_db()
+    assert looked_up.status == "pending"
 
 
 # Initialisation.

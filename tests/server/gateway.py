@@ -9,6 +9,8 @@ from typing import Any
 
 from django_paiementpro.gateway import INITIALIZE_PATH
 
+UNKNOWN = b'{"success": false, "error": "Aucune transaction"}'
+
 
 class Call(BaseHTTPRequestHandler):
     """One call of ours to the gateway, to be answered."""
@@ -71,7 +73,7 @@ class FakeGateway(ThreadingMixIn, HTTPServer):
 
 
 def knows_nothing(call: Call, reference: str) -> None:
-    call.says(b'{"success": false, "error": "Aucune transaction"}')
+    call.says(UNKNOWN)
 
 
 def knows_paid(amount: int) -> Callable[[Call, str], None]:

@@ -2,6 +2,7 @@
 
 import threading
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
@@ -15,34 +16,40 @@ DEADLINE = 15.0
 
 
 class Gate:
-    """Whoever calls it is held until it is opened."""
+    """Who comes first is held until it is opened; others pass."""
 
     def __init__(self) -> None:
-        self.reached = threading.Event()
-        self.opened = threading.Event()
+        self._first = threading.Lock()
+        self._reached = threading.Event()
+        self._opened = threading.Event()
 
-    def __call__(self) -> None:
-        self.reached.set()
-        assert self.opened.wait(DEADLINE)
+    def __call__(self, *args: object, **kwargs: object) -> None:
+        if self._first.acquire(blocking=False):
+            self._reached.set()
+            assert self._opened.wait(DEADLINE)
 
     def await_arrival(self) -> None:
-        assert self.reached.wait(DEADLINE)
+        assert self._reached.wait(DEADLINE)
 
     def open(self) -> None:
-        self.opened.set()
+        self._opened.set()
 
 
 class Count:
-    """How often it was called, from whichever threads."""
+    """How often it was called, and by which threads."""
 
     def __init__(self) -> None:
-        self.calls: list[None] = []
+        self._threads: list[int] = []
 
     def __call__(self, *args: object, **kwargs: object) -> None:
-        self.calls.append(None)
+        self._threads.append(threading.get_ident())
 
     def __int__(self) -> int:
-        return len(self.calls)
+        return len(self._threads)
+
+    def threads(self, at_least: int) -> int:
+        """Return how many threads have called it so often."""
+        return sum(count >= at_least for count in Counter(self._threads).values())
 
 
 def wait_until(is_so: Callable[[], bool]) -> None:

@@ -26,18 +26,19 @@ class Command(BaseCommand):
         totals = services.Reconciliation()
         payments = services.unsettled_payments().filter(created_at__lte=started_at)
         events = services.undelivered_events()
+        # What is owed to the host does not wait for the gateway; what is settled below is delivered there and then.
+        self.each(
+            _("Signals"),
+            services.oldest_first(events),
+            events.count(),
+            lambda event: services.reconcile_event(event, totals),
+            totals,
+        )
         self.each(
             _("Payments"),
             services.newest_first(payments),
             payments.count(),
             lambda payment: services.reconcile_payment(payment, started_at, totals),
-            totals,
-        )
-        self.each(
-            _("Signals"),
-            services.newest_first(events),
-            events.count(),
-            lambda event: services.reconcile_event(event, totals),
             totals,
         )
         self.stdout.write(
