@@ -2,7 +2,7 @@
 
 import re
 import secrets
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
@@ -208,9 +208,15 @@ class Payment(models.Model):
         payment._remember()
         return payment
 
-    def refresh_from_db(self, using: str | None = None, fields: Any = None, **kwargs: Any) -> None:
-        super().refresh_from_db(using, fields, **kwargs)
-        self._remember(fields)
+    def refresh_from_db(
+        self,
+        using: str | None = None,
+        fields: Iterable[str] | None = None,
+        from_queryset: models.QuerySet["Payment"] | None = None,
+    ) -> None:
+        names = None if fields is None else set(fields)
+        super().refresh_from_db(using, names, from_queryset)
+        self._remember(names)
 
     def apply(self, changes: Mapping[str, Any]) -> None:
         """Take over what an UPDATE has stored."""
