@@ -48,6 +48,9 @@ M = TypeVar("M", bound=Model)
 CLAIM_MARGIN = timedelta(seconds=5)
 POLL_SECONDS = 0.1
 
+# By how much the clocks of two servers may differ.
+CLOCK_SKEW = timedelta(minutes=1)
+
 # A payer who cannot pay in so many tries will not; and each attempt is one more reference to look up.
 MAX_ATTEMPTS = 999
 
@@ -325,10 +328,10 @@ def _absolute_url(path: str, request: HttpRequest | None) -> str:
 def _claim(payment: Payment) -> bool:
     """Count the attempt and take the payment for as long as the call may last; False where others were first."""
     now = timezone.now()
-    longest = now + _longest_claim()
+    claimed_until = now + _longest_claim()
     # One that ends later than any can was made by a clock that has been set back since.
-    is_free = Q(claimed_until=None) | Q(claimed_until__lte=now) | Q(claimed_until__gt=longest)
-    changes = {"attempt": payment.attempt + 1, "claimed_until": longest, "updated_at": now}
+    is_free = Q(claimed_until=None) | Q(claimed_until__lte=now) | Q(claimed_until__gt=claimed_until + CLOCK_SKEW)
+    changes = {"attempt": payment.attempt + 1, "claimed_until": claimed_until, "updated_at": now}
     if not _as_read(payment).filter(is_free).update(**changes):
         return False
     payment.apply(changes)
@@ -356,7 +359,7 @@ def _await_other_claim(payment: Payment) -> None:
 
 def _is_claimed(payment: Payment) -> bool:
     now = timezone.now()
-    return payment.claimed_until is not None and now < payment.claimed_until <= now + _longest_claim()
+    return payment.claimed_until is not None and now < payment.claimed_until <= now + _longest_claim() + CLOCK_SKEW
 
 
 def _record_page(payment: Payment, page_request: PageRequest, url: str) -> None:
@@ -651,7 +654,7 @@ def _claim_check(payment: Payment, unless_since: datetime) -> bool:
     """Take the look-up of a payment, unless somebody else has asked since then."""
     now = timezone.now()
     # A look-up in the future was noted by a clock that has been set back since.
-    is_due = Q(checked_at=None) | Q(checked_at__lte=unless_since) | Q(checked_at__gt=now)
+    is_due = Q(checked_at=None) | Q(checked_at__lte=unless_since) | Q(checked_at__gt=now + CLOCK_SKEW)
     if not _as_read(payment).filter(is_due).update(checked_at=now):
         return False
     payment.apply({"checked_at": now})
