@@ -207,6 +207,26 @@ def test_an_answer_that_outlives_its_claim_replaces_no_page(site: Site, gateway:
     assert (payment.attempt, payment.payment_url) == (2, page)
 
 
+# Clocks of several servers are never quite the same.
+AHEAD = timedelta(seconds=1)
+
+
+def test_a_claim_by_a_clock_that_is_ahead_is_waited_for(site: Site, gateway: FakeGateway, settings: Any) -> None:
+    settings.PAIEMENTPRO_TIMEOUT = (0.5, 1)
+    longest_claim = timedelta(seconds=0.5 + 1 + 5)
+    payment = make_payment(attempt=1, claimed_until=timezone.now() + longest_claim + AHEAD)
+    page, reads = gateway.page_of(payment.reference), Count()
+
+    with moments.at("SELECT", "paiementpro_payment", after=reads), meanwhile(checkout(site, payment)) as click:
+        wait_until(lambda: int(reads) >= READS_OF_WHO_WAITS or click.done())
+        Payment.objects.update(
+            status="pending", claimed_until=None, payment_url=page, initialized_at=timezone.now(), opened_attempt=1
+        )
+
+    assert click.result().location == page
+    assert gateway.references == []
+
+
 # Checkout and notification.
 
 
@@ -592,3 +612,9 @@ def test_a_notification_during_the_look_up_settles_once(site: Site, gateway: Fak
     stands(payment, "succeeded")
     assert (payment.settled_by, payment.needs_review) == ("notification", False)
     assert heard == [("payment_succeeded", payment)]
+
+
+def test_a_look_up_by_a_clock_that_is_ahead_is_not_repeated(gateway: FakeGateway) -> None:
+    make_payment(status="pending", attempt=1, checked_at=timezone.now() + AHEAD)
+    reconcile()
+    assert gateway.asked == []

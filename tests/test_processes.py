@@ -1,0 +1,347 @@
+"""
+Real server processes, killed with SIGKILL at each step: no order is lost, and none is fulfilled twice.
+
+The site runs in a process of its own, on the test's database; the gateway and the payer are the test. Where a child
+dies is told in its start script, at a statement or on commit, so that the app runs as it is.
+"""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from datetime import timedelta
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import pytest
+from django.db import connection
+from django.utils import timezone
+
+from django_paiementpro.models import Payment, PaymentEvent
+from tests.conftest import fields_of, make_payment
+from tests.host.models import Order
+from tests.server import wire
+from tests.server.gateway import Call, FakeGateway, knows_paid
+from tests.server.site import running
+from tests.server.threads import DEADLINE, Gate, meanwhile
+
+pytestmark = [pytest.mark.process, pytest.mark.django_db(transaction=True)]
+
+ROOT = Path(__file__).parent.parent
+OK = (200, None, b"OK")
+
+# Connect and read; what a claim has beyond them; and the few seconds in which a server starts and a page is opened.
+TIMEOUT = (0.5, 1)
+CLAIM_MARGIN = 5
+A_FEW_SECONDS = 4
+
+START = """
+import json, os, signal, sys
+from contextlib import nullcontext as never
+import django
+from django.conf import settings
+
+for name, value in json.loads(sys.argv[1]).items():
+    setattr(settings, name, value)
+django.setup()
+
+from django.core.management import call_command
+from django.db.transaction import on_commit
+from django_paiementpro.signals import payment_succeeded
+from tests.server import receivers
+from tests.server.moments import at
+from tests.server.site import Site
+
+def die():
+    os.kill(os.getpid(), signal.SIGKILL)
+
+payment_succeeded.connect(receivers.count_call)
+payment_succeeded.connect(receivers.fulfil)
+"""
+
+SERVE = """
+with {death}:
+    server = Site()
+    print(server.url, flush=True)
+    server.serve_forever()
+"""
+
+NEVER = "never()"
+AFTER_CLAIM = "at('UPDATE', 'claimed_until', after=die)"
+BEFORE_COMMIT = "at('INSERT', 'paiementpro_paymentevent', after=die)"
+AFTER_COMMIT = "at('INSERT', 'paiementpro_paymentevent', before=lambda: on_commit(die))"
+# The second receiver's only statement.
+BEFORE_FULFILMENT = "at('UPDATE', 'host_order', ' AND ', before=die)"
+AFTER_FULFILMENT = "at('UPDATE', 'host_order', ' AND ', after=die)"
+
+
+@pytest.fixture
+def gateway(transactional_db: None) -> Iterator[FakeGateway]:
+    with running(FakeGateway()) as gateway:
+        yield gateway
+
+
+Start = Callable[[str], "subprocess.Popen[str]"]
+
+
+@pytest.fixture
+def start(gateway: FakeGateway, settings: Any) -> Start:
+    """Start a process of the host, on the test's database and the test's gateway."""
+    database = ["ENGINE", "NAME", "USER", "PASSWORD", "HOST", "PORT", "OPTIONS", "ATOMIC_REQUESTS"]
+    values = {
+        "DATABASES": {"default": {name: connection.settings_dict[name] for name in database}},
+        "ALLOWED_HOSTS": ["127.0.0.1"],
+        "PAIEMENTPRO_GATEWAY_URL": gateway.url,
+        "PAIEMENTPRO_STATUS_URL": f"{gateway.url}/status",
+        "PAIEMENTPRO_TIMEOUT": TIMEOUT,
+    }
+    return lambda script: subprocess.Popen(
+        [sys.executable, "-c", START + script, json.dumps(values)],
+        cwd=ROOT,
+        env={**os.environ, "DJANGO_SETTINGS_MODULE": settings.SETTINGS_MODULE},
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+
+
+class Server:
+    def __init__(self, process: "subprocess.Popen[str]") -> None:
+        assert process.stdout
+        self.process = process
+        self.url = process.stdout.readline().strip()
+        assert self.url, "the server did not start"
+
+    def check_out(self, payment: Payment) -> wire.Answer:
+        return wire.get(self.url + payment.get_absolute_url())
+
+    def notify(self, payment: Payment, **fields: Any) -> wire.Answer:
+        return wire.notify(self.url + payment.get_notification_url(), fields_of(payment, **fields))
+
+    def is_dead(self) -> bool:
+        return self.process.wait(DEADLINE) == -signal.SIGKILL
+
+
+Serve = Callable[..., Any]
+
+
+@pytest.fixture
+def serve(start: Start) -> Serve:
+    """Serve the host's site, until the moment of its death or the end of the ``with`` block."""
+
+    @contextmanager
+    def serve(death: str = NEVER) -> Iterator[Server]:
+        with start(SERVE.format(death=death)) as process:
+            try:
+                yield Server(process)
+            finally:
+                process.kill()
+
+    return serve
+
+
+Reconcile = Callable[[], None]
+
+
+@pytest.fixture
+def reconcile(start: Start) -> Reconcile:
+    """Run ``paiementpro_reconcile``, twice at once."""
+
+    def reconcile() -> None:
+        runs = [start("call_command('paiementpro_reconcile')") for _ in range(2)]
+        for run in runs:
+            run.communicate(timeout=DEADLINE)
+        assert [run.returncode for run in runs] == [0, 0]
+
+    return reconcile
+
+
+def bought(**values: Any) -> Payment:
+    """Return the payment of an order, with a row in which its first receiver counts its calls."""
+    calls = Order.objects.create()
+    return make_payment(content_object=Order.objects.create(), return_context={"calls": calls.pk}, **values)
+
+
+def told(payment: Payment) -> tuple[int, int]:
+    """Return how often the first receiver was called, and how often the order has been fulfilled."""
+    calls = Order.objects.get(pk=payment.return_context["calls"])
+    return calls.times_paid, Order.objects.get(pk=payment.object_id).times_paid
+
+
+def let_leases_run_out() -> None:
+    """Turn back the clock of leases by their five minutes."""
+    for event in PaymentEvent.objects.exclude(deliver_at=None):
+        PaymentEvent.objects.filter(pk=event.pk).update(deliver_at=event.deliver_at - timedelta(minutes=5))
+
+
+def assert_fulfilled_once(payment: Payment) -> None:
+    payment.refresh_from_db()
+    assert (payment.status, payment.claimed_until, payment.needs_review) == ("succeeded", None, False)
+    assert told(payment) == (1, 1)
+    assert not payment.events.exclude(deliver_at=None).exists()
+
+
+# Killed on the way to the gateway.
+
+
+def assert_can_be_paid_again(serve: Serve, gateway: FakeGateway, payment: Payment, killed_at: float) -> None:
+    """Restart the site, and pay as the payer and the gateway would."""
+    with serve() as server:
+        answer = server.check_out(payment)
+        blocked = time.monotonic() - killed_at
+        assert answer.location == gateway.page_of(f"{payment.reference}-2")
+        assert blocked < sum(TIMEOUT) + CLAIM_MARGIN + A_FEW_SECONDS
+        payment.refresh_from_db()
+        assert server.notify(payment) == OK
+    assert_fulfilled_once(payment)
+
+
+def test_killed_between_claim_and_call(serve: Serve, gateway: FakeGateway) -> None:
+    payment = bought()
+
+    with serve(AFTER_CLAIM) as server:
+        with pytest.raises(ConnectionError):
+            server.check_out(payment)
+        assert server.is_dead()
+    killed_at = time.monotonic()
+
+    payment.refresh_from_db()
+    assert (payment.status, payment.attempt) == ("created", 1)
+    assert payment.claimed_until > timezone.now()
+    assert gateway.references == []
+    assert_can_be_paid_again(serve, gateway, payment, killed_at)
+    assert gateway.references == [f"{payment.reference}-2"]
+
+
+def kill_during_the_call(serve: Serve, gateway: FakeGateway, payment: Payment) -> float:
+    """Kill the site while the gateway is about to answer, which nobody hears then. Return when."""
+    answer = Gate()
+
+    def play(call: Call) -> None:
+        answer()
+        with suppress(OSError):
+            call.opens()
+
+    gateway.play = play
+    with serve() as server, meanwhile(partial(server.check_out, payment)) as click:
+        answer.await_arrival()
+        server.process.kill()
+        assert isinstance(click.exception(DEADLINE), ConnectionError)
+        assert server.is_dead()
+        killed_at = time.monotonic()
+        answer.open()
+    payment.refresh_from_db()
+    assert (payment.status, payment.attempt) == ("created", 1)
+    assert gateway.references == [payment.reference]
+    return killed_at
+
+
+def test_killed_during_the_call(serve: Serve, gateway: FakeGateway) -> None:
+    payment = bought()
+    killed_at = kill_during_the_call(serve, gateway, payment)
+    assert_can_be_paid_again(serve, gateway, payment, killed_at)
+    assert gateway.references == [payment.reference, f"{payment.reference}-2"]
+
+
+def test_killed_during_the_call_and_notified(serve: Serve, gateway: FakeGateway, reconcile: Reconcile) -> None:
+    payment = bought()
+    kill_during_the_call(serve, gateway, payment)
+    with serve() as server:
+        assert server.notify(payment) == OK
+        assert server.check_out(payment).location == payment.get_return_url()
+    payment.refresh_from_db()
+    assert payment.status == "succeeded"
+    assert told(payment) == (1, 1)
+    assert gateway.references == [payment.reference]
+
+
+def test_killed_during_the_call_and_never_notified(serve: Serve, gateway: FakeGateway, reconcile: Reconcile) -> None:
+    payment = bought()
+    kill_during_the_call(serve, gateway, payment)
+    gateway.play_status = knows_paid(payment.amount)
+    reconcile()
+    payment.refresh_from_db()
+    assert (payment.status, payment.settled_by) == ("succeeded", "status")
+    assert told(payment) == (1, 1)
+
+
+# Killed on the way to the receivers.
+
+
+def kill_by_a_notification(serve: Serve, payment: Payment, death: str) -> None:
+    with serve(death) as server:
+        with pytest.raises(ConnectionError):
+            server.notify(payment)
+        assert server.is_dead()
+    payment.refresh_from_db()
+
+
+def assert_is_leased(payment: Payment) -> None:
+    [event] = payment.events.all()
+    assert (payment.status, event.outcome) == ("succeeded", "accepted")
+    assert event.deliver_at > timezone.now()
+
+
+def test_killed_before_the_commit(serve: Serve, reconcile: Reconcile) -> None:
+    payment = bought(status="pending", attempt=1)
+
+    kill_by_a_notification(serve, payment, BEFORE_COMMIT)
+
+    assert payment.status == "pending"
+    assert not payment.events.exists()
+    with serve() as server:
+        assert server.notify(payment) == OK
+    assert_fulfilled_once(payment)
+
+
+def test_killed_between_commit_and_delivery(serve: Serve, reconcile: Reconcile) -> None:
+    payment = bought(status="pending", attempt=1)
+
+    kill_by_a_notification(serve, payment, AFTER_COMMIT)
+
+    assert_is_leased(payment)
+    assert told(payment) == (0, 0)
+    with serve() as server:
+        assert server.notify(payment) == OK
+    reconcile()
+    assert told(payment) == (0, 0)  # the lease of the dead
+    let_leases_run_out()
+    reconcile()
+    assert_fulfilled_once(payment)
+    reconcile()
+    assert_fulfilled_once(payment)
+
+
+@pytest.mark.parametrize(("death", "fulfilled"), [(BEFORE_FULFILMENT, 0), (AFTER_FULFILMENT, 1)])
+def test_killed_in_the_second_receiver(serve: Serve, reconcile: Reconcile, death: str, fulfilled: int) -> None:
+    payment = bought(status="pending", attempt=1)
+
+    kill_by_a_notification(serve, payment, death)
+
+    assert_is_leased(payment)
+    assert told(payment) == (1, fulfilled)
+    with serve() as server:
+        assert server.notify(payment) == OK
+    assert told(payment) == (1, fulfilled)
+    let_leases_run_out()
+    reconcile()
+    assert_fulfilled_once(payment)
+
+
+def test_reconciliation_killed_in_the_second_receiver(start: Start, serve: Serve, reconcile: Reconcile) -> None:
+    payment = bought(status="pending", attempt=1)
+    kill_by_a_notification(serve, payment, AFTER_COMMIT)
+    let_leases_run_out()
+
+    with start(f"with {BEFORE_FULFILMENT}:\n    call_command('paiementpro_reconcile')") as run:
+        assert run.wait(DEADLINE) == -signal.SIGKILL
+
+    assert_is_leased(payment)
+    assert told(payment) == (1, 0)
+    let_leases_run_out()
+    reconcile()
+    assert_fulfilled_once(payment)
