@@ -98,12 +98,10 @@ def _reference(receiver: Callable[..., Any]) -> _Reference:
 
 
 def _names(receiver: Callable[..., Any]) -> Iterator[str]:
-    """Yield the names that a receiver may have, the likeliest first."""
+    """Return the names that a receiver may have, the likeliest first, without end."""
     named = receiver if hasattr(receiver, "__qualname__") else type(receiver)
     name = f"{named.__module__}.{named.__qualname__}"
-    yield name
-    for number in itertools.count(2):
-        yield f"{name}#{number}"
+    return itertools.chain([name], map(f"{name}#{{}}".format, itertools.count(2)))
 
 
 #: The money has moved; deliver. Also for a success that comes late, to a failed, expired or cancelled payment.

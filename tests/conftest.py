@@ -3,6 +3,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 from urllib.parse import urlencode
 
+import hypothesis
 import pytest
 import responses
 from django.apps import apps
@@ -15,6 +16,12 @@ from django_paiementpro import signals
 from django_paiementpro.gateway import INITIALIZE_PATH
 from django_paiementpro.models import Payment
 from tests.host.models import Order
+
+# A slow machine is no finding.
+hypothesis.settings.register_profile(
+    "any machine", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow]
+)
+hypothesis.settings.load_profile("any machine")
 
 GATEWAY_URL = "https://www.paiementpro.net" + INITIALIZE_PATH
 STATUS_URL = "https://api.paiementpro.net/status"

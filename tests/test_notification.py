@@ -455,10 +455,6 @@ def guess(notification: Notification) -> int:
     return 1
 
 
-async def hesitate(notification: Notification) -> bool:
-    return False
-
-
 def explode(notification: Notification) -> bool:
     raise LookupError
 
