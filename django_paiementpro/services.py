@@ -11,7 +11,7 @@ import functools
 import logging
 import random
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any, ParamSpec, TypeVar
@@ -150,7 +150,7 @@ def receive_notification(payment: Payment, notification: Notification, remote_ad
         attempt = payment.attempt_of(notification.reference)
         mismatches = _mismatches(payment, notification)
         if not is_authentic:
-            mismatches.append((Reason.HASHCODE, "the verifier disagrees"))
+            mismatches.append((Reason.HASHCODE, notification.hashcode[:64]))
         if attempt is None or mismatches:
             return _flagged(payment, Outcome.REFUSED, *mismatches)
         evidence = _Evidence(
@@ -510,7 +510,7 @@ def _storable(moment: datetime | None) -> datetime | None:
 
 def _flagged(payment: Payment, outcome: Outcome, *findings: tuple[Reason, str]) -> _Verdict:
     """Flag the payment. What it is flagged for already is recorded, but nobody is told twice."""
-    lines = [f"{reason}: {' '.join(detail.split())[:200]}" for reason, detail in findings]
+    lines = _lines(findings)
     known = payment.review_reason.splitlines() if payment.needs_review else []
     news = [line for line in lines if line not in known]
     verdict = _Verdict(outcome, findings[0][0], "; ".join(lines))
@@ -521,6 +521,11 @@ def _flagged(payment: Payment, outcome: Outcome, *findings: tuple[Reason, str]) 
     return verdict
 
 
+def _lines(findings: Iterable[tuple[Reason, str]]) -> list[str]:
+    """Return a line for each finding: the reason's code, and what was found, in no language."""
+    return [f"{reason}: {' '.join(detail.split())[:200]}" for reason, detail in findings]
+
+
 def _mismatches(payment: Payment, notification: Notification) -> list[tuple[Reason, str]]:
     """Compare all that a notification must have in common with its payment."""
     currency_number = conf.currencies.get(payment.currency)
@@ -528,11 +533,11 @@ def _mismatches(payment: Payment, notification: Notification) -> list[tuple[Reas
     if payment.attempt_of(notification.reference) is None:
         found.append((Reason.REFERENCE, notification.reference))
     if notification.merchant_id != payment.merchant_id:
-        found.append((Reason.MERCHANT, f"{notification.merchant_id[:64]}, not {payment.merchant_id}"))
+        found.append((Reason.MERCHANT, f"{notification.merchant_id[:64]} ≠ {payment.merchant_id}"))
     if notification.amount != payment.amount:
-        found.append((Reason.AMOUNT, f"{notification.amount}, not {payment.amount}"))
+        found.append((Reason.AMOUNT, f"{notification.amount} ≠ {payment.amount}"))
     if notification.currency_number and notification.currency_number != currency_number:
-        found.append((Reason.CURRENCY, f"{notification.currency_number[:64]}, not {currency_number}"))
+        found.append((Reason.CURRENCY, f"{notification.currency_number[:64]} ≠ {currency_number}"))
     return found
 
 
@@ -628,8 +633,12 @@ def _look_up(payment: Payment, patience: float | None = None) -> list[GatewayUna
 
 def _receive_status(payment: Payment, attempt: int, answer: StatusAnswer) -> None:
     """Settle by a success of the status look-up, once it is this payment's."""
-    found = (answer.merchant_id, answer.reference, answer.amount)
-    expected = (payment.merchant_id, payment.reference_of(attempt), payment.amount)
+    compared = [
+        (Reason.MERCHANT, answer.merchant_id, payment.merchant_id),
+        (Reason.REFERENCE, answer.reference, payment.reference_of(attempt)),
+        (Reason.AMOUNT, answer.amount, payment.amount),
+    ]
+    mismatches = [(reason, f"{found} ≠ {expected}") for reason, found, expected in compared if found != expected]
     evidence = _Evidence(
         settled_by=SettledBy.STATUS,
         attempt=attempt,
@@ -640,8 +649,8 @@ def _receive_status(payment: Payment, attempt: int, answer: StatusAnswer) -> Non
     )
 
     def judge(payment: Payment) -> _Verdict:
-        if found != expected:
-            return _Verdict(Outcome.REFUSED, message="the success of another merchant, reference or amount")
+        if mismatches:
+            return _Verdict(Outcome.REFUSED, mismatches[0][0], "; ".join(_lines(mismatches)))
         return _judge(payment, evidence)
 
     # What is known already is not worth a line each time that it is asked.

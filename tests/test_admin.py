@@ -37,6 +37,7 @@ def test_a_payment_is_shown_with_its_events(cashier: Client, payment: Payment, n
 
     assert payment.reference in content
     assert "9210824147867" in content
+    assert payment.get_absolute_url() not in content
     assert "&lt;script&gt;" in content
     assert "<script>&quot" not in content
     assert 'name="_save"' not in content
@@ -52,6 +53,17 @@ def test_nothing_is_added_edited_or_deleted(cashier: Client, payment: Payment, s
     assert cashier.post(change, {"status": "succeeded"}).status_code == 403
     cashier.post(reverse(LIST), {"action": "delete_selected", "_selected_action": [payment.pk], "post": "yes"})
     assert Payment.objects.get().status == "pending"
+
+
+def test_what_is_to_be_reviewed_says_why(cashier: Client, payment: Payment, notify: Notify) -> None:
+    notify(payment, amount=1)
+    payment.refresh_from_db()
+    payment.review_reason += "\nsomething else"
+    payment.save()
+
+    content = cashier.get(reverse(LIST), headers={"accept-language": "fr"}).content.decode()
+
+    assert "Autre montant: 1 ≠ 12500; something else" in content
 
 
 def test_a_stranger_sees_nothing(payment: Payment) -> None:

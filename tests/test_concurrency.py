@@ -352,7 +352,7 @@ def test_fifty_wrong_amounts_at_once_flag_once(site: Site, heard: Heard) -> None
 
     assert Counter(answers) == {(400, None, b"Bad Request: amount_mismatch"): 50}
     stands(payment, "pending")
-    assert (payment.needs_review, payment.review_reason) == (True, "amount_mismatch: 100, not 12500")
+    assert (payment.needs_review, payment.review_reason) == (True, "amount_mismatch: 100 ≠ 12500")
     assert Counter(outcomes(payment)) == {"refused": 50}
     assert heard == [("payment_flagged", payment)]
 
@@ -469,8 +469,8 @@ def test_two_ids_at_once_for_a_success_without_one_are_paid_twice(site: Site, he
 @pytest.mark.parametrize(
     ("fields", "reasons", "flags"),
     [
-        ({"amount": 100}, ["amount_mismatch: 100, not 12500"], 1),
-        ({"merchantId": "PP-F1"}, ["merchant_mismatch: PP-F1, not PP-F324", "amount_mismatch: 100, not 12500"], 2),
+        ({"amount": 100}, ["amount_mismatch: 100 ≠ 12500"], 1),
+        ({"merchantId": "PP-F1"}, ["merchant_mismatch: PP-F1 ≠ PP-F324", "amount_mismatch: 100 ≠ 12500"], 2),
     ],
 )
 def test_a_flag_that_was_read_before_another_is_no_flag_lost(

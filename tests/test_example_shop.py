@@ -425,7 +425,12 @@ def test_the_buyer_sees_that_it_is_paid(client: Client, order: Order) -> None:
 def test_the_payer_who_has_paid_comes_to_the_order(client: Client, order: Order, notify: Notify) -> None:
     payment = payment_of(order)
     notify(payment)
-    assert client.get(payment.get_return_url()).url == order.get_absolute_url()
+    thanks = client.get(payment.get_return_url()).url
+    assert payment.reference in thanks
+    assert client.get(thanks).url == order.get_absolute_url()
+    elsewhere = Client().get(thanks).content.decode()
+    assert order.email not in elsewhere
+    assert order.first_name not in elsewhere
 
 
 def test_only_its_buyer_sees_an_order(client: Client, order: Order) -> None:

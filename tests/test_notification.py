@@ -191,9 +191,9 @@ def test_each_new_finding_is_told(payment: Payment, notify: Notify, heard: Heard
 
     assert names(heard) == ["payment_flagged"] * 3
     assert stored(payment).review_reason.splitlines() == [
-        "amount_mismatch: 1, not 12500",
-        "amount_mismatch: 2, not 12500",
-        "merchant_mismatch: PP-F1, not PP-F324",
+        "amount_mismatch: 1 ≠ 12500",
+        "amount_mismatch: 2 ≠ 12500",
+        "merchant_mismatch: PP-F1 ≠ PP-F324",
     ]
 
 

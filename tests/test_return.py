@@ -73,6 +73,13 @@ def test_each_state_is_told_in_plain_words(status: str, english: str, french: st
     assert ("Try again" in page(payment)) == (status == "failed")
 
 
+def test_what_does_not_fit_is_not_blamed_on_the_operator(payment: Payment) -> None:
+    Payment.objects.update(needs_review=True)
+
+    assert "the shop is looking at it" in page(payment)
+    assert payment.get_absolute_url() not in page(payment)
+
+
 def test_a_page_never_says_failed_while_nobody_knows(payment: Payment) -> None:
     content = page(payment).lower()
 

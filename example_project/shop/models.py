@@ -8,7 +8,7 @@ from django.utils import timezone
 from django.utils.translation import get_language, pgettext_lazy
 from django.utils.translation import gettext_lazy as _
 
-from django_paiementpro.models import Payment, PaymentQuerySet
+from django_paiementpro.models import Payment, PaymentQuerySet, generate_reference
 from django_paiementpro.phones import normalize_phone
 from django_paiementpro.services import cancel_payment
 
@@ -142,7 +142,9 @@ class Order(models.Model):
 
     def open_payment(self) -> Payment:
         """Return the payment to send the buyer to, always the same while it lives; call it with the order locked."""
+        reference = generate_reference()
         return self.live_payments.first() or Payment.objects.create(
+            reference=reference,
             content_object=self,
             amount=self.total,
             description=f"{self} ({self.quantity} × {self.product})",
@@ -151,7 +153,7 @@ class Order(models.Model):
             customer_last_name=self.last_name,
             customer_email=self.email,
             customer_phone=self.phone,
-            success_url=self.get_absolute_url(),
+            success_url=reverse("shop:thanks", args=[reference]),
         )
 
     def cancel(self) -> None:

@@ -8,6 +8,7 @@ urlpatterns = [
     path("", views.product_list, name="products"),
     path("products/<slug:slug>/", views.product_detail, name="product"),
     path("products/<slug:slug>/buy/", views.buy, name="buy"),
+    path("thanks/<slug:reference>/", views.thanks, name="thanks"),
     path("orders/", views.order_list, name="orders"),
     path("orders/<int:pk>/", views.order_detail, name="order"),
     path("orders/<int:pk>/pay/", views.pay, name="pay"),

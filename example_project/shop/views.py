@@ -8,6 +8,7 @@ from django.shortcuts import get_object_or_404, redirect, render
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_POST
 
+from django_paiementpro.models import Payment
 from shop.forms import OrderForm
 from shop.models import Order, Product
 
@@ -55,6 +56,15 @@ def cancel(request: HttpRequest, pk: int) -> HttpResponse:
         if order.is_open:
             order.cancel()
     return redirect("shop:order", pk)
+
+
+@never_cache
+def thanks(request: HttpRequest, reference: str) -> HttpResponse:
+    """Take whoever has paid to the order; from another device they are thanked, and see nothing of the buyer's."""
+    order = get_object_or_404(Payment, reference=reference).content_object
+    if Order.objects.visible_to(request).filter(pk=order.pk).exists():
+        return redirect(order)
+    return render(request, "shop/thanks.html", {"order": order})
 
 
 @never_cache
