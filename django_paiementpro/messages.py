@@ -242,8 +242,6 @@ class _Reader:
         values = self.received.get(name.lower(), [])
         if any(UNDECODABLE in value or _UNSTORABLE.search(value) for value in values):
             raise self.malformed(f"{name} cannot be read")
-        if len(values) > 1:
-            raise self.malformed(f"two values of {name}")
         return values[0] if values else ""
 
     def optional(self, name: str) -> str:

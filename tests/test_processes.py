@@ -6,6 +6,7 @@ dies is told in its start script, at a statement or on commit, so that the app r
 """
 
 import json
+import logging
 import os
 import signal
 import subprocess
@@ -31,6 +32,8 @@ from tests.server.site import running
 from tests.server.threads import DEADLINE, Gate, meanwhile
 
 pytestmark = [pytest.mark.process, pytest.mark.django_db(transaction=True)]
+
+logger = logging.getLogger(__name__)
 
 ROOT = Path(__file__).parent.parent
 OK = (200, None, b"OK")
@@ -194,6 +197,7 @@ def assert_can_be_paid_again(serve: Serve, gateway: FakeGateway, payment: Paymen
         answer = server.check_out(payment)
         blocked = time.monotonic() - killed_at
         assert answer.location == gateway.page_of(f"{payment.reference}-2")
+        logger.info("blocked for %.1f s", blocked)
         assert blocked < sum(TIMEOUT) + CLAIM_MARGIN + A_FEW_SECONDS
         payment.refresh_from_db()
         assert server.notify(payment) == OK
@@ -247,7 +251,7 @@ def test_killed_during_the_call(serve: Serve, gateway: FakeGateway) -> None:
     assert gateway.references == [payment.reference, f"{payment.reference}-2"]
 
 
-def test_killed_during_the_call_and_notified(serve: Serve, gateway: FakeGateway, reconcile: Reconcile) -> None:
+def test_killed_during_the_call_and_notified(serve: Serve, gateway: FakeGateway) -> None:
     payment = bought()
     kill_during_the_call(serve, gateway, payment)
     with serve() as server:
@@ -295,6 +299,7 @@ def test_killed_before_the_commit(serve: Serve, reconcile: Reconcile) -> None:
     assert not payment.events.exists()
     with serve() as server:
         assert server.notify(payment) == OK
+    reconcile()
     assert_fulfilled_once(payment)
 
 
