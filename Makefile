@@ -65,8 +65,9 @@ migrations: $(VENV)/.with-dev  ## no model without its migration
 translations: $(VENV)/.with-dev  ## every text translated, every .mo compiled from its .po
 	$(BIN)/python tests/translations/check.py django_paiementpro example_project
 
-coverage: $(VENV)/.with-test  ## the tests on SQLite, with every branch of package and tests covered
-	$(on_sqlite) $(BIN)/pytest --cov --cov-report=term-missing:skip-covered --cov-fail-under=100 $(ARGS)
+coverage:  ## the tests on SQLite, with every branch of package and tests covered
+	@$(MAKE) --no-print-directory test DATABASE_URL= \
+		ARGS="--cov --cov-report=term-missing:skip-covered --cov-fail-under=100 $(ARGS)"
 
 postgres:  ## the tests on PostgreSQL (PG_URL=)
 	@$(MAKE) --no-print-directory test DATABASE_URL=$(PG_URL)

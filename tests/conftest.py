@@ -1,4 +1,6 @@
 import json
+import logging
+import re
 from collections.abc import Callable, Iterator
 from typing import Any
 from urllib.parse import urlencode
@@ -190,3 +192,22 @@ def closed_shop() -> Iterator[None]:
 def english() -> None:
     """Forget the language that an earlier test's request left active in this thread."""
     translation.activate("en")
+
+
+# What tests give as a payer's data, and the signature of a URL.
+INDISCREET = re.compile(r"awa@example|Koné|0707123456|07 07 12 34 56|\.[A-Za-z0-9_-]{43}\b")
+
+
+@pytest.fixture(autouse=True)
+def discreet_log(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Read all that the app's logger says in each test: no payer's data, no signed URL."""
+    logger = logging.getLogger("django_paiementpro")
+    handler = logging.Handler(logging.DEBUG)
+    said: list[str] = []
+    monkeypatch.setattr(handler, "emit", lambda record: said.append(f"{record.getMessage()} {vars(record)}"))
+    logger.addHandler(handler)
+    logger.setLevel(logging.DEBUG)
+    yield
+    logger.setLevel(logging.NOTSET)
+    logger.removeHandler(handler)
+    assert [line for line in said if INDISCREET.search(line)] == []
