@@ -441,7 +441,7 @@ class _Verdict:
 
 
 def _judge(payment: Payment, evidence: _Evidence) -> _Verdict:
-    """Decide by the states of CONTRACT 4. The evidence fits the payment; nothing is written here."""
+    """Decide by the states that README.rst draws. The evidence fits the payment; nothing is written here."""
     status = Status(payment.status)
     if evidence.code == SUCCESS_CODE:
         return _judge_success(payment, status, evidence)
