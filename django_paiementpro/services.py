@@ -239,18 +239,19 @@ def undelivered_events() -> QuerySet[PaymentEvent]:
 
 def newest_first(queryset: QuerySet[M], size: int = 500) -> Iterator[M]:
     """Walk through rows in pages, so that memory is bounded and no cursor stays open meanwhile."""
-    page = list(queryset.order_by("-pk")[:size])
-    while page:
-        yield from page
-        page = list(queryset.filter(pk__lt=page[-1].pk).order_by("-pk")[:size])
+    return _in_pages(queryset.order_by("-pk"), "pk__lt", size)
 
 
 def oldest_first(queryset: QuerySet[M], size: int = 500) -> Iterator[M]:
     """Do the same the other way round."""
-    page = list(queryset.order_by("pk")[:size])
+    return _in_pages(queryset.order_by("pk"), "pk__gt", size)
+
+
+def _in_pages(queryset: QuerySet[M], beyond: str, size: int) -> Iterator[M]:
+    page = list(queryset[:size])
     while page:
         yield from page
-        page = list(queryset.filter(pk__gt=page[-1].pk).order_by("pk")[:size])
+        page = list(queryset.filter(**{beyond: page[-1].pk})[:size])
 
 
 def reconcile_payment(payment: Payment, since: datetime, totals: Reconciliation) -> None:
@@ -565,17 +566,19 @@ def _settle(
     """
     while True:
         verdict = judge(payment)
-        event = _commit(functools.partial(_store, payment, kind, verdict, data, remote_address))
+        event = _commit(functools.partial(_store, payment, _as_read(payment), kind, verdict, data, remote_address))
         if event is not None:
             return event
         _read_again(payment)
 
 
-def _store(payment: Payment, kind: Kind, verdict: _Verdict, data: Any, remote_address: str) -> PaymentEvent | None:
-    """Store the transition, if the payment is still as it was read, and the event with it."""
+def _store(
+    payment: Payment, as_read: PaymentQuerySet, kind: Kind, verdict: _Verdict, data: Any, remote_address: str
+) -> PaymentEvent | None:
+    """Store the transition, if the payment is still as it was when it was judged, and the event with it."""
     if verdict.changes:
         changes = {**verdict.changes, "updated_at": timezone.now()}
-        if not _as_read(payment).update(**changes):
+        if not as_read.update(**changes):
             return None
         payment.apply(changes)
         logger.info(
@@ -676,15 +679,15 @@ def _expire(payment: Payment) -> bool:
     if payment.status != Status.PENDING or opened_at + conf.expires_after > timezone.now() or _is_claimed(payment):
         return False
     verdict = _Verdict(Outcome.ACCEPTED, changes={"status": Status.EXPIRED}, signals=["payment_expired"])
-    return _commit(functools.partial(_store, payment, Kind.EXPIRY, verdict, None, "")) is not None
+    return _commit(functools.partial(_store, payment, _as_read(payment), Kind.EXPIRY, verdict, None, "")) is not None
 
 
 def _commit(work: Callable[[], T]) -> T:
     """
     Do the work in one transaction, and once more where the database has given it up for another's.
 
-    It does so for deadlocks, and for conflicts where the host has chosen a stricter isolation than the default. What
-    was read before decides again: the work writes only where that still stands.
+    It does so for deadlocks, and for conflicts where the host has chosen a stricter isolation than the default. The
+    work may run several times: what it compares with is bound before, not what an earlier run has left in memory.
     """
     database = _database()
     if not transaction.get_connection(database).in_atomic_block:

@@ -545,6 +545,25 @@ def test_what_the_database_gives_up_is_done_again(payment: Payment, notify: Noti
 
 
 @real_commits
+def test_what_another_has_done_meanwhile_is_not_done_again(
+    payment: Payment, notify: Notify, heard: Heard, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    left = [OperationalError("deadlock")]
+
+    def conflict(execute: Any, sql: str, *arguments: Any) -> Any:
+        if left and sql.startswith("INSERT"):
+            raise left.pop()
+        return execute(sql, *arguments)
+
+    monkeypatch.setattr(services.time, "sleep", lambda seconds: notify(payment))
+    with connection.execute_wrapper(conflict):
+        services.receive_notification(stored(payment), read(fields_of(payment)))
+
+    assert names(heard) == ["payment_succeeded"]
+    assert [event.outcome for event in payment.events.all()] == ["accepted", "duplicate"]
+
+
+@real_commits
 def test_a_database_that_gives_up_for_good_is_an_error(
     payment: Payment, heard: Heard, monkeypatch: pytest.MonkeyPatch
 ) -> None:
