@@ -13,6 +13,7 @@ from django.contrib.contenttypes.models import ContentType
 from django.core.exceptions import ImproperlyConfigured, ValidationError
 from django.core.validators import MinValueValidator, RegexValidator
 from django.db import models, router
+from django.db.models.functions import Coalesce, NullIf
 from django.urls import reverse
 from django.utils import timezone
 from django.utils.functional import cached_property
@@ -21,6 +22,7 @@ from django.utils.translation import gettext_lazy as _
 from django_paiementpro import signing
 from django_paiementpro.conf import conf
 from django_paiementpro.enums import Channel, Kind, Outcome, Reason, SettledBy, Status
+from django_paiementpro.indexes import LowerIndex, PhoneIndex
 from django_paiementpro.phones import normalize_phone, region_of
 
 
@@ -72,6 +74,10 @@ class AmountField(PositiveBigIntegerField):
         if isinstance(value, (float, Decimal)) and value % 1 != 0:
             raise ValueError(f"{self.name} is in whole francs, not {value!r}: round it")
         return super().get_prep_value(value)
+
+
+#: The means of payment that was used, or else that was asked for; empty where the payer has not chosen yet.
+OPERATOR = Coalesce(NullIf("gateway_channel", models.Value("")), "channel")
 
 
 class PaymentQuerySet(models.QuerySet["Payment"]):
@@ -126,7 +132,13 @@ class Payment(models.Model):
     )
 
     content_type = models.ForeignKey(
-        ContentType, models.SET_NULL, null=True, blank=True, related_name="+", verbose_name=_("kind of order")
+        ContentType,
+        models.SET_NULL,
+        null=True,
+        blank=True,
+        db_index=False,  # no kind is looked up without its object
+        related_name="+",
+        verbose_name=_("kind of order"),
     )
     object_id = models.CharField(_("order"), max_length=255, null=True, blank=True)  # noqa: DJ001  GenericForeignKey
     content_object = GenericForeignKey("content_type", "object_id")
@@ -145,6 +157,8 @@ class Payment(models.Model):
     transaction_date = models.DateTimeField(_("date at the gateway"), null=True, blank=True)
     response_code = models.CharField(_("response code"), max_length=16, blank=True)
     response_message = models.CharField(_("response"), max_length=255, blank=True)
+    refunded_amount = AmountField(_("amount refunded"), default=0, help_text=_("In whole francs."))
+    refunded_at = models.DateTimeField(_("refunded"), null=True, blank=True)
 
     success_url = models.CharField(_("URL after success"), max_length=500, blank=True)
     failure_url = models.CharField(_("URL after failure"), max_length=500, blank=True)
@@ -168,14 +182,38 @@ class Payment(models.Model):
         constraints = [
             models.CheckConstraint(condition=models.Q(amount__gte=1), name="paiementpro_amount_gte_1"),
         ]
+        permissions = [
+            ("check_payment", "Can ask the gateway about a payment"),
+            ("confirm_payment", "Can confirm a payment by hand, and replay a notification"),
+            ("refund_payment", "Can record a refund"),
+            ("redeliver_payment", "Can deliver the signals of a payment again"),
+            ("review_payment", "Can mark a payment as reviewed"),
+            ("export_payment", "Can export payments with their payers"),
+        ]
         indexes = [
             models.Index(fields=["-created_at", "-id"], name="paiementpro_created"),
             models.Index(fields=["status", "-created_at", "-id"], name="paiementpro_status_created"),
-            models.Index(fields=["content_type", "object_id"], name="paiementpro_object"),
             models.Index(fields=["needs_review", "-created_at"], name="paiementpro_review"),
+            models.Index(fields=["merchant_id", "-created_at", "-id"], name="paiementpro_merchant"),
+            models.Index(OPERATOR, models.F("created_at").desc(), models.F("id").desc(), name="paiementpro_operator"),
+            # Nearly all are settled by notification: those that are not are looked for.
+            models.Index(
+                fields=["settled_by", "-created_at", "-id"],
+                condition=models.Q(settled_by__in=[SettledBy.STATUS, SettledBy.STAFF]),
+                name="paiementpro_settled_by",
+            ),
+            models.Index(fields=["settled_at"], name="paiementpro_settled_at"),
+            models.Index(
+                fields=["refunded_at"],
+                condition=models.Q(refunded_at__isnull=False),
+                name="paiementpro_refunded_at",
+            ),
+            models.Index(fields=["object_id", "content_type"], name="paiementpro_object"),
             models.Index(fields=["gateway_id"], name="paiementpro_gateway_id"),
-            models.Index(fields=["customer_email"], name="paiementpro_email"),
-            models.Index(fields=["customer_phone"], name="paiementpro_phone"),
+            LowerIndex(fields=["customer_email"], name="paiementpro_email"),
+            LowerIndex(fields=["customer_last_name"], name="paiementpro_last_name"),
+            LowerIndex(fields=["customer_first_name"], name="paiementpro_first_name"),
+            PhoneIndex(fields=["customer_phone"], name="paiementpro_phone"),
         ]
 
     def __str__(self) -> str:
