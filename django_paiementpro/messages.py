@@ -215,6 +215,11 @@ class Notification:
         )
 
 
+def stored_fields(data: Mapping[str, Any]) -> Fields:
+    """Return the fields that an event has stored, as they were received; a list is a field with several values."""
+    return [(name, str(value)) for name, values in data.items() for value in _as_list(values)]
+
+
 class _Reader:
     """Fields under their names in lower case; each method raises ``InvalidNotification`` with all that was received."""
 

@@ -26,12 +26,17 @@ def post(event: PaymentEvent, signals: list[str]) -> None:
 
     Signals that nobody listens to are not kept. The rest are sent after the commit, by this process if it lives.
     """
-    event.signals = [name for name in signals if SIGNALS[name].has_listeners(Payment)]
+    event.signals = [name for name in signals if is_heard(name)]
     if event.signals:
         event.deliver_at = _lease()
     event.save(force_insert=True)
     if event.signals:
         transaction.on_commit(lambda: _deliver(event), using=event._state.db, robust=True)
+
+
+def is_heard(signal: str) -> bool:
+    """Return whether any receiver is connected."""
+    return SIGNALS[signal].has_listeners(Payment)
 
 
 def deliver(event: PaymentEvent) -> bool:
@@ -82,7 +87,7 @@ def _waiting(event: PaymentEvent) -> list[tuple[str, str]]:
 
 
 def _is_unheard(event: PaymentEvent) -> bool:
-    return not all(SIGNALS[signal].has_listeners(Payment) for signal in event.signals)
+    return not all(map(is_heard, event.signals))
 
 
 def _mark(event: PaymentEvent, deliver_at: datetime | None) -> bool:

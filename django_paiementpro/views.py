@@ -6,13 +6,11 @@ of the host's around them, nothing kept in a cache.
 """
 
 import logging
-from collections.abc import Callable
-from typing import Any, TypeVar
+from typing import Any
 from urllib.parse import urlsplit
 
 from django.contrib.auth.decorators import login_not_required
 from django.core.exceptions import RequestDataTooBig, ValidationError
-from django.db import connections, transaction
 from django.http import (
     Http404,
     HttpRequest,
@@ -34,14 +32,13 @@ from django.views.decorators.csrf import csrf_exempt
 
 from django_paiementpro import services, signing
 from django_paiementpro.conf import conf
+from django_paiementpro.decorators import non_atomic
 from django_paiementpro.enums import Outcome, Reason, Status
 from django_paiementpro.exceptions import GatewayRefusedError, GatewayUnavailableError, InvalidNotification
 from django_paiementpro.messages import MAX_BODY, Notification, query_fields
 from django_paiementpro.models import Payment
 
 logger = logging.getLogger("django_paiementpro")
-
-V = TypeVar("V", bound=Callable[..., Any])
 
 # After how long a waiting page reloads itself, without JavaScript.
 REFRESH_SECONDS = 8
@@ -50,14 +47,7 @@ REFRESH_SECONDS = 8
 RETRY_SECONDS = 30
 
 
-def _non_atomic(view: V) -> V:
-    """Exempt a view from ATOMIC_REQUESTS on every database, where Django's decorator alone covers one."""
-    for alias in connections:
-        view = transaction.non_atomic_requests(using=alias)(view)
-    return view
-
-
-open_to_holders = method_decorator([login_not_required, csrf_exempt, never_cache, _non_atomic], name="dispatch")
+open_to_holders = method_decorator([login_not_required, csrf_exempt, never_cache, non_atomic], name="dispatch")
 
 
 @open_to_holders

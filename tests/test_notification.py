@@ -8,7 +8,7 @@ from django.db import DatabaseError, OperationalError, connection, transaction
 from django.test import Client, RequestFactory, override_settings
 from django.utils import timezone as django_timezone
 
-from django_paiementpro import services
+from django_paiementpro import services, signals
 from django_paiementpro.messages import MAX_BODY, Notification
 from django_paiementpro.models import Payment, PaymentEvent
 from django_paiementpro.views import NotificationView
@@ -507,11 +507,11 @@ def test_the_world_is_told_after_the_commit(payment: Payment) -> None:
     def receive(payment: Payment, **kwargs: Any) -> None:
         states.append(connection.in_atomic_block)
 
-    services.outbox.SIGNALS["payment_succeeded"].connect(receive, dispatch_uid="states")
+    signals.SIGNALS["payment_succeeded"].connect(receive, dispatch_uid="states")
     with transaction.atomic():
         services.receive_notification(payment, notification)
         assert states == []
-    services.outbox.SIGNALS["payment_succeeded"].disconnect(dispatch_uid="states")
+    signals.SIGNALS["payment_succeeded"].disconnect(dispatch_uid="states")
 
     assert states == [False]
 
@@ -555,7 +555,7 @@ def test_what_another_has_done_meanwhile_is_not_done_again(
             raise left.pop()
         return execute(sql, *arguments)
 
-    monkeypatch.setattr(services.time, "sleep", lambda seconds: notify(payment))
+    monkeypatch.setattr(services.transitions.time, "sleep", lambda seconds: notify(payment))
     with connection.execute_wrapper(conflict):
         services.receive_notification(stored(payment), read(fields_of(payment)))
 
@@ -572,7 +572,7 @@ def test_a_database_that_gives_up_for_good_is_an_error(
             raise OperationalError
         return execute(sql, *arguments)
 
-    monkeypatch.setattr(services, "CONFLICT_PAUSES", (0.0, 0.0))
+    monkeypatch.setattr(services.transitions, "CONFLICT_PAUSES", (0.0, 0.0))
     with connection.execute_wrapper(away), pytest.raises(OperationalError):
         services.receive_notification(payment, read(fields_of(payment)))
     assert (stored(payment).status, heard) == ("pending", [])
@@ -610,4 +610,4 @@ def test_the_reason_to_review_is_bounded(payment: Payment, notify: Notify) -> No
     for number in range(60):
         notify(payment, merchantId=f"{number:0100}")
 
-    assert len(stored(payment).review_reason) <= services.MAX_REVIEW_REASON
+    assert len(stored(payment).review_reason) <= services.transitions.MAX_REVIEW_REASON

@@ -248,7 +248,7 @@ def test_a_page_that_was_lost_long_ago_is_not_asked_about(
     gateway: FakeGateway, capsys: pytest.CaptureFixture[str]
 ) -> None:
     payment = make_payment(attempt=1)
-    Payment.objects.update(updated_at=timezone.now() - services.LOST_PAGE_AGE)
+    Payment.objects.update(updated_at=timezone.now() - services.reconciliation.LOST_PAGE_AGE)
 
     reconcile(capsys)
 
@@ -296,7 +296,7 @@ def test_a_payer_who_waits_is_not_kept_by_many_attempts(gateway: FakeGateway, mo
     payment = make_payment(status="pending", attempt=5)
     for attempt in range(1, 6):
         gateway.knows(payment.reference_of(attempt), success=False)
-    monkeypatch.setattr(services, "PATIENCE", 0.0)
+    monkeypatch.setattr(services.evidence, "PATIENCE", 0.0)
 
     assert services.check_waiting_payment(payment) == "pending"
     assert gateway.asked == [payment.reference_of(5)]

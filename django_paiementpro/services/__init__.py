@@ -1,0 +1,60 @@
+"""
+What may happen to a payment: one function a verb, for hosts that want no view between.
+
+Each stores what it decides with an event in the audit trail, in one commit, and the signals go out after it. The
+gateway is never called inside a transaction.
+"""
+
+from django_paiementpro.services.checkout import initialize_payment
+from django_paiementpro.services.evidence import (
+    check_payment,
+    check_waiting_payment,
+    receive_notification,
+    refuse_notification,
+)
+from django_paiementpro.services.reconciliation import (
+    Reconciliation,
+    newest_first,
+    oldest_first,
+    reconcile_event,
+    reconcile_payment,
+    undelivered_events,
+    unsettled_payments,
+)
+from django_paiementpro.services.staff import (
+    ask_gateway,
+    cancel_payment,
+    confirm_payment,
+    is_confirmable,
+    preview_replay,
+    redeliver_signals,
+    refund_payment,
+    replay_notification,
+    review_payment,
+    undelivered_events_of,
+)
+
+__all__ = [
+    "Reconciliation",
+    "ask_gateway",
+    "cancel_payment",
+    "check_payment",
+    "check_waiting_payment",
+    "confirm_payment",
+    "initialize_payment",
+    "is_confirmable",
+    "newest_first",
+    "oldest_first",
+    "preview_replay",
+    "receive_notification",
+    "reconcile_event",
+    "reconcile_payment",
+    "redeliver_signals",
+    "refund_payment",
+    "refuse_notification",
+    "replay_notification",
+    "review_payment",
+    "undelivered_events",
+    "undelivered_events_of",
+    "unsettled_payments",
+]

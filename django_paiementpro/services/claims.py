@@ -1,0 +1,54 @@
+"""Who may call the gateway for a payment, and for how long: short leases that end by themselves."""
+
+from datetime import datetime, timedelta
+
+from django.db.models import Q
+from django.utils import timezone
+
+from django_paiementpro import gateway
+from django_paiementpro.models import Payment
+from django_paiementpro.services.transitions import as_read
+
+# What a claim has beyond the time-outs, for the work around the call.
+CLAIM_MARGIN = timedelta(seconds=5)
+
+# By how much the clocks of two servers may differ.
+CLOCK_SKEW = timedelta(minutes=1)
+
+
+def claim(payment: Payment) -> bool:
+    """Count the attempt and take the payment for as long as the call may last; False where others were first."""
+    now = timezone.now()
+    claimed_until = now + _longest_claim()
+    # One that ends later than any can was made by a clock that has been set back since.
+    is_free = Q(claimed_until=None) | Q(claimed_until__lte=now) | Q(claimed_until__gt=claimed_until + CLOCK_SKEW)
+    changes = {"attempt": payment.attempt + 1, "claimed_until": claimed_until, "updated_at": now}
+    if not as_read(payment).filter(is_free).update(**changes):
+        return False
+    payment.apply(changes)
+    return True
+
+
+def is_claimed(payment: Payment) -> bool:
+    now = timezone.now()
+    return payment.claimed_until is not None and now < payment.claimed_until <= now + _longest_claim() + CLOCK_SKEW
+
+
+def _longest_claim() -> timedelta:
+    return timedelta(seconds=gateway.call_seconds()) + CLAIM_MARGIN
+
+
+def free(payment: Payment) -> None:
+    Payment.objects.primary().filter(pk=payment.pk, attempt=payment.attempt).update(claimed_until=None)
+    payment.apply({"claimed_until": None})
+
+
+def claim_check(payment: Payment, unless_since: datetime) -> bool:
+    """Take the look-up of a payment, unless somebody else has asked since then."""
+    now = timezone.now()
+    # A look-up in the future was noted by a clock that has been set back since.
+    is_due = Q(checked_at=None) | Q(checked_at__lte=unless_since) | Q(checked_at__gt=now + CLOCK_SKEW)
+    if not as_read(payment).filter(is_due).update(checked_at=now):
+        return False
+    payment.apply({"checked_at": now})
+    return True

@@ -1,0 +1,169 @@
+"""
+How a payment changes: what proves something is judged, and the verdict is stored once.
+
+The law of this package: a transition is one short transaction, whose first statement is the conditional UPDATE of the
+payment as it was read, followed by the INSERT of the event. Whoever loses the race reads again and decides again. So it
+needs no lock and no SAVEPOINT, begins as a writer (which SQLite demands), and holds on every database.
+"""
+
+import functools
+import logging
+import random
+import time
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from typing import Any, ParamSpec, TypeVar
+
+from django.db import OperationalError, router, transaction
+from django.utils import timezone
+
+from django_paiementpro import outbox
+from django_paiementpro.enums import Kind, Outcome, Reason
+from django_paiementpro.models import Payment, PaymentEvent, PaymentQuerySet
+
+logger = logging.getLogger("django_paiementpro")
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+MAX_REVIEW_REASON = 4000
+
+# How long to stand back, in seconds, when the database has given up our transaction; at random, to let others pass.
+CONFLICT_PAUSES = (0.05, 0.1, 0.2, 0.4, 0.4, 0.4)
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """What a piece of evidence means for a payment as it was read."""
+
+    outcome: Outcome
+    reason: str = ""
+    message: str = ""
+    changes: dict[str, Any] = field(default_factory=dict)
+    signals: list[str] = field(default_factory=list)
+
+
+def as_read(payment: Payment) -> PaymentQuerySet:
+    """Return the payment's row if all that decisions rest on is as it was read."""
+    return Payment.objects.primary().filter(
+        pk=payment.pk,
+        status=payment.status,
+        attempt=payment.attempt,
+        gateway_id=payment.gateway_id,
+        review_reason=payment.review_reason,
+    )
+
+
+def settle(
+    payment: Payment,
+    judge: Callable[[Payment], Verdict],
+    kind: Kind,
+    data: Any = None,
+    remote_address: str = "",
+    guard: Callable[[Payment], PaymentQuerySet] = as_read,
+) -> PaymentEvent:
+    """
+    Judge the payment as read, and store the verdict if the payment is still as read; else read and judge again.
+
+    The event joins the transition in one commit, and the signals wait with it.
+    """
+    while True:
+        verdict = judge(payment)
+        event = commit(functools.partial(store, payment, guard(payment), kind, verdict, data, remote_address))
+        if event is not None:
+            return event
+        read_again(payment)
+
+
+def store(
+    payment: Payment, unchanged: PaymentQuerySet, kind: Kind, verdict: Verdict, data: Any, remote_address: str
+) -> PaymentEvent | None:
+    """Store the transition, if the payment is still as it was when it was judged, and the event with it."""
+    if verdict.changes:
+        changes = {**verdict.changes, "updated_at": timezone.now()}
+        if not unchanged.update(**changes):
+            return None
+        payment.apply(changes)
+        logger.info(
+            "payment_changed",
+            extra={"reference": payment.reference, "status": str(payment.status), "kind": str(kind)},
+        )
+    return insert_event(payment, kind, verdict, data, remote_address)
+
+
+def insert_event(
+    payment: Payment, kind: Kind, verdict: Verdict, data: Any = None, remote_address: str = ""
+) -> PaymentEvent:
+    event = PaymentEvent(
+        payment=payment,
+        kind=kind,
+        outcome=verdict.outcome,
+        reason=verdict.reason,
+        message=verdict.message,
+        data=dict(data or {}),
+        remote_address=remote_address[:64],
+    )
+    outbox.post(event, verdict.signals)
+    return event
+
+
+def flagged(payment: Payment, outcome: Outcome, *findings: tuple[Reason, str]) -> Verdict:
+    """Flag the payment. What it is flagged for already is recorded, but nobody is told twice."""
+    lines = describe(findings)
+    known = payment.review_reason.splitlines() if payment.needs_review else []
+    news = [line for line in lines if line not in known]
+    verdict = Verdict(outcome, findings[0][0], "; ".join(lines))
+    if news:
+        verdict.changes["needs_review"] = True
+        verdict.changes["review_reason"] = "\n".join([*known, *news])[:MAX_REVIEW_REASON]
+        verdict.signals.append("payment_flagged")
+    return verdict
+
+
+def describe(findings: Iterable[tuple[Reason, str]]) -> list[str]:
+    """Return a line for each finding: the reason's code, and what was found, in no language."""
+    return [f"{reason}: {' '.join(detail.split())[:200]}" for reason, detail in findings]
+
+
+def commit(work: Callable[[], T]) -> T:
+    """
+    Do the work in one transaction, and once more where the database has given it up for another's.
+
+    It does so for deadlocks, and for conflicts where the host has chosen a stricter isolation than the default. The
+    work may run several times: what it compares with is bound before, not what an earlier run has left in memory.
+    """
+    alias = database()
+    if not transaction.get_connection(alias).in_atomic_block:
+        for longest_pause in CONFLICT_PAUSES:
+            try:
+                with transaction.atomic(using=alias):
+                    return work()
+            except OperationalError:
+                logger.warning("transaction_given_up")
+            time.sleep(random.uniform(0, longest_pause))  # noqa: S311  no secret
+    with transaction.atomic(using=alias):
+        return work()
+
+
+def outside_transactions(function: Callable[P, T]) -> Callable[P, T]:
+    """Refuse, with ``RuntimeError``, to run inside the caller's ``atomic()``; a TestCase's own is exempt."""
+
+    @functools.wraps(function)
+    def wrapper(*args: P.args, **kwargs: P.kwargs) -> T:
+        with transaction.atomic(using=database(), durable=True):
+            pass
+        return function(*args, **kwargs)
+
+    return wrapper
+
+
+def read_again(payment: Payment) -> None:
+    """Read what is stored now: inside a caller's transaction under a lock, as a snapshot would never change."""
+    rows = Payment.objects.primary()
+    if transaction.get_connection(database()).in_atomic_block:
+        rows = rows.select_for_update()
+    payment.refresh_from_db(from_queryset=rows)
+
+
+def database() -> str:
+    return router.db_for_write(Payment)
