@@ -4,6 +4,7 @@ PYTHON ?= python3
 PORT ?= 8000
 PG_URL ?= postgres://postgres@127.0.0.1:5432/postgres
 MARIADB_URL ?= mysql://root@127.0.0.1:3306/test
+PAYMENTS ?= 1000000
 CHROMIUM ?= $(shell command -v chromium || command -v chromium-browser || command -v google-chrome)
 # The oldest and the newest, as tox environments; the Pythons of pyenv are found too.
 PAIRS ?= py310-django52,py313-django61
@@ -88,7 +89,11 @@ wheel: build  ## install the wheel into a fresh environment, and take a payment 
 
 # The rest -------------------------------------------------------------------------------------------------------------
 
-.PHONY: clean
+.PHONY: bench clean
+
+bench: $(VENV)/.with-test,postgres  ## measure the back office over a million payments on PostgreSQL (PAYMENTS=1000000)
+	$(BIN)/python -m benchmarks.fill --payments $(PAYMENTS) --keep
+	$(BIN)/python -m benchmarks.admin
 
 clean:  ## remove what these commands made
 	rm -rf $(VENV) .tox build dist *.egg-info .coverage .hypothesis .*_cache

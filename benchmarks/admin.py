@@ -1,0 +1,238 @@
+"""
+Measure the back office beside a plain ModelAdmin: whole requests, through the middleware, on the filled database.
+
+Times are medians in milliseconds, with the worst behind them. The two take turns, and their first turn does not count.
+"""
+
+import argparse
+import platform
+import re
+import resource
+import statistics
+import sys
+import time
+from collections.abc import Callable
+from concurrent.futures import ProcessPoolExecutor
+from contextlib import suppress
+from dataclasses import dataclass, field
+from multiprocessing import get_context
+from typing import Any
+
+import django
+from django.contrib.auth import get_user_model
+from django.db import connection
+from django.db.models import Min
+from django.test import Client
+from django.urls import NoReverseMatch, reverse
+from django.utils import timezone
+
+from benchmarks.questions import OURS, PLAIN, Question, questions, since
+from django_paiementpro.models import Payment, PaymentEvent
+
+# In seconds; a quicker statement is not explained.
+SLOW = 0.001
+
+Statement = tuple[float, str, Any]
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.admin", description=__doc__)
+    parser.add_argument("--rounds", type=int, default=7, help="how many turns count (7)")
+    parser.add_argument(
+        *("--explain", "-e"),
+        choices=[OURS, PLAIN],
+        nargs="?",
+        const=OURS,
+        help="print instead how PostgreSQL goes about the statements of one of the two that take over a millisecond",
+    )
+    options = parser.parse_args()
+    print_conditions()
+    if options.explain:
+        explain(options.explain)
+    else:
+        # First, as on Linux the peak of a new process begins with its parent's.
+        exports = measure_exports()
+        measure(options.rounds)
+        print(exports)
+
+
+def print_conditions() -> None:
+    """Print what the figures depend on."""
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT current_setting('server_version'), current_setting('shared_buffers')")
+        version, buffers = cursor.fetchone()
+    print(
+        f"{Payment.objects.count():,} payments, {PaymentEvent.objects.count():,} events; "
+        f"PostgreSQL {version.split()[0]} with shared_buffers {buffers}, "
+        f"Django {django.__version__}, Python {platform.python_version()}\n"
+    )
+
+
+# The table.
+
+
+@dataclass
+class Statements:
+    """Takes the time of each statement."""
+
+    made: list[Statement] = field(default_factory=list)
+
+    def __call__(self, execute: Callable[..., Any], sql: str, params: Any, many: bool, context: Any) -> Any:
+        started_at = time.perf_counter()
+        try:
+            return execute(sql, params, many, context)
+        finally:
+            self.made.append((time.perf_counter() - started_at, sql, params))
+
+
+@dataclass(frozen=True)
+class Answer:
+    """One request: how long it took, what it asked of the database, and the payments that it shows."""
+
+    milliseconds: float
+    statements: list[Statement]
+    shown: list[bytes]
+
+
+def sign_in() -> Client:
+    """Return a superuser's browser."""
+    staff, _created = get_user_model().objects.get_or_create(
+        username="benchmark", defaults={"is_staff": True, "is_superuser": True}
+    )
+    client = Client()
+    client.force_login(staff)
+    return client
+
+
+def ask(client: Client, site: str, question: Question) -> Answer | None:
+    """Ask one of the two; None where it has no such page, or sends elsewhere those who ask what it does not know."""
+    parameters = question.parameters[site]
+    if parameters is None:
+        return None
+    try:
+        path = question.path(site)
+    except NoReverseMatch:
+        return None
+    statements = Statements()
+    with connection.execute_wrapper(statements):
+        started_at = time.perf_counter()
+        response = client.get(path, parameters)
+        milliseconds = 1000 * (time.perf_counter() - started_at)
+    if response.status_code != 200:
+        return None
+    shown = dict.fromkeys(re.findall(rb"/payment/(\d+)/change/", response.content))
+    return Answer(milliseconds, statements.made, list(shown))
+
+
+def measure(rounds: int) -> None:
+    """Ask each question in each round, and print the table."""
+    client, asked = sign_in(), questions()
+    answers: dict[tuple[str, str], list[Answer]] = {}
+    for number in range(rounds + 1):
+        for question in asked:
+            for site in (OURS, PLAIN) if number % 2 else (PLAIN, OURS):
+                answer = ask(client, site, question)
+                if answer and number:
+                    answers.setdefault((question.name, site), []).append(answer)
+    print(f"{'':32}{'ours':>14}{'plain':>16}{'':>9}{'SQL ours':>13}{'plain':>14}{'shown':>14}  goal")
+    for question in asked:
+        print(line(question, answers.get((question.name, OURS)), answers.get((question.name, PLAIN))))
+
+
+def line(question: Question, ours: list[Answer] | None, plain: list[Answer] | None) -> str:
+    """Return a line of the table: times, how many times faster ours is, statements with their time, what is shown."""
+    cells = [
+        f"{question.name:32}",
+        f"{times(ours) if ours else 'not there yet':>14}",
+        f"{times(plain) if plain else '':>16}",
+        f"{f'{median(plain) / median(ours):.1f}×' if ours and plain else '':>9}",
+        f"{in_sql(ours) if ours else '':>13}",
+        f"{in_sql(plain) if plain else '':>14}",
+        f"{shown(ours, plain):>14}",
+    ]
+    if question.goal:
+        cells.append(f"  {question.goal:.0f}")
+        if ours:
+            cells.append(" holds" if median(ours) <= question.goal else " MISSED")
+    return "".join(cells).rstrip()
+
+
+def median(answers: list[Answer]) -> float:
+    return statistics.median(answer.milliseconds for answer in answers)
+
+
+def times(answers: list[Answer]) -> str:
+    return f"{median(answers):,.0f} ({max(answer.milliseconds for answer in answers):,.0f})"
+
+
+def in_sql(answers: list[Answer]) -> str:
+    """Return how many statements an answer takes, and their time in milliseconds."""
+    milliseconds = statistics.median(1000 * sum(seconds for seconds, *_ in answer.statements) for answer in answers)
+    return f"{len(answers[-1].statements)} in {milliseconds:,.0f}"
+
+
+def shown(ours: list[Answer] | None, plain: list[Answer] | None) -> str:
+    """Return how many payments are shown; of both where they do not show the same."""
+    if ours and plain and ours[-1].shown != plain[-1].shown:
+        return f"{len(ours[-1].shown)} ≠ {len(plain[-1].shown)}"
+    return str(len((ours or plain)[-1].shown)) if ours or plain else ""
+
+
+def explain(site: str) -> None:
+    """Print the plan of each statement that is slow even where it is asked again."""
+    client = sign_in()
+    for question in questions():
+        ask(client, site, question)
+        answer = ask(client, site, question)
+        if answer is None:
+            print(f"\n{question.name}: not there yet")
+            continue
+        print(f"\n{question.name}: {answer.milliseconds:.0f} ms, {len(answer.statements)} statements")
+        for seconds, sql, params in answer.statements:
+            if seconds > SLOW and sql.startswith("SELECT"):
+                print(f"\n  {1000 * seconds:.1f} ms  {re.sub('^SELECT .*? FROM', 'SELECT … FROM', sql)}\n  {params}")
+                with connection.cursor() as cursor:
+                    cursor.execute(f"EXPLAIN (ANALYZE, BUFFERS) {sql}", params)
+                    for (step,) in cursor.fetchall():
+                        print(f"    {step}")
+
+
+# The export.
+
+
+def measure_exports() -> str:
+    """Return how fast the export of some ten thousand payments is, and that of all, and what memory they take."""
+    oldest = Payment.objects.order_by("-created_at")[:10_000].aggregate(day=Min("created_at"))["day"]
+    lines = []
+    for parameters in (since(timezone.localdate(oldest)), {}):
+        with ProcessPoolExecutor(1, get_context("spawn")) as process:
+            lines.append(f"export: {process.submit(export, parameters).result()}")
+    return "\n".join(lines)
+
+
+def export(parameters: dict[str, Any]) -> str:
+    """Export once, and return what is to be said of it."""
+    with suppress(NoReverseMatch):
+        path = reverse("admin:paiementpro_payment_export")
+        client = sign_in()
+        before = peak_memory()
+        started_at = time.perf_counter()
+        response = client.get(path, parameters)
+        if response.status_code == 200 and response.streaming:
+            rows = sum(chunk.count(b"\n") for chunk in response) - 1
+            seconds = time.perf_counter() - started_at
+            return (
+                f"{rows:,} rows in {seconds:.1f} s, {rows / seconds:,.0f} rows a second, "
+                f"with {peak_memory()} MB of memory at most, of which {before} MB before"
+            )
+    return "not there yet"
+
+
+def peak_memory() -> int:
+    """Return the most memory that this process has had, in MB."""
+    unit = 1 if sys.platform == "darwin" else 1024
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit // 1024**2
+
+
+if __name__ == "__main__":
+    main()
