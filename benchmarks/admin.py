@@ -134,7 +134,7 @@ def measure(rounds: int) -> None:
                 answer = ask(client, site, question)
                 if answer and number:
                     answers.setdefault((question.name, site), []).append(answer)
-    print(f"{'':32}{'ours':>14}{'plain':>16}{'':>9}{'SQL ours':>13}{'plain':>14}{'shown':>14}  goal")
+    print(f"{'':32}{'ours':>14}{'plain':>18}{'':>9}{'SQL ours':>13}{'plain':>14}{'shown':>14}  goal")
     for question in asked:
         print(line(question, answers.get((question.name, OURS)), answers.get((question.name, PLAIN))))
 
@@ -144,7 +144,7 @@ def line(question: Question, ours: list[Answer] | None, plain: list[Answer] | No
     cells = [
         f"{question.name:32}",
         f"{times(ours) if ours else 'not there yet':>14}",
-        f"{times(plain) if plain else '':>16}",
+        f"{times(plain) if plain else '':>18}",
         f"{f'{median(plain) / median(ours):.1f}×' if ours and plain else '':>9}",
         f"{in_sql(ours) if ours else '':>13}",
         f"{in_sql(plain) if plain else '':>14}",
