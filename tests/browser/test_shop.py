@@ -1,0 +1,264 @@
+"""Those who buy: from the shop to the gateway and back, and to the staff where something does not fit."""
+
+import re
+
+import pytest
+from playwright.sync_api import Route, expect
+
+from tests.browser.demo import Demo
+from tests.browser.people import Person
+
+pytestmark = pytest.mark.browser
+
+LATE_MILLISECONDS = 25_000  # the latest notification comes after ten seconds, and a page may be eight behind
+
+# What a page that waits must not say.
+VERDICTS = {
+    "en": re.compile(r"fail|not made|declin|refus|received|thank", re.IGNORECASE),
+    "fr": re.compile(r"échou|échec|abouti|refus|reçu|merci", re.IGNORECASE),
+}
+
+
+def test_payment_pays_the_order(payer: Person, demo: Demo) -> None:
+    stock = demo.stock("pagne-wax")
+    payer.looks("shop")
+    payer.follows("Wax print cloth, 6 yards")
+    payer.sees("Wax print cloth, 6 yards", "product")
+    payer.follows("Buy")
+    payer.sees("Your order", "buy")
+    payer.fills_the_form()
+    payer.presses("Order and pay")
+    payer.sees("To pay", "gateway")
+    payer.presses("Pay")
+    payer.sees("Paid, thank you!", "paid-order")
+    payer.sees_status("Paid", "orders")
+    assert demo.orders_of(payer.email) == ["paid"]
+    assert demo.outcomes_of(payer.email) == ["accepted"]
+    assert demo.stock("pagne-wax") == stock - 1
+
+
+def test_shop_without_pages_of_its_own_shows_the_built_in_ones(payer: Person, demo: Demo) -> None:
+    payer.orders("bissap")
+    demo.execute("UPDATE paiementpro_payment SET success_url = '' WHERE customer_email = ?", payer.email)
+    payer.presses("Pay")
+    payer.sees("Payment received", "paid")
+    payer.follows("Back to the shop")
+    payer.sees("From the market to your door")
+    payer.sees_status("Paid")
+
+
+def test_refused_payment_can_be_tried_again(payer: Person, demo: Demo) -> None:
+    stock = demo.stock("attieke")
+    payer.orders("attieke")
+    payer.presses("Refuse")
+    payer.sees("The payment was not made", "refused")
+    payer.sees_words("Check your balance and your number, then try again.")
+    assert demo.orders_of(payer.email) == ["open"]
+    assert demo.stock("attieke") == stock
+    payer.follows("Try again")
+    payer.sees("To pay")
+    payer.presses("Pay")
+    payer.sees("Paid, thank you!")
+    payer.sees_status("Paid")
+    assert demo.payments_of(payer.email) == [("succeeded", 2)]
+    assert demo.sessions_of(payer.email) == ["failed", "paid"]
+    assert demo.stock("attieke") == stock - 1
+
+
+def test_payment_cancelled_at_the_gateway_leaves_the_order_to_be_paid(payer: Person, demo: Demo) -> None:
+    payer.orders("beurre-de-karite")
+    payer.presses("Cancel")
+    payer.sees("The payment was not made")
+    payer.sees_status("To be paid")
+    payer.opens_order()
+    payer.sees("The payment was not made", "unpaid-order")
+    payer.presses("Cancel the order")
+    payer.sees("Order cancelled", "cancelled-order")
+    assert demo.payments_of(payer.email) == [("cancelled", 1)]
+
+
+def test_late_notification_is_waited_for(patient_payer: Person, deaf_demo: Demo) -> None:
+    stock = deaf_demo.stock("cafe-de-man")
+    patient_payer.orders("cafe-de-man")
+    patient_payer.chooses_way("Notification late")
+    patient_payer.sees("We are waiting for the confirmation")
+    with patient_payer.page.expect_response("**/paiementpro/status/**"):
+        assert deaf_demo.orders_of(patient_payer.email) == ["open"]
+    patient_payer.sees("Paid, thank you!", timeout=LATE_MILLISECONDS)
+    assert deaf_demo.outcomes_of(patient_payer.email) == ["accepted"]
+    assert deaf_demo.stock("cafe-de-man") == stock - 1
+
+
+def test_late_notification_is_overtaken_by_the_status_look_up(payer: Person, demo: Demo) -> None:
+    payer.orders("cafe-de-man")
+    payer.chooses_way("Notification late")
+    payer.sees("Paid, thank you!")
+    assert demo.outcomes_of(payer.email) == []
+    assert demo.orders_of(payer.email) == ["paid"]
+
+
+def test_return_without_payment_waits_until_it_is_paid(payer: Person, demo: Demo) -> None:
+    payer.orders("bissap")
+    payer.chooses_way("Return without payment", "gateway-awkward")
+    payer.sees("We are waiting for the confirmation", "waiting")
+    payer.sees_words("If you have confirmed on your phone, do not pay again.")
+    assert "responsecode=0" in payer.page.url
+    assert not VERDICTS[payer.language].search(payer.page.inner_text("body"))
+    assert demo.orders_of(payer.email) == ["open"]
+    waiting = payer.page
+    payer.page = payer.context.new_page()
+    payer.opens_order()
+    payer.sees("Not paid yet", "pending-order")
+    payer.presses("Resume the payment")
+    payer.sees("To pay")
+    payer.presses("Pay")
+    payer.sees("Paid, thank you!")
+    payer.page = waiting
+    payer.sees("Paid, thank you!")
+    assert demo.payments_of(payer.email) == [("succeeded", 1)]
+
+
+@pytest.mark.parametrize("payer", [("phone", "fr"), ("desk", "en")], ids="-".join, indirect=True)
+def test_waiting_page_turns_into_paid_without_javascript(payer: Person) -> None:
+    payer.orders("beurre-de-karite")
+    plain = payer.other(java_script_enabled=False, storage_state=payer.context.storage_state())
+    plain.page.goto(payer.page.url)
+    plain.sees("To pay")
+    plain.chooses_way("Return without payment")
+    plain.sees("We are waiting for the confirmation")
+    payer.presses("Pay")
+    payer.sees("Paid, thank you!")
+    plain.sees("Paid, thank you!", timeout=LATE_MILLISECONDS)
+
+
+def test_lost_notification_is_made_good_by_reconciliation(payer: Person, demo: Demo) -> None:
+    stock = demo.stock("attieke")
+    payer.orders("attieke")
+
+    def lose_the_answer(route: Route) -> None:
+        route.fetch(max_redirects=0)
+        route.fulfill(status=204)
+
+    # The gateway hears the click; the payer closes the tab before the answer is there.
+    payer.page.route("**/sandbox.php*", lose_the_answer)
+    with payer.page.expect_response("**/sandbox.php*"):
+        payer.chooses_way("Notification lost")
+    payer.page.close()
+    assert demo.sessions_of(payer.email) == ["paid"]
+    assert demo.orders_of(payer.email) == ["open"]
+    payer.page = payer.context.new_page()
+    payer.sees_status("To be paid")
+    demo.manage("paiementpro_reconcile")
+    payer.sees_status("Paid")
+    payer.opens_order()
+    payer.sees("Paid, thank you!")
+    assert demo.outcomes_of(payer.email) == []
+    assert demo.stock("attieke") == stock - 1
+
+
+def test_doubled_notification_counts_once(payer: Person, demo: Demo) -> None:
+    stock = demo.stock("beurre-de-karite")
+    payer.orders("beurre-de-karite")
+    payer.chooses_way("Notification doubled")
+    payer.sees("Paid, thank you!")
+    payer.sees_status("Paid")
+    assert demo.outcomes_of(payer.email) == ["accepted", "duplicate"]
+    assert demo.orders_of(payer.email) == ["paid"]
+    assert demo.stock("beurre-de-karite") == stock - 1
+
+
+def test_wrong_amount_is_shown_to_the_staff(payer: Person, demo: Demo) -> None:
+    payer.orders("attieke")
+    payer.chooses_way("Wrong amount")
+    payer.sees("We are waiting for the confirmation")
+    payer.sees_status("To be paid")
+    sql = "SELECT reference, needs_review, review_reason FROM paiementpro_payment WHERE customer_email = ?"
+    [(reference, needs_review, reason)] = demo.execute(sql, payer.email)
+    assert needs_review
+    payer.page.goto("/admin/paiementpro/payment/")
+    payer.looks("admin-login")
+    payer.page.locator("[name=username]").fill("admin")
+    payer.page.locator("[name=password]").fill("admin")
+    payer.page.locator("[type=submit]").click()
+    link = payer.page.get_by_role("link", name=reference)
+    expect(link).to_be_visible()
+    payer.looks("admin-payments")
+    link.click()
+    _code, _colon, found = reason.splitlines()[0].partition(": ")
+    expect(payer.page.get_by_text(found).first).to_be_visible()
+    payer.looks("admin-payment")
+
+
+def test_forged_notification_changes_nothing(payer: Person, demo: Demo) -> None:
+    payer.orders("attieke")
+    payer.chooses_way("Forged notification")
+    payer.sees("We are waiting for the confirmation")
+    payer.follows("Go back to the payment page")
+    payer.sees("To pay")
+    payer.sees_status("To be paid")
+    assert demo.payments_of(payer.email) == [("pending", 1)]
+    assert demo.outcomes_of(payer.email) == []
+
+
+def test_checkout_link_resumes_on_another_device(payer: Person, demo: Demo) -> None:
+    with payer.page.expect_request("**/paiementpro/checkout/**") as checkout:
+        payer.orders("bissap")
+    payer.chooses_way("Leave without a word")
+    payer.sees("You have left the page")
+    tablet = payer.other()
+    tablet.chooses_language()
+    tablet.page.goto(checkout.value.url)
+    tablet.sees("To pay")
+    tablet.presses("Pay")
+    thanks = "|".join(map(tablet.says, ("Paid, thank you!", "Payment received"))).replace(" ", r"\s")
+    expect(tablet.page.get_by_role("heading", level=1)).to_have_text(re.compile(thanks))
+    tablet.looks("paid-elsewhere")
+    payer.sees_status("Paid")
+    assert demo.payments_of(payer.email) == [("succeeded", 1)]
+
+
+def test_double_clicks_buy_once(payer: Person, demo: Demo) -> None:
+    stock = demo.stock("attieke")
+
+    def send_twice(route: Route) -> None:
+        if route.request.method == "POST":
+            route.fetch()
+        route.continue_()
+
+    # Chromium may make one request of two quick clicks; the shop is to hear both.
+    payer.page.route("**/*", send_twice)
+    payer.page.goto("/products/attieke/buy/")
+    payer.fills_the_form()
+    payer.button("Order and pay").dblclick()
+    payer.sees("To pay")
+    assert demo.orders_of(payer.email) == ["open"]
+    assert demo.payments_of(payer.email) == [("pending", 1)]
+    assert demo.sessions_of(payer.email) == ["open"]
+    payer.button("Pay").dblclick()
+    payer.sees("Paid, thank you!")
+    assert demo.orders_of(payer.email) == ["paid"]
+    assert demo.payments_of(payer.email) == [("succeeded", 1)]
+    assert demo.outcomes_of(payer.email) == ["accepted"]
+    assert demo.stock("attieke") == stock - 1
+
+
+def test_keyboard_alone_buys(payer: Person, demo: Demo) -> None:
+    keys = payer.page.keyboard
+    payer.tabs_to(payer.page.locator("a.button[href='/products/attieke/buy/']"))
+    keys.press("Enter")
+    payer.sees("Your order")
+    payer.types("first_name", "Awa")
+    payer.types("last_name", "Koné")
+    payer.types("phone", "07 07 12 34 56")
+    payer.types("email", payer.email)
+    payer.tabs_to(payer.page.locator("[name=channel]").first)
+    keys.press("ArrowDown")
+    payer.tabs_to(payer.button("Order and pay"))
+    keys.press("Enter")
+    payer.sees("To pay")
+    payer.tabs_to(payer.page.locator("[name=channel]:checked"))
+    keys.press("ArrowDown")
+    payer.tabs_to(payer.button("Pay"))
+    keys.press("Enter")
+    payer.sees("Paid, thank you!")
+    assert demo.orders_of(payer.email) == ["paid"]
