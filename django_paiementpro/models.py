@@ -76,6 +76,13 @@ class AmountField(PositiveBigIntegerField):
         return super().get_prep_value(value)
 
 
+def format_amount(amount: int, currency: str) -> str:
+    """Return whole francs as people write them: ``12 500 F CFA``, with spaces that do not break."""
+    digits = f"{amount:,}".replace(",", "\u202f")
+    unit = "F\u00a0CFA" if currency in {"XOF", "XAF"} else currency
+    return f"{digits}\u00a0{unit}"
+
+
 #: The means of payment that was used, or else that was asked for; empty where the payer has not chosen yet.
 OPERATOR = Coalesce(NullIf("gateway_channel", models.Value("")), "channel")
 
@@ -303,9 +310,7 @@ class Payment(models.Model):
     @admin.display(description=_("amount"), ordering="amount")
     def amount_display(self) -> str:
         """The amount as people write it: ``12 500 F CFA``, with spaces that do not break."""
-        digits = f"{self.amount:,}".replace(",", "\u202f")
-        unit = "F\u00a0CFA" if self.currency in {"XOF", "XAF"} else self.currency
-        return f"{digits}\u00a0{unit}"
+        return format_amount(self.amount, self.currency)
 
     @property
     def gateway_reference(self) -> str:

@@ -1,70 +1,596 @@
+import re
+from datetime import datetime, timedelta
+from typing import Any
+from urllib.parse import urlsplit
+
 import pytest
+from django.contrib import admin
 from django.contrib.auth.models import Permission, User
+from django.db import connection
+from django.http import HttpResponse
 from django.test import Client
+from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
+from django.utils import timezone as django_timezone
 
-from django_paiementpro.models import Payment
-from tests.conftest import Notify, make_payment
+from django_paiementpro.admin import PaymentAdmin
+from django_paiementpro.admin.changelist import MAX_ROWS, CappedPaginator
+from django_paiementpro.enums import Reason, Status
+from django_paiementpro.models import Payment, PaymentEvent
+from shop.models import Order as ShopOrder
+from shop.models import Product
+from tests.conftest import FakeGateway, Notify, make_payment
+from tests.host.models import Order
 
-pytestmark = pytest.mark.django_db(transaction=True)
+pytestmark = pytest.mark.django_db
 
-LIST = "admin:paiementpro_payment_changelist"
+LIST = "/admin/paiementpro/payment/"
+FRENCH = {"accept-language": "fr"}
+
+Settings = Any
 
 
-@pytest.fixture
-def cashier() -> Client:
-    user = User.objects.create_user("cashier", is_staff=True)
-    user.user_permissions.set(Permission.objects.filter(codename__in=["view_payment", "view_paymentevent"]))
+def client_of(*codenames: str, **values: Any) -> Client:
+    """Return the browser of somebody on the staff, who may look at payments and has these permissions."""
+    user = User.objects.create_user("-".join(codenames) or "viewer", is_staff=True, **values)
+    user.user_permissions.set(Permission.objects.filter(codename__in=["view_payment", *codenames]))
     client = Client()
     client.force_login(user)
     return client
 
 
-def test_the_list_is_searched(cashier: Client) -> None:
-    payment, other = make_payment(), make_payment(customer_email="binta@example.com")
+@pytest.fixture
+def viewer(db: None) -> Client:
+    return client_of()
 
-    content = cashier.get(reverse(LIST), {"q": payment.reference}).content.decode()
+
+def page_of(payment: Payment) -> str:
+    return reverse("admin:paiementpro_payment_change", args=[payment.pk])
+
+
+def text_of(response: HttpResponse) -> str:
+    assert response.status_code == 200
+    return response.content.decode()
+
+
+def found(client: Client, **query: Any) -> list[str]:
+    """Return the references in the list, as it is filtered and searched."""
+    return re.findall(r'field-reference.*?<a href="[^"]*">([^<]+)</a>', text_of(client.get(LIST, query)))
+
+
+def listed(client: Client, **query: Any) -> set[str]:
+    return set(found(client, **query))
+
+
+# The list
+
+
+def test_the_list_shows_a_payment_as_people_write_it(viewer: Client) -> None:
+    order = Order.objects.create()
+    payment = make_payment(channel="OMCIV2", gateway_channel="WAVECI", status="succeeded", content_object=order)
+
+    content = text_of(viewer.get(LIST))
 
     assert payment.reference in content
-    assert other.reference not in content
     assert "12\u202f500\u00a0F\u00a0CFA" in content
+    assert '<span class="pp-badge pp-succeeded">Paid</span>' in content
+    assert "Wave Côte d’Ivoire" in content
+    assert "Awa Koné" in content
+    assert f"Order {order.pk}" in content
 
 
-def test_a_payment_is_shown_with_its_events(cashier: Client, payment: Payment, notify: Notify) -> None:
+def test_the_order_is_linked_where_its_admin_exists(viewer: Client) -> None:
+    here = ShopOrder(pk=7)
+    payment = make_payment(content_object=here)
+    link = reverse("admin:shop_order_change", args=[payment.object_id])
+    assert f'<a href="{link}">Order 7</a>' in text_of(viewer.get(LIST))
+
+
+def test_an_order_of_an_app_that_has_gone_is_named(viewer: Client) -> None:
+    from django.contrib.contenttypes.models import ContentType
+
+    gone = ContentType.objects.create(app_label="gone", model="gone")
+    payment = make_payment(content_type=gone, object_id="A-9")
+    assert ">A-9</td>" in text_of(viewer.get(LIST))
+    assert "A-9" in text_of(viewer.get(page_of(payment)))
+
+
+def test_the_newest_come_first(viewer: Client) -> None:
+    payments = [make_payment() for _ in range(3)]
+    assert found(viewer) == [payment.reference for payment in payments[::-1]]
+
+
+def test_what_is_shown_is_counted_and_summed(viewer: Client) -> None:
+    make_payment(status="succeeded")
+    make_payment(status="refunded", amount=500)
+    make_payment(status="failed")
+    assert "3 payments, 13\u202f000\u00a0F\u00a0CFA paid" in text_of(viewer.get(LIST))
+    assert "1 payment, 500\u00a0F\u00a0CFA paid" in text_of(viewer.get(LIST, {"status": "refunded"}))
+
+
+def test_currencies_are_not_added_up(viewer: Client, settings: Settings) -> None:
+    settings.PAIEMENTPRO_CURRENCIES = {"XOF": "952", "XAF": "950", "USD": "840"}
+    make_payment(status="succeeded")
+    make_payment(status="succeeded", currency="XAF", amount=700)
+    assert "2 payments, 12\u202f500\u00a0F\u00a0CFA + 700\u00a0F\u00a0CFA paid" in text_of(viewer.get(LIST))
+
+
+def test_counting_ends_at_a_bound(viewer: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("django_paiementpro.admin.changelist.MAX_ROWS", 3)
+    monkeypatch.setattr(PaymentAdmin, "list_per_page", 2)
+    for _ in range(5):
+        make_payment(status="succeeded")
+
+    content = text_of(viewer.get(LIST))
+
+    assert "3+ payments: too many to add up" in content
+    assert "?p=2" in content
+    assert "?p=3" not in content
+    assert len(found(viewer, p=2)) == 1
+    assert viewer.get(LIST, {"p": 3}).status_code == 302
+
+
+def test_leafing_ends_where_counting_does() -> None:
+    make_payment()
+    paginator = CappedPaginator(Payment.objects.all(), 100)
+    assert (paginator.count, paginator.num_pages, paginator.is_capped) == (1, 1, False)
+    assert MAX_ROWS % PaymentAdmin.list_per_page == 0
+
+
+@pytest.mark.parametrize("number", [1, 30])
+def test_the_number_of_statements_does_not_depend_on_the_length(viewer: Client, number: int) -> None:
+    order = Order.objects.create()
+    for _ in range(number):
+        make_payment(content_object=order, needs_review=True, review_reason="paid_twice: 2")
+    viewer.get(LIST)
+    with CaptureQueriesContext(connection) as queries:
+        assert len(found(viewer)) == number
+    data = [query["sql"] for query in queries if "paiementpro_payment" in query["sql"]]
+    assert len(data) == 3  # the rows, their totals, the review queue
+    assert len([query for query in queries if query["sql"].startswith("SELECT")]) <= 8
+
+
+def test_hosts_of_django_admins_sort_by_what_has_an_index(viewer: Client) -> None:
+    first = make_payment(reference="b", settled_at=django_timezone.now())
+    second = make_payment(reference="a", settled_at=django_timezone.now() + timedelta(hours=1))
+    columns = PaymentAdmin(Payment, admin.site).get_list_display(None)  # type: ignore[arg-type]
+    by = {name: columns.index(name) for name in columns}
+    assert found(viewer, o=by["reference"]) == [second.reference, first.reference]
+    assert found(viewer, o=f"-{by['settled']}") == [second.reference, first.reference]
+    assert found(viewer, o=f"-{by['created']}") == [second.reference, first.reference]
+
+
+def test_what_is_to_be_reviewed_says_why(viewer: Client, payment: Payment, notify: Notify) -> None:
+    notify(payment, amount=1)
+    Payment.objects.update(review_reason="amount_mismatch: 1 ≠ 12500\namount_mismatch: 2 ≠ 12500\npaid_twice: 7")
+    content = text_of(viewer.get(LIST, headers=FRENCH))
+    assert '<span class="pp-quiet">Autre montant; Payé deux fois</span>' in content
+
+
+# The filters
+
+
+def test_payments_are_filtered(viewer: Client) -> None:
+    paid = make_payment(status="succeeded", settled_by="staff", gateway_channel="WAVESN", channel="OMCIV2")
+    other = make_payment(merchant_id="PP-F9", channel="OMCIV2", needs_review=True)
+
+    assert listed(viewer, status="succeeded") == {paid.reference}
+    assert listed(viewer, review="1") == {other.reference}
+    assert listed(viewer, settled_by="staff") == {paid.reference}
+    assert listed(viewer, operator="WAVESN") == {paid.reference}
+    assert listed(viewer, operator="OMCIV2") == {other.reference}
+    assert listed(viewer, country="SN") == {paid.reference}
+    assert listed(viewer, country="CI") == {other.reference}
+    assert listed(viewer, merchant="PP-F9") == {other.reference}
+    assert listed(viewer, merchant=" ") == {paid.reference, other.reference}
+    assert listed(viewer, merchant="PP-F9", status="succeeded") == set()
+
+
+@pytest.mark.parametrize("zone", ["Africa/Abidjan", "Africa/Porto-Novo", "Asia/Tokyo"])
+def test_a_period_is_of_whole_days_on_the_sites_clock(viewer: Client, settings: Settings, zone: str) -> None:
+    settings.TIME_ZONE = zone
+    with django_timezone.override(zone):
+        midnight = django_timezone.make_aware(datetime(2026, 11, 2))  # noqa: DTZ001
+    before = make_payment(created_at=midnight - timedelta(seconds=1))
+    first = make_payment(created_at=midnight)
+    last = make_payment(created_at=midnight + timedelta(hours=24, seconds=-1))
+    after = make_payment(created_at=midnight + timedelta(hours=24))
+
+    with django_timezone.override(zone):
+        one_day = {"from": "2026-11-02", "to": "2026-11-02"}
+        assert listed(viewer, **one_day) == {first.reference, last.reference}
+        assert listed(viewer, to="2026-11-01") == {before.reference}
+        assert listed(viewer, **{"from": "2026-11-03"}) == {after.reference}
+
+
+def test_periods_are_ready_to_choose(viewer: Client) -> None:
+    today = make_payment()
+    make_payment(created_at=django_timezone.now() - timedelta(days=400))
+    content = text_of(viewer.get(LIST))
+    day = django_timezone.localdate().isoformat()
+    assert f"?from={day}&amp;to={day}" in content
+    assert listed(viewer, **{"from": day, "to": day}) == {today.reference}
+
+
+def test_a_typed_filter_keeps_what_else_is_chosen(viewer: Client) -> None:
+    content = text_of(viewer.get(LIST, {"status": "failed", "q": "awa", "merchant": "PP-F324", "p": "1"}))
+    form = content.split('name="from"')[0].rsplit("<form", 1)[1]
+    assert '<input type="hidden" name="status" value="failed">' in form
+    assert '<input type="hidden" name="merchant" value="PP-F324">' in form
+    assert '<input type="hidden" name="q" value="awa">' in form
+    assert 'name="p"' not in form
+
+
+def test_the_shops_own_operators_are_offered(viewer: Client, settings: Settings) -> None:
+    settings.PAIEMENTPRO_CHANNELS = ["WAVESN", ("NEWCODE", "New money")]
+    content = text_of(viewer.get(LIST))
+    assert "?operator=NEWCODE" in content
+    assert "?operator=OMCIV2" not in content
+    assert "?country=SN" in content
+    assert "?country=CI" not in content
+    old = make_payment(channel="OMCIV2")
+    assert listed(viewer, operator="OMCIV2", country="CI") == {old.reference}
+
+
+def test_a_site_without_time_zones_has_periods(viewer: Client, settings: Settings) -> None:
+    settings.USE_TZ = False
+    payment = make_payment(created_at=datetime(2026, 11, 2, 12))  # noqa: DTZ001
+    assert listed(viewer, **{"from": "2026-11-02", "to": "2026-11-02"}) == {payment.reference}
+
+
+# Searching
+
+
+@pytest.fixture
+def searched(db: None) -> Payment:
+    make_payment(customer_email="binta@example.com", customer_phone="05 05 05 05 05", customer_last_name="Diop")
+    return make_payment(
+        reference="a1b2c3d4e5f6a1b2c3d4e5f6",
+        attempt=3,
+        gateway_id="CI2023013113165473",
+        customer_email="Awa.Kone@Example.com",
+        customer_first_name="Awa Marie",
+        customer_last_name="Koné",
+        customer_phone="+225 07-07 12.34 56",
+        object_id="42",
+    )
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "a1b2c3d4e5f6a1b2c3d4e5f6",
+        "A1B2C3D4E5F6A1B2C3D4E5F6",
+        "a1b2c3d4e5f6a1b2c3d4e5f6-2",
+        " a1b2c3d4 ",
+        "CI2023013113165473",
+        "awa.kone@example.com",
+        "AWA.KONE@",
+        "0707123456",
+        "07 07 12 34 56",
+        "+225 07 07 12 34 56",
+        "00225.07.07.12.34.56",
+        "(225) 07-07-12-34-56",
+        "koné",
+        "Kon",
+        "awa koné",
+        "koné awa",
+        "42",
+        "#42",
+    ],
+)
+def test_a_payment_is_found_by_what_a_person_has_in_hand(viewer: Client, searched: Payment, text: str) -> None:
+    assert found(viewer, q=text) == [searched.reference]
+
+
+@pytest.mark.parametrize(
+    "text", ["nobody", "9999999999", "x@y", "koné diop", "b2c3d4", "4", "___", "%", "@", "-", "é" * 500]
+)
+def test_what_fits_nothing_finds_nothing(viewer: Client, searched: Payment, text: str) -> None:
+    assert found(viewer, q=text) == []
+
+
+def test_a_host_given_reference_is_found_in_any_case(viewer: Client) -> None:
+    payment = make_payment(reference="INV_2026_x")
+    other = make_payment(reference="INV_2027")
+    assert listed(viewer, q="INV_2026_x") == {payment.reference}
+    assert listed(viewer, q="inv_202") == {payment.reference, other.reference}
+
+
+def test_nothing_typed_searches_nothing(viewer: Client, searched: Payment) -> None:
+    assert len(found(viewer, q="   ")) == 2
+
+
+def test_many_words_are_no_name(viewer: Client, searched: Payment) -> None:
+    assert found(viewer, q="a b c d e f g") == []
+
+
+# Rubbish
+
+
+RUBBISH = [
+    "",
+    " ",
+    "\x00",
+    "rubbish",
+    "0",
+    "-1",
+    "9" * 30,
+    "9" * 5000,
+    "'\"<script>",
+    "🦁",
+    "\ud800",
+    "2026-13-45",
+    "1;2",
+]
+PARAMETERS = [
+    *("status", "review", "operator", "country", "settled_by", "merchant", "from", "to", "q", "p", "o", "e", "all"),
+    *("_facets", "_popup", "_to_field", "pk__regex", "amount__exact", "reference__regex", "created_at__gte", "x"),
+    *("customer_email__isnull", "user__password__startswith", "operator_code__regex", "page"),
+]
+
+
+@pytest.mark.parametrize("name", PARAMETERS)
+def test_rubbish_breaks_nothing(name: str) -> None:
+    make_payment()
+    client = client_of("export_payment")
+    for path in (LIST, f"{LIST}export/"):
+        for value in RUBBISH:
+            response = client.get(path, {name: value.encode("utf-8", "surrogatepass")})
+            assert response.status_code in {200, 302, 400}
+            if response.status_code == 302:
+                assert urlsplit(response.url).path == LIST
+
+
+def test_payers_cannot_be_found_out_through_the_url(viewer: Client) -> None:
+    make_payment()
+    for name in ("user__password__startswith", "reference__regex", "pk__in", "operator_code__regex"):
+        assert viewer.get(LIST, {name: "a"}).status_code == 400
+
+
+@pytest.mark.parametrize("pk", ["0", "-1", "x", "9" * 30, "1%00", "<script>", "day-book", "1/2/3"])
+def test_a_payment_that_is_not_there_is_no_error(pk: str) -> None:
+    client = client_of("review_payment")
+    for path in (f"{LIST}{pk}/change/", f"{LIST}{pk}/review/", f"{LIST}{pk}/events/1/replay/"):
+        assert client.get(path).status_code in {302, 403, 404}
+
+
+# The payment's page
+
+
+def test_a_payment_tells_its_story(viewer: Client, payment: Payment, notify: Notify) -> None:
     notify(payment, channel="<script>")
-
-    content = cashier.get(reverse("admin:paiementpro_payment_change", args=[payment.pk])).content.decode()
-
-    assert payment.reference in content
+    notify(payment)
+    content = text_of(viewer.get(page_of(payment)))
+    assert "The gateway notified: paid" in content
+    assert "The gateway notified once more; nothing changed" in content
+    assert "What was received" in content
     assert "9210824147867" in content
-    assert payment.get_absolute_url() not in content
     assert "&lt;script&gt;" in content
     assert "<script>&quot" not in content
+    assert "<dd><script>" not in content
     assert 'name="_save"' not in content
 
 
 @pytest.mark.parametrize("superuser", [True, False])
-def test_nothing_is_added_edited_or_deleted(cashier: Client, payment: Payment, superuser: bool) -> None:
+def test_nothing_is_added_edited_or_deleted(viewer: Client, payment: Payment, superuser: bool) -> None:
     User.objects.update(is_superuser=superuser)
 
     for name, arguments in (("add", []), ("delete", [payment.pk])):
-        assert cashier.get(reverse(f"admin:paiementpro_payment_{name}", args=arguments)).status_code == 403
-    change = reverse("admin:paiementpro_payment_change", args=[payment.pk])
-    assert cashier.post(change, {"status": "succeeded"}).status_code == 403
-    cashier.post(reverse(LIST), {"action": "delete_selected", "_selected_action": [payment.pk], "post": "yes"})
+        assert viewer.get(reverse(f"admin:paiementpro_payment_{name}", args=arguments)).status_code == 403
+    assert viewer.post(page_of(payment), {"status": "succeeded", "amount": "1"}).status_code == 403
+    viewer.post(LIST, {"action": "delete_selected", "_selected_action": [payment.pk], "post": "yes"})
     assert Payment.objects.get().status == "pending"
 
 
-def test_what_is_to_be_reviewed_says_why(cashier: Client, payment: Payment, notify: Notify) -> None:
-    notify(payment, amount=1)
-    payment.refresh_from_db()
-    payment.review_reason += "\nsomething else"
-    payment.save()
+def test_the_newest_events_are_shown(viewer: Client, payment: Payment, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("django_paiementpro.admin.payments.MAX_EVENTS", 2)
+    for number in range(3):
+        PaymentEvent.objects.create(payment=payment, kind="host", outcome="accepted", message=f"note {number}")
+    content = text_of(viewer.get(page_of(payment)))
+    assert "Only the newest 2 events are shown." in content
+    assert "note 0" not in content
+    assert content.index("note 1") < content.index("note 2")
 
-    content = cashier.get(reverse(LIST), headers={"accept-language": "fr"}).content.decode()
 
-    assert "Autre montant: 1 ≠ 12500; something else" in content
+def test_the_payers_link_is_there_to_be_copied(viewer: Client, payment: Payment, settings: Settings) -> None:
+    link = f'value="http://testserver{payment.get_absolute_url()}"'
+    content = text_of(viewer.get(page_of(payment)))
+    assert link in content
+    assert f'href="{payment.get_absolute_url()}"' not in content
+    assert payment.get_notification_url() not in content
+    settings.PAIEMENTPRO_SITE_URL = "https://shop.example"
+    assert f'value="https://shop.example{payment.get_absolute_url()}"' in text_of(viewer.get(page_of(payment)))
+    Payment.objects.update(status="succeeded")
+    assert payment.get_absolute_url() not in text_of(viewer.get(page_of(payment)))
+
+
+def test_a_page_costs_few_statements(viewer: Client, payment: Payment, notify: Notify) -> None:
+    for _ in range(5):
+        notify(payment)
+    viewer.get(page_of(payment))
+    with CaptureQueriesContext(connection) as queries:
+        text_of(viewer.get(page_of(payment)))
+    assert len([query for query in queries if query["sql"].startswith("SELECT")]) <= 8
+
+
+@pytest.mark.parametrize("status", Status.values)
+@pytest.mark.parametrize("language", ["en", "fr"])
+def test_every_state_says_what_is_known_and_what_to_do(viewer: Client, status: str, language: str) -> None:
+    payment = make_payment(status=status, refunded_amount=12500 if status == "refunded" else 0)
+    content = text_of(viewer.get(page_of(payment), headers={"accept-language": language}))
+    box = re.sub(r"<[^>]+>", " ", content.split('class="pp-box')[1].split("</section>")[0])
+    assert len(box.split()) > 10
+    assert ".." not in box
+    assert "%(" not in box
+
+
+@pytest.mark.parametrize("reason", [reason for reason in Reason.values if reason != "malformed"])
+@pytest.mark.parametrize("language", ["en", "fr"])
+def test_every_reason_to_review_says_what_to_do(viewer: Client, payment: Payment, reason: str, language: str) -> None:
+    Payment.objects.update(needs_review=True, review_reason=f"{reason}: <b>7</b>")
+    content = text_of(viewer.get(page_of(payment), headers={"accept-language": language}))
+    finding = content.split('class="pp-finding"')[1].split("</div>")[0]
+    assert "(&lt;b&gt;7&lt;/b&gt;)" in finding
+    assert finding.count("<p>") == 2
+
+
+def test_a_reason_of_the_hosts_own_is_shown(viewer: Client, payment: Payment) -> None:
+    Payment.objects.update(needs_review=True, review_reason="something else")
+    assert "something else" in text_of(viewer.get(page_of(payment)))
+
+
+# The review queue
+
+
+def test_the_index_tells_how_many_wait(viewer: Client) -> None:
+    for path in ("/admin/", "/admin/paiementpro/", LIST):
+        assert "to review</a>" not in text_of(viewer.get(path))
+    make_payment(needs_review=True)
+    for path in ("/admin/", "/admin/paiementpro/", LIST):
+        content = text_of(viewer.get(path))
+        assert f'<a href="{LIST}?review=1">1 payment to review</a>' in content
+    make_payment(needs_review=True)
+    assert "2 payments to review" in text_of(viewer.get("/admin/"))
+
+
+def test_counting_what_waits_ends_at_a_bound(viewer: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("django_paiementpro.templatetags.paiementpro_admin.MAX_COUNTED", 1)
+    make_payment(needs_review=True)
+    make_payment(needs_review=True)
+    assert "More than 1 payments to review" in text_of(viewer.get("/admin/"))
+
+
+def test_who_may_not_see_payments_is_told_of_none() -> None:
+    make_payment(needs_review=True)
+    user = User.objects.create_user("clerk", is_staff=True)
+    client = Client()
+    client.force_login(user)
+    assert "to review" not in text_of(client.get("/admin/"))
+    assert client.get(LIST).status_code == 403
+
+
+def test_a_hosts_own_index_stays() -> None:
+    site = admin.AdminSite()
+    site.index_template = "mine.html"
+    PaymentAdmin(Payment, site)
+    assert site.index_template == "mine.html"
+
+
+# Those who may not
 
 
 def test_a_stranger_sees_nothing(payment: Payment) -> None:
-    assert Client().get(reverse(LIST)).status_code == 302
+    for path in (LIST, page_of(payment), f"{LIST}export/", f"{LIST}day-book/", f"{LIST}{payment.pk}/confirm/"):
+        assert Client().get(path).status_code == 302
+
+
+def test_a_viewer_sees_no_action(viewer: Client, payment: Payment) -> None:
+    Payment.objects.update(needs_review=True)
+    content = text_of(viewer.get(page_of(payment)))
+    assert "pp-actions" not in content
+    content = text_of(viewer.get(LIST))
+    assert 'name="action"' not in content
+    assert "Export" not in content
+
+
+# Actions of the list
+
+
+@pytest.fixture
+def look_up(settings: Settings) -> None:
+    settings.PAIEMENTPRO_STATUS_URL = "https://api.paiementpro.net/status"
+
+
+def choose(client: Client, action: str, *payments: Payment) -> Any:
+    data = {"action": action, "_selected_action": [payment.pk for payment in payments]}
+    return client.post(LIST, data, follow=True)
+
+
+@pytest.mark.usefixtures("look_up")
+def test_selected_payments_are_asked_about(payment: Payment, gateway: FakeGateway) -> None:
+    gateway.knows_paid(payment)
+    pending, away, new = (
+        make_payment(status="pending", attempt=1),
+        make_payment(status="pending", attempt=1),
+        make_payment(),
+    )
+    gateway.knows(pending.reference, success=False)
+    gateway.tells(away.reference, "", status=500)
+
+    content = text_of(choose(client_of("check_payment"), "check_payments", payment, pending, away, new))
+
+    assert "The gateway was asked about 3 payments." in content
+    assert "1 payment is paid." in content
+    assert "About 1 payment the gateway gave no answer." in content
+    assert Payment.objects.get(pk=payment.pk).status == "succeeded"
+    assert PaymentEvent.objects.filter(kind="staff", message="From the list.").count() == 3
+
+
+@pytest.mark.usefixtures("look_up")
+def test_asking_about_many_ends_before_the_person_leaves(
+    payment: Payment, gateway: FakeGateway, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("django_paiementpro.admin.payments.PATIENCE", -1.0)
+    content = text_of(choose(client_of("check_payment"), "check_payments", payment))
+    assert "There was no time for all of them: select fewer." in content
+    assert gateway.asked == []
+
+
+@pytest.mark.usefixtures("look_up")
+def test_what_changes_meanwhile_is_passed_over(
+    payment: Payment, gateway: FakeGateway, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def changed(*arguments: Any) -> Any:
+        from django.core.exceptions import ValidationError
+
+        raise ValidationError("changed", code="changed")
+
+    monkeypatch.setattr("django_paiementpro.services.ask_gateway", changed)
+    assert "about 1 payment." in text_of(choose(client_of("check_payment"), "check_payments", payment))
+
+
+@pytest.mark.parametrize("action", ["check_payments", "export_csv", "delete_selected"])
+def test_an_action_of_the_list_needs_its_permission(viewer: Client, payment: Payment, action: str) -> None:
+    content = text_of(choose(viewer, action, payment))
+    assert "PP-F324" not in content
+    assert PaymentEvent.objects.count() == 0
+
+
+def test_the_list_is_exported_as_filtered() -> None:
+    paid, other = make_payment(status="succeeded"), make_payment()
+    client = client_of("export_payment")
+    chosen = client.post(LIST, {"action": "export_csv", "_selected_action": [other.pk]})
+    assert other.reference in chosen.getvalue().decode("utf-8-sig")
+    assert paid.reference not in chosen.getvalue().decode("utf-8-sig")
+    filtered = client.get(f"{LIST}export/", {"status": "succeeded"}).getvalue().decode("utf-8-sig")
+    assert paid.reference in filtered
+    assert other.reference not in filtered
+
+
+def test_the_export_needs_its_permission(viewer: Client) -> None:
+    assert viewer.get(f"{LIST}export/").status_code == 403
+    user = User.objects.create_user("exporter", is_staff=True)
+    user.user_permissions.set(Permission.objects.filter(codename="export_payment"))
+    client = Client()
+    client.force_login(user)
+    assert client.get(f"{LIST}export/").status_code == 403
+
+
+# The inline
+
+
+def test_an_order_shows_its_payments() -> None:
+    product = Product.objects.create(slug="wax", name_fr="Pagne", name_en="Cloth", picture="wax", price=12500, stock=5)
+    order, other = (ShopOrder.objects.create(product=product, quantity=1, total=12500) for _ in range(2))
+    payment, foreign = make_payment(content_object=order), make_payment(content_object=other)
+    client = Client()
+    client.force_login(User.objects.create_superuser("owner"))
+
+    content = text_of(client.get(reverse("admin:shop_order_change", args=[order.pk])))
+
+    assert page_of(payment) in content
+    assert page_of(foreign) not in content
+    assert '<span class="pp-badge pp-created">Created</span>' in content
+    assert "paiementpro/admin.css" in content
+    assert "-0-DELETE" not in content

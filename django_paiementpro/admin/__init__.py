@@ -5,6 +5,7 @@ All of it stands on the standard ``ModelAdmin`` and its templates. Nothing here 
 ``services``, with their name and their reason in the audit trail.
 """
 
+from django_paiementpro.admin.inlines import PaymentInline
 from django_paiementpro.admin.payments import PaymentAdmin
 
-__all__ = ["PaymentAdmin"]
+__all__ = ["PaymentAdmin", "PaymentInline"]

@@ -5,7 +5,7 @@ Each stores what it decides with an event in the audit trail, in one commit, and
 gateway is never called inside a transaction.
 """
 
-from django_paiementpro.services.checkout import initialize_payment
+from django_paiementpro.services.checkout import absolute_url, initialize_payment
 from django_paiementpro.services.evidence import (
     check_payment,
     check_waiting_payment,
@@ -22,6 +22,7 @@ from django_paiementpro.services.reconciliation import (
     unsettled_payments,
 )
 from django_paiementpro.services.staff import (
+    SIGNAL_OF_STATUS,
     ask_gateway,
     cancel_payment,
     confirm_payment,
@@ -33,9 +34,13 @@ from django_paiementpro.services.staff import (
     review_payment,
     undelivered_events_of,
 )
+from django_paiementpro.services.transitions import Verdict
 
 __all__ = [
+    "SIGNAL_OF_STATUS",
     "Reconciliation",
+    "Verdict",
+    "absolute_url",
     "ask_gateway",
     "cancel_payment",
     "check_payment",

@@ -120,13 +120,14 @@ def _page_request(payment: Payment, request: HttpRequest | None) -> PageRequest:
         customer_first_name=payment.customer_first_name,
         customer_last_name=payment.customer_last_name,
         customer_phone=normalize_phone(payment.customer_phone, region_of(payment.channel)),
-        notification_url=_absolute_url(payment.get_notification_url(), request),
-        return_url=_absolute_url(payment.get_return_url(), request),
+        notification_url=absolute_url(payment.get_notification_url(), request),
+        return_url=absolute_url(payment.get_return_url(), request),
         return_context=payment.return_context,
     )
 
 
-def _absolute_url(path: str, request: HttpRequest | None) -> str:
+def absolute_url(path: str, request: HttpRequest | None) -> str:
+    """Return the public URL of a path. Without ``PAIEMENTPRO_SITE_URL`` the request tells the host."""
     if conf.site_url:
         return urljoin(conf.site_url, path)
     if request is None:

@@ -1,10 +1,8 @@
 from django.contrib import admin
 from django.http import HttpRequest
-from django.urls import reverse
-from django.utils.html import format_html_join
-from django.utils.safestring import SafeString
 from django.utils.translation import gettext_lazy as _
 
+from django_paiementpro.admin import PaymentInline
 from shop.models import Order, Product
 from shop.templatetags.shop import francs
 
@@ -32,10 +30,10 @@ class OrderAdmin(admin.ModelAdmin):
         ("product", "quantity", "total_in_francs"),
         ("first_name", "last_name"),
         ("email", "phone"),
-        "payment_links",
         "created_at",
     ]
-    readonly_fields = ["total_in_francs", "payment_links", "created_at"]
+    readonly_fields = ["total_in_francs", "created_at"]
+    inlines = [PaymentInline]
 
     def has_add_permission(self, request: HttpRequest) -> bool:
         return False
@@ -49,14 +47,3 @@ class OrderAdmin(admin.ModelAdmin):
     @admin.display(description=_("total"), ordering="total")
     def total_in_francs(self, order: Order) -> str:
         return francs(order.total)
-
-    @admin.display(description=_("payments"))
-    def payment_links(self, order: Order) -> SafeString:
-        return format_html_join(
-            ", ",
-            '<a href="{}">{}</a> ({})',
-            (
-                (reverse("admin:paiementpro_payment_change", args=[payment.pk]), payment, payment.get_status_display())
-                for payment in order.payments
-            ),
-        )

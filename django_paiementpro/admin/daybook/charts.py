@@ -16,7 +16,6 @@ from django_paiementpro.admin.daybook.texts import (
     count_text,
     failures_text,
     failures_title,
-    labelled,
     payments_text,
     rate_text,
     short_amount,
@@ -24,6 +23,7 @@ from django_paiementpro.admin.daybook.texts import (
     takings_title,
     tick_text,
 )
+from django_paiementpro.admin.wording import labelled
 from django_paiementpro.statistics import Figures, ratio
 
 #: How many columns of a chart have their date below; on a phone every other of them.

@@ -13,7 +13,7 @@ from django.utils.text import capfirst
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
-from django_paiementpro.admin.daybook.texts import labelled
+from django_paiementpro.admin.wording import labelled
 from django_paiementpro.conf import conf
 from django_paiementpro.statistics import FIRST_DAY, LAST_DAY, MAX_DAYS, Unit
 

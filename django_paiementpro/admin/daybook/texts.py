@@ -21,10 +21,6 @@ def money_text(amount: int, currency: str) -> str:
     return format_amount(amount, currency).replace("-", "\N{MINUS SIGN}")
 
 
-def labelled(label: object, text: object) -> str:
-    return _("%(label)s: %(text)s") % {"label": label, "text": text}
-
-
 def count_text(count: int) -> str:
     return number_format(count, force_grouping=True) if count >= 1000 else str(count)
 

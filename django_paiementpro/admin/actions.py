@@ -1,0 +1,264 @@
+"""
+What staff may do to a payment: each with its own permission, a page that asks for a reason, and never twice.
+
+The page carries the date of the payment as it was shown; a payment that has changed since, by a second click too, is
+left as it is. Each act is an event with the user's name (``services``).
+"""
+
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any
+
+from django import forms
+from django.conf import settings
+from django.contrib.admin.widgets import AdminIntegerFieldWidget, AdminTextareaWidget, AdminTextInputWidget
+from django.contrib.auth.base_user import AbstractBaseUser
+from django.core.exceptions import ValidationError
+from django.http import QueryDict
+from django.utils import timezone
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
+
+from django_paiementpro import services
+from django_paiementpro.admin import wording
+from django_paiementpro.conf import conf
+from django_paiementpro.enums import Status
+from django_paiementpro.exceptions import GatewayUnavailableError
+from django_paiementpro.models import Payment, PaymentEvent, format_amount
+
+MAX_REASON = 1000
+
+#: A level of ``django.contrib.messages`` and what to say.
+Report = tuple[str, str]
+
+
+class ReasonForm(forms.Form):
+    """Asks why; the hidden field tells which state of the payment the person has seen."""
+
+    reason = forms.CharField(
+        label=gettext_lazy("Reason"), max_length=MAX_REASON, widget=AdminTextareaWidget(attrs={"rows": 3})
+    )
+    seen = forms.CharField(widget=forms.HiddenInput)
+
+    def __init__(self, data: QueryDict | None, payment: Payment) -> None:
+        super().__init__(data, initial={"seen": payment.updated_at.isoformat(), "amount": self.amount_of(payment)})
+
+    def amount_of(self, payment: Payment) -> int | None:
+        """Return the amount to begin with: none where a person is to look it up."""
+        return None
+
+    def clean_seen(self) -> datetime:
+        try:
+            seen = datetime.fromisoformat(self.cleaned_data["seen"])
+        except ValueError:
+            seen = None
+        if seen is None or timezone.is_aware(seen) != settings.USE_TZ:
+            raise ValidationError(_("Open this page again."), code="invalid")
+        return seen
+
+
+class NoteForm(ReasonForm):
+    reason = forms.CharField(
+        label=gettext_lazy("Note"),
+        help_text=gettext_lazy("What you have found, and what was done about it."),
+        max_length=MAX_REASON,
+        widget=AdminTextareaWidget(attrs={"rows": 3}),
+    )
+
+
+class ConfirmForm(ReasonForm):
+    field_order = ["gateway_id", "amount", "reason"]
+
+    gateway_id = forms.CharField(
+        label=gettext_lazy("Transaction at the gateway"),
+        help_text=gettext_lazy("The number that the gateway’s back office gives the transaction, as it stands there."),
+        max_length=128,
+        widget=AdminTextInputWidget,
+    )
+    amount = forms.IntegerField(
+        label=gettext_lazy("Amount at the gateway"),
+        help_text=gettext_lazy("In whole francs, as the gateway’s back office shows it."),
+        min_value=1,
+        widget=AdminIntegerFieldWidget,
+    )
+    reason = forms.CharField(
+        label=gettext_lazy("Proof"),
+        help_text=gettext_lazy("What you have seen, where and when: others must be able to find it again."),
+        max_length=MAX_REASON,
+        widget=AdminTextareaWidget(attrs={"rows": 3}),
+    )
+
+
+class RefundForm(ReasonForm):
+    field_order = ["amount", "refund_reference", "reason"]
+
+    amount = forms.IntegerField(
+        label=gettext_lazy("Amount given back"),
+        help_text=gettext_lazy("In whole francs."),
+        min_value=1,
+        widget=AdminIntegerFieldWidget,
+    )
+    refund_reference = forms.CharField(
+        label=gettext_lazy("Number of the refund"),
+        help_text=gettext_lazy("As the gateway’s back office shows it."),
+        max_length=128,
+        widget=AdminTextInputWidget,
+    )
+
+    def amount_of(self, payment: Payment) -> int:
+        return payment.amount
+
+
+class StaffAction:
+    """One thing that staff may do: when, with which permission, what the page says, and what it does."""
+
+    #: The permission is ``<permission>_payment``.
+    permission: str
+    label: Any
+    explanation: Any
+    form_class: type[ReasonForm] = ReasonForm
+
+    def is_possible(self, payment: Payment) -> bool:
+        raise NotImplementedError
+
+    def preview(self, payment: Payment) -> wording.Preview | None:
+        """Say what would change, where that can be known before."""
+        return None
+
+    def perform(self, payment: Payment, user: AbstractBaseUser, values: Mapping[str, Any]) -> Report:
+        """Do it and say what has come of it. Raises ``ValidationError``."""
+        raise NotImplementedError
+
+
+class CheckAction(StaffAction):
+    permission = "check"
+    label = gettext_lazy("Ask the gateway now")
+    explanation = gettext_lazy(
+        "The gateway’s status service is asked about every attempt. Where it knows of a payment that fits, this one "
+        "becomes paid; its silence proves nothing."
+    )
+
+    def is_possible(self, payment: Payment) -> bool:
+        return bool(conf.status_url) and services.is_confirmable(payment)
+
+    def perform(self, payment: Payment, user: AbstractBaseUser, values: Mapping[str, Any]) -> Report:
+        try:
+            status = services.ask_gateway(payment, user, values["reason"])
+        except GatewayUnavailableError:
+            return "warning", _("The gateway gave no answer. Try again in a few minutes.")
+        if status.is_paid:
+            return "success", _("The gateway knows of the payment: it is paid.")
+        return "info", _("The gateway tells of no payment. That proves nothing: look in its back office too.")
+
+
+class ConfirmAction(StaffAction):
+    permission = "confirm"
+    label = gettext_lazy("Confirm by hand")
+    explanation = gettext_lazy(
+        "Only where you see the payment in the gateway’s own back office: what a customer shows proves nothing. The "
+        "payment becomes paid, and the shop delivers."
+    )
+    form_class = ConfirmForm
+
+    def is_possible(self, payment: Payment) -> bool:
+        return services.is_confirmable(payment)
+
+    def perform(self, payment: Payment, user: AbstractBaseUser, values: Mapping[str, Any]) -> Report:
+        services.confirm_payment(
+            payment, user, gateway_id=values["gateway_id"], amount=values["amount"], reason=values["reason"]
+        )
+        return "success", _("The payment is confirmed, and the shop has been told.")
+
+
+class RefundAction(StaffAction):
+    permission = "refund"
+    label = gettext_lazy("Record a refund")
+    explanation = gettext_lazy(
+        "The money is given back in the gateway’s back office, not here. Record it afterwards, so that the books and "
+        "the shop know of it."
+    )
+    form_class = RefundForm
+
+    def is_possible(self, payment: Payment) -> bool:
+        return payment.status == Status.SUCCEEDED
+
+    def perform(self, payment: Payment, user: AbstractBaseUser, values: Mapping[str, Any]) -> Report:
+        amount = values["amount"]
+        services.refund_payment(
+            payment, user, amount=amount, refund_reference=values["refund_reference"], reason=values["reason"]
+        )
+        return "success", _("A refund of %(amount)s is recorded.") % {"amount": format_amount(amount, payment.currency)}
+
+
+class RedeliverAction(StaffAction):
+    permission = "redeliver"
+    label = gettext_lazy("Deliver the signals again")
+    explanation = gettext_lazy(
+        "The shop is told once more where the payment stands, as if it had just come to that: its receivers fulfil the "
+        "order, write e-mails and the like. Where some have failed, only those are called."
+    )
+
+    def is_possible(self, payment: Payment) -> bool:
+        return Status(payment.status) in services.SIGNAL_OF_STATUS
+
+    def perform(self, payment: Payment, user: AbstractBaseUser, values: Mapping[str, Any]) -> Report:
+        if services.redeliver_signals(payment, user, values["reason"]):
+            return "success", _("Every receiver of the shop has gone through.")
+        return "warning", _(
+            "A receiver of the shop has failed, or is at work elsewhere. It is called again by paiementpro_reconcile; "
+            "tell the shop’s developer."
+        )
+
+
+class ReviewAction(StaffAction):
+    permission = "review"
+    label = gettext_lazy("Mark as reviewed")
+    explanation = gettext_lazy(
+        "The payment leaves the list of those to review. What it was there for stays in its story."
+    )
+    form_class = NoteForm
+
+    def is_possible(self, payment: Payment) -> bool:
+        return payment.needs_review
+
+    def perform(self, payment: Payment, user: AbstractBaseUser, values: Mapping[str, Any]) -> Report:
+        services.review_payment(payment, user, values["reason"])
+        return "success", _("The payment is marked as reviewed.")
+
+
+class ReplayAction(StaffAction):
+    """Runs one received notification again; the page shows first what would change."""
+
+    permission = "confirm"
+    label = gettext_lazy("Replay the notification")
+    explanation = gettext_lazy(
+        "The notification is read again by today’s program and settings, as if it came now. Nothing has been written "
+        "yet."
+    )
+
+    def __init__(self, event: PaymentEvent) -> None:
+        self.event = event
+
+    def is_possible(self, payment: Payment) -> bool:
+        return True
+
+    def preview(self, payment: Payment) -> wording.Preview:
+        self.event.payment = payment
+        return wording.foretell(payment, services.preview_replay(self.event))
+
+    def perform(self, payment: Payment, user: AbstractBaseUser, values: Mapping[str, Any]) -> Report:
+        self.event.payment = payment
+        services.replay_notification(self.event, user, values["reason"])
+        return "success", _("The notification was replayed: the payment is now “%(status)s”.") % {
+            "status": Status(payment.status).label
+        }
+
+
+#: By the last part of their URLs, in the order in which they are offered.
+ACTIONS: dict[str, StaffAction] = {
+    "review": ReviewAction(),
+    "check": CheckAction(),
+    "confirm": ConfirmAction(),
+    "refund": RefundAction(),
+    "redeliver": RedeliverAction(),
+}

@@ -1,0 +1,82 @@
+"""What the list, the payment's page and the inline of an order show alike."""
+
+from django.contrib import admin
+from django.contrib.contenttypes.models import ContentType
+from django.db.models import Model
+from django.http import HttpRequest
+from django.urls import reverse
+from django.utils.html import format_html
+from django.utils.safestring import SafeString
+from django.utils.text import capfirst
+from django.utils.translation import gettext_lazy as _
+from django.utils.translation import pgettext_lazy
+
+from django_paiementpro.admin import wording
+from django_paiementpro.enums import Status
+from django_paiementpro.models import Payment
+
+
+class ReadOnlyMixin:
+    """What the gateway has said is nobody's to edit."""
+
+    def has_add_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
+        return False
+
+    def has_change_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
+        return False
+
+    def has_delete_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
+        return False
+
+
+class ColumnsMixin:
+    """Columns that ask the database for nothing more."""
+
+    admin_site: admin.AdminSite
+
+    @admin.display(description=_("status"), ordering="status")
+    def badge(self, payment: Payment) -> SafeString:
+        """Show the status in words on its colour, and that somebody must look, and why."""
+        badge = status_badge(payment.status)
+        if not payment.needs_review:
+            return badge
+        review = format_html('<span class="pp-badge pp-review">{}</span>', _("To review"))
+        return format_html('{} {}<br><span class="pp-quiet">{}</span>', badge, review, wording.reasons_of(payment))
+
+    @admin.display(description=pgettext_lazy("paid for", "order"))
+    def order(self, payment: Payment) -> str:
+        """Name the order, and link it where this admin has it. The order itself is not read."""
+        if not payment.object_id or payment.content_type_id is None:
+            return ""
+        # Kinds are read once a process.
+        model = ContentType.objects.get_for_id(payment.content_type_id).model_class()
+        if model is None:  # the app that had it has gone
+            return payment.object_id
+        name = f"{capfirst(model._meta.verbose_name)} {payment.object_id}"
+        if not self.admin_site.is_registered(model):
+            return name
+        view = f"admin:{model._meta.app_label}_{model._meta.model_name}_change"
+        url = reverse(view, args=[payment.object_id], current_app=self.admin_site.name)
+        return format_html('<a href="{}">{}</a>', url, name)
+
+    @admin.display(description=_("operator"))
+    def operator(self, payment: Payment) -> str:
+        """Name what was used, or else what was asked for."""
+        return wording.operator_of(payment)
+
+    @admin.display(description=_("created"), ordering="created_at")
+    def created(self, payment: Payment) -> str:
+        return wording.moment(payment.created_at)
+
+    @admin.display(description=_("settled"), ordering="settled_at")
+    def settled(self, payment: Payment) -> str:
+        return wording.moment(payment.settled_at) if payment.settled_at else ""
+
+    @admin.display(description=_("customer"))
+    def customer(self, payment: Payment) -> SafeString:
+        name = f"{payment.customer_first_name} {payment.customer_last_name}"
+        return format_html('{}<br><span class="pp-quiet">{}</span>', name, payment.customer_phone)
+
+
+def status_badge(status: str) -> SafeString:
+    return format_html('<span class="pp-badge pp-{}">{}</span>', status, Status(status).label)

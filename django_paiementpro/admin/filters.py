@@ -1,0 +1,254 @@
+"""The filters of the list. None of them asks the database what there is to choose; each has an index to use."""
+
+import re
+from collections.abc import Iterator
+from datetime import date, datetime, time, timedelta
+from typing import Any
+
+from django.conf import settings
+from django.contrib import admin
+from django.contrib.admin.options import IncorrectLookupParameters
+from django.db.models import Q, QuerySet
+from django.http import HttpRequest
+from django.utils import timezone
+from django.utils.dateparse import parse_date
+from django.utils.translation import gettext_lazy as _
+
+from django_paiementpro.enums import CHANNEL_COUNTRIES, Channel, SettledBy, Status
+from django_paiementpro.models import OPERATOR, Payment, offered_channels
+
+COUNTRIES = {
+    "CI": _("Côte d’Ivoire"),
+    "SN": _("Senegal"),
+    "BJ": _("Benin"),
+    "BF": _("Burkina Faso"),
+    "ML": _("Mali"),
+    "TG": _("Togo"),
+    "NE": _("Niger"),
+    "GW": _("Guinea-Bissau"),
+    "CM": _("Cameroon"),
+    "GN": _("Guinea"),
+}
+
+
+class ChoiceFilter(admin.SimpleListFilter):
+    """A filter that takes no value but its own."""
+
+    def value(self) -> str | None:
+        value = super().value()
+        if value is not None and value not in {str(choice) for choice, _label in self.lookup_choices}:
+            raise IncorrectLookupParameters
+        return value
+
+
+class StatusFilter(ChoiceFilter):
+    title = _("status")
+    parameter_name = "status"
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, Any]]:
+        return list(Status.choices)
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet[Payment]) -> QuerySet[Payment]:
+        return queryset.filter(status=self.value()) if self.value() else queryset
+
+
+class ReviewFilter(ChoiceFilter):
+    title = _("review")
+    parameter_name = "review"
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, Any]]:
+        return [("1", _("To review"))]
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet[Payment]) -> QuerySet[Payment]:
+        return queryset.filter(needs_review=True) if self.value() else queryset
+
+
+class SettledByFilter(ChoiceFilter):
+    title = _("settled by")
+    parameter_name = "settled_by"
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, Any]]:
+        return list(SettledBy.choices)
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet[Payment]) -> QuerySet[Payment]:
+        return queryset.filter(settled_by=self.value()) if self.value() else queryset
+
+
+class OfferedFilter(ChoiceFilter):
+    """A filter that takes any value that is known, and shows those of the operators that the shop offers."""
+
+    def offered(self) -> set[str]:
+        raise NotImplementedError
+
+    def choices(self, changelist: Any) -> Iterator[Any]:
+        shown = {None, self.value(), *self.offered()}
+        values = [None, *(str(value) for value, _label in self.lookup_choices)]
+        return (choice for value, choice in zip(values, super().choices(changelist), strict=True) if value in shown)
+
+
+class OperatorFilter(OfferedFilter):
+    title = _("operator")
+    parameter_name = "operator"
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, Any]]:
+        return list({**dict(offered_channels()), **dict(Channel.choices)}.items())
+
+    def offered(self) -> set[str]:
+        return {code for code, _label in offered_channels()}
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet[Payment]) -> QuerySet[Payment]:
+        return of_operators(queryset, Q(operator_code=self.value())) if self.value() else queryset
+
+
+class CountryFilter(OfferedFilter):
+    title = _("country")
+    parameter_name = "country"
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, Any]]:
+        return list(COUNTRIES.items())
+
+    def offered(self) -> set[str]:
+        offered = {code for code, _label in offered_channels()}
+        return {country for channel, country in CHANNEL_COUNTRIES.items() if channel in offered}
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet[Payment]) -> QuerySet[Payment]:
+        if not self.value():
+            return queryset
+        channels = [str(channel) for channel, country in CHANNEL_COUNTRIES.items() if country == self.value()]
+        return of_operators(queryset, Q(operator_code__in=channels))
+
+
+def of_operators(queryset: QuerySet[Payment], condition: Q) -> QuerySet[Payment]:
+    return queryset.alias(operator_code=OPERATOR).filter(condition)
+
+
+class InputFilter(admin.ListFilter):
+    """A filter whose values are typed: a small form that keeps what else is filtered and searched."""
+
+    template = "admin/paiementpro/payment/input_filter.html"
+    parameter_names: tuple[str, ...]
+    used_parameters: dict[str, Any]
+
+    def __init__(self, request: HttpRequest, params: dict[str, Any], model: Any, model_admin: Any) -> None:
+        super().__init__(request, params, model, model_admin)
+        self.used_parameters = {}
+        for name in self.parameter_names:
+            values = params.pop(name, [""])
+            text = values[-1].strip()
+            if text:
+                self.used_parameters[name] = self.read(name, text)
+        self.kept: list[tuple[str, str]] = []
+
+    def read(self, name: str, text: str) -> Any:
+        """Return the value of what was typed. Raises ``IncorrectLookupParameters``."""
+        raise NotImplementedError
+
+    def has_output(self) -> bool:
+        return True
+
+    def expected_parameters(self) -> list[str | None]:
+        return list(self.parameter_names)
+
+    def choices(self, changelist: Any) -> Iterator[Any]:
+        own = {*self.parameter_names, "p", "e"}
+        self.kept = [
+            (name, value) for name, values in changelist.filter_params.items() for value in values if name not in own
+        ]
+        if changelist.query:
+            self.kept.append(("q", changelist.query))
+        yield {
+            "selected": not self.used_parameters,
+            "query_string": changelist.get_query_string(remove=list(self.parameter_names)),
+            "display": _("All"),
+        }
+
+    @property
+    def fields(self) -> list[dict[str, Any]]:
+        """What the form asks for: name, label, type and value of each input."""
+        raise NotImplementedError
+
+
+class MerchantFilter(InputFilter):
+    title = _("merchant")
+    parameter_names = ("merchant",)
+
+    def read(self, name: str, text: str) -> str:
+        if not re.fullmatch(r"[!-~]{1,64}", text):
+            raise IncorrectLookupParameters
+        return text
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet[Payment]) -> QuerySet[Payment]:
+        merchant = self.used_parameters.get("merchant")
+        return queryset.filter(merchant_id=merchant) if merchant else queryset
+
+    @property
+    def fields(self) -> list[dict[str, Any]]:
+        value = self.used_parameters.get("merchant", "")
+        return [{"name": "merchant", "label": _("merchant"), "type": "text", "value": value}]
+
+
+class PeriodFilter(InputFilter):
+    """Days of creation, by the site's clock: some ready to choose, or from one to another, both included."""
+
+    title = _("period")
+    parameter_names = ("from", "to")
+
+    def read(self, name: str, text: str) -> date:
+        try:
+            day = parse_date(text)
+        except ValueError:
+            day = None
+        if day is None or not 2000 <= day.year < 2100:
+            raise IncorrectLookupParameters
+        return day
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet[Payment]) -> QuerySet[Payment]:
+        first, last = self.used_parameters.get("from"), self.used_parameters.get("to")
+        if first:
+            queryset = queryset.filter(created_at__gte=start_of(first))
+        if last:
+            queryset = queryset.filter(created_at__lt=start_of(last + timedelta(days=1)))
+        return queryset
+
+    def choices(self, changelist: Any) -> Iterator[Any]:
+        yield from super().choices(changelist)
+        for label, first, last in _ready_periods():
+            values = {"from": first.isoformat(), "to": last.isoformat()}
+            yield {
+                "selected": self.used_parameters == {"from": first, "to": last},
+                "query_string": changelist.get_query_string(values),
+                "display": label,
+            }
+
+    @property
+    def fields(self) -> list[dict[str, Any]]:
+        labels = {"from": _("from"), "to": _("to")}
+        return [
+            {
+                "name": name,
+                "label": label,
+                "type": "date",
+                "value": self.used_parameters[name].isoformat() if name in self.used_parameters else "",
+            }
+            for name, label in labels.items()
+        ]
+
+
+def _ready_periods() -> list[tuple[Any, date, date]]:
+    today = timezone.localdate() if settings.USE_TZ else date.today()  # noqa: DTZ011  a site without time zones
+    this_month = today.replace(day=1)
+    end_of_last_month = this_month - timedelta(days=1)
+    return [
+        (_("Today"), today, today),
+        (_("Yesterday"), today - timedelta(days=1), today - timedelta(days=1)),
+        (_("Last 7 days"), today - timedelta(days=6), today),
+        (_("Last 30 days"), today - timedelta(days=29), today),
+        (_("This month"), this_month, today),
+        (_("Last month"), end_of_last_month.replace(day=1), end_of_last_month),
+    ]
+
+
+def start_of(day: date) -> datetime:
+    """Return the moment at which a day begins on the site's clock."""
+    midnight = datetime.combine(day, time.min)  # naive first: the zone decides what it means
+    return timezone.make_aware(midnight) if settings.USE_TZ else midnight

@@ -1,0 +1,441 @@
+"""What staff do from a payment's page: who may, with which words, and never twice."""
+
+from typing import Any
+
+import pytest
+from django.contrib.admin.models import LogEntry
+from django.contrib.auth.models import Permission, User
+from django.db import connection
+from django.http import HttpRequest
+from django.test import Client
+from django.urls import resolve
+
+from django_paiementpro import signals
+from django_paiementpro.models import Payment, PaymentEvent
+from tests.conftest import FakeGateway, Notify, make_payment
+from tests.test_admin import FRENCH, LIST, client_of, page_of, text_of
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+Heard = list[tuple[str, Payment]]
+Settings = Any
+
+VALUES = {
+    "check": {"reason": "She says so"},
+    "confirm": {"reason": "Seen in the back office", "gateway_id": "CI20230131", "amount": "12500"},
+    "refund": {"reason": "Out of stock", "refund_reference": "R-1", "amount": "12500"},
+    "redeliver": {"reason": "The mail was away"},
+    "review": {"reason": "A try of ours"},
+    "replay": {"reason": "The currency was wrong"},
+}
+PERMISSIONS = {**{name: f"{name}_payment" for name in VALUES}, "replay": "confirm_payment"}
+ALL = sorted(set(PERMISSIONS.values()))
+
+
+@pytest.fixture(autouse=True)
+def look_up(settings: Settings, gateway: FakeGateway) -> None:
+    settings.PAIEMENTPRO_STATUS_URL = "https://api.paiementpro.net/status"
+
+
+def payment_for(action: str) -> Payment:
+    """Return a payment to which it can be done."""
+    if action in {"refund", "redeliver"}:
+        return make_payment(status="succeeded", attempt=1)
+    payment = make_payment(status="pending", attempt=1)
+    if action == "review":
+        Payment.objects.update(needs_review=True, review_reason="unknown_code: 7")
+        payment.refresh_from_db()
+    return payment
+
+
+def url_of(action: str, payment: Payment) -> str:
+    if action != "replay":
+        return f"{LIST}{payment.pk}/{action}/"
+    event = PaymentEvent.objects.create(
+        payment=payment,
+        kind="notification",
+        outcome="refused",
+        reason="currency_mismatch",
+        data={
+            "merchantId": payment.merchant_id,
+            "referenceNumber": payment.reference,
+            "amount": str(payment.amount),
+            "payId": "9210824147867",
+            "responsecode": "0",
+        },
+    )
+    return f"{LIST}{payment.pk}/events/{event.pk}/replay/"
+
+
+def form_of(client: Client, url: str) -> dict[str, str]:
+    """Return what the page's hidden field says, as a browser would send it."""
+    content = text_of(client.get(url))
+    return {"seen": content.split('name="seen" value="')[1].split('"')[0]}
+
+
+def do(client: Client, action: str, payment: Payment, **values: str) -> str:
+    url = url_of(action, payment)
+    return text_of(client.post(url, {**form_of(client, url), **VALUES[action], **values}, follow=True))
+
+
+def now(payment: Payment) -> Payment:
+    return Payment.objects.get(pk=payment.pk)
+
+
+def names(heard: Heard) -> list[str]:
+    return [name for name, _payment in heard]
+
+
+# Who may
+
+
+@pytest.mark.parametrize("action", list(VALUES))
+def test_it_takes_the_permission(action: str, heard: Heard) -> None:
+    others = client_of(*(codename for codename in ALL if codename != PERMISSIONS[action]))
+    payment = payment_for(action)
+    url = url_of(action, payment)
+    before = Payment.objects.values().get()
+
+    assert others.get(url).status_code == 403
+    assert others.post(url, {**VALUES[action], "seen": payment.updated_at.isoformat()}).status_code == 403
+
+    assert Payment.objects.values().get() == before
+    assert heard == []
+    assert f'href="{url}"' not in text_of(others.get(page_of(payment)))
+
+
+@pytest.mark.parametrize("action", list(VALUES))
+def test_it_takes_the_permission_to_look(action: str) -> None:
+    client = client_of(PERMISSIONS[action])
+    User.objects.get().user_permissions.remove(Permission.objects.get(codename="view_payment"))
+    assert client.get(url_of(action, payment_for(action))).status_code == 403
+
+
+@pytest.mark.parametrize("action", list(VALUES))
+def test_who_may_finds_it_on_the_payments_page(action: str) -> None:
+    client = client_of(PERMISSIONS[action])
+    payment = payment_for(action)
+    url = url_of(action, payment)
+    assert f'href="{url}"' in text_of(client.get(page_of(payment)))
+
+
+@pytest.mark.parametrize("action", list(VALUES))
+def test_another_site_cannot_do_it(action: str) -> None:
+    client = client_of(PERMISSIONS[action])
+    client.handler.enforce_csrf_checks = True
+    payment = payment_for(action)
+    values = {**VALUES[action], "seen": payment.updated_at.isoformat()}
+    assert client.post(url_of(action, payment), values).status_code == 403
+
+
+# Never without a reason, never twice
+
+
+@pytest.mark.parametrize("action", list(VALUES))
+def test_looking_at_its_page_does_nothing(action: str, heard: Heard) -> None:
+    client = client_of(PERMISSIONS[action])
+    payment = payment_for(action)
+    url = url_of(action, payment)
+    before = (Payment.objects.values().get(), PaymentEvent.objects.count())
+    text_of(client.get(url))
+    text_of(client.get(url, headers=FRENCH))
+    assert (Payment.objects.values().get(), PaymentEvent.objects.count(), heard) == (*before, [])
+
+
+@pytest.mark.parametrize("action", list(VALUES))
+def test_it_takes_a_reason(action: str, heard: Heard) -> None:
+    client = client_of(PERMISSIONS[action])
+    payment = payment_for(action)
+    url = url_of(action, payment)
+    before = (Payment.objects.values().get(), PaymentEvent.objects.count())
+
+    content = text_of(client.post(url, {**form_of(client, url), **VALUES[action], "reason": " "}))
+
+    assert "Nothing was done yet." in content
+    assert (Payment.objects.values().get(), PaymentEvent.objects.count(), heard) == (*before, [])
+
+
+@pytest.mark.parametrize("action", list(VALUES))
+def test_a_double_click_does_it_once(action: str, gateway: FakeGateway, heard: Heard) -> None:
+    client = client_of(PERMISSIONS[action])
+    payment = payment_for(action)
+    gateway.knows(payment.reference, success=False)
+    url = url_of(action, payment)
+    form = {**form_of(client, url), **VALUES[action]}
+
+    first = client.post(url, form)
+    sent = list(heard)
+    second = client.post(url, form, follow=True)
+
+    assert first.url == page_of(payment)
+    assert ("Nothing would change." if action == "replay" else 'class="warning"') in text_of(second)
+    assert heard == sent
+    assert PaymentEvent.objects.filter(kind="staff").count() == 1
+
+
+@pytest.mark.parametrize("seen", ["", "x", "2026-11-25", "2026-11-25T10:00:00", "2020-01-01T00:00:00+00:00", "9" * 999])
+def test_rubbish_for_what_was_seen_does_nothing(seen: str, heard: Heard) -> None:
+    client = client_of("confirm_payment")
+    payment = payment_for("confirm")
+    response = client.post(url_of("confirm", payment), {**VALUES["confirm"], "seen": seen})
+    assert response.status_code in {200, 302}
+    assert (now(payment).status, heard) == ("pending", [])
+
+
+@pytest.mark.usefixtures("heard")
+@pytest.mark.parametrize("action", list(VALUES))
+def test_the_story_names_who_did_it_and_why(action: str, gateway: FakeGateway) -> None:
+    client = client_of(PERMISSIONS[action])
+    payment = payment_for(action)
+    gateway.knows(payment.reference, success=False)
+
+    content = do(client, action, payment)
+
+    assert f"{PERMISSIONS[action]} " in content.split('class="pp-timeline"')[1]
+    assert VALUES[action]["reason"] in content
+    event = PaymentEvent.objects.filter(kind="staff").get()
+    assert (event.message, event.data["user"]) == (VALUES[action]["reason"], PERMISSIONS[action])
+    assert LogEntry.objects.get().object_repr == payment.reference
+
+
+@pytest.mark.parametrize("action", list(VALUES))
+def test_no_transaction_of_the_hosts_is_around_it(action: str) -> None:
+    view = resolve(url_of(action, payment_for(action))).func
+    assert view._non_atomic_requests == {"default"}
+
+
+def test_the_list_is_outside_of_the_hosts_transaction() -> None:
+    assert resolve(LIST).func._non_atomic_requests == {"default"}
+
+
+# What each does
+
+
+def test_the_gateway_is_asked(gateway: FakeGateway, heard: Heard) -> None:
+    payment = payment_for("check")
+    gateway.knows_paid(payment)
+    content = do(client_of("check_payment"), "check", payment)
+    assert "The gateway knows of the payment: it is paid." in content
+    assert (now(payment).settled_by, names(heard)) == ("status", ["payment_succeeded"])
+
+
+def test_no_transaction_is_open_while_it_is_asked(gateway: FakeGateway) -> None:
+    payment = payment_for("check")
+    were_open = []
+
+    def answer(request: HttpRequest) -> tuple[int, dict[str, str], str]:
+        were_open.append(connection.in_atomic_block)
+        return 200, {}, '{"success": false}'
+
+    gateway.mock.add_callback("GET", f"https://api.paiementpro.net/status/{payment.reference}", callback=answer)
+    assert "That proves nothing" in do(client_of("check_payment"), "check", payment)
+    assert were_open == [False]
+
+
+def test_a_gateway_that_is_away_is_told(gateway: FakeGateway) -> None:
+    payment = payment_for("check")
+    gateway.tells(payment.reference, "", status=500)
+    assert "The gateway gave no answer." in do(client_of("check_payment"), "check", payment)
+
+
+def test_without_a_look_up_nothing_is_asked(settings: Settings) -> None:
+    settings.PAIEMENTPRO_STATUS_URL = None
+    client = client_of("check_payment")
+    payment = payment_for("check")
+    assert "Ask the gateway now" not in text_of(client.get(page_of(payment)))
+    assert client.get(url_of("check", payment)).status_code == 302
+
+
+def test_a_payment_is_confirmed_by_hand(heard: Heard) -> None:
+    payment = payment_for("confirm")
+    content = do(client_of("confirm_payment"), "confirm", payment)
+    assert "The payment is confirmed, and the shop has been told." in content
+    assert (now(payment).status, now(payment).settled_by) == ("succeeded", "staff")
+    assert names(heard) == ["payment_succeeded"]
+    assert "confirm_payment confirmed it by hand: “Seen in the back office”." in content
+
+
+@pytest.mark.parametrize(
+    ("values", "complaint"),
+    [
+        ({"amount": "100"}, "The amount at the gateway is not that of the payment"),
+        ({"amount": "12500.5"}, "Enter a whole number"),
+        ({"amount": "9" * 400}, "errorlist"),
+        ({"gateway_id": " "}, "This field is required"),
+        ({"gateway_id": "x" * 200}, "at most 128 characters"),
+        ({"gateway_id": "a\x00b"}, "Null characters are not allowed"),
+        ({"gateway_id": "taken"}, "This transaction has paid for the payment"),
+        ({"reason": "x" * 2000}, "at most 1000 characters"),
+    ],
+)
+def test_what_is_no_proof_confirms_nothing(values: dict[str, str], complaint: str, heard: Heard) -> None:
+    make_payment(status="succeeded", gateway_id="taken")
+    payment = payment_for("confirm")
+    assert complaint in do(client_of("confirm_payment"), "confirm", payment, **values)
+    assert (now(payment).status, heard) == ("pending", [])
+
+
+def test_what_a_person_types_is_inert(heard: Heard) -> None:
+    payment = payment_for("confirm")
+    content = do(client_of("confirm_payment"), "confirm", payment, reason="<script>1</script>", gateway_id="<b>1")
+    assert now(payment).status == "succeeded"
+    assert "<script>1" not in content
+    assert "<b>1" not in content
+
+
+def test_a_refund_is_recorded(heard: Heard) -> None:
+    payment = payment_for("refund")
+    content = do(client_of("refund_payment"), "refund", payment, amount="5000")
+    assert "A refund of 5\u202f000\u00a0F\u00a0CFA is recorded." in content
+    assert "5\u202f000\u00a0F\u00a0CFA of 12\u202f500\u00a0F\u00a0CFA were given back" in content
+    assert (now(payment).status, now(payment).refunded_amount) == ("refunded", 5000)
+    assert names(heard) == ["payment_refunded"]
+
+
+def test_a_refund_begins_with_the_whole_amount() -> None:
+    payment = payment_for("refund")
+    assert 'name="amount" value="12500"' in text_of(client_of("refund_payment").get(url_of("refund", payment)))
+
+
+def test_a_confirmation_begins_without_an_amount() -> None:
+    payment = payment_for("confirm")
+    content = text_of(client_of("confirm_payment").get(url_of("confirm", payment)))
+    assert 'name="amount" class' in content
+    assert 'value="12500"' not in content
+
+
+def test_more_than_was_paid_is_not_given_back(heard: Heard) -> None:
+    payment = payment_for("refund")
+    assert "A refund is at most what was paid." in do(client_of("refund_payment"), "refund", payment, amount="12501")
+    assert (now(payment).status, heard) == ("succeeded", [])
+
+
+def test_signals_are_delivered_again(heard: Heard) -> None:
+    payment = payment_for("redeliver")
+    assert "Every receiver of the shop has gone through." in do(client_of("redeliver_payment"), "redeliver", payment)
+    assert names(heard) == ["payment_succeeded"]
+
+
+def test_a_receiver_that_fails_again_is_told(heard: Heard) -> None:
+    def fails(**kwargs: Any) -> None:
+        raise OSError
+
+    payment = payment_for("redeliver")
+    signals.payment_succeeded.connect(fails, dispatch_uid="fails")
+    try:
+        content = do(client_of("redeliver_payment"), "redeliver", payment)
+    finally:
+        signals.payment_succeeded.disconnect(dispatch_uid="fails")
+    assert "A receiver of the shop has failed, or is at work elsewhere." in content
+    assert "a receiver of its signal has failed" in content
+    assert "still owed to a receiver" in content
+
+
+def test_nobody_who_listens_is_told(payment: Payment) -> None:
+    payment = payment_for("redeliver")
+    assert "no receiver is connected" in do(client_of("redeliver_payment"), "redeliver", payment)
+
+
+def test_a_review_is_noted() -> None:
+    payment = payment_for("review")
+    content = do(client_of("review_payment"), "review", payment)
+    assert "The payment is marked as reviewed." in content
+    assert now(payment).needs_review is False
+    assert PaymentEvent.objects.get().data["findings"] == ["unknown_code: 7"]
+
+
+@pytest.mark.parametrize(
+    ("action", "status"),
+    [
+        ("check", "succeeded"),
+        ("confirm", "refunded"),
+        ("refund", "pending"),
+        ("redeliver", "pending"),
+        ("review", "failed"),
+    ],
+)
+def test_what_a_state_forbids_is_not_offered(action: str, status: str) -> None:
+    client = client_of(PERMISSIONS[action])
+    payment = make_payment(status=status, attempt=1)
+    url = url_of(action, payment)
+    assert f'href="{url}"' not in text_of(client.get(page_of(payment)))
+    assert "As the payment is now, this cannot be done." in text_of(client.get(url, follow=True))
+
+
+# Replays
+
+
+def test_a_replay_shows_first_what_would_change(heard: Heard) -> None:
+    client = client_of("confirm_payment")
+    payment = payment_for("replay")
+    url = url_of("replay", payment)
+
+    content = text_of(client.get(url))
+
+    assert "It would be accepted." in content
+    assert "<td>Waiting for the payer</td><td>Paid</td>" in content
+    assert "9210824147867" in content
+    assert "payment_succeeded" in content
+    assert (now(payment).status, heard) == ("pending", [])
+
+
+def test_a_replay_is_done_for_real(heard: Heard) -> None:
+    payment = payment_for("replay")
+    content = do(client_of("confirm_payment"), "replay", payment)
+    assert "The notification was replayed: the payment is now “Paid”." in content
+    assert (now(payment).settled_by, names(heard)) == ("notification", ["payment_succeeded"])
+    assert now(payment).gateway_id == "9210824147867"
+
+
+def test_a_replay_that_changes_nothing_is_not_offered(payment: Payment, notify: Notify, heard: Heard) -> None:
+    client = client_of("confirm_payment")
+    notify(payment, amount=1)
+    url = f"{LIST}{payment.pk}/events/{payment.events.get().pk}/replay/"
+
+    content = text_of(client.get(url))
+    assert "It would be refused: “Another amount: 1 ≠ 12500”." in content
+    assert "Nothing would change." in content
+    assert "<textarea" not in content
+    refused = {**VALUES["replay"], "seen": now(payment).updated_at.isoformat()}
+    client.post(url, refused)
+    assert (now(payment).status, names(heard)) == ("pending", ["payment_flagged"])
+
+
+def test_a_replay_that_would_flag_says_so(notify: Notify) -> None:
+    payment = make_payment(status="pending", attempt=1)
+    notify(payment)
+    notify(payment, payId="another")
+    Payment.objects.update(needs_review=False, review_reason="")
+    event = payment.events.get(outcome="conflict")
+
+    content = text_of(client_of("confirm_payment").get(f"{LIST}{payment.pk}/events/{event.pk}/replay/"))
+
+    assert "It does not fit: somebody would have to look" in content
+    assert "<td>No</td><td>Yes</td>" in content
+    assert f"Paid twice: {payment.reference} another" in content
+
+
+def test_a_dry_run_writes_dates_as_people_do(payment: Payment, notify: Notify, settings: Settings) -> None:
+    settings.PAIEMENTPRO_CURRENCIES = {"XOF": "950"}
+    notify(payment)
+    settings.PAIEMENTPRO_CURRENCIES = {"XOF": "952"}
+    url = f"{LIST}{payment.pk}/events/{payment.events.get().pk}/replay/"
+    content = text_of(client_of("confirm_payment").get(url, headers=FRENCH))
+    assert "<td></td><td>25/09/2026 15:44</td>" in content
+
+
+def test_a_notification_that_says_nothing_new_changes_nothing(payment: Payment, notify: Notify) -> None:
+    notify(payment)
+    url = f"{LIST}{payment.pk}/events/{payment.events.get().pk}/replay/"
+    assert "It says nothing new." in text_of(client_of("confirm_payment").get(url))
+
+
+def test_only_a_notification_of_this_payment_is_replayed(payment: Payment, notify: Notify) -> None:
+    client = client_of("confirm_payment")
+    notify(payment)
+    other = make_payment(status="pending", attempt=1)
+    event = payment.events.get()
+    assert client.get(f"{LIST}{other.pk}/events/{event.pk}/replay/").status_code == 404
+    staff = PaymentEvent.objects.create(payment=other, kind="staff", outcome="accepted")
+    assert client.get(f"{LIST}{other.pk}/events/{staff.pk}/replay/").status_code == 404
+    assert client.get(f"{LIST}{other.pk}/events/{'9' * 40}/replay/").status_code == 404
