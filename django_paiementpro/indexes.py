@@ -5,6 +5,7 @@ A search compares in lower case, and telephone numbers by their last digits, whi
 MariaDB has no indexes of expressions: there the plain column is indexed, and a search is right but slower.
 """
 
+from abc import ABC, abstractmethod
 from typing import Any
 
 from django.db.backends.base.schema import BaseDatabaseSchemaEditor
@@ -32,7 +33,7 @@ def phone_end(name: str) -> Expression:
     return Right(digits, PHONE_DIGITS)
 
 
-class _ExpressionIndex(Index):
+class _ExpressionIndex(Index, ABC):
     """An index of an expression of one column, where the database has such; else of the column itself."""
 
     def create_sql(
@@ -44,9 +45,9 @@ class _ExpressionIndex(Index):
             statement.template = statement.template.replace("%(columns)s", expression)
         return statement
 
+    @abstractmethod
     def expression_sql(self, vendor: str) -> str:
         """Return the SQL of the expression with ``%(columns)s`` for the column, as the function above writes it."""
-        raise NotImplementedError
 
 
 class LowerIndex(_ExpressionIndex):

@@ -5,6 +5,7 @@ The page carries the date of the payment as it was shown; a payment that has cha
 left as it is. Each act is an event with the user's name (``services``).
 """
 
+from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
@@ -109,7 +110,7 @@ class RefundForm(ReasonForm):
         return payment.amount
 
 
-class StaffAction:
+class StaffAction(ABC):
     """One thing that staff may do: when, with which permission, what the page says, and what it does."""
 
     #: The permission is ``<permission>_payment``.
@@ -118,16 +119,17 @@ class StaffAction:
     explanation: Any
     form_class: type[ReasonForm] = ReasonForm
 
+    @abstractmethod
     def is_possible(self, payment: Payment) -> bool:
-        raise NotImplementedError
+        """Return whether the state of the payment allows it."""
 
     def preview(self, payment: Payment) -> wording.Preview | None:
         """Say what would change, where that can be known before."""
         return None
 
+    @abstractmethod
     def perform(self, payment: Payment, user: AbstractBaseUser, values: Mapping[str, Any]) -> Report:
         """Do it and say what has come of it. Raises ``ValidationError``."""
-        raise NotImplementedError
 
 
 class CheckAction(StaffAction):

@@ -5,10 +5,12 @@ Rows are counted and summed in one statement, up to a bound; pages end there too
 filters and by search, which have indexes, and not by leafing.
 """
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, cast
 
+from django.contrib.admin.options import IncorrectLookupParameters
 from django.contrib.admin.views.main import ChangeList
-from django.core.paginator import Paginator
+from django.core.paginator import InvalidPage, Paginator
 from django.db.models import Count, Q, QuerySet, Sum
 from django.http import HttpRequest
 from django.utils.functional import cached_property
@@ -58,13 +60,27 @@ class CappedPaginator(PaymentPaginator):
 
 
 class PaymentChangeList(ChangeList):
-    """The list with its totals, and with how many payments wait for somebody to look at them."""
+    """The list with its totals. Where all of it fits on one page, its rows are read once and added up here."""
 
     paid: str | None = None
 
     def get_results(self, request: HttpRequest) -> None:
-        super().get_results(request)
-        paginator = cast("CappedPaginator", self.paginator)
+        rows = list(self.queryset[: self.list_per_page + 1])
+        paginator = cast("CappedPaginator", self.model_admin.get_paginator(request, self.queryset, self.list_per_page))
+        if len(rows) <= self.list_per_page:
+            paginator.totals = totals_of(rows)
+        try:
+            shown = rows[: self.list_per_page] if self.page_num == 1 else paginator.page(self.page_num).object_list
+        except InvalidPage as error:
+            raise IncorrectLookupParameters from error
+        self.paginator = paginator
+        self.result_list = shown
+        self.result_count = paginator.count
+        self.full_result_count = None
+        self.show_full_result_count = False
+        self.show_admin_actions = True
+        self.can_show_all = False
+        self.multi_page = paginator.count > self.list_per_page
         if not paginator.is_capped:
             sums = [
                 format_amount(paginator.totals[currency], currency)
@@ -72,3 +88,13 @@ class PaymentChangeList(ChangeList):
                 if paginator.totals[currency] or currency == conf.currency
             ]
             self.paid = " + ".join(sums)
+
+
+def totals_of(rows: Sequence[Payment]) -> dict[str, int]:
+    """Count and sum up rows that have been read, as the database would."""
+    paid = [payment for payment in rows if payment.status in PAID]
+    sums = {
+        currency: sum(payment.amount for payment in paid if payment.currency == currency)
+        for currency in conf.currencies
+    }
+    return {"count": len(rows), **sums}

@@ -1,6 +1,7 @@
 """The filters of the list. None of them asks the database what there is to choose; each has an index to use."""
 
 import re
+from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from datetime import date, datetime, time, timedelta
 from typing import Any
@@ -74,11 +75,12 @@ class SettledByFilter(ChoiceFilter):
         return queryset.filter(settled_by=self.value()) if self.value() else queryset
 
 
-class OfferedFilter(ChoiceFilter):
+class OfferedFilter(ChoiceFilter, ABC):
     """A filter that takes any value that is known, and shows those of the operators that the shop offers."""
 
+    @abstractmethod
     def offered(self) -> set[str]:
-        raise NotImplementedError
+        """Return the values to show."""
 
     def choices(self, changelist: Any) -> Iterator[Any]:
         shown = {None, self.value(), *self.offered()}
@@ -122,7 +124,7 @@ def of_operators(queryset: QuerySet[Payment], condition: Q) -> QuerySet[Payment]
     return queryset.alias(operator_code=OPERATOR).filter(condition)
 
 
-class InputFilter(admin.ListFilter):
+class InputFilter(admin.ListFilter, ABC):
     """A filter whose values are typed: a small form that keeps what else is filtered and searched."""
 
     template = "admin/paiementpro/payment/input_filter.html"
@@ -139,9 +141,9 @@ class InputFilter(admin.ListFilter):
                 self.used_parameters[name] = self.read(name, text)
         self.kept: list[tuple[str, str]] = []
 
+    @abstractmethod
     def read(self, name: str, text: str) -> Any:
         """Return the value of what was typed. Raises ``IncorrectLookupParameters``."""
-        raise NotImplementedError
 
     def has_output(self) -> bool:
         return True
@@ -163,9 +165,9 @@ class InputFilter(admin.ListFilter):
         }
 
     @property
+    @abstractmethod
     def fields(self) -> list[dict[str, Any]]:
         """What the form asks for: name, label, type and value of each input."""
-        raise NotImplementedError
 
 
 class MerchantFilter(InputFilter):

@@ -22,7 +22,7 @@ from django_paiementpro import services
 from django_paiementpro.admin import wording
 from django_paiementpro.admin.actions import ACTIONS, ReplayAction, StaffAction
 from django_paiementpro.admin.changelist import CappedPaginator, PaymentChangeList
-from django_paiementpro.admin.columns import ColumnsMixin, ReadOnlyMixin
+from django_paiementpro.admin.columns import ColumnsMixin, ReadOnlyMixin, status_badge
 from django_paiementpro.admin.daybook import day_book_view
 from django_paiementpro.admin.export import export_payments
 from django_paiementpro.admin.filters import (
@@ -252,7 +252,8 @@ class PaymentAdmin(ColumnsMixin, ReadOnlyMixin, ModelAdmin):
         """Leave out what a payment has nothing to say to."""
 
         def is_shown(name: Any) -> bool:
-            return name in self.readonly_fields or bool(getattr(obj, name, None))
+            method = getattr(self, name, None)
+            return name == "amount_display" or bool(method(obj) if method and obj else getattr(obj, name, None))
 
         return [
             (title, {"fields": [name for name in options["fields"] if is_shown(name)]})
@@ -355,7 +356,7 @@ class PaymentAdmin(ColumnsMixin, ReadOnlyMixin, ModelAdmin):
             "title": action.label,
             "subtitle": str(payment),
             "payment": payment,
-            "badge": self.badge(payment),
+            "badge": status_badge(payment.status),
             "action": action,
             "preview": action.preview(payment),
             "form": form,

@@ -215,13 +215,12 @@ def _succeeded(payment: Payment, events: Sequence[PaymentEvent]) -> Summary:
 def _evidence(payment: Payment, events: Sequence[PaymentEvent]) -> str:
     if payment.settled_by == SettledBy.STATUS:
         return _("The gateway said so when it was asked.")
-    if payment.settled_by == SettledBy.STAFF:
-        for event in reversed(events):
-            if event.data.get("action") == "confirm":
-                text = _("%(user)s confirmed it by hand") % {"user": event.data.get("user", "")}
-                return _quoting(text, event.message)
+    if payment.settled_by != SettledBy.STAFF:
+        return _("The gateway notified it.")
+    act = next((event for event in reversed(events) if event.data.get("action") == "confirm"), None)
+    if act is None:
         return _("It was confirmed by hand.")
-    return _("The gateway notified it.")
+    return _quoting(_("%(user)s confirmed it by hand") % {"user": act.data.get("user", "")}, act.message)
 
 
 def _failed(payment: Payment, events: Sequence[PaymentEvent]) -> Summary:
