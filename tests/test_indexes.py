@@ -12,11 +12,11 @@ INDEXES = [index for index in Payment._meta.indexes if isinstance(index, (LowerI
 def test_a_database_without_indexes_of_expressions_gets_one_of_the_column(
     index: LowerIndex | PhoneIndex, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    with connection.schema_editor(collect_sql=True, atomic=False) as editor:
-        monkeypatch.setattr(type(connection.features), "supports_expression_indexes", False)
-        sql = str(index.create_sql(Payment, editor))
-        monkeypatch.setattr(type(connection.features), "supports_expression_indexes", True)
-        expression = str(index.create_sql(Payment, editor))
+    editor = connection.schema_editor(collect_sql=True)
+    monkeypatch.setattr(connection.features, "supports_expression_indexes", False)
+    sql = str(index.create_sql(Payment, editor))
+    monkeypatch.setattr(connection.features, "supports_expression_indexes", True)
+    expression = str(index.create_sql(Payment, editor))
     assert "LOWER" not in sql
     assert "REPLACE" not in sql
     assert index.fields[0] in sql
