@@ -152,7 +152,7 @@ class InputFilter(admin.ListFilter, ABC):
         return list(self.parameter_names)
 
     def choices(self, changelist: Any) -> Iterator[Any]:
-        own = {*self.parameter_names, "p", "e"}
+        own = {*self.expected_parameters(), "p", "e"}
         self.kept = [
             (name, value) for name, values in changelist.filter_params.items() for value in values if name not in own
         ]
