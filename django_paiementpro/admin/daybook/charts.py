@@ -30,7 +30,7 @@ from django_paiementpro.statistics import Figures, ratio
 MAX_TICKS = 8
 
 #: How many operators have a chart of their failures; all are in the table.
-MAX_CHARTS = 8
+MAX_CHARTS = 6
 
 
 def percent(part: float, whole: float) -> str:
