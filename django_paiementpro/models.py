@@ -333,7 +333,7 @@ class Payment(models.Model):
         return Status(self.status).is_final
 
     @property
-    @admin.display(description=_("amount"), ordering="amount")
+    @admin.display(description=_("amount"))
     def amount_display(self) -> str:
         """The amount as people write it: ``12 500 F CFA``, with spaces that do not break."""
         return format_amount(self.amount, self.currency)

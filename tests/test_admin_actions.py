@@ -1,5 +1,6 @@
 """What staff do from a payment's page: who may, with which words, and never twice."""
 
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -9,6 +10,7 @@ from django.db import connection
 from django.http import HttpRequest
 from django.test import Client
 from django.urls import resolve
+from django.utils import timezone
 
 from django_paiementpro import signals
 from django_paiementpro.models import Payment, PaymentEvent
@@ -173,7 +175,10 @@ def test_a_double_click_does_it_once(action: str, gateway: FakeGateway, heard: H
     assert PaymentEvent.objects.filter(kind="staff").count() == 1
 
 
-@pytest.mark.parametrize("seen", ["", "x", "2026-11-25", "2026-11-25T10:00:00", "2020-01-01T00:00:00+00:00", "9" * 999])
+@pytest.mark.parametrize(
+    "seen",
+    ["", "x", "2026-11-25", "2026-11-25T10:00:00", "2020-01-01T00:00:00+00:00", "0001-01-01T00:00:00+14:00", "9" * 999],
+)
 def test_rubbish_for_what_was_seen_does_nothing(seen: str, heard: Heard) -> None:
     client = client_of("confirm_payment")
     payment = payment_for("confirm")
@@ -327,13 +332,26 @@ def test_a_receiver_that_fails_again_is_told(heard: Heard) -> None:
     finally:
         signals.payment_succeeded.disconnect(dispatch_uid="fails")
     assert "A receiver of the shop has failed, or is at work elsewhere." in content
-    assert "a receiver of its signal has failed" in content
+    assert "its signal is still owed to a receiver" in content
     assert "still owed to a receiver" in content
 
 
 def test_nobody_who_listens_is_told(payment: Payment) -> None:
     payment = payment_for("redeliver")
     assert "no receiver is connected" in do(client_of("redeliver_payment"), "redeliver", payment)
+
+
+def test_what_any_state_owes_can_be_delivered(heard: Heard) -> None:
+    payment = payment_for("review")
+    PaymentEvent.objects.create(
+        payment=payment,
+        kind="notification",
+        outcome="conflict",
+        signals=["payment_flagged"],
+        deliver_at=timezone.now() - timedelta(minutes=1),
+    )
+    assert "Every receiver of the shop has gone through." in do(client_of("redeliver_payment"), "redeliver", payment)
+    assert names(heard) == ["payment_flagged"]
 
 
 def test_a_review_is_noted() -> None:

@@ -41,6 +41,11 @@ def test_the_evidence_is_named(settled_by: str, words: str) -> None:
     assert words in known(Payment(status="succeeded", amount=1, settled_by=settled_by))
 
 
+def test_only_staff_are_named_as_having_confirmed() -> None:
+    forged = event("notification", "duplicate", data={"action": "confirm", "user": "mallory"})
+    assert "mallory" not in known(Payment(status="succeeded", amount=1, settled_by="staff"), forged)
+
+
 @pytest.mark.parametrize(
     ("told", "title", "level"),
     [

@@ -53,7 +53,7 @@ class ReasonForm(forms.Form):
             seen = datetime.fromisoformat(self.cleaned_data["seen"])
         except ValueError:
             seen = None
-        if seen is None or timezone.is_aware(seen) != settings.USE_TZ:
+        if seen is None or not 2000 <= seen.year < 2100 or timezone.is_aware(seen) != settings.USE_TZ:
             raise ValidationError(_("Open this page again."), code="invalid")
         return seen
 
@@ -201,7 +201,8 @@ class RedeliverAction(StaffAction):
     )
 
     def is_possible(self, payment: Payment) -> bool:
-        return Status(payment.status) in services.SIGNAL_OF_STATUS
+        is_told = Status(payment.status) in services.SIGNAL_OF_STATUS
+        return is_told or services.undelivered_events_of(payment).exists()
 
     def perform(self, payment: Payment, user: AbstractBaseUser, values: Mapping[str, Any]) -> Report:
         if services.redeliver_signals(payment, user, values["reason"]):

@@ -1,6 +1,7 @@
 """What the list, the payment's page and the inline of an order show alike."""
 
 from django.contrib import admin
+from django.contrib.admin.utils import quote
 from django.contrib.contenttypes.models import ContentType
 from django.db.models import Model
 from django.http import HttpRequest
@@ -34,7 +35,7 @@ class ColumnsMixin:
 
     admin_site: admin.AdminSite
 
-    @admin.display(description=_("status"), ordering="status")
+    @admin.display(description=_("status"))
     def badge(self, payment: Payment) -> SafeString:
         """Show the status in words on its colour, and that somebody must look, and why."""
         badge = status_badge(payment.status)
@@ -56,7 +57,7 @@ class ColumnsMixin:
         if not self.admin_site.is_registered(model):
             return name
         view = f"admin:{model._meta.app_label}_{model._meta.model_name}_change"
-        url = reverse(view, args=[payment.object_id], current_app=self.admin_site.name)
+        url = reverse(view, args=[quote(payment.object_id)], current_app=self.admin_site.name)
         return format_html('<a href="{}">{}</a>', url, name)
 
     @admin.display(description=_("operator"))

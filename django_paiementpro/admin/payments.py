@@ -154,7 +154,7 @@ class PaymentAdmin(ColumnsMixin, ReadOnlyMixin, ModelAdmin):
 
     def may(self, request: HttpRequest, action: str) -> bool:
         """Return whether the user may ``check``, ``confirm``, ``refund``, ``redeliver``, ``review`` or ``export``."""
-        return request.user.has_perm(f"{self.opts.app_label}.{action}_payment")
+        return request.user.has_perm(f"{Payment._meta.app_label}.{action}_payment")
 
     def has_check_permission(self, request: HttpRequest) -> bool:
         return self.may(request, "check")
@@ -190,6 +190,10 @@ class PaymentAdmin(ColumnsMixin, ReadOnlyMixin, ModelAdmin):
     @non_atomic
     def changelist_view(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:
         """Show the list. Outside of a transaction, as its actions ask the gateway."""
+        if request.method == "POST":
+            forbidden = {*self.actions} - {*self.get_actions(request)}
+            if forbidden & {*request.POST.getlist("action")}:
+                raise PermissionDenied
         context = {"may_export": self.may(request, "export"), **(extra_context or {})}
         return super().changelist_view(request, context)
 
@@ -198,15 +202,17 @@ class PaymentAdmin(ColumnsMixin, ReadOnlyMixin, ModelAdmin):
         """Ask about each, the newest first, as long as a person waits for a page."""
         deadline = time.monotonic() + PATIENCE
         asked = paid = unanswered = 0
-        for payment in services.newest_first(queryset):
-            if not ACTIONS["check"].is_possible(payment):
-                continue
-            if time.monotonic() > deadline:
+        unpaid = queryset.exclude(status__in=[status for status in Status if status.is_paid])
+        for payment in services.newest_first(unpaid):
+            patience = deadline - time.monotonic()
+            if patience < 0:
                 self.message_user(request, _("There was no time for all of them: select fewer."), messages.WARNING)
                 break
+            if not ACTIONS["check"].is_possible(payment):
+                continue
             asked += 1
             try:
-                paid += services.ask_gateway(payment, user_of(request), gettext("From the list.")).is_paid
+                paid += services.ask_gateway(payment, user_of(request), gettext("From the list."), patience).is_paid
             except GatewayUnavailableError:
                 unanswered += 1
             except ValidationError:  # it has changed meanwhile: somebody has told us of it
@@ -293,7 +299,11 @@ class PaymentAdmin(ColumnsMixin, ReadOnlyMixin, ModelAdmin):
         def wrap(view: Any) -> Any:
             return non_atomic(self.admin_site.admin_view(view))
 
-        name = "paiementpro_payment_{}".format
+        name = f"{self.opts.app_label}_{self.opts.model_name}_{{}}".format
+        standard = super().get_urls()
+        for pattern in standard:
+            if pattern.name == name("changelist"):
+                non_atomic(pattern.callback)  # also where a host has a changelist_view of its own
         return [
             path("day-book/", self.admin_site.admin_view(self.day_book_view), name=name("daybook")),
             path("export/", self.admin_site.admin_view(self.export_view), name=name("export")),
@@ -302,7 +312,7 @@ class PaymentAdmin(ColumnsMixin, ReadOnlyMixin, ModelAdmin):
                 path(f"<path:object_id>/{action}/", wrap(self.action_view), {"action": action}, name=name(action))
                 for action in ACTIONS
             ),
-            *super().get_urls(),
+            *standard,
         ]
 
     def _url(self, name: str, *arguments: Any) -> str:

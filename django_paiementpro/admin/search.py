@@ -56,6 +56,8 @@ def _condition(text: str) -> Q:
 def _key(text: str) -> Q:
     """Compare with what the payment is known by, here, at the gateway and in the shop."""
     text = text.lstrip("#")
+    if not text:
+        return Q()
     # The case of a reference that the host has given is the host's; ours are in lower case.
     spellings = {text, text.lower(), text.upper()}
     stems = {spelling.rpartition("-")[0] for spelling in spellings if re.search("-[0-9]+$", spelling)}

@@ -42,6 +42,7 @@ class Entry:
     title: str
     details: Sequence[str] = ()
     level: str = ""
+    fields: Sequence[tuple[str, Any]] = ()
     signals: Sequence[str] = ()
 
 
@@ -155,7 +156,7 @@ def summarize(payment: Payment, events: Sequence[PaymentEvent]) -> Summary:
         # What is to be reviewed comes first; the rest is for later.
         summary.advice = []
     if any(event.deliver_at is not None for event in events):
-        summary.known.append(_("The shop has not taken note of it yet: a receiver of its signal has failed."))
+        summary.known.append(_("The shop has not taken note of it yet: its signal is still owed to a receiver."))
         summary.advice.append(_("Tell the shop’s developer, and deliver the signals again."))
     return summary
 
@@ -217,7 +218,8 @@ def _evidence(payment: Payment, events: Sequence[PaymentEvent]) -> str:
         return _("The gateway said so when it was asked.")
     if payment.settled_by != SettledBy.STAFF:
         return _("The gateway notified it.")
-    act = next((event for event in reversed(events) if event.data.get("action") == "confirm"), None)
+    acts = [event for event in events if event.kind == Kind.STAFF and event.data.get("action") == "confirm"]
+    act = acts[-1] if acts else None
     if act is None:
         return _("It was confirmed by hand.")
     return _quoting(_("%(user)s confirmed it by hand") % {"user": act.data.get("user", "")}, act.message)
@@ -296,13 +298,21 @@ def _entry(event: PaymentEvent) -> Entry:
         level = "success" if event.kind == Kind.STATUS and event.outcome == Outcome.ACCEPTED else level
     if event.reason == Reason.MALFORMED:
         details.insert(0, str(Reason.MALFORMED.label))
-    return Entry(event, title, [findings_in_words(text) for text in details if text], level, _delivery(event))
+    return Entry(
+        event=event,
+        title=title,
+        details=[findings_in_words(text) for text in details if text],
+        level=level,
+        # Pairs: a template that reads data.items would get a field of that name.
+        fields=list(event.data.items()),
+        signals=_delivery(event),
+    )
 
 
 def foretell(payment: Payment, verdict: Verdict) -> Preview:
     """Say what a verdict would change of the payment as it is."""
     after = copy(payment)
-    after.apply(verdict.changes)
+    vars(after).update(verdict.changes)
     changes = [
         (capfirst(str(column.verbose_name)), _shown(payment, column.name), _shown(after, column.name))
         for column in Payment._meta.concrete_fields

@@ -50,14 +50,16 @@ def cancel_payment(payment: Payment, reason: str) -> PaymentEvent:
 
 
 @outside_transactions
-def ask_gateway(payment: Payment, user: AbstractBaseUser, reason: str) -> Status:
+def ask_gateway(payment: Payment, user: AbstractBaseUser, reason: str, patience: float | None = None) -> Status:
     """
     Have the gateway asked about every attempt, now; settle on proof, and return where the payment stands.
+
+    After so many seconds of patience no further attempt is asked about.
 
     Raises ``GatewayUnavailableError`` where it gave no answer to rely on, and none proved the payment.
     """
     _act(payment, user, "check", reason, lambda payment: Verdict(Outcome.ACCEPTED))
-    errors = look_up(payment)
+    errors = look_up(payment, patience)
     read_again(payment)
     status = Status(payment.status)
     if errors and not status.is_paid:

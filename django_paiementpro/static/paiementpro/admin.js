@@ -16,6 +16,11 @@ document.addEventListener("click", async (event) => {
   button.textContent = button.dataset.ppCopied;
 });
 
+// A page that comes back from the browser's memory is fresh again.
+window.addEventListener("pageshow", () => {
+  document.querySelectorAll("[data-pp-sent]").forEach((form) => delete form.dataset.ppSent);
+});
+
 // A form of a staff action is sent once, however often its button is pressed.
 document.addEventListener("submit", (event) => {
   if (event.target.dataset.ppSent) {
