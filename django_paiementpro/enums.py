@@ -128,4 +128,5 @@ class Reason(models.TextChoices):
     UNKNOWN_CODE = "unknown_code", _("Unknown response code")
     FAILURE_AFTER_SUCCESS = "failure_after_success", _("Failure after success")
     PAID_TWICE = "paid_twice", _("Paid twice")
+    TRANSACTION_REUSED = "transaction_reused", _("Transaction of another payment")
     PAID_AFTER_CANCELLATION = "paid_after_cancellation", _("Paid after it was cancelled")

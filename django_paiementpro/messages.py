@@ -26,6 +26,7 @@ FAILURE_CODE = "-1"
 
 MAX_BODY = 64 * 1024
 MAX_FIELDS = 500
+TOO_MANY_FIELDS = f"more than {MAX_FIELDS} fields"
 
 # What a decoder leaves where bytes were no text.
 UNDECODABLE = "\N{REPLACEMENT CHARACTER}"
@@ -197,7 +198,7 @@ class Notification:
                 data[key] = clean(value) if previous is None else [*_as_list(previous), clean(value)]
         reader = _Reader(received, data)
         if len(fields) > MAX_FIELDS:
-            raise reader.malformed(f"more than {MAX_FIELDS} fields")
+            raise reader.malformed(TOO_MANY_FIELDS)
         return cls(
             merchant_id=reader.required("merchantId"),
             reference=reader.required("referenceNumber"),

@@ -184,17 +184,26 @@ class DayBook:
         return [Line(*line) for line in zip(starts, ends, sums.values(), strict=True)]
 
 
-def day_book(start: date, end: date, *, currency: str, merchant: str = "", operator: str = "") -> DayBook:
+def day_book(
+    start: date,
+    end: date,
+    *,
+    currency: str,
+    merchant: str = "",
+    operator: str = "",
+    payments: QuerySet[Payment] | None = None,
+) -> DayBook:
     """
     Add up the payments of a period, both days included, in four statements; in six where merchants are many.
 
-    Money of several currencies is never added up. Raises ``ValueError`` where the period ends before it begins, is
-    longer than ``MAX_DAYS``, or is not between ``FIRST_DAY`` and ``LAST_DAY``.
+    ``payments`` are those that count, all where it is not given. Money of several currencies is never added up.
+    Raises ``ValueError`` where the period ends before it begins, is longer than ``MAX_DAYS``, or is not between
+    ``FIRST_DAY`` and ``LAST_DAY``.
     """
     if not FIRST_DAY <= start <= end <= LAST_DAY or (end - start).days >= MAX_DAYS:
         raise ValueError(f"no period of at most {MAX_DAYS} days: {start} to {end}")
     period = _Period(start, end)
-    payments = Payment.objects.annotate(operator=OPERATOR).order_by()
+    payments = (Payment.objects.all() if payments is None else payments).annotate(operator=OPERATOR).order_by()
     if merchant:
         payments = payments.filter(merchant_id=merchant)
     if operator:

@@ -9,6 +9,7 @@ from django.contrib.admin.utils import quote
 from django.contrib.auth.models import Permission, User
 from django.db import connection
 from django.http import HttpResponse
+from django.template import engines
 from django.test import Client
 from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
@@ -485,6 +486,14 @@ def test_who_may_not_see_payments_is_told_of_none() -> None:
     assert client.get(LIST).status_code == 403
 
 
+def test_an_admin_without_payments_counts_none(rf: Any) -> None:
+    template = engines["django"].from_string("{% load paiementpro_admin %}{% review_queue %}")
+    request = rf.get("/")
+    request.current_app = "another"
+    assert template.render({}, request).strip() == ""
+    assert template.render({}).strip() == ""
+
+
 def test_a_hosts_own_index_stays() -> None:
     site = admin.AdminSite()
     site.index_template = "mine.html"
@@ -569,6 +578,23 @@ def test_what_changes_meanwhile_is_passed_over(
 def test_an_action_of_the_list_needs_its_permission(viewer: Client, payment: Payment, action: str) -> None:
     assert choose(viewer, action, payment).status_code == 403
     assert PaymentEvent.objects.count() == 0
+
+
+@pytest.mark.usefixtures("look_up")
+def test_what_was_asked_about_just_now_is_not_asked_about_again(payment: Payment, gateway: FakeGateway) -> None:
+    gateway.knows(payment.reference, success=False)
+    client = client_of("check_payment")
+    choose(client, "check_payments", payment)
+    assert "about 0 payments" in text_of(choose(client, "check_payments", payment))
+    assert len(gateway.asked) == 1
+
+
+def test_a_host_that_shows_some_payments_counts_and_sums_those(viewer: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+    mine = PaymentAdmin.get_queryset
+    monkeypatch.setattr(PaymentAdmin, "get_queryset", lambda *args: mine(*args).filter(merchant_id="PP-B"))
+    make_payment(needs_review=True, status="succeeded", settled_at=django_timezone.now())
+    assert "to review</a>" not in text_of(viewer.get("/admin/"))
+    assert "12\u202f500" not in text_of(viewer.get(f"{LIST}day-book/"))
 
 
 @pytest.mark.usefixtures("look_up")

@@ -89,22 +89,22 @@ def test_repeats_are_silent(payment: Payment, notify: Notify, heard: Heard) -> N
 
 
 @real_commits
-def test_a_success_takes_four_statements_and_a_repeat_two(
+def test_a_success_takes_five_statements_and_a_repeat_two(
     payment: Payment, notify: Notify, heard: Heard, statements: Statements
 ) -> None:
     with statements:
         notify(payment)
-    assert [statement.split()[0] for statement in statements] == ["SELECT", "UPDATE", "INSERT", "UPDATE"]
+    assert [statement.split()[0] for statement in statements] == ["SELECT", "UPDATE", "SELECT", "INSERT", "UPDATE"]
     with statements:
         notify(payment)
     assert [statement.split()[0] for statement in statements] == ["SELECT", "INSERT"]
 
 
 @real_commits
-def test_without_a_receiver_three_statements_do(payment: Payment, notify: Notify, statements: Statements) -> None:
+def test_without_a_receiver_four_statements_do(payment: Payment, notify: Notify, statements: Statements) -> None:
     with statements:
         notify(payment)
-    assert len(statements) == 3
+    assert len(statements) == 4
     assert last_event(payment).signals == []
 
 

@@ -1,12 +1,14 @@
 """What staff decide: ``services`` beyond the gateway's word."""
 
+from concurrent.futures import ThreadPoolExecutor
+from threading import Barrier
 from typing import Any
 from urllib.parse import urlencode
 
 import pytest
 from django.contrib.auth.models import User
 from django.core.exceptions import ValidationError
-from django.db import connection, transaction
+from django.db import connection, connections, transaction
 from django.test import Client
 
 from django_paiementpro import services, signals
@@ -109,6 +111,81 @@ def test_one_transaction_pays_one_payment(awa: User, payment: Payment, heard: He
     assert code_of(error) == "gateway_id_taken"
     assert other.reference in error.value.messages[0]
     assert (stored(payment).status, heard) == ("pending", [])
+
+
+@pytest.mark.parametrize("spelling", ["ci9 ", " Ci9", "CI9"])
+def test_a_transaction_is_the_same_in_any_spelling(awa: User, payment: Payment, heard: Heard, spelling: str) -> None:
+    make_payment(**{**PAID, "gateway_id": "CI9"})
+    if spelling.strip() == "Ci9":
+        Payment.objects.filter(gateway_id="CI9").update(gateway_id="ci9")
+    with pytest.raises(ValidationError) as error:
+        services.confirm_payment(payment, awa, **{**PROOF, "gateway_id": spelling})
+    assert (code_of(error), stored(payment).status, heard) == ("gateway_id_taken", "pending", [])
+
+
+def test_a_transaction_has_a_number(awa: User, payment: Payment) -> None:
+    with pytest.raises(ValidationError) as error:
+        services.confirm_payment(payment, awa, **{**PROOF, "gateway_id": " "})
+    assert code_of(error) == "gateway_id_missing"
+
+
+def test_a_refusal_leaves_the_payment_in_hand_as_it_was(awa: User, payment: Payment) -> None:
+    make_payment(**PAID)
+    with pytest.raises(ValidationError):
+        services.confirm_payment(payment, awa, **{**PROOF, "gateway_id": "1"})
+    assert (payment.status, payment.events.count()) == ("pending", 0)
+    services.confirm_payment(payment, awa, **PROOF)
+    assert stored(payment).status == "succeeded"
+
+
+def test_a_customers_second_payment_pays_no_other(awa: User, payment: Payment, notify: Notify) -> None:
+    other = make_payment(status="pending", attempt=1)
+    notify(other, payId="FIRST")
+    notify(other, payId="SECOND")
+    with pytest.raises(ValidationError) as error:
+        services.confirm_payment(payment, awa, **{**PROOF, "gateway_id": "second"})
+    assert code_of(error) == "gateway_id_taken"
+    services.confirm_payment(payment, awa, **{**PROOF, "gateway_id": "SEC"})
+    assert stored(payment).status == "succeeded"
+
+
+def test_what_staff_took_from_another_payment_is_flagged_when_its_own_comes(
+    awa: User, payment: Payment, notify: Notify, heard: Heard
+) -> None:
+    services.confirm_payment(payment, awa, **PROOF)
+    other = make_payment(status="pending", attempt=1)
+    assert notify(other, payId=PROOF["gateway_id"]).status_code == 200
+    after = stored(other)
+    assert (after.status, after.needs_review) == ("succeeded", True)
+    assert after.review_reason == f"transaction_reused: CI20230131 {payment.reference}"
+    assert names(heard) == ["payment_succeeded", "payment_succeeded", "payment_flagged"]
+    assert other.events.get().reason == "transaction_reused"
+
+
+def test_payments_that_the_gateway_gives_one_number_are_its_own_affair(notify: Notify, heard: Heard) -> None:
+    for _ in range(2):
+        notify(make_payment(status="pending", attempt=1), payId="same")
+    assert names(heard) == ["payment_succeeded", "payment_succeeded"]
+
+
+def test_two_cashiers_at_once_confirm_one_payment(awa: User) -> None:
+    payments = [make_payment(status="pending", attempt=1) for _ in range(6)]
+    barrier = Barrier(len(payments))
+
+    def confirm(payment: Payment) -> str:
+        try:
+            barrier.wait()
+            services.confirm_payment(payment, awa, **PROOF)
+        except ValidationError as error:
+            return str(error.code)
+        finally:
+            connections.close_all()
+        return "confirmed"
+
+    with ThreadPoolExecutor(len(payments)) as pool:
+        answers = sorted(pool.map(confirm, payments))
+    assert answers == ["confirmed"] + ["gateway_id_taken"] * 5
+    assert Payment.objects.filter(status="succeeded").count() == 1
 
 
 def test_a_notification_after_the_confirmation_is_silent(
@@ -387,6 +464,13 @@ def test_what_could_not_be_read_can_be_replayed_once_it_can(awa: User, payment: 
     event.refresh_from_db()
     services.replay_notification(event, awa, "Read anew")
     assert stored(payment).status == "succeeded"
+
+
+def test_what_was_too_long_to_be_stored_is_not_replayed(payment: Payment, client: Client) -> None:
+    fields = [*fields_of(payment).items(), *((f"x{number}", "1") for number in range(600)), ("amount", "1")]
+    assert client.post(f"{payment.get_notification_url()}?{urlencode(fields)}").status_code == 400
+    verdict = services.preview_replay(newest_event())
+    assert (verdict.outcome, verdict.reason) == ("refused", "malformed")
 
 
 def test_fields_of_several_values_are_replayed_as_they_came(payment: Payment, client: Client) -> None:

@@ -177,7 +177,7 @@ class RefundAction(StaffAction):
     label = gettext_lazy("Record a refund")
     explanation = gettext_lazy(
         "The money is given back in the gateway’s back office, not here. Record it afterwards, so that the books and "
-        "the shop know of it."
+        "the shop know of it: once for a payment, the whole of it or a part."
     )
     form_class = RefundForm
 

@@ -208,7 +208,7 @@ class PaymentAdmin(ColumnsMixin, ReadOnlyMixin, ModelAdmin):
             if patience < 0:
                 self.message_user(request, _("There was no time for all of them: select fewer."), messages.WARNING)
                 break
-            if not ACTIONS["check"].is_possible(payment):
+            if not ACTIONS["check"].is_possible(payment) or services.is_just_checked(payment):
                 continue
             asked += 1
             try:

@@ -98,6 +98,10 @@ ADVICE = {
         "The customer has paid more than once. Give the second payment back in the gateway’s back office, then mark "
         "this as reviewed with the refund’s number. Record no refund here: the order stays paid."
     ),
+    Reason.TRANSACTION_REUSED: gettext_lazy(
+        "Somebody of the staff has confirmed another payment by the transaction that has paid for this one: one of the "
+        "two has not been paid. Look in the gateway’s back office whose it is, and stop the other delivery."
+    ),
     Reason.PAID_AFTER_CANCELLATION: gettext_lazy(
         "The money has come although the payment was cancelled. Deliver after all, or give the money back in the "
         "gateway’s back office and record the refund here."

@@ -9,6 +9,7 @@ from django_paiementpro.services.checkout import absolute_url, initialize_paymen
 from django_paiementpro.services.evidence import (
     check_payment,
     check_waiting_payment,
+    is_just_checked,
     receive_notification,
     refuse_notification,
 )
@@ -48,6 +49,7 @@ __all__ = [
     "confirm_payment",
     "initialize_payment",
     "is_confirmable",
+    "is_just_checked",
     "newest_first",
     "oldest_first",
     "preview_replay",

@@ -94,6 +94,11 @@ def check_waiting_payment(payment: Payment) -> Status:
     return Status(payment.status)
 
 
+def is_just_checked(payment: Payment) -> bool:
+    """Return whether the gateway has been asked about it a few seconds ago."""
+    return payment.checked_at is not None and payment.checked_at > timezone.now() - CHECK_INTERVAL
+
+
 @outside_transactions
 def look_up(payment: Payment, patience: float | None = None) -> list[GatewayUnavailableError]:
     """

@@ -17,9 +17,9 @@ from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
 from django_paiementpro import outbox
-from django_paiementpro.enums import Kind, Outcome, SettledBy, Status
+from django_paiementpro.enums import Kind, Outcome, Reason, SettledBy, Status
 from django_paiementpro.exceptions import GatewayUnavailableError, InvalidNotification
-from django_paiementpro.messages import Notification, stored_fields
+from django_paiementpro.messages import TOO_MANY_FIELDS, Notification, stored_fields
 from django_paiementpro.models import Payment, PaymentEvent, PaymentQuerySet
 from django_paiementpro.services.evidence import Evidence, Judge, judge_of, look_up, success
 from django_paiementpro.services.transitions import Verdict, as_read, database, outside_transactions, read_again, settle
@@ -58,7 +58,8 @@ def ask_gateway(payment: Payment, user: AbstractBaseUser, reason: str, patience:
 
     Raises ``GatewayUnavailableError`` where it gave no answer to rely on, and none proved the payment.
     """
-    _act(payment, user, "check", reason, lambda payment: Verdict(Outcome.ACCEPTED))
+    asked = Verdict(Outcome.ACCEPTED, changes={"checked_at": timezone.now()})
+    _act(payment, user, "check", reason, lambda payment: asked)
     errors = look_up(payment, patience)
     read_again(payment)
     status = Status(payment.status)
@@ -75,9 +76,10 @@ def confirm_payment(
 
     ``gateway_id`` is the transaction's id there and ``amount`` its whole francs, ``reason`` says what was seen and
     where. Raises ``ValidationError`` where the payment is paid or has never been taken to the gateway
-    (``not_confirmable``), the amount is another (``amount_mismatch``), or the id has paid for another payment already
-    (``gateway_id_taken``).
+    (``not_confirmable``), the id is empty (``gateway_id_missing``), the amount is another (``amount_mismatch``), or the
+    id has paid for another payment, or waits there for a review (``gateway_id_taken``).
     """
+    gateway_id = gateway_id.strip()
 
     def judge(payment: Payment) -> Verdict:
         if not is_confirmable(payment):
@@ -87,16 +89,30 @@ def confirm_payment(
                 _("The amount at the gateway is not that of the payment: the goods must not leave for it."),
                 code="amount_mismatch",
             )
-        others = Payment.objects.primary().filter(gateway_id=gateway_id).exclude(pk=payment.pk)
-        if other := others.first():
+        if not gateway_id:
+            raise ValidationError(_("Enter the number of the transaction."), code="gateway_id_missing")
+        if other := _flagged_with(gateway_id, payment):
             raise ValidationError(
-                _("This transaction has paid for the payment %(reference)s already."),
+                _("This transaction belongs to the payment %(reference)s, which is to be reviewed."),
                 code="gateway_id_taken",
                 params={"reference": other.reference},
             )
         return success(payment, Evidence(SettledBy.STAFF, 0, "", gateway_id, payment.channel, None))
 
     return _act(payment, user, "confirm", reason, judge, {"gateway_id": gateway_id, "amount": amount})
+
+
+def _flagged_with(gateway_id: str, payment: Payment) -> Payment | None:
+    """Return another payment that waits for a review with this transaction: a second payment is that customer's."""
+    flagged = Payment.objects.primary().filter(needs_review=True, review_reason__icontains=gateway_id)
+    return next(
+        (
+            other
+            for other in flagged.exclude(pk=payment.pk)
+            if gateway_id.lower() in other.review_reason.lower().split()
+        ),
+        None,
+    )
 
 
 def is_confirmable(payment: Payment) -> bool:
@@ -195,6 +211,9 @@ def replay_notification(event: PaymentEvent, user: AbstractBaseUser, reason: str
 def _replay_judge(event: PaymentEvent) -> Judge:
     if event.kind != Kind.NOTIFICATION:
         raise ValidationError(_("Only a notification can be replayed."), code="not_replayable")
+    if event.message == TOO_MANY_FIELDS:
+        # Not all of it was stored: what is missing may contradict the rest.
+        return judge_of(InvalidNotification(Reason.MALFORMED, TOO_MANY_FIELDS))
     try:
         return judge_of(Notification.from_fields(stored_fields(event.data)))
     except InvalidNotification as error:

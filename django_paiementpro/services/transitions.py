@@ -11,14 +11,17 @@ import logging
 import random
 import time
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, ParamSpec, TypeVar
 
+from django.contrib.contenttypes.models import ContentType
+from django.core.exceptions import ValidationError
 from django.db import OperationalError, router, transaction
 from django.utils import timezone
+from django.utils.translation import gettext_lazy as _
 
 from django_paiementpro import outbox
-from django_paiementpro.enums import Kind, Outcome, Reason
+from django_paiementpro.enums import Kind, Outcome, Reason, SettledBy, Status
 from django_paiementpro.models import Payment, PaymentEvent, PaymentQuerySet
 
 logger = logging.getLogger("django_paiementpro")
@@ -83,12 +86,53 @@ def store(
         changes = {**verdict.changes, "updated_at": timezone.now()}
         if not unchanged.update(**changes):
             return None
+        if changes.get("status") == Status.SUCCEEDED and changes["gateway_id"]:
+            verdict = _compare_transaction(payment, verdict)
+            changes |= verdict.changes
         payment.apply(changes)
         logger.info(
             "payment_changed",
             extra={"reference": payment.reference, "status": str(payment.status), "kind": str(kind)},
         )
     return insert_event(payment, kind, verdict, data, remote_address)
+
+
+def _compare_transaction(payment: Payment, verdict: Verdict) -> Verdict:
+    """
+    See to it that what staff enter by hand pays for one payment, now that the UPDATE is done and not yet committed.
+
+    A transaction that has paid for another is refused to staff, who raise ``ValidationError``. The gateway's own word
+    stands; where staff have given its transaction to another payment before, both must be looked at.
+    """
+    gateway_id = verdict.changes["gateway_id"]
+    paid = [status for status in Status if status.is_paid]
+    others = Payment.objects.primary().filter(
+        gateway_id__in={gateway_id, gateway_id.upper(), gateway_id.lower()}, status__in=paid
+    )
+    if verdict.changes["settled_by"] != SettledBy.STAFF:
+        if other := others.filter(settled_by=SettledBy.STAFF).exclude(pk=payment.pk).first():
+            finding = (Reason.TRANSACTION_REUSED, f"{gateway_id} {other.reference}")
+            alarm = flagged(payment, verdict.outcome, finding)
+            if alarm.changes:
+                Payment.objects.primary().filter(pk=payment.pk).update(**alarm.changes)
+            return replace(
+                verdict,
+                reason=alarm.reason,
+                message=alarm.message,
+                changes={**verdict.changes, **alarm.changes},
+                signals=[*verdict.signals, *alarm.signals],
+            )
+        return verdict
+    # One after the other: of two that are confirmed at once, the second sees the first.
+    kinds = ContentType.objects.using(database()).select_for_update()
+    list(kinds.filter(app_label=Payment._meta.app_label, model=Payment._meta.model_name))
+    if other := others.exclude(pk=payment.pk).first():
+        raise ValidationError(
+            _("This transaction has paid for the payment %(reference)s already."),
+            code="gateway_id_taken",
+            params={"reference": other.reference},
+        )
+    return verdict
 
 
 def insert_event(

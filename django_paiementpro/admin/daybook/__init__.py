@@ -22,7 +22,7 @@ def day_book_view(model_admin: ModelAdmin, request: HttpRequest) -> HttpResponse
     """Show the day book of the period that the query asks for, or hand it out as CSV."""
     if not model_admin.has_view_permission(request):
         raise PermissionDenied
-    page = Page(*PeriodForm(request.GET).read())
+    page = Page(model_admin.get_queryset(request), *PeriodForm(request.GET).read())
     if request.GET.get("format") == "csv":
         return page.tables.csv(request.GET.get("table", ""))
     context = {

@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Sequence
 
 from django import forms
+from django.db.models import QuerySet
 from django.utils.functional import cached_property
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
@@ -19,16 +20,16 @@ from django_paiementpro.admin.daybook.texts import (
     rate_text,
 )
 from django_paiementpro.conf import conf
-from django_paiementpro.models import offered_channels
+from django_paiementpro.models import Payment, offered_channels
 
 
 class Page:
     """All that the template and the CSV show of one choice."""
 
-    def __init__(self, choice: Choice, mistakes: Sequence[str] = ()) -> None:
+    def __init__(self, payments: QuerySet[Payment], choice: Choice, mistakes: Sequence[str] = ()) -> None:
         self.choice = choice
         self.mistakes = mistakes
-        self.shown = Shown.of(choice)
+        self.shown = Shown.of(choice, payments)
         self.book = self.shown.book
         self.charts = Charts(self.shown)
         self.tables = Tables(self.shown)

@@ -3,8 +3,11 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from django.db.models import QuerySet
+
 from django_paiementpro.admin.daybook.picker import Choice
 from django_paiementpro.admin.daybook.texts import line_text, money_text, operator_texts
+from django_paiementpro.models import Payment
 from django_paiementpro.statistics import DayBook, Line, day_book
 
 
@@ -20,13 +23,14 @@ class Shown:
     operators: Mapping[str, str]
 
     @classmethod
-    def of(cls, choice: Choice) -> "Shown":
+    def of(cls, choice: Choice, payments: QuerySet[Payment]) -> "Shown":
         book = day_book(
             choice.start,
             choice.end,
             currency=choice.currency,
             merchant=choice.merchant,
             operator=choice.operator,
+            payments=payments,
         )
         return cls(
             choice=choice,
