@@ -101,7 +101,7 @@ def test_each_receiver_costs_one_statement(
     with statements:
         notify(payment)
 
-    assert len(statements) == 3 + 3
+    assert len(statements) == 4 + 3
 
 
 def test_without_receivers_nothing_is_kept_for_later_ones(payment: Payment, notify: Notify, connect: Connect) -> None:

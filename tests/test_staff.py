@@ -162,6 +162,17 @@ def test_what_staff_took_from_another_payment_is_flagged_when_its_own_comes(
     assert other.events.get().reason == "transaction_reused"
 
 
+def test_no_finding_takes_the_place_of_another(awa: User, payment: Payment, notify: Notify, heard: Heard) -> None:
+    services.confirm_payment(payment, awa, **PROOF)
+    other = make_payment(status="cancelled", attempt=1)
+    notify(other, payId=PROOF["gateway_id"])
+    assert [line.partition(":")[0] for line in stored(other).review_reason.splitlines()] == [
+        "paid_after_cancellation",
+        "transaction_reused",
+    ]
+    assert names(heard)[1:] == ["payment_succeeded", "payment_flagged"]
+
+
 def test_payments_that_the_gateway_gives_one_number_are_its_own_affair(notify: Notify, heard: Heard) -> None:
     for _ in range(2):
         notify(make_payment(status="pending", attempt=1), payId="same")

@@ -11,6 +11,7 @@ import logging
 import random
 import time
 from collections.abc import Callable, Iterable
+from copy import copy
 from dataclasses import dataclass, field, replace
 from typing import Any, ParamSpec, TypeVar
 
@@ -112,15 +113,16 @@ def _compare_transaction(payment: Payment, verdict: Verdict) -> Verdict:
     if verdict.changes["settled_by"] != SettledBy.STAFF:
         if other := others.filter(settled_by=SettledBy.STAFF).exclude(pk=payment.pk).first():
             finding = (Reason.TRANSACTION_REUSED, f"{gateway_id} {other.reference}")
-            alarm = flagged(payment, verdict.outcome, finding)
-            if alarm.changes:
-                Payment.objects.primary().filter(pk=payment.pk).update(**alarm.changes)
+            stored = copy(payment)
+            vars(stored).update(verdict.changes)
+            alarm = flagged(stored, verdict.outcome, finding)
+            Payment.objects.primary().filter(pk=payment.pk).update(**alarm.changes)
             return replace(
                 verdict,
                 reason=alarm.reason,
-                message=alarm.message,
+                message="; ".join(filter(None, [verdict.message, alarm.message])),
                 changes={**verdict.changes, **alarm.changes},
-                signals=[*verdict.signals, *alarm.signals],
+                signals=list(dict.fromkeys([*verdict.signals, *alarm.signals])),
             )
         return verdict
     # One after the other: of two that are confirmed at once, the second sees the first.
