@@ -13,7 +13,6 @@ from django.contrib.contenttypes.models import ContentType
 from django.core.exceptions import ImproperlyConfigured, ValidationError
 from django.core.validators import MinValueValidator, RegexValidator
 from django.db import models, router
-from django.db.models.functions import Coalesce, NullIf
 from django.urls import reverse
 from django.utils import timezone
 from django.utils.functional import cached_property
@@ -22,7 +21,7 @@ from django.utils.translation import gettext_lazy as _
 from django_paiementpro import signing
 from django_paiementpro.conf import conf
 from django_paiementpro.enums import Channel, Kind, Outcome, Reason, SettledBy, Status
-from django_paiementpro.indexes import LowerIndex, PhoneIndex
+from django_paiementpro.indexes import FirstFilledIndex, LowerIndex, PartialIndex, PhoneIndex, first_filled
 from django_paiementpro.phones import normalize_phone, region_of
 
 
@@ -84,7 +83,7 @@ def format_amount(amount: int, currency: str) -> str:
 
 
 #: The means of payment that was used, or else that was asked for; empty where the payer has not chosen yet.
-OPERATOR = Coalesce(NullIf("gateway_channel", models.Value("")), "channel")
+OPERATOR = first_filled("gateway_channel", "channel")
 
 
 class PaymentQuerySet(models.QuerySet["Payment"]):
@@ -229,16 +228,16 @@ class Payment(models.Model):
             models.Index(fields=["status", "-created_at", "-id"], name="paiementpro_status_created"),
             models.Index(fields=["needs_review", "-created_at"], name="paiementpro_review"),
             models.Index(fields=["merchant_id", "-created_at", "-id"], name="paiementpro_merchant"),
-            models.Index(OPERATOR, models.F("created_at").desc(), models.F("id").desc(), name="paiementpro_operator"),
+            FirstFilledIndex(fields=["gateway_channel", "channel", "-created_at", "-id"], name="paiementpro_operator"),
             # Nearly all are settled by notification: those that are not are looked for.
-            models.Index(
+            PartialIndex(
                 fields=["settled_by", "-created_at", "-id"],
-                condition=models.Q(settled_by__in=[SettledBy.STATUS, SettledBy.STAFF]),
+                where=models.Q(settled_by__in=[SettledBy.STATUS, SettledBy.STAFF]),
                 name="paiementpro_settled_by",
             ),
-            models.Index(
+            PartialIndex(
                 fields=["refunded_at"],
-                condition=models.Q(refunded_at__isnull=False),
+                where=models.Q(refunded_at__isnull=False),
                 name="paiementpro_refunded_at",
             ),
             models.Index(fields=["object_id", "content_type"], name="paiementpro_object"),
