@@ -223,12 +223,10 @@ def day_book(
         .annotate(count=Count("*"), sum=Sum("refunded_amount"))
     ):
         days.add((row["day"], row["operator"]), refunds=row["count"], refunded=row["sum"])
-    for row in (
-        payments.filter(period.holds("created_at"))
-        .values("operator", "status", day=period.day_of("created_at"), was_sent=_SENT, was_opened=_OPENED)
-        .annotate(count=Count("*"))
-    ):
-        days.add((row["day"], row["operator"]), **_way(Status(row["status"]), row))
+    created = payments.filter(period.holds("created_at"))
+    ways = created.values_list("operator", "status", period.day_of("created_at"), _SENT, _OPENED)
+    for code, status, day, was_sent, was_opened, number in ways.annotate(count=Count("*")):
+        _add_way(days[day, code], status, was_sent, was_opened, number)
     return DayBook(
         start=start,
         end=end,
@@ -280,23 +278,30 @@ _SENT = ExpressionWrapper(Q(attempt__gte=1), BooleanField())
 _OPENED = ExpressionWrapper(Q(initialized_at__isnull=False), BooleanField())
 
 
-def _way(status: Status, row: Mapping[str, Any]) -> dict[str, int]:
+#: What has become of a payment, as a number of ``Figures``.
+ENDS: dict[str, str] = {
+    Status.SUCCEEDED: "paid",
+    Status.REFUNDED: "paid",
+    Status.FAILED: "failed",
+    Status.EXPIRED: "expired",
+    Status.CANCELLED: "cancelled",
+}
+
+
+def _add_way(sums: dict[str, int], status: str, was_sent: bool, was_opened: bool, number: int) -> None:
     """
-    Return how far so many payments have come, as numbers of ``Figures``.
+    Add how far so many payments have come.
 
     The answer with the page may have been lost: of a payment that the gateway has told about since, a page was opened.
     """
-    count = row["count"]
-    opened = count if row["was_opened"] or status not in {Status.CREATED, Status.CANCELLED} else 0
-    return {
-        "created": count,
-        "sent": count if row["was_sent"] else opened,
-        "opened": opened,
-        "paid": count if status.is_paid else 0,
-        "failed": count if status == Status.FAILED else 0,
-        "expired": count if status == Status.EXPIRED else 0,
-        "cancelled": opened if status == Status.CANCELLED else 0,
-    }
+    is_opened = was_opened or status not in {Status.CREATED, Status.CANCELLED}
+    sums["created"] += number
+    if is_opened or was_sent:
+        sums["sent"] += number
+    if is_opened:
+        sums["opened"] += number
+        if status in ENDS:
+            sums[ENDS[status]] += number
 
 
 def _median(payments: "QuerySet[Any]", count: int) -> timedelta | None:

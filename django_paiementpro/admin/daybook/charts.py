@@ -83,11 +83,11 @@ class Chart:
                 for bar in column.bars
             ),
         )
-        # Over the bars, as high as the chart: what is pointed at tells its figures.
+        # Over the bars, as high as the chart: what is pointed at tells its figures, where it has a title.
         slots = format_html_join(
             "\n",
             f'<rect class="daybook-slot" x="{{}}%" width="{slot:.3f}%" height="100%"><title>{{}}</title></rect>',
-            ((f"{slot * index:.3f}", column.title) for index, column in enumerate(columns)),
+            ((f"{slot * index:.3f}", column.title) for index, column in enumerate(columns) if column.title),
         )
         self.shapes = bars + slots
         step = -(-len(ticks) // MAX_TICKS)
@@ -204,14 +204,18 @@ class Charts:
         figures = {name: line.operators.get(code, Figures()) for name, line in self.shown.lines.items()}
         operator = self.shown.operators[code]
         most = max(each.opened for each in figures.values())
-        columns = []
-        for name, each in figures.items():
-            bars = [
-                Bar(kind, percent(most - count, most), percent(count, most))
-                for kind, count in (("opened", each.opened), ("unpaid", each.unpaid))
-                if count
-            ]
-            columns.append(Column(labelled(name, failures_text(each)), bars))
+        # Without titles: there would be hundreds, and the table below has all of it in words.
+        columns = [
+            Column(
+                "",
+                [
+                    Bar(kind, percent(most - count, most), percent(count, most))
+                    for kind, count in (("opened", each.opened), ("unpaid", each.unpaid))
+                    if count
+                ],
+            )
+            for each in figures.values()
+        ]
         summary = f"{failures_text(total)} ({rate_text(total.failure_rate)})"
         when, worst = max(figures.items(), key=lambda item: item[1].unpaid)
         peak = ""
