@@ -407,6 +407,32 @@ class PaymentEvent(models.Model):
         return f"{self.get_kind_display()}: {self.get_outcome_display()}"
 
 
+class ReconciliationRun(models.Model):
+    """
+    A run of ``paiementpro_reconcile``.
+
+    By these two runs at once share their work, and somebody sees that nobody has run it for hours.
+    """
+
+    started_at = models.DateTimeField(_("started"), default=timezone.now, editable=False)
+    #: When it last said that it lives.
+    seen_at = models.DateTimeField(_("seen"), default=timezone.now, editable=False)
+    finished_at = models.DateTimeField(_("finished"), null=True, blank=True, editable=False)
+    host = models.CharField(_("host"), max_length=255, editable=False)
+    process_id = models.PositiveBigIntegerField(_("process"), editable=False)
+    #: The numbers of what it has done.
+    totals = models.JSONField(_("totals"), default=dict, blank=True, editable=False)
+
+    class Meta:
+        verbose_name = _("run of the reconciliation")
+        verbose_name_plural = _("runs of the reconciliation")
+        ordering = ["pk"]
+        default_permissions = ()
+
+    def __str__(self) -> str:
+        return f"{self.host}:{self.process_id}"
+
+
 def cut(values: Mapping[str, Any]) -> dict[str, Any]:
     """Return values of a payment with texts cut to their columns; the whole of them stands in an event's data."""
     return {

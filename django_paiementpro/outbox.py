@@ -6,16 +6,16 @@ receiver that goes through is remembered under the lease, and renews it. A proce
 out; ``paiementpro_reconcile`` takes it up. The lease is its own token: only who knows its end can renew it.
 """
 
-import logging
+import time
 from datetime import datetime, timedelta
 
 from django.db import transaction
 from django.utils import timezone
 
+from django_paiementpro import log
+from django_paiementpro.enums import Outcome
 from django_paiementpro.models import Payment, PaymentEvent
 from django_paiementpro.signals import SIGNALS
-
-logger = logging.getLogger("django_paiementpro")
 
 LEASE = timedelta(minutes=5)
 
@@ -60,14 +60,20 @@ def _deliver(event: PaymentEvent) -> bool:
     waiting = _waiting(event)
     is_owed = _is_unheard(event)
     for position, (signal, receiver) in enumerate(waiting, start=1):
+        started_at = time.monotonic()
         error = SIGNALS[signal].send_to(receiver, Payment, payment=event.payment, event=event)
-        if error is not None:
+        is_failed = error is not None
+        log.write(
+            "receiver_failed" if is_failed else "signal_delivered",
+            event.payment,
+            outcome=Outcome.FAILED if is_failed else Outcome.ACCEPTED,
+            duration=time.monotonic() - started_at,
+            exc_info=error,
+            signal=signal,
+            receiver=receiver,
+        )
+        if is_failed:
             is_owed = True
-            logger.error(
-                "receiver_failed",
-                extra={"reference": event.payment.reference, "signal": signal, "receiver": receiver},
-                exc_info=error,
-            )
         else:
             event.delivered = [*event.delivered, f"{signal} {receiver}"]
             if position < len(waiting) and not _mark(event, _lease()):
@@ -94,7 +100,7 @@ def _mark(event: PaymentEvent, deliver_at: datetime | None) -> bool:
     """Store who has had it, and until when the lease runs. Return False where the lease has been lost."""
     events = PaymentEvent.objects.using(event._state.db).filter(pk=event.pk, deliver_at=event.deliver_at)
     if not events.update(delivered=event.delivered, deliver_at=deliver_at):
-        logger.warning("lease_lost", extra={"reference": event.payment.reference})
+        log.write("lease_lost", event.payment)
         return False
     event.deliver_at = deliver_at
     return True

@@ -5,7 +5,7 @@ All four views are open to whoever holds a signed URL: no login, no CSRF token (
 of the host's around them, nothing kept in a cache.
 """
 
-import logging
+import time
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -30,15 +30,13 @@ from django.views import View
 from django.views.decorators.cache import never_cache
 from django.views.decorators.csrf import csrf_exempt
 
-from django_paiementpro import services, signing
+from django_paiementpro import log, services, signing
 from django_paiementpro.conf import conf
 from django_paiementpro.decorators import non_atomic
 from django_paiementpro.enums import Outcome, Reason, Status
 from django_paiementpro.exceptions import GatewayRefusedError, GatewayUnavailableError, InvalidNotification
 from django_paiementpro.messages import MAX_BODY, Notification, query_fields
 from django_paiementpro.models import Payment
-
-logger = logging.getLogger("django_paiementpro")
 
 # After how long a waiting page reloads itself, without JavaScript.
 REFRESH_SECONDS = 8
@@ -73,7 +71,7 @@ class CheckoutView(View):
             if not Status(payment.status).is_payable:
                 return HttpResponseRedirect(payment.get_return_url())
             fields = sorted(error.message_dict) if hasattr(error, "error_dict") else []
-            logger.warning("payment_invalid", extra={"reference": payment.reference, "fields": fields})
+            log.write("payment_invalid", payment, outcome=Outcome.REFUSED, fields=fields)
             return _page(request, "checkout_error", payment, 400, case="invalid" if fields else "refused")
 
     post = get
@@ -90,6 +88,7 @@ class NotificationView(View):
     http_method_names = ["post"]
 
     def post(self, request: HttpRequest, signed: str) -> HttpResponse:
+        started_at = time.monotonic()
         reference = signing.unsign(signed, signing.NOTIFICATION)
         payment = _find(reference)
         if payment is None:
@@ -101,6 +100,13 @@ class NotificationView(View):
             event = services.refuse_notification(payment, error, remote_address)
         else:
             event = services.receive_notification(payment, notification, remote_address)
+        log.write(
+            "notification_received",
+            payment,
+            outcome=event.outcome,
+            duration=time.monotonic() - started_at,
+            reason=event.reason,
+        )
         if event.outcome == Outcome.REFUSED:
             return HttpResponseBadRequest(f"Bad Request: {event.reason}", content_type="text/plain")
         return HttpResponse("OK", content_type="text/plain")
@@ -204,5 +210,5 @@ def _host_page(request: HttpRequest, payment: Payment) -> str:
     try:
         return resolve_url(common.replace("{reference}", payment.reference))
     except NoReverseMatch:
-        logger.exception("host_page_missing")
+        log.write("host_page_missing", payment, exc_info=True)
         return ""

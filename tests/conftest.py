@@ -14,7 +14,7 @@ from django.http import HttpResponse
 from django.test import Client
 from django.utils import translation
 
-from django_paiementpro import signals
+from django_paiementpro import log, signals
 from django_paiementpro.gateway import INITIALIZE_PATH
 from django_paiementpro.models import Payment
 from tests.host.models import Order
@@ -200,14 +200,19 @@ INDISCREET = re.compile(r"awa@example|Koné|0707123456|07 07 12 34 56|\.[A-Za-z0
 
 @pytest.fixture(autouse=True)
 def discreet_log(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """Read all that the app's logger says in each test: no payer's data, no signed URL."""
-    logger = logging.getLogger("django_paiementpro")
+    """Read all that the app's logger says in each test: names that are documented, no payer's data, no signed URL."""
     handler = logging.Handler(logging.DEBUG)
-    said: list[str] = []
-    monkeypatch.setattr(handler, "emit", lambda record: said.append(f"{record.getMessage()} {vars(record)}"))
-    logger.addHandler(handler)
-    logger.setLevel(logging.DEBUG)
+    records: list[logging.LogRecord] = []
+    monkeypatch.setattr(handler, "emit", records.append)
+    log.logger.addHandler(handler)
+    log.logger.setLevel(logging.DEBUG)
     yield
-    logger.setLevel(logging.NOTSET)
-    logger.removeHandler(handler)
+    log.logger.setLevel(logging.NOTSET)
+    log.logger.removeHandler(handler)
+    said = [f"{record.getMessage()} {vars(record)}" for record in records]
     assert [line for line in said if INDISCREET.search(line)] == []
+    for record in records:
+        if record.name != log.logger.name:
+            continue  # the sandbox's
+        assert log.LEVELS[record.getMessage()] == record.levelno
+        assert vars(record).keys() >= {"reference", "attempt", "channel", "outcome", "duration"}

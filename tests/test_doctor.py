@@ -43,7 +43,7 @@ def test_what_is_wrong_is_said_and_what_to_do(capsys: pytest.CaptureFixture[str]
 
 
 def test_missing_tables_are_told(capsys: pytest.CaptureFixture[str]) -> None:
-    MigrationRecorder(connection).record_unapplied("paiementpro", "0002_back_office")
+    MigrationRecorder(connection).record_unapplied("paiementpro", "0004_reconciliation_run")
 
     with pytest.raises(CommandError):
         call_command("paiementpro_doctor")

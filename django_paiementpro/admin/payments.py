@@ -1,4 +1,3 @@
-import logging
 import time
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, cast
@@ -18,7 +17,7 @@ from django.utils.safestring import SafeString, mark_safe
 from django.utils.translation import gettext, ngettext
 from django.utils.translation import gettext_lazy as _
 
-from django_paiementpro import services
+from django_paiementpro import log, services
 from django_paiementpro.admin import wording
 from django_paiementpro.admin.actions import ACTIONS, ReplayAction, StaffAction
 from django_paiementpro.admin.changelist import CappedPaginator, PaymentChangeList
@@ -45,7 +44,6 @@ if TYPE_CHECKING:
 else:
     ModelAdmin = admin.ModelAdmin
 
-logger = logging.getLogger("django_paiementpro")
 
 #: How many events the page tells of, the newest.
 MAX_EVENTS = 200
@@ -232,7 +230,7 @@ class PaymentAdmin(ColumnsMixin, ReadOnlyMixin, ModelAdmin):
 
     @admin.action(description=_("Export the selected payments (CSV)"), permissions=["export"])
     def export_csv(self, request: HttpRequest, queryset: QuerySet[Payment]) -> HttpResponseBase:
-        logger.info("payments_exported", extra={"user": str(request.user.pk)})
+        log.write("payments_exported", user=str(request.user.pk))
         return export_payments(queryset)
 
     def export_view(self, request: HttpRequest) -> HttpResponseBase:

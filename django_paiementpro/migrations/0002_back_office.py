@@ -4,7 +4,6 @@ import django.db.models.deletion
 from django.conf import settings
 from django.db import migrations, models
 
-import django_paiementpro.indexes
 import django_paiementpro.models
 
 
@@ -31,22 +30,6 @@ class Migration(migrations.Migration):
                 "verbose_name": "payment",
                 "verbose_name_plural": "payments",
             },
-        ),
-        migrations.RemoveIndex(
-            model_name="payment",
-            name="paiementpro_created",
-        ),
-        migrations.RemoveIndex(
-            model_name="payment",
-            name="paiementpro_object",
-        ),
-        migrations.RemoveIndex(
-            model_name="payment",
-            name="paiementpro_email",
-        ),
-        migrations.RemoveIndex(
-            model_name="payment",
-            name="paiementpro_phone",
         ),
         migrations.AddField(
             model_name="payment",
@@ -94,82 +77,5 @@ class Migration(migrations.Migration):
                 max_length=32,
                 verbose_name="reason",
             ),
-        ),
-        migrations.AddIndex(
-            model_name="payment",
-            index=models.Index(
-                fields=[
-                    "-created_at",
-                    "-id",
-                    "status",
-                    "currency",
-                    "merchant_id",
-                    "gateway_channel",
-                    "channel",
-                    "attempt",
-                    "initialized_at",
-                ],
-                name="paiementpro_created",
-            ),
-        ),
-        migrations.AddIndex(
-            model_name="payment",
-            index=models.Index(
-                fields=[
-                    "settled_at",
-                    "status",
-                    "currency",
-                    "amount",
-                    "merchant_id",
-                    "gateway_channel",
-                    "channel",
-                    "created_at",
-                ],
-                name="paiementpro_settled_at",
-            ),
-        ),
-        migrations.AddIndex(
-            model_name="payment",
-            index=models.Index(fields=["merchant_id", "-created_at", "-id"], name="paiementpro_merchant"),
-        ),
-        migrations.AddIndex(
-            model_name="payment",
-            index=django_paiementpro.indexes.FirstFilledIndex(
-                fields=["gateway_channel", "channel", "-created_at", "-id"], name="paiementpro_operator"
-            ),
-        ),
-        migrations.AddIndex(
-            model_name="payment",
-            index=django_paiementpro.indexes.PartialIndex(
-                fields=["settled_by", "-created_at", "-id"],
-                name="paiementpro_settled_by",
-                where=models.Q(("settled_by__in", ["status", "staff"])),
-            ),
-        ),
-        migrations.AddIndex(
-            model_name="payment",
-            index=django_paiementpro.indexes.PartialIndex(
-                fields=["refunded_at"], name="paiementpro_refunded_at", where=models.Q(("refunded_at__isnull", False))
-            ),
-        ),
-        migrations.AddIndex(
-            model_name="payment",
-            index=models.Index(fields=["object_id", "content_type"], name="paiementpro_object"),
-        ),
-        migrations.AddIndex(
-            model_name="payment",
-            index=django_paiementpro.indexes.LowerIndex(fields=["customer_email"], name="paiementpro_email"),
-        ),
-        migrations.AddIndex(
-            model_name="payment",
-            index=django_paiementpro.indexes.LowerIndex(fields=["customer_last_name"], name="paiementpro_last_name"),
-        ),
-        migrations.AddIndex(
-            model_name="payment",
-            index=django_paiementpro.indexes.LowerIndex(fields=["customer_first_name"], name="paiementpro_first_name"),
-        ),
-        migrations.AddIndex(
-            model_name="payment",
-            index=django_paiementpro.indexes.PhoneIndex(fields=["customer_phone"], name="paiementpro_phone"),
         ),
     ]

@@ -1,6 +1,5 @@
 """Taking a payment to the gateway: one page, however many ask for it."""
 
-import logging
 import time
 from typing import Any
 from urllib.parse import urljoin
@@ -10,7 +9,7 @@ from django.http import HttpRequest
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
-from django_paiementpro import gateway
+from django_paiementpro import gateway, log
 from django_paiementpro.conf import conf
 from django_paiementpro.enums import Kind, Outcome, Status
 from django_paiementpro.exceptions import GatewayError, GatewayRefusedError, GatewayUnavailableError
@@ -26,8 +25,6 @@ from django_paiementpro.services.transitions import (
     outside_transactions,
     read_again,
 )
-
-logger = logging.getLogger("django_paiementpro")
 
 POLL_SECONDS = 0.1
 
@@ -79,15 +76,16 @@ def initialize_payment(payment: Payment, request: HttpRequest | None = None) -> 
             _await_other_claim(payment)
             continue
         # From here on the attempt is counted: its reference is never sent again, whatever becomes of the answer.
+        asked_at = time.monotonic()
         try:
             url = gateway.open_page(page_request)
         except GatewayError as error:
-            _record_no_page(payment, page_request, error)
+            _record_no_page(payment, page_request, error, time.monotonic() - asked_at)
             raise
         except BaseException:
             free(payment)
             raise
-        _record_page(payment, page_request, url)
+        _record_page(payment, page_request, url, time.monotonic() - asked_at)
     return page
 
 
@@ -153,7 +151,7 @@ def _await_other_claim(payment: Payment) -> None:
         raise GatewayUnavailableError("no answer from the gateway to another process")
 
 
-def _record_page(payment: Payment, page_request: PageRequest, url: str) -> None:
+def _record_page(payment: Payment, page_request: PageRequest, url: str, duration: float) -> None:
     """Store the page, unless the payment has moved on in the meantime: then the caller decides again."""
     now = timezone.now()
     changes = {
@@ -177,23 +175,20 @@ def _record_page(payment: Payment, page_request: PageRequest, url: str) -> None:
 
     if commit(store):
         payment.apply(changes)
-        logger.info("page_opened", extra={"reference": payment.reference, "attempt": payment.attempt})
+        log.write("page_opened", payment, outcome=Outcome.ACCEPTED, duration=duration)
     else:
         read_again(payment)
 
 
-def _record_no_page(payment: Payment, page_request: PageRequest, error: GatewayError) -> None:
+def _record_no_page(payment: Payment, page_request: PageRequest, error: GatewayError, duration: float) -> None:
     if isinstance(error, GatewayRefusedError):
-        verdict, log_event = Verdict(Outcome.REFUSED, message=error.message), "page_refused"
+        verdict, line = Verdict(Outcome.REFUSED, message=error.message), "page_refused"
     else:
-        verdict, log_event = Verdict(Outcome.FAILED, message=str(error)), "page_unavailable"
+        verdict, line = Verdict(Outcome.FAILED, message=str(error)), "page_unavailable"
 
     def store() -> None:
         free(payment)
         insert_event(payment, Kind.INITIALIZE, verdict, page_request.for_audit())
 
     commit(store)
-    logger.warning(
-        log_event,
-        extra={"reference": payment.reference, "attempt": payment.attempt, "error": str(error)},
-    )
+    log.write(line, payment, outcome=verdict.outcome, duration=duration, error=str(error))

@@ -1,6 +1,5 @@
 """What the gateway says of a payment, by notification or when asked, and what it proves."""
 
-import logging
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -10,7 +9,7 @@ from typing import Any
 from django.conf import settings
 from django.utils import timezone
 
-from django_paiementpro import gateway
+from django_paiementpro import gateway, log
 from django_paiementpro.conf import conf
 from django_paiementpro.enums import Kind, Outcome, Reason, SettledBy, Status
 from django_paiementpro.exceptions import GatewayUnavailableError, InvalidNotification
@@ -18,8 +17,6 @@ from django_paiementpro.messages import FAILURE_CODE, SUCCESS_CODE, Notification
 from django_paiementpro.models import Payment, PaymentEvent, cut
 from django_paiementpro.services.claims import claim_check, is_claimed
 from django_paiementpro.services.transitions import Verdict, describe, flagged, outside_transactions, read_again, settle
-
-logger = logging.getLogger("django_paiementpro")
 
 Judge = Callable[[Payment], Verdict]
 
@@ -123,8 +120,14 @@ def look_up(payment: Payment, patience: float | None = None) -> list[GatewayUnav
         if time.monotonic() - started_at > limit:
             break
     if errors:
-        logger.warning(
-            "status_unavailable", extra={"reference": payment.reference, "error": str(errors[-1]), "count": len(errors)}
+        duration = time.monotonic() - started_at
+        log.write(
+            "status_unavailable",
+            payment,
+            outcome=Outcome.FAILED,
+            duration=duration,
+            error=str(errors[-1]),
+            count=len(errors),
         )
     return errors
 
@@ -177,8 +180,8 @@ def _is_authentic(notification: Notification) -> bool:
     try:
         verifier = conf.hashcode_verifier
         return verifier is None or verifier(notification) is True
-    except Exception:
-        logger.exception("verifier_failed")
+    except Exception:  # noqa: BLE001  logged, and no agreement
+        log.write("verifier_failed", exc_info=True)
         return False
 
 

@@ -7,7 +7,6 @@ needs no lock and no SAVEPOINT, begins as a writer (which SQLite demands), and h
 """
 
 import functools
-import logging
 import random
 import time
 from collections.abc import Callable, Iterable
@@ -21,11 +20,9 @@ from django.db import OperationalError, router, transaction
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
-from django_paiementpro import outbox
+from django_paiementpro import log, outbox
 from django_paiementpro.enums import Kind, Outcome, Reason, SettledBy, Status
 from django_paiementpro.models import Payment, PaymentEvent, PaymentQuerySet
-
-logger = logging.getLogger("django_paiementpro")
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -91,10 +88,7 @@ def store(
             verdict = _compare_transaction(payment, verdict)
             changes |= verdict.changes
         payment.apply(changes)
-        logger.info(
-            "payment_changed",
-            extra={"reference": payment.reference, "status": str(payment.status), "kind": str(kind)},
-        )
+        log.write("payment_changed", payment, outcome=verdict.outcome, status=str(payment.status), kind=str(kind))
     return insert_event(payment, kind, verdict, data, remote_address)
 
 
@@ -185,7 +179,7 @@ def commit(work: Callable[[], T]) -> T:
                 with transaction.atomic(using=alias):
                     return work()
             except OperationalError:
-                logger.warning("transaction_given_up")
+                log.write("transaction_given_up")
             time.sleep(random.uniform(0, longest_pause))  # noqa: S311  no secret
     with transaction.atomic(using=alias):
         return work()

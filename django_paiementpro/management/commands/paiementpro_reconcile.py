@@ -1,4 +1,3 @@
-import logging
 from collections.abc import Callable, Iterable
 from typing import Any, TypeVar
 
@@ -8,9 +7,7 @@ from django.utils import timezone
 from django.utils.translation import gettext as _
 from tqdm import tqdm
 
-from django_paiementpro import services
-
-logger = logging.getLogger("django_paiementpro")
+from django_paiementpro import log, services
 
 M = TypeVar("M", bound=Model)
 
@@ -61,6 +58,6 @@ class Command(BaseCommand):
         for row in tqdm(rows, desc=label, total=count, disable=None, leave=False):
             try:
                 work(row)
-            except Exception:
+            except Exception:  # noqa: BLE001  logged
                 totals.failed += 1
-                logger.exception("reconcile_failed", extra={"pk": row.pk})
+                log.write("reconcile_failed", exc_info=True, pk=row.pk)

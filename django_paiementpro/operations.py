@@ -1,0 +1,72 @@
+"""
+Migrations beside running payments.
+
+PostgreSQL makes and drops an index without locking the table, outside of transactions; such a migration is
+``atomic = False``, and one that was interrupted can be run again. Elsewhere an index is made as ever.
+"""
+
+from typing import Any
+
+from django.db.backends.base.schema import BaseDatabaseSchemaEditor
+from django.db.migrations import operations
+from django.db.migrations.state import ProjectState
+from django.db.models import Index, Model
+
+
+class AddIndex(operations.AddIndex):
+    """Make an index. One of its name that an interrupted migration has left is made anew."""
+
+    atomic = False
+
+    def database_forwards(
+        self, app_label: str, schema_editor: BaseDatabaseSchemaEditor, from_state: ProjectState, to_state: ProjectState
+    ) -> None:
+        model = to_state.apps.get_model(app_label, self.model_name)
+        if self.allow_migrate_model(schema_editor.connection.alias, model):
+            _remove(model, self.index, schema_editor)
+            schema_editor.execute(
+                self.index.create_sql(model, schema_editor, **_concurrently(schema_editor)), params=None
+            )
+
+    def database_backwards(
+        self, app_label: str, schema_editor: BaseDatabaseSchemaEditor, from_state: ProjectState, to_state: ProjectState
+    ) -> None:
+        model = from_state.apps.get_model(app_label, self.model_name)
+        if self.allow_migrate_model(schema_editor.connection.alias, model):
+            _remove(model, self.index, schema_editor)
+
+
+class RemoveIndex(operations.RemoveIndex):
+    """Drop an index, unless it has gone already."""
+
+    atomic = False
+
+    def database_forwards(
+        self, app_label: str, schema_editor: BaseDatabaseSchemaEditor, from_state: ProjectState, to_state: ProjectState
+    ) -> None:
+        model = from_state.apps.get_model(app_label, self.model_name)
+        if self.allow_migrate_model(schema_editor.connection.alias, model):
+            _remove(model, self._index(app_label, from_state), schema_editor)
+
+    def database_backwards(
+        self, app_label: str, schema_editor: BaseDatabaseSchemaEditor, from_state: ProjectState, to_state: ProjectState
+    ) -> None:
+        AddIndex(self.model_name, self._index(app_label, to_state)).database_forwards(
+            app_label, schema_editor, from_state, to_state
+        )
+
+    def _index(self, app_label: str, state: ProjectState) -> Index:
+        index: Index = state.models[app_label, self.model_name_lower].get_index_by_name(self.name)
+        return index
+
+
+def _remove(model: type[Model], index: Index, schema_editor: BaseDatabaseSchemaEditor) -> None:
+    connection = schema_editor.connection
+    with connection.cursor() as cursor:
+        is_there = index.name in connection.introspection.get_constraints(cursor, model._meta.db_table)
+    if is_there:
+        schema_editor.execute(index.remove_sql(model, schema_editor, **_concurrently(schema_editor)), params=None)
+
+
+def _concurrently(schema_editor: BaseDatabaseSchemaEditor) -> dict[str, Any]:
+    return {"concurrently": True} if schema_editor.connection.vendor == "postgresql" else {}
