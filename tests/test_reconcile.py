@@ -159,7 +159,7 @@ def test_reconciliation_asks_about_what_is_open(gateway: FakeGateway, capsys: py
     paid, unpaid, lost = (make_payment(status=status, attempt=1) for status in ("pending", "pending", "created"))
     make_payment()
     for status in ("succeeded", "failed", "expired", "cancelled", "refunded"):
-        make_payment(status=status, attempt=1)
+        make_payment(status=status, attempt=1, checked_at=timezone.now())
     gateway.knows_paid(paid)
     gateway.knows_paid(lost)
     gateway.knows(unpaid.reference, success=False)
@@ -300,18 +300,6 @@ def test_a_payer_who_waits_is_not_kept_by_many_attempts(gateway: FakeGateway, mo
 
     assert services.check_waiting_payment(payment) == "pending"
     assert gateway.asked == [payment.reference_of(5)]
-
-
-def test_another_run_is_not_repeated(payment: Payment, gateway: FakeGateway) -> None:
-    gateway.knows(payment.reference, success=False)
-    since = timezone.now()
-    one, other = stored(payment), stored(payment)
-    totals = services.Reconciliation()
-
-    services.reconcile_payment(one, since, totals)
-    services.reconcile_payment(other, since, totals)
-
-    assert (totals.asked, len(gateway.asked)) == (1, 1)
 
 
 def test_rows_are_read_in_pages(statements: Statements) -> None:

@@ -15,12 +15,13 @@ from django_paiementpro.services.evidence import (
 )
 from django_paiementpro.services.reconciliation import (
     Reconciliation,
+    due_payments,
+    foresee,
     newest_first,
     oldest_first,
-    reconcile_event,
-    reconcile_payment,
+    overdue_payments,
+    reconcile,
     undelivered_events,
-    unsettled_payments,
 )
 from django_paiementpro.services.staff import (
     SIGNAL_OF_STATUS,
@@ -47,15 +48,17 @@ __all__ = [
     "check_payment",
     "check_waiting_payment",
     "confirm_payment",
+    "due_payments",
+    "foresee",
     "initialize_payment",
     "is_confirmable",
     "is_just_checked",
     "newest_first",
     "oldest_first",
+    "overdue_payments",
     "preview_replay",
     "receive_notification",
-    "reconcile_event",
-    "reconcile_payment",
+    "reconcile",
     "redeliver_signals",
     "refund_payment",
     "refuse_notification",
@@ -63,5 +66,4 @@ __all__ = [
     "review_payment",
     "undelivered_events",
     "undelivered_events_of",
-    "unsettled_payments",
 ]

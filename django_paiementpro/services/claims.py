@@ -52,3 +52,9 @@ def claim_check(payment: Payment, unless_since: datetime) -> bool:
         return False
     payment.apply({"checked_at": now})
     return True
+
+
+def give_back_check(payment: Payment, checked_at: datetime | None) -> None:
+    """Undo the claim of a look-up that was not made after all."""
+    Payment.objects.primary().filter(pk=payment.pk, checked_at=payment.checked_at).update(checked_at=checked_at)
+    payment.apply({"checked_at": checked_at})

@@ -1,7 +1,7 @@
 """What the gateway says of a payment, by notification or when asked, and what it proves."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -96,31 +96,61 @@ def is_just_checked(payment: Payment) -> bool:
     return payment.checked_at is not None and payment.checked_at > timezone.now() - CHECK_INTERVAL
 
 
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What the status service said of one attempt, or what kept it from answering."""
+
+    attempt: int
+    content: StatusAnswer | GatewayUnavailableError
+
+
 @outside_transactions
 def look_up(payment: Payment, patience: float | None = None) -> list[GatewayUnavailableError]:
-    """
-    Ask about every attempt, the newest first, and settle on proof. Return what kept the gateway from answering.
-
-    After so many seconds of patience, or after the time-outs of one call where there was no answer, no more is asked.
-    """
-    errors: list[GatewayUnavailableError] = []
-    if not conf.status_url:
-        return errors
+    """Ask about every attempt, settle on proof, and return what kept the gateway from answering."""
     started_at = time.monotonic()
+    errors = [error for answer in ask(payment, patience) if (error := receive_answer(payment, answer))]
+    report_silence(payment, errors, time.monotonic() - started_at)
+    return errors
+
+
+def ask(
+    payment: Payment, patience: float | None = None, may_ask: Callable[[], bool] = lambda: True
+) -> Iterator[Answer]:
+    """
+    Ask about every attempt, the newest first. It touches no database, so that any thread may do it.
+
+    After so many seconds of patience, or after the time-outs of one call where there was no answer, no more is asked;
+    nor once ``may_ask`` says no.
+    """
+    if not conf.status_url:
+        return
+    started_at = time.monotonic()
+    limit = float("inf") if patience is None else patience
     newest = payment.attempt or int(payment.status != Status.CREATED)
     for attempt in range(newest, 0, -1):
+        if not may_ask():
+            return
         try:
-            answer = gateway.look_up(payment.reference_of(attempt))
+            yield Answer(attempt, gateway.look_up(payment.reference_of(attempt)))
         except GatewayUnavailableError as error:
-            errors.append(error)
-        else:
-            if answer.is_success:
-                _receive_status(payment, attempt, answer)
-        limit = patience if patience is not None else gateway.call_seconds() if errors else float("inf")
+            yield Answer(attempt, error)
+            limit = min(limit, gateway.call_seconds()) if patience is None else patience
         if time.monotonic() - started_at > limit:
-            break
+            return
+
+
+def receive_answer(payment: Payment, answer: Answer) -> GatewayUnavailableError | None:
+    """Settle by a proof; return what was no answer."""
+    if isinstance(answer.content, GatewayUnavailableError):
+        return answer.content
+    if answer.content.is_success:
+        _receive_status(payment, answer.attempt, answer.content)
+    return None
+
+
+def report_silence(payment: Payment, errors: list[GatewayUnavailableError], duration: float) -> None:
+    """Log that the look-up gave no answer, if so."""
     if errors:
-        duration = time.monotonic() - started_at
         log.write(
             "status_unavailable",
             payment,
@@ -129,7 +159,6 @@ def look_up(payment: Payment, patience: float | None = None) -> list[GatewayUnav
             error=str(errors[-1]),
             count=len(errors),
         )
-    return errors
 
 
 def _receive_status(payment: Payment, attempt: int, answer: StatusAnswer) -> None:

@@ -1,63 +1,145 @@
-from collections.abc import Callable, Iterable
-from typing import Any, TypeVar
+import argparse
+import json
+import signal
+import sys
+import threading
+import time
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import asdict
+from typing import Any
 
-from django.core.management.base import BaseCommand
-from django.db.models import Model
-from django.utils import timezone
+from django.core.management.base import BaseCommand, CommandParser
 from django.utils.translation import gettext as _
 from tqdm import tqdm
 
-from django_paiementpro import log, services
+from django_paiementpro import services
 
-M = TypeVar("M", bound=Model)
+MAX_WORKERS = 128
+
+OK, ERRORS, GATEWAY_AWAY = 0, 1, 3
 
 
 class Command(BaseCommand):
     help = (
         "Ask the gateway about payments that are not settled, expire those that nobody has paid in time, and deliver "
-        "signals whose receivers failed. Run it every few minutes; two runs at once share the work."
+        "signals whose receivers failed. Run it every few minutes; two runs at once share the work. "
+        "The exit code is 0 where all is done, 1 where something raised or a signal is still owed, 3 where the gateway "
+        "was away and is to be asked by the next run. SIGTERM ends it after what has begun."
     )
+    exit_code = OK
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        parser.add_argument(
+            "--workers",
+            type=_number(1, MAX_WORKERS),
+            default=8,
+            metavar="N",
+            help="how many ask the gateway at once (8)",
+        )
+        parser.add_argument(
+            "--rate",
+            type=_number(0, 1_000_000),
+            default=600,
+            metavar="N",
+            help="how many look-ups may begin in a minute, 0 for any number (600)",
+        )
+        parser.add_argument("--dry-run", action="store_true", help="say what there is to do, and do nothing")
+        parser.add_argument("--json", action="store_true", help="say it as one JSON object")
+
+    def run_from_argv(self, argv: list[str]) -> None:
+        super().run_from_argv(argv)
+        if self.exit_code:
+            sys.exit(self.exit_code)
 
     def handle(self, *args: Any, **options: Any) -> None:
-        started_at = timezone.now()
-        totals = services.Reconciliation()
-        payments = services.unsettled_payments().filter(created_at__lte=started_at)
-        events = services.undelivered_events()
-        # What is owed to the host does not wait for the gateway; what is settled below is delivered there and then.
-        self.each(
-            _("Signals"),
-            services.oldest_first(events),
-            events.count(),
-            lambda event: services.reconcile_event(event, totals),
-            totals,
+        started_at = time.monotonic()
+        if options["dry_run"]:
+            self.foresee(**options)
+            return
+        with _stopping() as stop:
+            totals = services.reconcile(
+                workers=options["workers"], rate=options["rate"], stop=stop, progress=self.progress
+            )
+        seconds = time.monotonic() - started_at
+        self.exit_code = _exit_code(totals)
+        if options["json"]:
+            per_second = round(totals.look_ups / seconds, 1)
+            numbers = {**asdict(totals), "seconds": round(seconds, 3), "look_ups_per_second": per_second}
+            self.stdout.write(json.dumps(numbers))
+        else:
+            self.report(totals)
+
+    def foresee(self, **options: Any) -> None:
+        numbers = services.foresee()
+        if options["json"]:
+            self.stdout.write(json.dumps({"dry_run": True, **numbers}))
+            return
+        self.stdout.write(
+            _(
+                "To do: %(asked)d to ask about, %(expired)d to expire unless the gateway knows better, "
+                "%(delivered)d signals to deliver. Nothing was done."
+            )
+            % numbers
         )
-        self.each(
-            _("Payments"),
-            services.newest_first(payments),
-            payments.count(),
-            lambda payment: services.reconcile_payment(payment, started_at, totals),
-            totals,
-        )
+
+    def report(self, totals: services.Reconciliation) -> None:
         self.stdout.write(
             _(
                 "%(asked)d asked about, %(settled)d paid, %(expired)d expired, %(unanswered)d without an answer; "
                 "%(delivered)d signals delivered, %(undelivered)d still owed; %(failed)d errors"
             )
-            % {name: getattr(totals, name) for name in totals.__slots__}
+            % asdict(totals)
         )
+        if totals.gateway_away:
+            self.stderr.write(_("The gateway gave no answer any more: the rest is asked about by the next run."))
+        if totals.stopped:
+            self.stderr.write(_("Stopped before the end, as it was told to: the next run goes on."))
 
-    def each(
-        self,
-        label: str,
-        rows: Iterable[M],
-        count: int,
-        work: Callable[[M], None],
-        totals: services.Reconciliation,
-    ) -> None:
-        """Do the work for each row; what goes wrong with one must not keep the others waiting."""
-        for row in tqdm(rows, desc=label, total=count, disable=None, leave=False):
-            try:
-                work(row)
-            except Exception:  # noqa: BLE001  logged
-                totals.failed += 1
-                log.write("reconcile_failed", exc_info=True, pk=row.pk)
+    @staticmethod
+    def progress(step: str, rows: Iterator[Any], count: int) -> Iterable[Any]:
+        """Show on a terminal how far it is, and how fast."""
+        labels = {"signals": _("Signals"), "payments": _("Payments"), "expiry": _("Expiry")}
+        return tqdm(rows, desc=labels[step], total=count, disable=None, leave=False, unit="")
+
+
+def _exit_code(totals: services.Reconciliation) -> int:
+    if totals.failed or totals.undelivered:
+        return ERRORS
+    return GATEWAY_AWAY if totals.gateway_away else OK
+
+
+def _number(lowest: int, highest: int) -> Any:
+    """Return what reads a whole number of an option."""
+
+    def read(text: str) -> int:
+        if not text.isdecimal() or not lowest <= int(text) <= highest:
+            raise argparse.ArgumentTypeError(f"write a whole number from {lowest} to {highest}")
+        return int(text)
+
+    return read
+
+
+@contextmanager
+def _stopping() -> Iterator[threading.Event]:
+    """Let SIGTERM, and Ctrl-C, end the run cleanly; the second one ends it at once."""
+    stop = threading.Event()
+    if threading.current_thread() is not threading.main_thread():
+        yield stop  # where Python takes no signals
+        return
+    handlers = {number: signal.getsignal(number) or signal.SIG_DFL for number in (signal.SIGTERM, signal.SIGINT)}
+
+    def restore() -> None:
+        for number, handler in handlers.items():
+            signal.signal(number, handler)
+
+    def end(*_arguments: Any) -> None:
+        stop.set()
+        restore()
+
+    for number in handlers:
+        signal.signal(number, end)
+    try:
+        yield stop
+    finally:
+        restore()

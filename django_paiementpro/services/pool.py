@@ -1,0 +1,122 @@
+"""Look-ups by a bounded number of threads, at a bounded rate, as long as the gateway answers."""
+
+import time
+from collections import deque
+from collections.abc import Callable, Iterator
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from dataclasses import dataclass, field
+from threading import Event, Lock
+
+from django_paiementpro.models import Payment
+from django_paiementpro.services.evidence import Answer, ask
+
+#: After so many payments in a row without any answer the gateway is away.
+AWAY_AFTER = 5
+
+#: How often, in seconds, it is looked whether to stop.
+ATTENTION = 0.5
+
+MINUTE = 60.0
+
+
+@dataclass(slots=True)
+class LookUp:
+    """What was asked about a payment: no answers at all where it was not asked after all."""
+
+    payment: Payment
+    answers: list[Answer] = field(default_factory=list)
+    duration: float = 0.0
+    bug: Exception | None = None
+
+
+class Pace:
+    """Lets at most so many look-ups begin in any minute; any number where the rate is 0."""
+
+    def __init__(self, rate: int, stop: Event) -> None:
+        self._begun: deque[float] = deque(maxlen=rate)
+        self._stop = stop
+        self._lock = Lock()
+
+    def may_ask(self) -> bool:
+        """Wait for a turn. Return False where there is to be none."""
+        while not self._stop.is_set():
+            pause = self._take_turn()
+            if not pause:
+                return True
+            self._stop.wait(pause)
+        return False
+
+    def _take_turn(self) -> float:
+        """Return for how many seconds to wait, 0 once the turn is taken."""
+        with self._lock:
+            now = time.monotonic()
+            if self._begun.maxlen and len(self._begun) == self._begun.maxlen and self._begun[0] + MINUTE > now:
+                return self._begun[0] + MINUTE - now
+            self._begun.append(now)
+            return 0.0
+
+
+class Pool:
+    """
+    Threads that ask, while the one that has the database hands out payments and takes the answers.
+
+    At most as many payments are under way as there are threads. ``stop`` ends it: what has begun is waited for.
+    """
+
+    def __init__(self, workers: int, rate: int, stop: Event, on_wait: Callable[[], None]) -> None:
+        self.workers = workers
+        self.is_away = False
+        self._stop = stop
+        self._closed = Event()
+        self._pace = Pace(rate, self._closed)
+        self._on_wait = on_wait
+        self._silent = 0
+
+    def look_up(self, payments: Iterator[Payment]) -> Iterator[LookUp]:
+        """Ask about the payments, and yield what comes back, as it comes."""
+        waiting: set[Future[LookUp]] = set()
+        with ThreadPoolExecutor(self.workers, thread_name_prefix="paiementpro") as threads:
+            try:
+                while not self._is_over() and (payment := next(payments, None)):
+                    waiting.add(threads.submit(self._ask, payment))
+                    if len(waiting) == self.workers:
+                        yield from self._come_back(waiting)
+                while waiting:
+                    yield from self._come_back(waiting)
+            finally:
+                self._closed.set()
+
+    def _is_over(self) -> bool:
+        if self._stop.is_set() or self.is_away:
+            self._closed.set()
+        return self._closed.is_set()
+
+    def _ask(self, payment: Payment) -> LookUp:
+        started_at = time.monotonic()
+        look_up = LookUp(payment)
+        try:
+            look_up.answers.extend(ask(payment, may_ask=self._pace.may_ask))
+        except Exception as error:  # noqa: BLE001  the thread that has the database reports it
+            look_up.bug = error
+        look_up.duration = time.monotonic() - started_at
+        return look_up
+
+    def _come_back(self, waiting: set[Future[LookUp]]) -> Iterator[LookUp]:
+        """Wait for one or more; the stop may come meanwhile."""
+        done: set[Future[LookUp]] = set()
+        while not done:
+            self._on_wait()
+            done, _pending = wait(waiting, ATTENTION, FIRST_COMPLETED)
+            self._is_over()
+        waiting -= done
+        for future in done:
+            look_up = future.result()
+            self._count_silence(look_up)
+            yield look_up
+
+    def _count_silence(self, look_up: LookUp) -> None:
+        if any(not isinstance(answer.content, Exception) for answer in look_up.answers):
+            self._silent = 0
+        elif look_up.answers:
+            self._silent += 1
+            self.is_away = self.is_away or self._silent >= AWAY_AFTER

@@ -1,0 +1,80 @@
+"""
+The runs of the reconciliation: who is at work, and since when.
+
+A run that begins while others are at work joins them: it leaves to them what they have asked about since the first of
+them began. So two at once repeat nothing, and one that follows another asks anew.
+"""
+
+import os
+import socket
+from collections.abc import Iterable, Mapping
+from datetime import datetime, timedelta
+
+from django.db.models import QuerySet
+from django.utils import timezone
+
+from django_paiementpro.models import ReconciliationRun
+from django_paiementpro.services.transitions import database
+
+#: How often a run says that it lives, and after how long without a word it is taken for dead.
+BEAT = timedelta(seconds=15)
+SILENCE = timedelta(minutes=2)
+
+#: For how long runs are remembered.
+MEMORY = timedelta(days=7)
+
+#: The runs of this process: its threads share one process id.
+_own: set[int] = set()
+
+
+def begin_run() -> tuple[ReconciliationRun, datetime]:
+    """Note that a run begins; return it, and the moment since which what was asked about is not asked again."""
+    others = list(_runs().filter(finished_at=None, seen_at__gt=timezone.now() - SILENCE))
+    run = ReconciliationRun(host=socket.gethostname()[:255], process_id=os.getpid())
+    run.save(using=database(), force_insert=True)
+    _own.add(run.pk)
+    _runs().filter(started_at__lt=run.started_at - MEMORY).delete()
+    return run, min([run.started_at, *_starts(run, others)])
+
+
+def beat(run: ReconciliationRun) -> None:
+    """Say that the run lives, if it has not said so for a while."""
+    now = timezone.now()
+    if not run.seen_at <= now < run.seen_at + BEAT:
+        run.seen_at = now
+        _runs().filter(pk=run.pk).update(seen_at=now)
+
+
+def finish_run(run: ReconciliationRun, totals: Mapping[str, int | bool]) -> None:
+    """Note that the run has ended, and what it has done."""
+    run.finished_at = run.seen_at = timezone.now()
+    run.totals = dict(totals)
+    _runs().filter(pk=run.pk).update(finished_at=run.finished_at, seen_at=run.seen_at, totals=run.totals)
+
+
+def leave_run(run: ReconciliationRun) -> None:
+    """Forget that the run is this process's, however it has ended."""
+    _own.discard(run.pk)
+
+
+def _starts(run: ReconciliationRun, others: Iterable[ReconciliationRun]) -> Iterable[datetime]:
+    return (other.started_at for other in others if other.host != run.host or _lives(other))
+
+
+def _lives(run: ReconciliationRun) -> bool:
+    """Return whether a run on this machine is at work: one that was killed holds nobody up."""
+    if run.process_id == os.getpid():
+        return run.pk in _own
+    if os.name != "posix":
+        return True  # to ask for a process would end it
+    try:
+        os.kill(run.process_id, 0)
+    except ProcessLookupError:
+        return False
+    except OSError:
+        return True
+    return True
+
+
+def _runs() -> QuerySet[ReconciliationRun]:
+    return ReconciliationRun.objects.using(database())

@@ -1,0 +1,540 @@
+"""Many payments at once: who is asked about when, how many at a time, how fast, and until when."""
+
+import json
+import os
+import signal
+import threading
+import time
+from collections.abc import Callable, Iterator
+from datetime import timedelta
+from typing import Any
+
+import pytest
+import requests
+from django.core.management import CommandError, call_command
+from django.db import OperationalError, connection
+from django.test import override_settings
+from django.utils import timezone, translation
+
+from django_paiementpro import services
+from django_paiementpro.management.commands import paiementpro_reconcile
+from django_paiementpro.models import Payment, PaymentEvent, ReconciliationRun
+from django_paiementpro.services import pool, runs
+from tests.conftest import STATUS_URL, FakeGateway, make_payment
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+Answered = Callable[[Any], tuple[int, dict[str, str], bytes]]
+
+
+@pytest.fixture(autouse=True)
+def look_up() -> Iterator[None]:
+    with override_settings(PAIEMENTPRO_STATUS_URL=STATUS_URL):
+        yield
+
+
+def pending(number: int = 1, **values: Any) -> list[Payment]:
+    now = timezone.now()
+    return [make_payment(**{"status": "pending", "attempt": 1, "initialized_at": now, **values}) for _ in range(number)]
+
+
+def answer(gateway: FakeGateway, payment: Payment, before: Callable[[], Any] = lambda: None) -> None:
+    """Let the gateway know nothing of the payment, once ``before`` has returned."""
+
+    def tell(request: Any) -> tuple[int, dict[str, str], bytes]:
+        before()
+        return 200, {}, b'{"success": false}'
+
+    gateway.mock.add_callback("GET", f"{STATUS_URL}/{payment.reference}", tell)
+
+
+def stored(payment: Payment) -> Payment:
+    return Payment.objects.get(pk=payment.pk)
+
+
+# When ----------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("opened", "asked", "is_due"),
+    [
+        (timedelta(minutes=5), None, True),
+        (timedelta(minutes=59), timedelta(0), True),
+        (timedelta(hours=2), timedelta(minutes=29), False),
+        (timedelta(hours=2), timedelta(minutes=31), True),
+        (timedelta(hours=8), timedelta(minutes=31), False),
+        (timedelta(hours=8), timedelta(hours=2), False),
+        (timedelta(hours=8), timedelta(hours=4), True),
+        (timedelta(hours=47), timedelta(hours=4), False),
+        (timedelta(hours=47), timedelta(hours=25), True),
+        (timedelta(hours=49), timedelta(minutes=1), True),  # once more before it expires
+        (timedelta(hours=2), -timedelta(hours=5), True),  # by a clock that was set back since
+    ],
+)
+def test_the_older_the_rarer(opened: timedelta, asked: timedelta | None, is_due: bool) -> None:
+    now = timezone.now()
+    with override_settings(PAIEMENTPRO_EXPIRES_AFTER=timedelta(hours=48)):
+        pending(initialized_at=now - opened, checked_at=None if asked is None else now - asked)
+
+        assert services.due_payments(now).exists() is is_due
+
+
+@pytest.mark.parametrize(
+    ("expired", "asked", "is_due"),
+    [
+        (timedelta(minutes=5), None, True),
+        (timedelta(hours=5), timedelta(hours=5), False),
+        (timedelta(hours=25), timedelta(hours=25), True),
+        (timedelta(hours=73), timedelta(hours=25), False),
+    ],
+)
+def test_what_has_expired_is_asked_about_for_some_days(
+    expired: timedelta, asked: timedelta | None, is_due: bool
+) -> None:
+    now = timezone.now()
+    pending(status="expired", checked_at=None if asked is None else now - asked)
+    Payment.objects.update(updated_at=now - expired)
+
+    assert services.due_payments(now).exists() is is_due
+
+
+def test_the_newest_are_asked_about_first(gateway: FakeGateway) -> None:
+    payments = pending(3)
+    for payment in payments:
+        answer(gateway, payment)
+
+    services.reconcile(workers=1)
+
+    assert gateway.asked == [payment.reference for payment in reversed(payments)]
+
+
+# How many, how fast --------------------------------------------------------------------------------------------------
+
+
+def test_so_many_are_asked_about_at_once(gateway: FakeGateway) -> None:
+    together = threading.Barrier(4, timeout=20)
+    for payment in pending(8):
+        answer(gateway, payment, together.wait)
+
+    totals = services.reconcile(workers=4)
+
+    assert (totals.asked, totals.look_ups, totals.failed) == (8, 8, 0)
+
+
+def test_never_more_than_so_many(gateway: FakeGateway) -> None:
+    lock, numbers, under_way = threading.Lock(), [], 0
+
+    def count() -> None:
+        nonlocal under_way
+        with lock:
+            under_way += 1
+            numbers.append(under_way)
+        time.sleep(0.02)
+        with lock:
+            under_way -= 1
+
+    for payment in pending(9):
+        answer(gateway, payment, count)
+
+    services.reconcile(workers=3)
+
+    assert max(numbers) == 3
+
+
+def test_the_database_is_left_to_one_thread(gateway: FakeGateway) -> None:
+    threads = set()
+
+    def note(execute: Any, *arguments: Any) -> Any:
+        threads.add(threading.current_thread())
+        return execute(*arguments)
+
+    for payment in pending(4):
+        gateway.knows_paid(payment)
+    with connection.execute_wrapper(note):
+        assert services.reconcile(workers=4).settled == 4
+    assert threads == {threading.current_thread()}
+
+
+def test_no_more_look_ups_in_a_minute_than_allowed(gateway: FakeGateway, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(pool, "MINUTE", 0.5)
+    begun: list[float] = []
+    payments = [*pending(3), *pending(2, attempt=2)]
+    for payment in payments:
+        for attempt in range(1, payment.attempt + 1):
+            url = f"{STATUS_URL}/{payment.reference_of(attempt)}"
+            gateway.mock.add_callback("GET", url, lambda request: begun.append(time.monotonic()) or (200, {}, b"{}"))
+
+    totals = services.reconcile(workers=4, rate=2)
+
+    assert (totals.asked, totals.look_ups) == (5, 7)
+    # A look-up is timed when it arrives, a little after its turn.
+    assert all(later - earlier > 0.45 for earlier, later in zip(begun, begun[2:], strict=False))
+
+
+# Until when ----------------------------------------------------------------------------------------------------------
+
+
+def test_a_gateway_that_is_away_is_left_alone_and_the_rest_goes_on(
+    gateway: FakeGateway, heard: list[tuple[str, Payment]]
+) -> None:
+    day_ago = timezone.now() - timedelta(hours=25)
+    overdue, *payments = [*pending(initialized_at=day_ago), *pending(20)]
+    for payment in [overdue, *payments]:
+        gateway.tells(payment.reference, requests.ConnectionError())
+    owed = make_payment(status="succeeded")
+    PaymentEvent.objects.create(
+        payment=owed, kind="notification", outcome="accepted", signals=["payment_succeeded"], deliver_at=day_ago
+    )
+
+    totals = services.reconcile(workers=1)
+
+    assert gateway.asked == [payment.reference for payment in payments[:-6:-1]]
+    assert (totals.gateway_away, totals.asked, totals.unanswered) == (True, 5, 5)
+    assert (totals.expired, totals.delivered) == (1, 1)
+    assert [name for name, _payment in heard] == ["payment_succeeded", "payment_expired"]
+    # Nobody was asked about, so that the next run asks, also about the one that has expired.
+    assert not Payment.objects.exclude(pk=owed.pk).exclude(checked_at=None).exists()
+
+    gateway.mock.reset()
+    gateway.knows_paid(overdue)
+    for payment in payments:
+        gateway.knows(payment.reference, success=False)
+    totals = services.reconcile()
+
+    assert (totals.gateway_away, totals.asked, totals.settled) == (False, 21, 1)
+    assert stored(overdue).status == "succeeded"
+
+
+def test_one_answer_in_between_shows_that_the_gateway_is_there(gateway: FakeGateway) -> None:
+    payments = pending(9)
+    for payment in payments:
+        gateway.tells(payment.reference, b"", 500)
+    gateway.knows(payments[4].reference, success=False)
+
+    totals = services.reconcile(workers=1)
+
+    assert (totals.gateway_away, totals.asked, totals.unanswered) == (False, 9, 8)
+
+
+def test_what_expires_half_answered_is_asked_about_again(gateway: FakeGateway) -> None:
+    (payment,) = pending(attempt=2, initialized_at=timezone.now() - timedelta(hours=25))
+    gateway.tells(payment.reference, b"", 500)
+    gateway.knows(payment.reference_of(2), success=False)
+
+    for _ in range(2):
+        services.reconcile()
+        assert (stored(payment).status, stored(payment).checked_at) == ("expired", None)
+
+    gateway.knows_paid(payment)
+    services.reconcile()
+    assert stored(payment).status == "succeeded"
+
+
+def test_a_stop_ends_it_after_what_has_begun(gateway: FakeGateway) -> None:
+    stop = threading.Event()
+    payments = pending(6, initialized_at=timezone.now() - timedelta(hours=25))
+    for payment in payments:
+        gateway.mock.add_callback(
+            "GET",
+            f"{STATUS_URL}/{payment.reference}",
+            lambda request: stop.set() or (200, {}, b'{"success": false}'),
+        )
+
+    totals = services.reconcile(workers=1, stop=stop)
+
+    assert (totals.stopped, totals.asked, totals.expired) == (True, 1, 1)
+    assert len(gateway.asked) == 1
+
+
+def test_a_stop_ends_the_wait_for_a_turn_and_gives_back_what_was_taken(gateway: FakeGateway) -> None:
+    stop = threading.Event()
+    for payment in pending(3):
+        answer(gateway, payment)
+    timer = threading.Timer(0.3, stop.set)
+    timer.start()
+    started_at = time.monotonic()
+
+    totals = services.reconcile(workers=2, rate=1, stop=stop)
+
+    timer.join()
+    assert time.monotonic() - started_at < 10
+    assert (totals.stopped, totals.asked) == (True, 1)
+    assert Payment.objects.filter(checked_at=None).count() == 2
+
+
+def test_a_stop_before_the_end_delivers_no_more(heard: list[tuple[str, Payment]]) -> None:
+    stop = threading.Event()
+    stop.set()
+    PaymentEvent.objects.create(
+        payment=make_payment(status="succeeded"),
+        kind="notification",
+        outcome="accepted",
+        signals=["payment_succeeded"],
+        deliver_at=timezone.now(),
+    )
+
+    totals = services.reconcile(stop=stop)
+
+    assert (totals.stopped, totals.delivered, heard) == (True, 0, [])
+
+
+def test_a_payment_on_which_the_database_fails_does_not_stop_the_others(gateway: FakeGateway) -> None:
+    bad, good = pending(2)
+    gateway.knows_paid(bad)
+    gateway.knows_paid(good)
+
+    def fail(execute: Any, sql: str, params: Any, *arguments: Any) -> Any:
+        if sql.startswith("UPDATE") and bad.pk in params:
+            raise OperationalError("gone")
+        return execute(sql, params, *arguments)
+
+    with connection.execute_wrapper(fail):
+        totals = services.reconcile()
+
+    assert (totals.failed, totals.settled) == (1, 1)
+    assert [stored(payment).status for payment in (bad, good)] == ["pending", "succeeded"]
+
+
+# Several runs --------------------------------------------------------------------------------------------------------
+
+
+def run(**values: Any) -> ReconciliationRun:
+    """Note a run that began two minutes ago and is at work, on another machine."""
+    now = timezone.now()
+    return ReconciliationRun.objects.create(
+        **{"host": "elsewhere", "process_id": 1, "started_at": now - timedelta(minutes=2), "seen_at": now, **values}
+    )
+
+
+def asks_again() -> bool:
+    """Whether a run that begins now asks about what was asked about a minute ago."""
+    return services.runs.begin_run()[1] > timezone.now() - timedelta(minutes=1)
+
+
+def test_a_run_joins_one_that_is_at_work() -> None:
+    run()
+    assert not asks_again()
+
+
+def test_a_run_that_has_ended_is_not_joined() -> None:
+    run(finished_at=timezone.now())
+    assert asks_again()
+
+
+def test_a_run_that_has_not_been_seen_lately_is_not_joined() -> None:
+    run(seen_at=timezone.now() - runs.SILENCE)
+    assert asks_again()
+
+
+@pytest.mark.parametrize(
+    ("error", "is_joined"), [(None, True), (ProcessLookupError(), False), (PermissionError(), True)]
+)
+def test_a_run_on_this_machine_is_joined_while_its_process_lives(
+    monkeypatch: pytest.MonkeyPatch, error: Exception | None, is_joined: bool
+) -> None:
+    run(host="here", process_id=4321)
+    monkeypatch.setattr(runs.socket, "gethostname", lambda: "here")
+
+    def kill(process_id: int, number: int) -> None:
+        assert (process_id, number) == (4321, 0)
+        if error:
+            raise error
+
+    monkeypatch.setattr(runs.os, "kill", kill)
+    assert asks_again() is not is_joined
+
+
+def test_no_process_is_asked_for_where_that_would_end_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    run(host="here", process_id=4321)
+    monkeypatch.setattr(runs.socket, "gethostname", lambda: "here")
+    monkeypatch.setattr(runs.os, "name", "nt")
+    assert not asks_again()
+
+
+def test_a_run_of_an_earlier_process_with_our_number_is_not_joined(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(runs.socket, "gethostname", lambda: "here")
+    run(host="here", process_id=os.getpid())
+    assert asks_again()
+
+
+def test_a_run_in_another_thread_is_joined() -> None:
+    first, since = runs.begin_run()
+    assert runs.begin_run()[1] == since
+    runs.leave_run(first)
+    assert asks_again()
+
+
+def test_a_run_says_that_it_lives(monkeypatch: pytest.MonkeyPatch, gateway: FakeGateway) -> None:
+    seen = []
+    monkeypatch.setattr(runs, "BEAT", timedelta(0))
+    (payment,) = pending()
+    answer(gateway, payment)
+
+    def note(execute: Any, sql: str, *arguments: Any) -> Any:
+        if sql.startswith("UPDATE") and "reconciliationrun" in sql:
+            seen.append(sql)
+        return execute(sql, *arguments)
+
+    with connection.execute_wrapper(note):
+        services.reconcile()
+
+    assert len(seen) >= 2
+    assert ReconciliationRun.objects.get().finished_at is not None
+
+
+def test_runs_are_remembered_for_a_week() -> None:
+    now = timezone.now()
+    run(started_at=now - timedelta(days=8))
+    recent = run(started_at=now - timedelta(days=6))
+
+    services.reconcile()
+
+    assert ReconciliationRun.objects.filter(started_at__lt=now).get() == recent
+    assert ReconciliationRun.objects.latest("pk").totals["failed"] == 0
+
+
+def test_a_run_that_breaks_off_is_not_finished() -> None:
+    def broken(step: str, rows: Iterator[Any], count: int) -> Iterator[Any]:
+        raise OperationalError("gone")
+
+    with pytest.raises(OperationalError):
+        services.reconcile(progress=broken)
+
+    assert ReconciliationRun.objects.get().finished_at is None
+    assert asks_again()
+
+
+# The command ---------------------------------------------------------------------------------------------------------
+
+
+def exit_code(*arguments: str) -> int:
+    try:
+        paiementpro_reconcile.Command().run_from_argv(["manage.py", "paiementpro_reconcile", *arguments])
+    except SystemExit as end:
+        return int(end.code or 0)
+    return 0
+
+
+def test_cron_reads_the_exit_code(gateway: FakeGateway, capsys: pytest.CaptureFixture[str]) -> None:
+    assert exit_code() == 0
+
+    payments = pending(5)
+    for payment in payments:
+        gateway.tells(payment.reference, b"", 500)
+    assert exit_code() == 3
+    assert "The gateway gave no answer any more" in capsys.readouterr().err
+
+    for payment in payments:
+        gateway.tells(payment.reference, KeyError("a bug"))
+    assert exit_code() == 1
+
+
+def test_a_signal_that_is_still_owed_is_told(capsys: pytest.CaptureFixture[str]) -> None:
+    PaymentEvent.objects.create(
+        payment=make_payment(status="succeeded"),
+        kind="notification",
+        outcome="accepted",
+        signals=["payment_succeeded"],
+        deliver_at=timezone.now(),
+    )
+    assert exit_code() == 1
+    assert "1 still owed" in capsys.readouterr().out
+
+
+def test_a_host_that_calls_the_command_gets_no_exit(gateway: FakeGateway) -> None:
+    for payment in pending(5):
+        gateway.tells(payment.reference, b"", 500)
+
+    call_command("paiementpro_reconcile")
+
+
+def test_a_program_reads_json(gateway: FakeGateway, capsys: pytest.CaptureFixture[str]) -> None:
+    (payment,) = pending()
+    gateway.knows_paid(payment)
+
+    call_command("paiementpro_reconcile", "--json", "--workers=2", "--rate=0")
+
+    numbers = json.loads(capsys.readouterr().out)
+    assert numbers.pop("seconds") > 0
+    assert numbers.pop("look_ups_per_second") > 0
+    assert numbers == {
+        "asked": 1,
+        "settled": 1,
+        "expired": 0,
+        "unanswered": 0,
+        "delivered": 0,
+        "undelivered": 0,
+        "failed": 0,
+        "look_ups": 1,
+        "gateway_away": False,
+        "stopped": False,
+    }
+
+
+def test_a_dry_run_does_nothing(gateway: FakeGateway, capsys: pytest.CaptureFixture[str]) -> None:
+    pending(2)
+    pending(3, initialized_at=timezone.now() - timedelta(hours=25))
+
+    call_command("paiementpro_reconcile", "--dry-run")
+    assert capsys.readouterr().out.startswith("To do: 5 to ask about, 3 to expire")
+    with override_settings(PAIEMENTPRO_STATUS_URL=None):
+        call_command("paiementpro_reconcile", "--dry-run", "--json")
+    assert json.loads(capsys.readouterr().out) == {"dry_run": True, "asked": 0, "expired": 3, "delivered": 0}
+
+    assert gateway.asked == []
+    assert Payment.objects.filter(status="pending", checked_at=None).count() == 5
+    assert not ReconciliationRun.objects.exists()
+
+
+@pytest.mark.parametrize("option", ["--workers=0", "--workers=129", "--workers=x", "--rate=-1", "--rate=1.5"])
+def test_a_wrong_number_is_told(option: str) -> None:
+    with pytest.raises(CommandError, match="whole number"):
+        call_command("paiementpro_reconcile", option)
+
+
+def test_it_speaks_french(capsys: pytest.CaptureFixture[str]) -> None:
+    with translation.override("fr"):
+        call_command("paiementpro_reconcile")
+    assert "expirés" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_signal_ends_it_cleanly(
+    gateway: FakeGateway, capsys: pytest.CaptureFixture[str], number: signal.Signals
+) -> None:
+    handler = signal.getsignal(number)
+    for payment in pending(3):
+        answer(gateway, payment, lambda: os.kill(os.getpid(), number))
+
+    assert exit_code("--workers=1") == 0
+
+    captured = capsys.readouterr()
+    assert captured.out.startswith("1 asked about")
+    assert captured.err.startswith("Stopped before the end")
+    assert signal.getsignal(number) == handler
+
+
+@pytest.mark.django_db(transaction=False)
+def test_it_runs_in_a_test_case_of_the_host(gateway: FakeGateway) -> None:
+    payments = pending(3)
+    for payment in payments:
+        gateway.knows_paid(payment)
+
+    call_command("paiementpro_reconcile")
+
+    assert [stored(payment).status for payment in payments] == ["succeeded"] * 3
+
+
+def test_it_runs_in_a_thread_that_gets_no_signals(gateway: FakeGateway) -> None:
+    with paiementpro_reconcile._stopping() as outside:
+        assert not outside.is_set()
+    found: list[threading.Event] = []
+
+    def enter() -> None:
+        with paiementpro_reconcile._stopping() as stop:
+            found.append(stop)
+
+    thread = threading.Thread(target=enter)
+    thread.start()
+    thread.join()
+    assert len(found) == 1
