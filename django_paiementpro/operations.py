@@ -24,9 +24,7 @@ class AddIndex(operations.AddIndex):
         model = to_state.apps.get_model(app_label, self.model_name)
         if self.allow_migrate_model(schema_editor.connection.alias, model):
             _remove(model, self.index, schema_editor)
-            schema_editor.execute(
-                self.index.create_sql(model, schema_editor, **_concurrently(schema_editor)), params=None
-            )
+            schema_editor.add_index(model, self.index, **_concurrently(schema_editor))
 
     def database_backwards(
         self, app_label: str, schema_editor: BaseDatabaseSchemaEditor, from_state: ProjectState, to_state: ProjectState
@@ -65,7 +63,7 @@ def _remove(model: type[Model], index: Index, schema_editor: BaseDatabaseSchemaE
     with connection.cursor() as cursor:
         is_there = index.name in connection.introspection.get_constraints(cursor, model._meta.db_table)
     if is_there:
-        schema_editor.execute(index.remove_sql(model, schema_editor, **_concurrently(schema_editor)), params=None)
+        schema_editor.remove_index(model, index, **_concurrently(schema_editor))
 
 
 def _concurrently(schema_editor: BaseDatabaseSchemaEditor) -> dict[str, Any]:

@@ -29,7 +29,7 @@ from tests.host.models import Order
 from tests.server import wire
 from tests.server.gateway import Call, FakeGateway, knows_paid
 from tests.server.site import running
-from tests.server.threads import DEADLINE, Gate, meanwhile
+from tests.server.threads import DEADLINE, Gate, meanwhile, wait_until
 
 pytestmark = [pytest.mark.process, pytest.mark.django_db(transaction=True)]
 
@@ -350,3 +350,85 @@ def test_reconciliation_killed_in_the_second_receiver(start: Start, serve: Serve
     let_leases_run_out()
     reconcile()
     assert_fulfilled_once(payment)
+
+
+# Runs of the reconciliation.
+
+RUN = "from django.core.management import execute_from_command_line as run; run({arguments})"
+
+
+@pytest.fixture
+def start_run(start: Start) -> Start:
+    """Start ``manage.py paiementpro_reconcile`` with some options."""
+    arguments = ["manage.py", "paiementpro_reconcile", "--json"]
+    return lambda options: start(RUN.format(arguments=[*arguments, *options.split()]))
+
+
+def finished(process: "subprocess.Popen[str]") -> dict[str, Any]:
+    out, _err = process.communicate(timeout=DEADLINE)
+    assert process.returncode == 0
+    return dict(json.loads(out))
+
+
+def slowly(gateway: FakeGateway) -> None:
+    """Let each look-up take a while, and tell of no payment."""
+
+    def play(call: Call, reference: str) -> None:
+        time.sleep(0.1)
+        call.says(b'{"success": false}')
+
+    gateway.play_status = play
+
+
+def test_a_run_that_begins_while_another_is_at_work_shares_the_work(gateway: FakeGateway, start_run: Start) -> None:
+    references = {make_payment(status="pending", attempt=1).reference for _ in range(60)}
+    slowly(gateway)
+
+    first = start_run("--workers=2")
+    wait_until(lambda: len(gateway.asked) >= 5)
+    second = start_run("--workers=2")
+    numbers = [finished(run)["asked"] for run in (first, second)]
+
+    assert sorted(gateway.asked) == sorted(references)
+    assert sum(numbers) == 60
+    assert min(numbers) > 0
+
+
+def test_a_run_that_follows_another_asks_anew(gateway: FakeGateway, start_run: Start) -> None:
+    payment = make_payment(status="pending", attempt=1)
+
+    for _ in range(2):
+        assert finished(start_run(""))["asked"] == 1
+    assert gateway.asked == [payment.reference] * 2
+
+
+def test_a_run_that_was_killed_holds_nobody_up(gateway: FakeGateway, start_run: Start) -> None:
+    payments = [make_payment(status="pending", attempt=1) for _ in range(20)]
+    slowly(gateway)
+
+    with start_run("--workers=2") as killed:
+        wait_until(lambda: len(gateway.asked) >= 4)
+        killed.kill()
+    gateway.play_status = knows_paid(12500)
+
+    assert finished(start_run(""))["settled"] == 20
+    assert not Payment.objects.filter(pk__in=[payment.pk for payment in payments]).exclude(status="succeeded").exists()
+
+
+def test_sigterm_ends_a_run_once_what_has_begun_is_recorded(gateway: FakeGateway, start_run: Start) -> None:
+    for _ in range(40):
+        make_payment(status="pending", attempt=1)
+
+    def play(call: Call, reference: str) -> None:
+        time.sleep(0.2)
+        knows_paid(12500)(call, reference)
+
+    gateway.play_status = play
+    run = start_run("--workers=4")
+    wait_until(lambda: len(gateway.asked) >= 4)
+    run.send_signal(signal.SIGTERM)
+
+    numbers = finished(run)
+    assert numbers["stopped"] is True
+    assert numbers["asked"] == numbers["settled"] == len(gateway.asked) < 40
+    assert Payment.objects.filter(status="succeeded").count() == numbers["settled"]

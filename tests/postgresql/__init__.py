@@ -1,0 +1,1 @@
+"""What PostgreSQL alone can show: run by make postgres."""

@@ -1,0 +1,105 @@
+"""The app's migrations, forwards and backwards, with rows in the tables."""
+
+from collections.abc import Iterator
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+import pytest
+from django.db import connection
+from django.db.migrations.executor import MigrationExecutor
+from django.db.migrations.operations.models import IndexOperation
+from django.db.migrations.recorder import MigrationRecorder
+from django.utils import timezone
+
+from django_paiementpro import migrations, operations
+from django_paiementpro.models import Payment
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+NAMES = sorted(path.stem for path in Path(migrations.__path__[0]).glob("0*.py"))
+ROWS = 50
+
+
+def migrate(name: str) -> Any:
+    """Migrate to the one of that name, forwards or backwards, and return the models as they are then."""
+    executor = MigrationExecutor(connection)
+    executor.migrate([("paiementpro", name)])
+    executor.loader.build_graph()
+    return executor.loader.project_state(("paiementpro", name)).apps
+
+
+@pytest.fixture(autouse=True)
+def newest() -> Iterator[None]:
+    yield
+    migrate(NAMES[-1])
+
+
+def fill(apps: Any) -> None:
+    """Store payments and events with what every version of the tables has."""
+    model, event = apps.get_model("paiementpro", "Payment"), apps.get_model("paiementpro", "PaymentEvent")
+    now = timezone.now()
+    payments = model.objects.bulk_create(
+        model(
+            reference=f"m{number}",
+            merchant_id="PP-F324",
+            amount=12500 + number,
+            currency="XOF",
+            description="Order",
+            customer_email="awa@example.com",
+            customer_phone="0707123456",
+            status="succeeded",
+            settled_at=now,
+            return_context={"order": number},
+        )
+        for number in range(ROWS)
+    )
+    for number, payment in enumerate(model.objects.order_by("pk")):
+        event.objects.create(payment=payment, kind="notification", outcome="accepted", data={"amount": number})
+    assert len(payments) == ROWS
+
+
+def contents(apps: Any) -> list[Any]:
+    model = apps.get_model("paiementpro", "Payment")
+    fields = ("reference", "amount", "status", "customer_phone", "return_context", "events__data")
+    return list(model.objects.order_by("pk").values_list(*fields))
+
+
+def indexes() -> dict[str, list[str]]:
+    with connection.cursor() as cursor:
+        there = connection.introspection.get_constraints(cursor, Payment._meta.db_table)
+    return {
+        name: index["columns"] for name, index in there.items() if index["index"] and name.startswith("paiementpro_")
+    }
+
+
+def test_every_migration_goes_forwards_and_backwards_with_rows() -> None:
+    ours = indexes()
+    first = migrate(NAMES[0])
+    fill(first)
+    before = contents(first)
+    for name in [*NAMES[1:], *NAMES[-2::-1], *NAMES[1:]]:
+        assert contents(migrate(name)) == before
+    assert indexes() == ours
+
+
+def migration_class(name: str) -> Any:
+    return import_module(f"django_paiementpro.migrations.{name}").Migration
+
+
+@pytest.mark.parametrize("name", [name for name in NAMES if not migration_class(name).atomic])
+def test_what_is_done_outside_of_a_transaction_can_be_done_again(name: str) -> None:
+    """Forget that it was done, as where the process was killed at its end."""
+    ours = indexes()
+    migrate(name)
+    MigrationRecorder(connection).record_unapplied("paiementpro", name)
+    migrate(NAMES[-1])
+    assert indexes() == ours
+
+
+def test_no_index_is_made_or_dropped_under_a_lock() -> None:
+    for name in NAMES[1:]:
+        migration = migration_class(name)
+        made = [operation for operation in migration.operations if isinstance(operation, IndexOperation)]
+        assert all(isinstance(operation, (operations.AddIndex, operations.RemoveIndex)) for operation in made)
+        assert not (made and migration.atomic)
