@@ -56,12 +56,14 @@ def min_amount() -> int:
 
 
 if TYPE_CHECKING:
+    BigIntegerField = models.BigIntegerField[Any, int]
     PositiveBigIntegerField = models.PositiveBigIntegerField[Any, int]
 else:
+    BigIntegerField = models.BigIntegerField
     PositiveBigIntegerField = models.PositiveBigIntegerField
 
 
-class AmountField(PositiveBigIntegerField):
+class FrancsField(BigIntegerField):
     """Whole francs. A fraction is an error, where Django would drop it without a word."""
 
     def to_python(self, value: Any) -> Any:
@@ -73,6 +75,10 @@ class AmountField(PositiveBigIntegerField):
         if isinstance(value, (float, Decimal)) and value % 1 != 0:
             raise ValueError(f"{self.name} is in whole francs, not {value!r}: round it")
         return super().get_prep_value(value)
+
+
+class AmountField(FrancsField, PositiveBigIntegerField):
+    """Francs to pay, which the database knows to be positive."""
 
 
 def format_amount(amount: int, currency: str) -> str:
@@ -163,7 +169,7 @@ class Payment(models.Model):
     transaction_date = models.DateTimeField(_("date at the gateway"), null=True, blank=True)
     response_code = models.CharField(_("response code"), max_length=16, blank=True)
     response_message = models.CharField(_("response"), max_length=255, blank=True)
-    refunded_amount = AmountField(_("amount refunded"), default=0, help_text=_("In whole francs."))
+    refunded_amount = FrancsField(_("amount refunded"), default=0, help_text=_("In whole francs."))
     refunded_at = models.DateTimeField(_("refunded"), null=True, blank=True)
 
     success_url = models.CharField(_("URL after success"), max_length=500, blank=True)

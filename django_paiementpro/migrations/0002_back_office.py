@@ -30,7 +30,7 @@ class Migration(migrations.Migration):
         migrations.AddField(
             model_name="payment",
             name="refunded_amount",
-            field=django_paiementpro.models.AmountField(
+            field=django_paiementpro.models.FrancsField(
                 default=0, help_text="In whole francs.", verbose_name="amount refunded"
             ),
         ),
