@@ -17,6 +17,7 @@ from django.db import connection
 from django.db.models import Model
 
 from benchmarks import rows
+from benchmarks.database import create_database
 from benchmarks.orders.models import Order
 from benchmarks.people import FIRST_NAMES, HABITS, LAST_NAMES, RHYTHM
 from django_paiementpro.models import Payment, PaymentEvent
@@ -40,15 +41,6 @@ def main() -> None:
         fill(options.payments)
         vacuum()
     print_sizes()
-
-
-def create_database() -> None:
-    """Create the database where it is missing. Whoever may not is told so by PostgreSQL."""
-    name = connection.settings_dict["NAME"]
-    with connection._nodb_cursor() as cursor:
-        cursor.execute("SELECT 1 FROM pg_database WHERE datname = %s", [name])
-        if cursor.fetchone() is None:
-            cursor.execute(f"CREATE DATABASE {connection.ops.quote_name(name)}")
 
 
 def is_filled(payments: int) -> bool:

@@ -1,0 +1,37 @@
+"""A host whose database, gateway and broker the benchmarks of the operations name."""
+
+import environ
+
+from benchmarks.settings import (  # noqa: F401
+    DEFAULT_AUTO_FIELD,
+    LANGUAGE_CODE,
+    LANGUAGES,
+    MIDDLEWARE,
+    PAIEMENTPRO_MERCHANT_ID,
+    SECRET_KEY,
+    STATIC_URL,
+    TEMPLATES,
+    TIME_ZONE,
+    USE_TZ,
+)
+from benchmarks.settings import INSTALLED_APPS as APPS
+
+env = environ.Env()
+
+DEBUG = False
+ALLOWED_HOSTS = ["127.0.0.1"]
+ROOT_URLCONF = "benchmarks.operations_urls"
+DATABASES = {
+    "default": {
+        **env.db_url_config(
+            env("OPERATIONS_URL", default="postgres://postgres@127.0.0.1:5432/paiementpro_operations"),
+        ),
+        # A connection for each thread of the server, for as long as the thread lives.
+        "CONN_MAX_AGE": None,
+    }
+}
+INSTALLED_APPS = [*APPS, "django_paiementpro.sandbox"]
+
+PAIEMENTPRO_SANDBOX = True
+PAIEMENTPRO_GATEWAY_URL = env("GATEWAY_URL", default="http://127.0.0.1:1")
+PAIEMENTPRO_STATUS_URL = f"{PAIEMENTPRO_GATEWAY_URL}/status"
