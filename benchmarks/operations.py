@@ -30,8 +30,12 @@ DATABASES = {
         "CONN_MAX_AGE": None,
     }
 }
-INSTALLED_APPS = [*APPS, "django_paiementpro.sandbox"]
+INSTALLED_APPS = [*APPS, "django_paiementpro.sandbox", "django_paiementpro.contrib.celery", "benchmarks.soaked"]
 
 PAIEMENTPRO_SANDBOX = True
 PAIEMENTPRO_GATEWAY_URL = env("GATEWAY_URL", default="http://127.0.0.1:1")
 PAIEMENTPRO_STATUS_URL = f"{PAIEMENTPRO_GATEWAY_URL}/status"
+PAIEMENTPRO_DELIVERY = env("DELIVERY", default="immediate")
+
+# What goes wrong here is meant to, and counted.
+LOGGING = {"version": 1, "disable_existing_loggers": False, "loggers": {"django_paiementpro": {"level": "CRITICAL"}}}

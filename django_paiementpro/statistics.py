@@ -11,7 +11,7 @@ from dataclasses import dataclass, fields
 from datetime import date, datetime, time, timedelta
 from datetime import timezone as fixed_timezone
 from functools import cached_property
-from operator import add, attrgetter
+from operator import attrgetter
 from typing import Any, TypeVar
 
 from django.conf import settings
@@ -88,9 +88,6 @@ class Figures:
     expired: int = 0
     cancelled: int = 0
 
-    def __add__(self, other: "Figures") -> "Figures":
-        return Figures(*map(add, _values(self), _values(other)))
-
     @property
     def net(self) -> int:
         return self.taken - self.refunded
@@ -122,7 +119,8 @@ def ratio(part: int, whole: int) -> float | None:
 
 
 def total(figures: Iterable[Figures]) -> Figures:
-    return sum(figures, Figures())
+    """Add up."""
+    return Figures(*map(sum, zip(*map(_values, figures), strict=True)))
 
 
 @dataclass(frozen=True)
@@ -167,18 +165,22 @@ class DayBook:
     @cached_property
     def operators(self) -> dict[str, Figures]:
         """The figures by operator, who took most first."""
-        sums: defaultdict[str, Figures] = defaultdict(Figures)
+        by_operator: defaultdict[str, list[Figures]] = defaultdict(list)
         for (_day, operator), figures in self.days.items():
-            sums[operator] += figures
+            by_operator[operator].append(figures)
+        sums = {operator: total(each) for operator, each in by_operator.items()}
         return dict(sorted(sums.items(), key=lambda item: (-item[1].taken, -item[1].opened, item[0])))
 
     def lines(self, unit: Unit) -> list[Line]:
         """Return a line for each day, week or month, those without payments too."""
-        sums: dict[date, defaultdict[str, Figures]] = {}
+        lines: dict[date, defaultdict[str, list[Figures]]] = {}
         for number in range((self.end - self.start).days + 1):
-            sums.setdefault(unit.first_day(self.start + timedelta(days=number)), defaultdict(Figures))
+            lines.setdefault(unit.first_day(self.start + timedelta(days=number)), defaultdict(list))
         for (day, operator), figures in self.days.items():
-            sums[unit.first_day(day)][operator] += figures
+            lines[unit.first_day(day)][operator].append(figures)
+        sums = {
+            first: {operator: total(each) for operator, each in operators.items()} for first, operators in lines.items()
+        }
         starts = [max(first, self.start) for first in sums]
         ends = [*(start - timedelta(days=1) for start in starts[1:]), self.end]
         return [Line(*line) for line in zip(starts, ends, sums.values(), strict=True)]

@@ -1,4 +1,6 @@
 import inspect
+import logging
+import re
 import textwrap
 from collections.abc import Callable
 from pathlib import Path
@@ -6,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from django_paiementpro import log
 from django_paiementpro.conf import conf
 from django_paiementpro.signals import SIGNALS
 from shop import receivers, views
@@ -23,3 +26,8 @@ def test_the_example_shop_is_quoted_to_the_letter(function: Callable[..., Any]) 
 def test_every_setting_and_signal_is_told() -> None:
     for name in [*(setting.name for setting in conf), *SIGNALS]:
         assert f"``{name}``" in README
+
+
+def test_every_line_of_the_log_is_told_with_its_level() -> None:
+    told = re.findall(r"^``(\w+)`` +(info|warning|error) ", README, re.MULTILINE)
+    assert dict(told) == {name: logging.getLevelName(level).lower() for name, level in log.LEVELS.items()}

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from django.utils.html import format_html_join
+from django.utils.safestring import SafeString
 from django.utils.translation import gettext as _
 
 from django_paiementpro.admin.daybook.shown import Shown
@@ -74,14 +75,14 @@ class Chart:
         self.levels = levels
         slot = 100 / len(columns)
         width = min(slot * 0.8, 12)
-        bars = format_html_join(
-            "\n",
-            f'<rect class="daybook-{{}}" x="{{}}%" width="{width:.3f}%" y="{{}}" height="{{}}"/>',
-            (
-                (bar.kind, f"{slot * (index + 0.5) - width / 2:.3f}", bar.y, bar.height)
+        # Names of ours and figures: there is nothing to escape.
+        bars = SafeString(
+            "\n".join(
+                f'<rect class="daybook-{bar.kind}" x="{slot * (index + 0.5) - width / 2:.3f}%" width="{width:.3f}%"'
+                f' y="{bar.y}" height="{bar.height}"/>'
                 for index, column in enumerate(columns)
                 for bar in column.bars
-            ),
+            )
         )
         # Over the bars, as high as the chart: what is pointed at tells its figures, where it has a title.
         slots = format_html_join(

@@ -7,7 +7,7 @@ from typing import Any
 
 from django.http import StreamingHttpResponse
 from django.utils.functional import cached_property
-from django.utils.html import format_html_join
+from django.utils.html import escape, format_html_join
 from django.utils.safestring import SafeString
 from django.utils.text import capfirst
 from django.utils.translation import gettext as _
@@ -54,7 +54,7 @@ class Tables:
     def __init__(self, shown: Shown) -> None:
         self.shown = shown
         self.choice = shown.choice
-        self._written: dict[tuple[str, Any], SafeString] = {}
+        self._written: dict[tuple[str, Any], str] = {}
         self.book = shown.book
         self.total = shown.book.total
 
@@ -195,26 +195,18 @@ class Tables:
             yield table, head, self._html(table, table.rows), self._html(table, [table.total] if table.total else [])
 
     def _html(self, table: Table, rows: Iterable[Sequence[Any]]) -> SafeString:
-        cells = "".join(f'<td class="daybook-{kind}">{{}}</td>' for kind in table.kinds[1:])
-        return format_html_join(
-            "\n",
-            f'<tr><th scope="row">{{}}</th>{cells}</tr>',
-            (
-                (
-                    row[0][0] if isinstance(row[0], tuple) else row[0],
-                    *(self._cell(kind, value) for kind, value in zip(table.kinds[1:], row[1:], strict=True)),
-                )
-                for row in rows
-            ),
-        )
+        return SafeString("\n".join(self._row(table.kinds, row) for row in rows))
+
+    def _row(self, kinds: Sequence[str], row: Sequence[Any]) -> str:
+        """Write a row: there are hundreds, so that each kind of cell takes care of what is to be escaped in it."""
+        first = row[0][0] if isinstance(row[0], tuple) else row[0]
+        cells = "".join(self._cell(kind, value) for kind, value in zip(kinds[1:], row[1:], strict=True))
+        return f'<tr><th scope="row">{escape(first)}</th>{cells}</tr>'
 
     def _cell(self, kind: str, value: Any) -> str:
-        """Write a value; what is made of figures alone needs no escaping, and there are thousands."""
-        if kind == "text":
-            return str(value)
         if (kind, value) not in self._written:
-            write: Any = {"money": self.shown.money, "count": count_text, "rate": rate_text}[kind]
-            self._written[kind, value] = SafeString(write(value))
+            write: Any = {"text": str, "money": self.shown.money, "count": count_text, "rate": rate_text}[kind]
+            self._written[kind, value] = f'<td class="daybook-{kind}">{escape(write(value))}</td>'
         return self._written[kind, value]
 
     def csv(self, key: str) -> StreamingHttpResponse:
