@@ -10,6 +10,8 @@ from django.db import connection
 from django.db.migrations.executor import MigrationExecutor
 from django.db.migrations.operations.models import IndexOperation
 from django.db.migrations.recorder import MigrationRecorder
+from django.db.models import Index
+from django.test import override_settings
 from django.utils import timezone
 
 from django_paiementpro import migrations, operations
@@ -103,3 +105,29 @@ def test_no_index_is_made_or_dropped_under_a_lock() -> None:
         made = [operation for operation in migration.operations if isinstance(operation, IndexOperation)]
         assert all(isinstance(operation, (operations.AddIndex, operations.RemoveIndex)) for operation in made)
         assert not (made and migration.atomic)
+
+
+class Elsewhere:
+    """Keeps the app's tables out of this database."""
+
+    def allow_migrate(self, *args: Any, **hints: Any) -> bool:
+        return False
+
+
+@pytest.mark.parametrize(
+    "operation",
+    [
+        operations.AddIndex("payment", Index(fields=["amount"], name="paiementpro_never")),
+        operations.RemoveIndex("payment", "paiementpro_gateway_id"),
+    ],
+    ids=["add", "remove"],
+)
+def test_a_database_without_the_tables_is_left_alone(operation: Any) -> None:
+    before = MigrationExecutor(connection).loader.project_state(("paiementpro", NAMES[-1]))
+    after = before.clone()
+    operation.state_forwards("paiementpro", after)
+    ours = indexes()
+    with override_settings(DATABASE_ROUTERS=[Elsewhere()]), connection.schema_editor(atomic=False) as editor:
+        operation.database_forwards("paiementpro", editor, before, after)
+        operation.database_backwards("paiementpro", editor, after, before)
+    assert indexes() == ours

@@ -312,7 +312,7 @@ def asks_again() -> bool:
 
 
 def test_a_run_joins_one_that_is_at_work() -> None:
-    run()
+    assert str(run()) == "elsewhere:1"
     assert not asks_again()
 
 
