@@ -138,7 +138,7 @@ def test_never_more_than_so_many(gateway: FakeGateway) -> None:
 
     services.reconcile(workers=3)
 
-    assert max(numbers) == 3
+    assert max(numbers) <= 3
 
 
 def test_the_database_is_left_to_one_thread(gateway: FakeGateway) -> None:
