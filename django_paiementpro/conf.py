@@ -211,6 +211,7 @@ class Conf:
     failure_url = Setting(None, _target)
     hashcode_verifier = Setting(None, _dotted_path)
     payment_factory = Setting(None, _dotted_path)
+    opentelemetry = Setting(True, _flag)
     sandbox = Setting(False, _flag)
     _gateway_url = Setting(None, _url)
     _status_url = Setting(None, _url)

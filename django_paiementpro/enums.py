@@ -87,6 +87,15 @@ CHANNEL_COUNTRIES = {
 }
 
 
+class ChannelVerdict(models.TextChoices):
+    """How an operator fares in the last hour, against the week before it."""
+
+    OK = "ok", pgettext_lazy("operator", "Well")
+    SLOW = "slow", pgettext_lazy("operator", "Slow")
+    FAILING = "failing", pgettext_lazy("operator", "In trouble")
+    UNKNOWN = "unknown", pgettext_lazy("operator", "Too few payments to tell")
+
+
 class SettledBy(models.TextChoices):
     """The evidence that settled a payment."""
 

@@ -36,6 +36,7 @@ LEVELS = {
     "reconcile_failed": logging.ERROR,  # pk
     "reconcile_finished": logging.INFO,  # the totals
     "gateway_away": logging.WARNING,
+    "metrics_unavailable": logging.WARNING,  # error
     "personal_data_blanked": logging.INFO,  # payments, events
 }
 

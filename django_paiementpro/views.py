@@ -1,8 +1,8 @@
 """
 From HTTP to ``services`` and back.
 
-All four views are open to whoever holds a signed URL: no login, no CSRF token (the gateway has none), no transaction
-of the host's around them, nothing kept in a cache.
+All views but the last are open to whoever holds a signed URL: no login, no CSRF token (the gateway has none), no
+transaction of the host's around them, nothing kept in a cache. The last is for staff and their monitoring.
 """
 
 import time
@@ -26,6 +26,7 @@ from django.shortcuts import render, resolve_url
 from django.urls import NoReverseMatch, get_script_prefix
 from django.utils.decorators import method_decorator
 from django.utils.http import url_has_allowed_host_and_scheme
+from django.utils.translation import gettext as _
 from django.views import View
 from django.views.decorators.cache import never_cache
 from django.views.decorators.csrf import csrf_exempt
@@ -152,6 +153,26 @@ class StatusView(View):
                 "redirect_url": target,
             }
         )
+
+
+@method_decorator([login_not_required, never_cache, non_atomic], name="dispatch")
+class HealthView(View):
+    """
+    Tell staff who may view payments, and their monitoring, how the installation and each operator fare, as JSON.
+
+    200 where all is well, 503 where somebody must be woken: ``problems`` names why, as ``Health.problems`` says.
+    Others are answered 403 and no more, never sent to a login page, which monitoring would take for good news.
+    """
+
+    http_method_names = ["get", "head", "options"]
+
+    def get(self, request: HttpRequest) -> HttpResponse:
+        user = getattr(request, "user", None)
+        if not (user and user.is_active and user.is_staff and user.has_perm("paiementpro.view_payment")):
+            return JsonResponse({"error": _("This is for staff who may view payments.")}, status=403)
+        health = services.health()
+        channels = {code: channel.as_json() for code, channel in services.channel_health().items()}
+        return JsonResponse(health.as_json() | {"channels": channels}, status=503 if health.problems else 200)
 
 
 def _page(request: HttpRequest, name: str, payment: Payment, status: int = 200, **context: Any) -> HttpResponse:

@@ -9,6 +9,7 @@ import hypothesis
 import pytest
 import responses
 from django.apps import apps
+from django.core.cache import cache
 from django.db import connection
 from django.http import HttpResponse
 from django.test import Client
@@ -186,6 +187,12 @@ def closed_shop() -> Iterator[None]:
             signal.disconnect(dispatch_uid=receiver)
     yield
     apps.get_app_config("shop").ready()
+
+
+@pytest.fixture(autouse=True)
+def fresh_cache() -> None:
+    """Forget how the operators fared in an earlier test."""
+    cache.clear()
 
 
 @pytest.fixture(autouse=True)

@@ -6,6 +6,7 @@ from zoneinfo import ZoneInfo
 
 import pytest
 from django.contrib.auth.models import Permission, User
+from django.core.cache import cache
 from django.test import Client
 from django.urls import reverse
 from django.utils import timezone, translation
@@ -21,6 +22,7 @@ from django_paiementpro.admin.daybook.texts import (
     rate_text,
     short_amount,
 )
+from django_paiementpro.models import Payment
 from django_paiementpro.statistics import Figures, Line, Unit
 from tests.conftest import Statements, make_payment
 
@@ -488,8 +490,28 @@ def test_the_number_of_statements_does_not_grow(cashier: Client, statements: Sta
     with statements:
         page(cashier, **WEEK)
 
-    assert len([sql for sql in statements if "paiementpro_payment" in sql]) == 4
-    assert len(statements) <= 10
+    # Four for the book, and one for how the operators fare now.
+    assert len([sql for sql in statements if "paiementpro_payment" in sql]) == 5
+    assert len(statements) <= 11
+
+
+def test_an_operator_that_is_in_trouble_now_is_told_whatever_the_period(cashier: Client) -> None:
+    assert "at the moment" not in page(cashier, **WEEK)
+    cache.clear()
+    last_week, lately = timezone.now() - 3 * DAY, timezone.now() - timedelta(minutes=40)
+    for channel in ("WAVECI", "OMCIV2"):
+        for _ in range(30):
+            paid(at=last_week, channel=channel)
+    for _ in range(8):
+        opened("pending", lately)
+        opened("failed", lately, channel="OMCIV2")
+        paid(at=lately, channel="WAVECI", created_at=lately - timedelta(minutes=15), initialized_at=lately)
+        Payment.objects.filter(channel="WAVECI", settled_at=lately).update(settled_at=lately + timedelta(minutes=15))
+
+    text = page(cashier, **WEEK)
+
+    assert "In trouble at the moment: Orange Money Côte d’Ivoire." in text
+    assert "Slow at the moment: Wave Côte d’Ivoire." in text
 
 
 def test_numbers_are_written_in_the_reader_s_manner() -> None:

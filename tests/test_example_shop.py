@@ -1,6 +1,7 @@
 import re
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from datetime import timedelta
 from pathlib import Path
 from threading import Barrier
 from typing import Any
@@ -9,13 +10,14 @@ import django
 import pytest
 from django.contrib.auth.models import User
 from django.core import mail
+from django.core.cache import cache
 from django.core.management import CommandError, call_command
 from django.db import connection, connections
 from django.db.models.signals import post_save
 from django.http import HttpResponse
 from django.test import Client
 from django.urls import reverse
-from django.utils import translation
+from django.utils import timezone, translation
 
 from django_paiementpro.models import Payment
 from shop.catalogue import PRODUCTS, stock_the_shop
@@ -474,6 +476,25 @@ def test_staff_find_orders_and_their_payments(order: Order, admin_client: Client
     text = admin_client.get(reverse("admin:shop_order_change", args=[order.pk])).content.decode()
     assert reverse("admin:paiementpro_payment_change", args=[payment_of(order).pk]) in text
     assert admin_client.get(reverse("admin:shop_product_changelist")).status_code == 200
+
+
+def test_an_operator_in_trouble_is_marked_and_can_be_chosen(client: Client, buy: Buy) -> None:
+    url = reverse("shop:buy", args=["wax"])
+    assert "in trouble" not in client.get(url).content.decode()
+    common = {"amount": 1000, "currency": "XOF", "attempt": 1, "channel": "OMCIV2"}
+    last_week, lately = timezone.now() - timedelta(days=3), timezone.now() - timedelta(minutes=40)
+    for status, opened_at in [("succeeded", last_week)] * 30 + [("pending", lately)] * 8:
+        moments = {"created_at": opened_at, "initialized_at": opened_at}
+        if status == "succeeded":
+            moments["settled_at"] = opened_at + timedelta(minutes=1)
+        Payment.objects.create(**common, **moments, status=status)
+    cache.clear()
+
+    choices = re.findall(r"[^<>]*in trouble at the moment", client.get(url).content.decode())
+
+    assert choices == ["Orange Money Côte d’Ivoire: in trouble at the moment"]
+    assert buy(channel="OMCIV2").status_code == 302
+    assert Order.objects.get().channel == "OMCIV2"
 
 
 # Languages, settings, the demo

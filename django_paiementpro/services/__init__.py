@@ -13,6 +13,7 @@ from django_paiementpro.services.evidence import (
     receive_notification,
     refuse_notification,
 )
+from django_paiementpro.services.radar import ChannelHealth, Performance, channel_health
 from django_paiementpro.services.reconciliation import (
     Reconciliation,
     due_payments,
@@ -37,19 +38,25 @@ from django_paiementpro.services.staff import (
     undelivered_events_of,
 )
 from django_paiementpro.services.transitions import Verdict
+from django_paiementpro.services.vitals import Health, health
 
 __all__ = [
     "SIGNAL_OF_STATUS",
+    "ChannelHealth",
+    "Health",
+    "Performance",
     "Reconciliation",
     "Verdict",
     "absolute_url",
     "ask_gateway",
     "cancel_payment",
+    "channel_health",
     "check_payment",
     "check_waiting_payment",
     "confirm_payment",
     "due_payments",
     "foresee",
+    "health",
     "initialize_payment",
     "is_confirmable",
     "is_just_checked",

@@ -3,6 +3,7 @@ from typing import Any
 from django import forms
 from django.utils.translation import gettext_lazy as _
 
+from django_paiementpro import services
 from django_paiementpro.models import Payment
 from shop.models import Order, Product
 from shop.templatetags.shop import francs
@@ -11,8 +12,17 @@ MAX_QUANTITY = 10
 
 
 def channel_choices() -> list[tuple[str, Any]]:
-    """Offer what the merchant account has, after leaving the choice to the gateway's page."""
-    return Payment._meta.get_field("channel").get_choices(blank_choice=[("", _("Choose on the payment page"))])
+    """
+    Offer what the merchant account has, after leaving the choice to the gateway's page.
+
+    An operator in trouble is marked, and can be chosen all the same: it may be back by the time that the buyer pays.
+    """
+    failing = {code for code, health in services.channel_health().items() if health.is_failing}
+    choices = Payment._meta.get_field("channel").get_choices(blank_choice=[("", _("Choose on the payment page"))])
+    return [
+        (code, _("%(operator)s: in trouble at the moment") % {"operator": label} if code in failing else label)
+        for code, label in choices
+    ]
 
 
 class OrderForm(forms.ModelForm):

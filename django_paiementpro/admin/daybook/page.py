@@ -8,6 +8,7 @@ from django.utils.functional import cached_property
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
+from django_paiementpro import services
 from django_paiementpro.admin.daybook.charts import Charts
 from django_paiementpro.admin.daybook.picker import Choice, PeriodForm, presets, unit_for
 from django_paiementpro.admin.daybook.shown import Shown
@@ -20,6 +21,7 @@ from django_paiementpro.admin.daybook.texts import (
     rate_text,
 )
 from django_paiementpro.conf import conf
+from django_paiementpro.enums import ChannelVerdict
 from django_paiementpro.models import Payment, offered_channels
 
 
@@ -61,6 +63,17 @@ class Page:
     @property
     def other_currencies(self) -> list[tuple[str, str]]:
         return [(code, self.choice.query(currency=code)) for code in self.book.other_currencies]
+
+    @property
+    def troubles(self) -> Iterator[str]:
+        """Tell which operators do not fare well now, whatever the period is."""
+        channels = services.channel_health().values()
+        for verdict, text in (
+            (ChannelVerdict.FAILING, _("In trouble at the moment: %(operators)s.")),
+            (ChannelVerdict.SLOW, _("Slow at the moment: %(operators)s.")),
+        ):
+            if names := operator_texts(channel.channel for channel in channels if channel.verdict == verdict):
+                yield text % {"operators": ", ".join(names.values())}
 
     @property
     def csv_query(self) -> str:
