@@ -26,12 +26,12 @@ from django_paiementpro.signals import SIGNALS
 LEASE = timedelta(minutes=5)
 
 
-def post(event: PaymentEvent, signals: list[str]) -> None:
+def post(event: PaymentEvent, signals: list[str], *, may_queue: bool = True) -> None:
     """
     Insert the event with the signals that it owes, inside the transaction of what it tells of.
 
     Signals that nobody listens to are not kept. The rest are sent after the commit, by this process if it lives, or by
-    a worker.
+    a worker where the host wants it and the caller may.
     """
     event.signals = [name for name in signals if is_heard(name)]
     lease = _lease()
@@ -39,7 +39,7 @@ def post(event: PaymentEvent, signals: list[str]) -> None:
         event.deliver_at = lease
     event.save(force_insert=True)
     if event.signals:
-        transaction.on_commit(lambda: _send(event, lease), using=event._state.db, robust=True)
+        transaction.on_commit(lambda: _send(event, lease, may_queue), using=event._state.db, robust=True)
 
 
 def is_heard(signal: str) -> bool:
@@ -78,9 +78,9 @@ def deliver_leased(pk: int, lease: str) -> bool:
     return _deliver(event)
 
 
-def _send(event: PaymentEvent, lease: datetime) -> None:
+def _send(event: PaymentEvent, lease: datetime, may_queue: bool) -> None:
     """Deliver what has just been committed, or have a worker do it."""
-    if conf.delivery == "task":
+    if may_queue and conf.delivery == "task":
         _enqueue(event, lease)
     else:
         _deliver(event)
