@@ -16,7 +16,7 @@ from celery import Celery
 from celery.contrib.testing.app import setup_default_app
 from django.contrib.auth import get_user_model
 from django.core.management import call_command
-from django.db import transaction
+from django.db import connection, transaction
 from django.utils import timezone
 from django.utils.module_loading import import_string
 
@@ -290,6 +290,24 @@ def test_a_worker_that_is_stopped_leaves_a_lease_that_runs_out(tasks: Any, payme
 
     assert len(calls) == 2
     assert settled_event(payment).deliver_at is None
+
+
+def test_a_worker_that_was_overtaken_does_not_write_under_the_lease_of_another(
+    tasks: Any, payment: Payment, notify: Notify, heard: Heard
+) -> None:
+    notify(payment)
+    event, others = settled_event(payment), timezone.now() + timedelta(hours=1)
+
+    def overtake(execute: Callable[..., Any], sql: str, *arguments: Any) -> Any:
+        if sql.startswith("SELECT") and "paymentevent" in sql:
+            PaymentEvent.objects.filter(pk=event.pk).update(deliver_at=others)
+        return execute(sql, *arguments)
+
+    with connection.execute_wrapper(overtake):
+        run(queued()[0])
+
+    event.refresh_from_db()
+    assert (event.delivered, event.deliver_at) == ([], others)
 
 
 def test_a_task_for_an_event_that_has_gone_does_nothing(

@@ -44,7 +44,7 @@ def enqueue(event: int, lease: str) -> None:
     """
     with _connection() as connection:
         producer = current_app.amqp.Producer(connection, auto_declare=False)
-        deliver_event.apply_async((event, lease), producer=producer, retry=False, ignore_result=True)
+        deliver_event.apply_async((event, lease), producer=producer, retry=False)
 
 
 def idleness() -> str:
