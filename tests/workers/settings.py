@@ -6,7 +6,8 @@ import os
 from tests.settings import *  # noqa: F403
 from tests.settings import INSTALLED_APPS as APPS
 
-INSTALLED_APPS = [*APPS, "django_tasks_db", "tests.workers"]
+# First, so that its receivers are called first.
+INSTALLED_APPS = ["tests.workers", *APPS, "django_tasks_db"]
 PAIEMENTPRO_DELIVERY = "task"
 TASKS = {"default": {"BACKEND": "django_tasks_db.DatabaseBackend"}}
 
