@@ -4,6 +4,7 @@ PYTHON ?= python3
 PORT ?= 8000
 PG_URL ?= postgres://postgres@127.0.0.1:5432/postgres
 MARIADB_URL ?= mysql://root@127.0.0.1:3306/test
+REDIS_URL ?= redis://127.0.0.1:6379/0
 PAYMENTS ?= 1000000
 CHROMIUM ?= $(shell command -v chromium || command -v chromium-browser || command -v google-chrome)
 # The oldest and the newest, as tox environments; the Pythons of pyenv are found too.
@@ -19,7 +20,7 @@ comma := ,
 driver := $(if $(filter postgres%,$(scheme)),$(comma)postgres)$(if $(filter mysql%,$(scheme)),$(comma)mysql)
 on_sqlite := env -u DATABASE_URL
 
-export CHROMIUM PORT
+export CHROMIUM PORT REDIS_URL
 .NOTPARALLEL:
 .DEFAULT_GOAL := help
 
@@ -43,9 +44,9 @@ browser: $(VENV)/.with-test$(driver)  ## run the tests that drive a real Chromiu
 
 # The steps of make check, each a command of its own ------------------------------------------------------------------
 
-.PHONY: check lint types imports migrations translations coverage postgres mariadb pairs build wheel
+.PHONY: check lint types imports migrations translations coverage postgres mariadb workers pairs build wheel
 
-steps := lint types imports migrations translations coverage postgres mariadb pairs wheel browser
+steps := lint types imports migrations translations coverage postgres mariadb workers pairs wheel browser
 check: $(steps)  ## run every step below, as CI does
 	@echo "All is well."
 
@@ -75,6 +76,12 @@ postgres:  ## the tests on PostgreSQL (PG_URL=)
 
 mariadb:  ## the tests on MariaDB (MARIADB_URL=)
 	@$(MAKE) --no-print-directory test DATABASE_URL=$(MARIADB_URL)
+
+worker_tests := pytest -m worker --ds tests.workers.settings tests/workers
+workers: $(VENV)/.with-test,postgres  ## real workers, killed, on SQLite and on PostgreSQL (PG_URL=, REDIS_URL=)
+	@command -v redis-server >/dev/null || { echo "No redis-server here: apt-get install redis-server" >&2; exit 1; }
+	$(on_sqlite) $(BIN)/$(worker_tests) $(ARGS)
+	DATABASE_URL=$(PG_URL) $(BIN)/$(worker_tests) $(ARGS)
 
 pairs: $(VENV)/.with-dev  ## the tests on the oldest and the newest pair of Python and Django (PAIRS=)
 	$(BIN)/tox run $(if $(PYENV_PYTHONS),--discover $(PYENV_PYTHONS)) -e $(PAIRS) -- $(ARGS)

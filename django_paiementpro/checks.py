@@ -12,12 +12,13 @@ from django.shortcuts import resolve_url
 from django.urls import NoReverseMatch, reverse
 
 from django_paiementpro.conf import PREFIX, Conf, conf
+from django_paiementpro.engines import get_engine
 from django_paiementpro.signals import payment_succeeded
 
 
 def check_installation(app_configs: Sequence[Any] | None = None, **kwargs: Any) -> list[CheckMessage]:
     """Check the settings and the URLs."""
-    return [*_settings(), *_unknown_names(), *_urls(), *_site_url(), *_result_pages()]
+    return [*_settings(), *_unknown_names(), *_urls(), *_site_url(), *_result_pages(), *_engine()]
 
 
 def check_deployment(app_configs: Sequence[Any] | None = None, **kwargs: Any) -> list[CheckMessage]:
@@ -47,7 +48,7 @@ def check_deployment(app_configs: Sequence[Any] | None = None, **kwargs: Any) ->
                 id="paiementpro.W003",
             )
         )
-    return messages
+    return [*messages, *_idle_engine()]
 
 
 def _settings() -> list[CheckMessage]:
@@ -134,3 +135,44 @@ def _result_pages() -> list[CheckMessage]:
                 )
             )
     return messages
+
+
+def _is_delivered_by_tasks() -> bool:
+    try:
+        return conf.delivery == "task"
+    except ImproperlyConfigured:
+        return False
+
+
+def _engine() -> list[CheckMessage]:
+    """Check that deliveries can be queued, where the host wants them in a worker."""
+    if not _is_delivered_by_tasks():
+        return []
+    try:
+        get_engine().idleness()
+    except Exception as error:  # noqa: BLE001  engines raise what they like about their settings
+        return [
+            Error(
+                f'PAIEMENTPRO_DELIVERY is "task", but no delivery can be queued: {error}',
+                hint=(
+                    'Install "django-paiementpro[tasks]" or use Django 6.0, with a backend "default" in TASKS that has '
+                    'the queue "default"; or install "django-paiementpro[celery]", and add '
+                    '"django_paiementpro.contrib.celery" to INSTALLED_APPS.'
+                ),
+                id="paiementpro.E006",
+            )
+        ]
+    return []
+
+
+def _idle_engine() -> list[CheckMessage]:
+    """Check that what is queued is run by a worker. A broken engine is reported as an error already."""
+    if _engine() or not _is_delivered_by_tasks() or not (idleness := get_engine().idleness()):
+        return []
+    return [
+        Warning(
+            f'PAIEMENTPRO_DELIVERY is "task", but no worker runs the receivers: {idleness}.',
+            hint='Choose a backend that has workers, or write PAIEMENTPRO_DELIVERY = "immediate".',
+            id="paiementpro.W006",
+        )
+    ]

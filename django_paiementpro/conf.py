@@ -187,6 +187,12 @@ def _dotted_path(value: Any) -> Callable[..., Any] | None:
     return cast("Callable[..., Any]", function)
 
 
+def _delivery(value: Any) -> str:
+    if value not in ("immediate", "task"):  # it may be anything, a list too
+        raise ValueError('write "immediate" or "task"')
+    return str(value)
+
+
 def _flag(value: Any) -> bool:
     if not isinstance(value, bool):
         raise ValueError("write True or False")
@@ -211,6 +217,7 @@ class Conf:
     failure_url = Setting(None, _target)
     hashcode_verifier = Setting(None, _dotted_path)
     payment_factory = Setting(None, _dotted_path)
+    delivery = Setting("immediate", _delivery)
     opentelemetry = Setting(True, _flag)
     sandbox = Setting(False, _flag)
     _gateway_url = Setting(None, _url)

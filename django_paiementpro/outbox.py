@@ -4,15 +4,21 @@ The delivery of signals: stored with the transition, sent after the commit, rece
 An event that owes signals is inserted already leased by the process that settles, which delivers on commit. Each
 receiver that goes through is remembered under the lease, and renews it. A process that dies leaves a lease that runs
 out; ``paiementpro_reconcile`` takes it up. The lease is its own token: only who knows its end can renew it.
+
+Where ``PAIEMENTPRO_DELIVERY`` is ``"task"``, the process that settles hands the token to a worker instead, which takes
+the lease over. A task that comes twice, or after others have taken the event up, so finds that the token is not good
+any more; one that never comes is the case of the process that dies.
 """
 
 import time
 from datetime import datetime, timedelta
 
-from django.db import transaction
+from django.db import router, transaction
 from django.utils import timezone
 
 from django_paiementpro import log
+from django_paiementpro.conf import conf
+from django_paiementpro.engines import get_engine
 from django_paiementpro.enums import Outcome
 from django_paiementpro.models import Payment, PaymentEvent
 from django_paiementpro.signals import SIGNALS
@@ -20,18 +26,20 @@ from django_paiementpro.signals import SIGNALS
 LEASE = timedelta(minutes=5)
 
 
-def post(event: PaymentEvent, signals: list[str]) -> None:
+def post(event: PaymentEvent, signals: list[str], *, may_queue: bool = True) -> None:
     """
     Insert the event with the signals that it owes, inside the transaction of what it tells of.
 
-    Signals that nobody listens to are not kept. The rest are sent after the commit, by this process if it lives.
+    Signals that nobody listens to are not kept. The rest are sent after the commit, by this process if it lives, or by
+    a worker where the host wants it and the caller may.
     """
     event.signals = [name for name in signals if is_heard(name)]
+    lease = _lease()
     if event.signals:
-        event.deliver_at = _lease()
+        event.deliver_at = lease
     event.save(force_insert=True)
     if event.signals:
-        transaction.on_commit(lambda: _deliver(event), using=event._state.db, robust=True)
+        transaction.on_commit(lambda: _send(event, lease, may_queue), using=event._state.db, robust=True)
 
 
 def is_heard(signal: str) -> bool:
@@ -53,6 +61,46 @@ def deliver(event: PaymentEvent) -> bool:
         return False
     event.deliver_at = lease
     return _deliver(event)
+
+
+def deliver_leased(pk: int, lease: str) -> bool:
+    """
+    Take over the lease that a delivery was queued under, and deliver. Return False where something is owed yet.
+
+    Does nothing where the event has another lease by now, or none. The lease is its end as ISO 8601 text.
+    """
+    events = PaymentEvent.objects.using(router.db_for_write(PaymentEvent)).filter(pk=pk)
+    own_lease = _lease()
+    if not events.filter(deliver_at=datetime.fromisoformat(lease)).update(deliver_at=own_lease):
+        return False
+    event = events.select_related("payment").get()
+    event.deliver_at = own_lease
+    return _deliver(event)
+
+
+def _send(event: PaymentEvent, lease: datetime, may_queue: bool) -> None:
+    """Deliver what has just been committed, or have a worker do it."""
+    if may_queue and conf.delivery == "task":
+        _enqueue(event, lease)
+    else:
+        _deliver(event)
+
+
+def _enqueue(event: PaymentEvent, lease: datetime) -> None:
+    """Queue the delivery. Where that fails, the lease is given back, so that the next reconciliation delivers."""
+    started_at = time.monotonic()
+    try:
+        get_engine().enqueue(event.pk, lease.isoformat())
+    except Exception as error:  # noqa: BLE001  engines raise what they like
+        # Not what it says: that may name the broker, and how to get in.
+        log.write(
+            "delivery_not_queued",
+            event.payment,
+            outcome=Outcome.FAILED,
+            duration=time.monotonic() - started_at,
+            error=f"{type(error).__module__}.{type(error).__qualname__}",
+        )
+        _mark(event, timezone.now())
 
 
 def _deliver(event: PaymentEvent) -> bool:

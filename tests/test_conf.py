@@ -107,6 +107,9 @@ WRONG: list[tuple[str, Any]] = [
     ("hashcode_verifier", "django.VERSION"),
     ("hashcode_verifier", 7),
     ("payment_factory", "shop.nowhere.make"),
+    ("delivery", "later"),
+    ("delivery", None),
+    ("delivery", ["task"]),
     ("sandbox", "yes"),
 ]
 

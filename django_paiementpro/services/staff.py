@@ -176,7 +176,7 @@ def redeliver_signals(payment: Payment, user: AbstractBaseUser, reason: str) -> 
         raise ValidationError(
             _("There is no signal to deliver, or no receiver is connected to it."), code="nothing_to_deliver"
         )
-    verdict = Verdict(Outcome.ACCEPTED, signals=[] if owed else [signal])
+    verdict = Verdict(Outcome.ACCEPTED, signals=[] if owed else [signal], may_queue=False)
     event = _act(payment, user, "redeliver", reason, lambda payment: verdict)
     if not owed:
         return event.deliver_at is None

@@ -42,6 +42,8 @@ class Verdict:
     message: str = ""
     changes: dict[str, Any] = field(default_factory=dict)
     signals: list[str] = field(default_factory=list)
+    # False where somebody waits to see what the receivers say.
+    may_queue: bool = True
 
 
 def as_read(payment: Payment) -> PaymentQuerySet:
@@ -143,7 +145,7 @@ def insert_event(
         data=dict(data or {}),
         remote_address=remote_address[:64],
     )
-    outbox.post(event, verdict.signals)
+    outbox.post(event, verdict.signals, may_queue=verdict.may_queue)
     return event
 
 

@@ -6,3 +6,13 @@ class Order(models.Model):
 
     total = models.PositiveIntegerField(default=12500)
     times_paid = models.PositiveIntegerField(default=0)
+
+
+class ReceiverCall(models.Model):
+    """A receiver at work, for one payment; it has no end where its process was killed."""
+
+    receiver = models.CharField(max_length=16)
+    reference = models.CharField(max_length=64)
+    process = models.PositiveIntegerField()
+    started_at = models.DateTimeField()
+    ended_at = models.DateTimeField(null=True)

@@ -1,0 +1,9 @@
+from django.apps import AppConfig
+
+
+class PaiementProCeleryConfig(AppConfig):
+    """Has Celery carry the deliveries, where ``PAIEMENTPRO_DELIVERY`` is ``"task"``."""
+
+    name = "django_paiementpro.contrib.celery"
+    label = "paiementpro_celery"
+    verbose_name = "Paiement Pro: Celery"

@@ -1,0 +1,35 @@
+"""
+The delivery of signals as a task of Django's tasks framework.
+
+It goes to the backend ``"default"`` of ``TASKS``, and its queue ``"default"``. Its path, by which a worker finds it, is
+``django_paiementpro.contrib.tasks.deliver_event``.
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+from django.utils.module_loading import import_string
+
+from django_paiementpro import outbox
+from django_paiementpro.engines import FRAMEWORK
+
+task: Callable[[Callable[..., None]], Any] = import_string(f"{FRAMEWORK}.task")
+
+
+@task
+def deliver_event(event: int, lease: str) -> None:
+    outbox.deliver_leased(event, lease)
+
+
+def enqueue(event: int, lease: str) -> None:
+    """Queue the task. The backend decides how long it waits for its broker."""
+    deliver_event.enqueue(event, lease)
+
+
+def idleness() -> str:
+    backend = deliver_event.get_backend()
+    if isinstance(backend, import_string(f"{FRAMEWORK}.backends.immediate.ImmediateBackend")):
+        return "ImmediateBackend runs tasks in the web process, before the gateway is answered"
+    if isinstance(backend, import_string(f"{FRAMEWORK}.backends.dummy.DummyBackend")):
+        return "DummyBackend runs no task"
+    return ""
