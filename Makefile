@@ -6,6 +6,7 @@ PG_URL ?= postgres://postgres@127.0.0.1:5432/postgres
 MARIADB_URL ?= mysql://root@127.0.0.1:3306/test
 REDIS_URL ?= redis://127.0.0.1:6379/0
 PAYMENTS ?= 1000000
+OPERATIONS_URL ?= postgres://postgres@127.0.0.1:5432/paiementpro_operations
 CHROMIUM ?= $(shell command -v chromium || command -v chromium-browser || command -v google-chrome)
 # The oldest and the newest, as tox environments; the Pythons of pyenv are found too.
 PAIRS ?= py310-django52,py313-django61
@@ -96,11 +97,19 @@ wheel: build  ## install the wheel into a fresh environment, and take a payment 
 
 # The rest -------------------------------------------------------------------------------------------------------------
 
-.PHONY: bench clean
+.PHONY: bench bench-reconcile soak clean
 
 bench: $(VENV)/.with-test,postgres  ## measure the back office over a million payments on PostgreSQL (PAYMENTS=1000000)
 	$(BIN)/python -m benchmarks.fill --payments $(PAYMENTS) --keep
 	$(BIN)/python -m benchmarks.admin
+
+operations := DJANGO_SETTINGS_MODULE=benchmarks.operations OPERATIONS_URL=$(OPERATIONS_URL)
+
+bench-reconcile: $(VENV)/.with-test,postgres  ## reconcile many payments with a gateway that takes its time (ARGS=)
+	$(operations) $(BIN)/python -m benchmarks.reconcile $(ARGS)
+
+soak: $(VENV)/.with-test,postgres $(VENV)/.with-test,mysql  ## sell with everything failing, and count what is lost (ARGS=)
+	$(operations) DELIVERY=task REDIS_URL=$(REDIS_URL) $(BIN)/python -m benchmarks.soak $(ARGS)
 
 clean:  ## remove what these commands made
 	rm -rf $(VENV) .tox build dist *.egg-info .coverage .hypothesis .*_cache
