@@ -1,6 +1,6 @@
 """What a redirect away from one of the app's URLs means."""
 
-from urllib.parse import parse_qs, urlsplit
+from urllib.parse import parse_qs, urljoin, urlsplit
 
 from django.conf import settings
 from django.contrib.auth import REDIRECT_FIELD_NAME
@@ -11,22 +11,27 @@ from django.utils.translation import gettext as _
 
 def explain(url: str, location: str) -> tuple[str, str]:
     """Return in two sentences where a redirect leads, and what is to be done. Queries and signatures are not shown."""
-    here, there = urlsplit(url), urlsplit(location)
-    shown = {"url": f"{there.scheme and there.scheme + '://'}{there.netloc}{_without_signature(here.path, there.path)}"}
+    here, there = urlsplit(url), urlsplit(urljoin(url, location))
+    shown = {"url": f"{there.scheme}://{there.netloc}{_without_signature(here.path, there.path)}"}
     if REDIRECT_FIELD_NAME in parse_qs(there.query) or there.path == _login_path():
         return (
             _("A login is asked for (redirect to %(url)s).") % shown,
             _("Exempt the app’s URLs: its views are marked login_not_required."),
         )
-    if there.path == here.path and there.netloc in {"", here.netloc} and there.scheme != here.scheme:
+    if (there.netloc, there.path) == (here.netloc, here.path):
+        if there.scheme != here.scheme:
+            return (
+                _("It is redirected to %(scheme)s.") % {"scheme": there.scheme},
+                _("Write that in PAIEMENTPRO_SITE_URL: the gateway follows no redirect."),
+            )
         return (
-            _("It is redirected to %(scheme)s.") % {"scheme": there.scheme},
+            _("It is redirected to itself, without end: the app does not see that it was asked for by https."),
             _(
-                "Write the base in PAIEMENTPRO_SITE_URL as the site wants it; behind a proxy that speaks https for the "
-                "app, set SECURE_PROXY_SSL_HEADER, and have the proxy send that header."
+                "Have the proxy send X-Forwarded-Proto with each request, and write SECURE_PROXY_SSL_HEADER = "
+                '("HTTP_X_FORWARDED_PROTO", "https").'
             ),
         )
-    if there.path == here.path and there.netloc != here.netloc:
+    if there.path == here.path:
         return (
             _("It is redirected to the host %(host)s.") % {"host": there.netloc},
             _("Write that host in PAIEMENTPRO_SITE_URL: the gateway follows no redirect."),

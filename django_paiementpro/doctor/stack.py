@@ -75,7 +75,7 @@ def middleware_findings(visit: Visit) -> Iterator[Finding]:
         return  # told already
     findings = [finding for question in questions for finding in _findings(question)]
     yield from dict.fromkeys(findings)
-    if not findings:
+    if questions and not findings:
         yield passed(_("The app’s URLs are reached through all of the middleware, without a login and a CSRF token."))
 
 
@@ -184,6 +184,8 @@ def _questions(visit: Visit, host: str) -> Iterator[Question]:
     for name in NAMES:
         is_probe = name == NOTIFICATION
         paths = paths_by_language(name, signing.sign_probe(nonce) if is_probe else NOBODY)
+        if _shadow(name, paths):
+            continue  # told already
         for path in dict.fromkeys(paths.values()):
             yield Question(name, _path_info(path), base, defaults, nonce if is_probe else "")
 
