@@ -61,11 +61,8 @@ def test_missing_urls_fail() -> None:
 def test_a_pattern_before_the_app_is_named() -> None:
     urls = Urls(re_path("^pay/(?P<slug>.*)$", page), path("pay/", APP))
     findings = told(url_findings, ROOT_URLCONF=urls)
-    assert [verdict for verdict, _text in findings] == ["fail"] * 4
-    assert (
-        "“^pay/(?P<slug>.*)$” of the project comes first, and takes the requests for /pay/checkout/" in findings[1][1]
-    )
-    assert "/pay/notification/" in findings[0][1]
+    assert "“^pay/(?P<slug>.*)$” of the project comes first" in only(findings)
+    assert "(notification, checkout, return, status)" in only(findings)
     assert told(middleware_findings, ROOT_URLCONF=urls) == []
 
 
@@ -108,12 +105,7 @@ def test_a_host_that_is_not_allowed_fails() -> None:
 
 
 def old_login(get_response: GetResponse) -> GetResponse:
-    def middleware(request: HttpRequest) -> HttpResponse:
-        if request.path == "/admin/login/":
-            return get_response(request)
-        return HttpResponseRedirect(f"/admin/login/?next={request.path}")
-
-    return middleware
+    return lambda request: HttpResponseRedirect(f"/admin/login/?next={request.path}")
 
 
 def closed(get_response: GetResponse) -> GetResponse:
@@ -198,7 +190,7 @@ def test_what_answers_in_the_place_of_the_app_is_named(
 def test_middleware_that_asks_for_a_token_is_named() -> None:
     middleware = [f"{here}.StrictCsrf" if "Csrf" in name else name for name in settings.MIDDLEWARE]
     text = only(told(middleware_findings, MIDDLEWARE=middleware))
-    assert "“notification”" in text
+    assert "(notification)" in text
     assert "A CSRF token is asked for (403)" in text
     assert f"It is {here}.StrictCsrf that answers." in text
 

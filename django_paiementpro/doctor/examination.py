@@ -47,11 +47,14 @@ TOPICS = (
 def examine(visit: Visit) -> Iterator[tuple[str, Finding]]:
     """Yield the name of each topic with what is found there, as it is found."""
     has_tables = True
+    told = set()
     for topic in TOPICS:
         if topic.needs_tables and not has_tables:
             continue
         for finding in _examine(topic, visit):
-            yield topic.name, finding
+            if finding not in told:
+                yield topic.name, finding
+            told.add(finding)
             if topic.name == "tables" and finding.verdict is Verdict.FAIL:
                 has_tables = False
 

@@ -195,7 +195,9 @@ def _field_findings(sighting: Sighting) -> Iterator[Finding]:
     verdict = failure if set(sighting.missing_in_query) & set(sighting.missing_in_body) else warning
     for place, names in lost:
         yield verdict(
-            _("Fields of the %(place)s do not arrive: %(names)s.") % {"place": place, "names": ", ".join(names)},
+            _("Fields of the %(place)s do not arrive: %(names)s.") % {"place": place, "names": ", ".join(names)}
+            if len(names) < len(probe.fields_of(""))
+            else _("The %(place)s does not arrive.") % {"place": place},
             _("Have proxies and firewalls pass query and body on as they came."),
         )
 

@@ -7,10 +7,10 @@ place is found by building the stack up again, one middleware after the other.
 
 import logging
 import secrets
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 from urllib.parse import urlencode
 
 from django.conf import settings
@@ -29,6 +29,8 @@ from django_paiementpro.messages import parse_json_object
 
 # The gateway's, as seen in 2026: old enough for some firewalls to refuse it.
 USER_AGENT = "Mozilla/4.0 (compatible; MSIE 6.0; Windows NT 5.1)"
+
+K = TypeVar("K")
 
 NOTIFICATION = "notification"
 NAMES = (NOTIFICATION, "checkout", "return", "status")
@@ -49,8 +51,13 @@ def url_findings(visit: Visit) -> Iterator[Finding]:
             _('Add path("paiementpro/", include("django_paiementpro.urls")) to your urlpatterns.'),
         )
         return
-    shadows = dict.fromkeys(filter(None, (_shadow(name, paths[name]) for name in NAMES)))
-    yield from shadows
+    shadows = _grouped((route, name) for name in NAMES if (route := _shadow(name, paths[name])))
+    for route, names in shadows.items():
+        yield failure(
+            _("The pattern “%(route)s” of the project comes first, and takes what is for the app (%(names)s).")
+            % {"route": route, "names": names},
+            _("Move the include of django_paiementpro.urls before it in your urlpatterns."),
+        )
     if len(set(paths[NOTIFICATION].values())) > 1:
         yield warning(
             _("The URLs of the app begin with the language: what the gateway has been given ends with a language."),
@@ -73,9 +80,16 @@ def middleware_findings(visit: Visit) -> Iterator[Finding]:
         questions = list(_questions(visit, host))
     except NoReverseMatch:
         return  # told already
-    findings = [finding for question in questions for finding in _findings(question)]
-    yield from dict.fromkeys(findings)
-    if questions and not findings:
+    troubles = _grouped((trouble, question.name) for question in questions if (trouble := _trouble(question)))
+    for (what, middleware, remedy), names in troubles.items():
+        yield failure(
+            _("Asked for the app’s URLs within this process (%(names)s), the site does not let through.")
+            % {"names": names},
+            what,
+            _("It is %(middleware)s that answers.") % {"middleware": middleware} if middleware else "",
+            remedy,
+        )
+    if questions and not troubles:
         yield passed(_("The app’s URLs are reached through all of the middleware, without a login and a CSRF token."))
 
 
@@ -95,18 +109,22 @@ def probe_path() -> tuple[str, str]:
     return nonce, paths_by_language(NOTIFICATION, signing.sign_probe(nonce))[settings.LANGUAGE_CODE]
 
 
-def _shadow(name: str, paths: Mapping[str, str]) -> Finding | None:
-    """Find what stands before the app in the host's patterns."""
+def _grouped(pairs: Iterable[tuple[K, str]]) -> dict[K, str]:
+    """Return each key with all that it came with, as one text, in the order of coming."""
+    groups: dict[K, dict[str, None]] = {}
+    for key, value in pairs:
+        groups.setdefault(key, {})[value] = None
+    return {key: ", ".join(values) for key, values in groups.items()}
+
+
+def _shadow(name: str, paths: Mapping[str, str]) -> str:
+    """Return the host's pattern that stands before the app; nothing where none does."""
     for language, path in paths.items():
         with translation.override(language):
             match = resolve(_path_info(path))
         if "paiementpro" not in match.app_names or match.url_name != name:
-            return failure(
-                _("The pattern “%(route)s” of the project comes first, and takes the requests for %(path)s.")
-                % {"route": match.route, "path": path.removesuffix(f"{NOBODY}/")},
-                _("Move the include of django_paiementpro.urls before it in your urlpatterns."),
-            )
-    return None
+            return match.route
+    return ""
 
 
 def _path_info(path: str) -> str:
@@ -140,7 +158,8 @@ class Question:
     nonce: str = ""
 
     def ask(self, *, checks_csrf: bool = True) -> Reaction:
-        with _quiet():
+        # Requests leave behind the language that they were answered in.
+        with _quiet(), translation.override(settings.LANGUAGE_CODE):
             try:
                 client = Client(enforce_csrf_checks=checks_csrf, raise_request_exception=False)
                 client.defaults.update(self.defaults)
@@ -190,19 +209,13 @@ def _questions(visit: Visit, host: str) -> Iterator[Question]:
             yield Question(name, _path_info(path), base, defaults, nonce if is_probe else "")
 
 
-def _findings(question: Question) -> Iterator[Finding]:
+def _trouble(question: Question) -> tuple[str, str, str] | None:
+    """Return what came back in place of the app's answer, which middleware it was, and what to do."""
     reaction = question.ask()
     if reaction.is_meant:
-        return
+        return None
     what, remedy = _explain(question, reaction)
-    middleware = _answering_middleware(question)
-    yield failure(
-        _("Asked for the app’s URL “%(name)s” within this process, the site does not let it through.")
-        % {"name": question.name},
-        what,
-        _("It is %(middleware)s that answers.") % {"middleware": middleware} if middleware else "",
-        remedy,
-    )
+    return what, _answering_middleware(question), remedy
 
 
 def _explain(question: Question, reaction: Reaction) -> tuple[str, str]:

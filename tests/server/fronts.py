@@ -129,6 +129,10 @@ def strips_both(visitor: Visitor) -> None:
     visitor.passes_on(path=urlsplit(visitor.path).path, body=b"", **{"Content-Type": ""})
 
 
+def strips_context(visitor: Visitor) -> None:
+    visitor.passes_on(body=visitor.body.replace(b"returnContext", b"x"))
+
+
 def cleans(visitor: Visitor) -> None:
     """Take from the body what looks like an attack."""
     visitor.passes_on(body=visitor.body.replace(b"0 %", b"0"))
