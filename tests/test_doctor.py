@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 import requests
 from django.conf import settings
+from django.core.exceptions import ImproperlyConfigured
 from django.core.management import CommandError, call_command
 from django.db import DatabaseError, connection
 from django.test import override_settings
@@ -173,6 +174,22 @@ def test_code_of_the_project_that_raises_is_told(capsys: pytest.CaptureFixture[s
     assert "secret" not in out
 
 
+class Indiscreet:
+    def db_for_write(self, model: Any, **hints: Any) -> str:
+        raise ImproperlyConfigured(f"amqp://shop:rabbit@broker/ {settings.SECRET_KEY} tiger")
+
+
+@pytest.mark.usefixtures("answering")
+def test_what_others_say_of_secrets_is_blanked(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    databases = {"default": {**settings.DATABASES["default"], "PASSWORD": "tiger"}}
+    monkeypatch.setattr(settings, "DATABASES", databases)
+    with override_settings(DATABASE_ROUTERS=[Indiscreet()]):
+        out = run(capsys)
+    assert "because of a setting: amqp://…@broker/ … …\n" in out
+
+
 # Settings.
 
 
@@ -261,7 +278,7 @@ def test_a_proxy_knows_the_addresses(monkeypatch: pytest.MonkeyPatch, dns: dict[
 # Cron, and what waits.
 
 
-def reconciled(seen: timedelta, finished: timedelta | None) -> None:
+def reconciled(seen: timedelta, finished: timedelta | None, **totals: Any) -> None:
     now = timezone.now()
     ReconciliationRun.objects.create(
         started_at=now - seen,
@@ -269,6 +286,7 @@ def reconciled(seen: timedelta, finished: timedelta | None) -> None:
         finished_at=None if finished is None else now - finished,
         host="host",
         process_id=1,
+        totals=totals,
     )
 
 
@@ -304,6 +322,15 @@ def test_runs_that_never_end_are_told(finished: timedelta | None) -> None:
     reconciled(HOURS, finished)
     reconciled(MINUTES, None)
     assert "none of its runs has come to its end" in only(told("reconciliation"), "warn")
+
+
+def test_what_the_last_run_met_is_told() -> None:
+    reconciled(MINUTES * 2, MINUTES * 2, failed=1)
+    reconciled(MINUTES, MINUTES, gateway_away=True, failed=2)
+    lines = told("reconciliation")
+    assert [verdict for verdict, _text in lines] == ["pass", "warn", "warn"]
+    assert "found the gateway away" in lines[1][1]
+    assert lines[2][1].startswith("2 rows raised an error")
 
 
 def test_where_nothing_waits_it_passes() -> None:

@@ -34,7 +34,7 @@ def migrated(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The database of a fresh project that cron has reconciled."""
     installation = Installation(tmp_path_factory.mktemp("migrated"))
     assert installation.manage("migrate", "--verbosity=0").code == 0
-    installation.does("ReconciliationRun.objects.create(host='shop', process_id=1, finished_at=timezone.now())")
+    assert installation.manage("paiementpro_reconcile").code == 0
     return installation.folder / "db.sqlite3"
 
 

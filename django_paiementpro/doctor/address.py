@@ -14,7 +14,7 @@ def findings(visit: Visit) -> Iterator[Finding]:
     if not visit.base_url:
         yield warning(
             _("PAIEMENTPRO_SITE_URL is not set: the URLs for the gateway name whatever host the payer asked for."),
-            _("Write the public base of this site, like “https://example.com”; it is then looked at as well."),
+            _('Write the public base of this site, like "https://example.com".'),
         )
         return
     if visit.is_local:
@@ -43,7 +43,7 @@ def _host_finding(visit: Visit) -> Finding:
         return failure(
             _("%(host)s is a name or an address of this network alone: the gateway cannot send anything there.")
             % {"host": visit.host},
-            _("Write the public base of this site in PAIEMENTPRO_SITE_URL, like “https://example.com”."),
+            _('Write the public base of this site, like "https://example.com".'),
         )
     if visit.parts.scheme in getproxies() and not proxy_bypass(visit.host):
         return passed(

@@ -1,8 +1,10 @@
 """The topics of a check-up, in their order, and the walk through them."""
 
+import re
 from collections.abc import Callable, Iterable, Iterator
 from typing import NamedTuple
 
+from django.conf import settings
 from django.core.exceptions import ImproperlyConfigured
 from django.db import DatabaseError
 from django.utils.translation import gettext as _
@@ -20,6 +22,11 @@ from django_paiementpro.doctor import (
 )
 from django_paiementpro.doctor.findings import Finding, Verdict, failure, warning, whereabouts
 from django_paiementpro.doctor.visits import Visit
+
+HIDDEN = "…"
+
+# A user and password in a URL.
+CREDENTIALS = re.compile(r"//[^/@\s]+@")
 
 
 class Topic(NamedTuple):
@@ -53,7 +60,7 @@ def examine(visit: Visit) -> Iterator[tuple[str, Finding]]:
             continue
         for finding in _examine(topic, visit):
             if finding not in told:
-                yield topic.name, finding
+                yield topic.name, Finding(finding.verdict, _discreet(finding.text))
             told.add(finding)
             if topic.name == "tables" and finding.verdict is Verdict.FAIL:
                 has_tables = False
@@ -71,3 +78,12 @@ def _examine(topic: Topic, visit: Visit) -> Iterator[Finding]:
         yield failure(
             _("Not looked at any further: the project’s own code raised %(error)s.") % {"error": whereabouts(error)}
         )
+
+
+def _discreet(text: str) -> str:
+    """Blank what is secret: errors of others may have put it into their messages."""
+    keys = [settings.SECRET_KEY, *settings.SECRET_KEY_FALLBACKS]
+    passwords = [database.get("PASSWORD") for database in settings.DATABASES.values()]
+    for secret in filter(None, [*keys, *passwords]):
+        text = text.replace(str(secret), HIDDEN)
+    return CREDENTIALS.sub(f"//{HIDDEN}@", text)

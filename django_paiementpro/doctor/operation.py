@@ -1,9 +1,10 @@
 """What must go on beside the requests, and what waits for it or for a person."""
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 from django.db import router
 from django.db.models import Max, Min
@@ -29,26 +30,43 @@ ENOUGH = 3
 
 def reconciliation_findings(visit: Visit) -> Iterator[Finding]:
     runs = ReconciliationRun.objects.using(router.db_for_write(ReconciliationRun))
-    times = runs.aggregate(seen_at=Max("seen_at"), finished_at=Max("finished_at"))
+    seen_at = runs.aggregate(seen_at=Max("seen_at"))["seen_at"]
+    last = runs.filter(finished_at__isnull=False).order_by("finished_at").last()
     now = timezone.now()
-    if times["seen_at"] is None:
+    if seen_at is None:
         # A fresh installation has nothing to reconcile yet.
         is_needed = Payment.objects.primary().filter(created_at__lt=now - LATE).exists()
         verdict = failure if is_needed else warning
         yield verdict(_("paiementpro_reconcile has never run."), _in_cron())
-    elif times["seen_at"] < now - LATE:
+    elif seen_at < now - LATE:
         yield failure(
-            _("paiementpro_reconcile was last seen %(time)s ago.") % {"time": timesince(times["seen_at"], now)},
-            _in_cron(),
+            _("paiementpro_reconcile was last seen %(time)s ago.") % {"time": timesince(seen_at, now)}, _in_cron()
         )
-    elif times["finished_at"] is None or times["finished_at"] < now - LATE:
+    elif last is None or not last.finished_at or last.finished_at < now - LATE:
         yield warning(
             _("paiementpro_reconcile runs, but none of its runs has come to its end in the last hour."),
-            _("See its output: another may be killed, or take too long."),
+            _("See its output: it may be killed, or take too long."),
         )
     else:
-        yield passed(
-            _("paiementpro_reconcile last ended %(time)s ago.") % {"time": timesince(times["finished_at"], now)}
+        yield passed(_("paiementpro_reconcile last ended %(time)s ago.") % {"time": timesince(last.finished_at, now)})
+        yield from _totals_findings(last.totals)
+
+
+def _totals_findings(totals: Mapping[str, Any]) -> Iterator[Finding]:
+    """Say what the last run met."""
+    if totals.get("gateway_away"):
+        yield warning(
+            _("The last run of paiementpro_reconcile found the gateway away."),
+            _("See whether this machine may go out to the Internet: paiementpro_doctor --gateway asks the gateway."),
+        )
+    if failed := totals.get("failed"):
+        yield warning(
+            ngettext(
+                "%d row raised an error in the last run of paiementpro_reconcile: see the log for reconcile_failed.",
+                "%d rows raised an error in the last run of paiementpro_reconcile: see the log for reconcile_failed.",
+                failed,
+            )
+            % failed
         )
 
 
