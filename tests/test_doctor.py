@@ -13,6 +13,7 @@ from django.conf import settings
 from django.core.exceptions import ImproperlyConfigured
 from django.core.management import CommandError, call_command
 from django.db import DatabaseError, connection
+from django.db.migrations.recorder import MigrationRecorder
 from django.test import override_settings
 from django.utils import timezone
 
@@ -161,6 +162,14 @@ def test_a_database_that_is_away_is_told(capsys: pytest.CaptureFixture[str]) -> 
     assert "secret" not in out
 
 
+@pytest.mark.usefixtures("answering")
+def test_tables_that_are_not_there_are_not_read(capsys: pytest.CaptureFixture[str]) -> None:
+    MigrationRecorder(connection).record_unapplied("paiementpro", "0004_reconciliation_run")
+    topics = {finding["topic"] for finding in json.loads(run(capsys, "--json"))}
+    assert {"tables", "database"} <= topics
+    assert not {"reconciliation", "waiting"} & topics
+
+
 class Broken:
     def db_for_write(self, model: Any, **hints: Any) -> str:
         raise LookupError("secret")
@@ -176,7 +185,7 @@ def test_code_of_the_project_that_raises_is_told(capsys: pytest.CaptureFixture[s
 
 class Indiscreet:
     def db_for_write(self, model: Any, **hints: Any) -> str:
-        raise ImproperlyConfigured(f"amqp://shop:rabbit@broker/ {settings.SECRET_KEY} tiger")
+        raise ImproperlyConfigured(f"amqp://shop:rabbit@broker/ \x1b[2J {settings.SECRET_KEY} tiger")
 
 
 @pytest.mark.usefixtures("answering")
@@ -187,7 +196,7 @@ def test_what_others_say_of_secrets_is_blanked(
     monkeypatch.setattr(settings, "DATABASES", databases)
     with override_settings(DATABASE_ROUTERS=[Indiscreet()]):
         out = run(capsys)
-    assert "because of a setting: amqp://…@broker/ … …\n" in out
+    assert "because of a setting: amqp://…@broker/  [2J … …\n" in out
 
 
 # Settings.
@@ -273,6 +282,21 @@ def test_a_proxy_knows_the_addresses(monkeypatch: pytest.MonkeyPatch, dns: dict[
     dns.clear()
     monkeypatch.setenv("https_proxy", "http://proxy.example:3128")
     assert "by way of the environment’s proxy" in only(told("address"), "pass")
+
+
+@pytest.mark.parametrize(
+    ("url", "authority"),
+    [
+        ("https://Shop.example", "shop.example"),
+        ("https://shop.example:443", "shop.example"),
+        ("http://shop.example:80", "shop.example"),
+        ("https://shop.example:8443", "shop.example:8443"),
+        ("", ""),
+    ],
+)
+def test_a_host_is_named_as_clients_do(url: str, authority: str) -> None:
+    with override_settings(PAIEMENTPRO_SITE_URL=None):
+        assert Visit(url).authority == authority
 
 
 # Cron, and what waits.

@@ -232,6 +232,12 @@ def test_pages_that_take_every_path(installation: Installation) -> None:
     assert "(403, server" in without
 
 
+def test_urls_that_cannot_be_imported(installation: Installation) -> None:
+    installation.write("shop_urls.py", URLS + "from orders import pages\n")
+    report = diagnosis("broken URLs", installation.examine(PAIEMENTPRO_SITE_URL="http://127.0.0.1:9"))
+    assert only(report).endswith("the project’s own code raised ImportError (shop_urls.py:9).")
+
+
 def test_languages_that_nothing_chooses(installation: Installation) -> None:
     urls = "from django.conf.urls.i18n import i18n_patterns\n" + URLS + "urlpatterns = i18n_patterns(*urlpatterns)\n"
     installation.write("shop_urls.py", urls)

@@ -28,6 +28,8 @@ HIDDEN = "…"
 # A user and password in a URL.
 CREDENTIALS = re.compile(r"//[^/@\s]+@")
 
+CONTROLS = re.compile("[\x00-\x1f\x7f-\x9f]+")
+
 
 class Topic(NamedTuple):
     name: str
@@ -81,9 +83,9 @@ def _examine(topic: Topic, visit: Visit) -> Iterator[Finding]:
 
 
 def _discreet(text: str) -> str:
-    """Blank what is secret: errors of others may have put it into their messages."""
+    """Blank what is secret, and what steers a terminal: others may have put it into their messages and headers."""
     keys = [settings.SECRET_KEY, *settings.SECRET_KEY_FALLBACKS]
     passwords = [database.get("PASSWORD") for database in settings.DATABASES.values()]
     for secret in filter(None, [*keys, *passwords]):
         text = text.replace(str(secret), HIDDEN)
-    return CREDENTIALS.sub(f"//{HIDDEN}@", text)
+    return CONTROLS.sub(" ", CREDENTIALS.sub(f"//{HIDDEN}@", text))

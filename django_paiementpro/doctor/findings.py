@@ -36,5 +36,6 @@ def _joined(sentences: Iterable[str]) -> str:
 
 def whereabouts(error: BaseException) -> str:
     """Return what kind of error it is and where it was raised; its message may hold what nobody is to read."""
-    last = traceback.extract_tb(error.__traceback__)[-1]
+    frames = [frame for frame in traceback.extract_tb(error.__traceback__) if not frame.filename.startswith("<")]
+    last = frames[-1]
     return f"{type(error).__name__} ({Path(last.filename).name}:{last.lineno})"

@@ -176,7 +176,7 @@ def _way_findings(visit: Visit, sighting: Sighting) -> Iterator[Finding]:
     yield from _field_findings(sighting)
     if sighting.scheme != visit.parts.scheme:
         yield _scheme_finding(visit, sighting)
-    if sighting.host != visit.parts.netloc:
+    if sighting.host != visit.authority:
         yield _host_finding(visit, sighting)
 
 
@@ -215,8 +215,8 @@ def _scheme_finding(visit: Visit, sighting: Sighting) -> Finding:
 
 
 def _host_finding(visit: Visit, sighting: Sighting) -> Finding:
-    shown = {"host": sighting.host or "?", "sent": visit.parts.netloc}
-    if sighting.forwarded_host == visit.parts.netloc:
+    shown = {"host": sighting.host or "?", "sent": visit.authority}
+    if sighting.forwarded_host == visit.authority:
         remedy = _("Have the proxy pass the Host header on as it came, or write USE_X_FORWARDED_HOST = True.")
     else:
         remedy = _("Have the proxy pass the Host header on as it came.")

@@ -198,7 +198,7 @@ class Question:
 
 def _questions(visit: Visit, host: str) -> Iterator[Question]:
     base = visit.base_url or f"https://{host}"
-    defaults = {"HTTP_HOST": base.partition("://")[2], "SERVER_NAME": host, "HTTP_USER_AGENT": USER_AGENT}
+    defaults = {"HTTP_HOST": visit.authority or host, "SERVER_NAME": host, "HTTP_USER_AGENT": USER_AGENT}
     nonce = secrets.token_hex(12)
     for name in NAMES:
         is_probe = name == NOTIFICATION

@@ -31,6 +31,13 @@ class Visit:
         return self.parts.hostname or ""
 
     @property
+    def authority(self) -> str:
+        """Host and port as a client names them in its Host header."""
+        default = {"http": 80, "https": 443}.get(self.parts.scheme)
+        netloc = self.parts.netloc.lower()
+        return netloc.removesuffix(f":{default}") if self.parts.port == default else netloc
+
+    @property
     def is_local(self) -> bool:
         """Whether the gateway stands on this machine or network as well, as it does in development."""
         return is_private(conf.own_gateway[1])
