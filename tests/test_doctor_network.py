@@ -216,6 +216,7 @@ LOGIN_PAGE = b"<form><input name='password' type='password'></form>"
         (b"", 400, "ALLOWED_HOSTS"),
         (b"", 401, "A password is asked for"),
         (b"", 403, "by a firewall"),
+        (b"<h1>Forbidden</h1><p>CSRF verification failed.</p>", 403, "A CSRF token is asked for"),
         (b"", 406, "by a firewall"),
         (b"<title>Not here</title>", 404, "another site or another path answers"),
         (b"", 405, "a POST such as the gateway’s is not taken"),

@@ -75,7 +75,10 @@ def _examine(topic: Topic, visit: Visit) -> Iterator[Finding]:
     except ImproperlyConfigured as error:
         yield warning(_("Not looked at any further, because of a setting: %(error)s") % {"error": error})
     except DatabaseError as error:
-        yield failure(_("The database does not answer: %(error)s") % {"error": type(error).__name__})
+        yield failure(
+            _("The database does not answer: %(error)s") % {"error": f"{type(error).__name__}."},
+            _("See that it runs, and that DATABASES names it, with a user who may read and write there."),
+        )
     except Exception as error:  # noqa: BLE001  told
         yield failure(
             _("Not looked at any further: the project’s own code raised %(error)s.") % {"error": whereabouts(error)}

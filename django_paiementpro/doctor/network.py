@@ -102,6 +102,8 @@ def _explain(url: str, answer: Answer) -> tuple[str, ...]:
             _("A login page is shown in its place."),
             _("Exempt the app’s URLs from the login."),
         )
+    if answer.status == 403 and b"CSRF" in answer.content:
+        return stack.token_asked_for()
     shown = {"status": answer.status, "server": answer.headers.get("server", "?")[:64]}
     for statuses, what, remedy in ANSWERS:
         if answer.status in statuses:

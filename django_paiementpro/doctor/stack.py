@@ -156,6 +156,7 @@ class Question:
     base: str
     defaults: Mapping[str, str]
     nonce: str = ""
+    is_translated: bool = False
 
     def ask(self, *, checks_csrf: bool = True) -> Reaction:
         # Requests leave behind the language that they were answered in.
@@ -206,7 +207,8 @@ def _questions(visit: Visit, host: str) -> Iterator[Question]:
         if _shadow(name, paths):
             continue  # told already
         for path in dict.fromkeys(paths.values()):
-            yield Question(name, _path_info(path), base, defaults, nonce if is_probe else "")
+            is_translated = len(set(paths.values())) > 1
+            yield Question(name, _path_info(path), base, defaults, nonce if is_probe else "", is_translated)
 
 
 def _trouble(question: Question) -> tuple[str, str, str] | None:
@@ -224,13 +226,22 @@ def _explain(question: Question, reaction: Reaction) -> tuple[str, str]:
     if 300 <= reaction.status < 400:
         return redirects.explain(question.base + question.path, reaction.location)
     if reaction.status == 403 and question.ask(checks_csrf=False).is_meant:
+        return token_asked_for()
+    if reaction.status == 404 and question.is_translated:
         return (
-            _("A CSRF token is asked for (403), which the gateway does not have."),
-            _("Let the app’s URLs through without: its views are marked csrf_exempt."),
+            _("The answer is 404: nothing activates the language with which the path begins."),
+            _("Include them outside i18n_patterns()."),
         )
     return (
         _("The answer is %(status)d, and not the app’s.") % {"status": reaction.status},
         _("Exempt the app’s URLs from what answers there."),
+    )
+
+
+def token_asked_for() -> tuple[str, str]:
+    return (
+        _("A CSRF token is asked for (403), which the gateway does not have."),
+        _("Let the app’s URLs through without: its views are marked csrf_exempt."),
     )
 
 
