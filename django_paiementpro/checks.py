@@ -10,6 +10,7 @@ from django.core.checks import CheckMessage, Error, Warning
 from django.core.exceptions import ImproperlyConfigured
 from django.shortcuts import resolve_url
 from django.urls import NoReverseMatch, reverse
+from django.utils.translation import gettext as _
 
 from django_paiementpro.conf import PREFIX, Conf, conf
 from django_paiementpro.engines import get_engine
@@ -27,24 +28,24 @@ def check_deployment(app_configs: Sequence[Any] | None = None, **kwargs: Any) ->
     if getattr(settings, "PAIEMENTPRO_ENVIRONMENT", "live") == "sandbox":
         messages.append(
             Warning(
-                "Payments are taken in Paiement Pro's sandbox: no money moves.",
-                hint='Set PAIEMENTPRO_ENVIRONMENT = "live", or remove it.',
+                _("Payments are taken in Paiement Pro’s sandbox: no money moves."),
+                hint=_('Set PAIEMENTPRO_ENVIRONMENT = "live", or remove it.'),
                 id="paiementpro.W002",
             )
         )
     if not getattr(settings, "PAIEMENTPRO_SITE_URL", None):
         messages.append(
             Warning(
-                "PAIEMENTPRO_SITE_URL is not set: the URLs for the gateway name whatever host the payer asked for.",
-                hint='Write the public base of this site, like "https://example.com".',
+                _("PAIEMENTPRO_SITE_URL is not set: the URLs for the gateway name whatever host the payer asked for."),
+                hint=_('Write the public base of this site, like "https://example.com".'),
                 id="paiementpro.W005",
             )
         )
     if not payment_succeeded.has_listeners(apps.get_model("paiementpro", "Payment")):
         messages.append(
             Warning(
-                "No receiver is connected to payment_succeeded: paid orders are not fulfilled.",
-                hint="Connect one in a module that your AppConfig.ready() imports.",
+                _("No receiver is connected to payment_succeeded: paid orders are not fulfilled."),
+                hint=_("Connect one in a module that your AppConfig.ready() imports."),
                 id="paiementpro.W003",
             )
         )
@@ -68,8 +69,8 @@ def _unknown_names() -> list[CheckMessage]:
     known = {setting.name for setting in conf}
     return [
         Warning(
-            f"{name} is no setting of this app.",
-            hint=f"Correct the name, or remove it. Known are: {', '.join(sorted(known))}.",
+            _("%(name)s is no setting of this app.") % {"name": name},
+            hint=_("Correct the name, or remove it. Known are: %(names)s.") % {"names": ", ".join(sorted(known))},
             id="paiementpro.W001",
         )
         for name in dir(settings)
@@ -83,8 +84,8 @@ def _urls() -> list[CheckMessage]:
     except NoReverseMatch:
         return [
             Error(
-                "The URLs of the app are not included.",
-                hint='Add path("paiementpro/", include("django_paiementpro.urls")) to your urlpatterns.',
+                _("The URLs of the app are not included."),
+                hint=_('Add path("paiementpro/", include("django_paiementpro.urls")) to your urlpatterns.'),
                 id="paiementpro.E003",
             )
         ]
@@ -102,17 +103,19 @@ def _site_url() -> list[CheckMessage]:
     if site_url and urlsplit(site_url).scheme != "https":
         return [
             Error(
-                "PAIEMENTPRO_SITE_URL is not https: payers and notifications would travel in the open.",
-                hint='Write the public base of this site, like "https://example.com".',
+                _("PAIEMENTPRO_SITE_URL is not https: payers and notifications would travel in the open."),
+                hint=_('Write the public base of this site, like "https://example.com".'),
                 id="paiementpro.E004",
             )
         ]
     if not site_url and "*" in settings.ALLOWED_HOSTS:
         return [
             Warning(
-                "ALLOWED_HOSTS takes any host, and PAIEMENTPRO_SITE_URL is not set: a payer could have the gateway "
-                "send its notification, and the secret in its URL, to a host of theirs.",
-                hint='Set PAIEMENTPRO_SITE_URL, like "https://example.com", or list your hosts in ALLOWED_HOSTS.',
+                _(
+                    "ALLOWED_HOSTS takes any host, and PAIEMENTPRO_SITE_URL is not set: a payer could have the gateway "
+                    "send its notification, and the secret in its URL, to a host of theirs."
+                ),
+                hint=_('Set PAIEMENTPRO_SITE_URL, like "https://example.com", or list your hosts in ALLOWED_HOSTS.'),
                 id="paiementpro.W004",
             )
         ]
@@ -129,8 +132,8 @@ def _result_pages() -> list[CheckMessage]:
         except NoReverseMatch:
             messages.append(
                 Error(
-                    f"{setting.name}: no URL has the name {value!r}.",
-                    hint="Write a path, a URL, or the name of a URL without arguments.",
+                    _("%(setting)s: no URL has the name %(value)r.") % {"setting": setting.name, "value": value},
+                    hint=_("Write a path, a URL, or the name of a URL without arguments."),
                     id="paiementpro.E005",
                 )
             )

@@ -14,6 +14,7 @@ from urllib.parse import urlsplit
 from django.conf import settings
 from django.core.exceptions import ImproperlyConfigured
 from django.utils.module_loading import import_string
+from django.utils.translation import gettext as _
 
 from django_paiementpro.enums import Channel
 
@@ -57,7 +58,7 @@ class Setting(Generic[T]):
 
 
 def _merchant_id(value: Any) -> str:
-    hint = 'write the merchant id that Paiement Pro gave you, like "PP-F324"'
+    hint = _('write the merchant id that Paiement Pro gave you, like "PP-F324"')
     if len(text := _text(value, hint)) > 64:
         raise ValueError(hint)
     return text
@@ -71,14 +72,14 @@ def _text(value: Any, hint: str) -> str:
 
 def _environment(value: Any) -> str:
     if value not in ("live", "sandbox"):  # it may be anything, a list too
-        raise ValueError('write "live" or "sandbox"')
+        raise ValueError(_('write "live" or "sandbox"'))
     return str(value)
 
 
 def _url(value: Any) -> str | None:
     if value is None:
         return None
-    hint = 'write a whole URL, like "https://example.com", or None'
+    hint = _('write a whole URL, like "https://example.com", or None')
     text = _text(value, hint).rstrip("/")
     try:
         parts = urlsplit(text)
@@ -93,7 +94,7 @@ def _url(value: Any) -> str | None:
 def _site_url(value: Any) -> str | None:
     url = _url(value)
     if url and urlsplit(url).path:
-        raise ValueError('write the base without a path, like "https://example.com"')
+        raise ValueError(_('write the base without a path, like "https://example.com"'))
     return url
 
 
@@ -104,15 +105,18 @@ def _currencies(value: Any) -> dict[str, str]:
         or not all(re.fullmatch("[A-Z]{3}", str(code)) for code in value)
         or not all(re.fullmatch("[0-9]{3}", str(number)) for number in value.values())
     ):
-        raise ValueError('write ISO codes with the gateway\'s numeric codes, like {"XOF": "952"}')
+        raise ValueError(_('write ISO codes with the gateway’s numeric codes, like {"XOF": "952"}'))
     return {str(code): str(number) for code, number in value.items()}
 
 
 def _currency(value: Any) -> str:
     if not isinstance(value, str) or not re.fullmatch("[A-Z]{3}", value):
-        raise ValueError('write an ISO 4217 code, like "XOF"')
+        raise ValueError(_('write an ISO 4217 code, like "XOF"'))
     if value not in conf.currencies:
-        raise ValueError(f"write one of PAIEMENTPRO_CURRENCIES ({', '.join(conf.currencies)}), or add {value} to it")
+        raise ValueError(
+            _("write one of PAIEMENTPRO_CURRENCIES (%(known)s), or add %(code)s to it")
+            % {"known": ", ".join(conf.currencies), "code": value}
+        )
     return value
 
 
@@ -121,17 +125,19 @@ def _channels(value: Any) -> dict[str, Any]:
     if value is None:
         return dict(Channel.choices)
     if not isinstance(value, (list, tuple)) or not value:
-        raise ValueError('write a list of codes, like ["OMCIV2", "WAVECI"], or None for all')
+        raise ValueError(_('write a list of codes, like ["OMCIV2", "WAVECI"], or None for all'))
     channels: dict[str, Any] = {}
     for entry in value:
         code, label = entry if isinstance(entry, (list, tuple)) and len(entry) == 2 else (entry, None)
         if not isinstance(code, str) or not re.fullmatch(r"[A-Za-z0-9_]{1,32}", code):
             raise ValueError(
-                f'{entry!r} is no channel; write a code, or a code and its label: ("OMCIV2", "Orange Money")'
+                _('%(entry)r is no channel; write a code, or a code and its label: ("OMCIV2", "Orange Money")')
+                % {"entry": entry}
             )
         if label is None and code not in Channel.values:
             raise ValueError(
-                f'{code} is no channel that this version knows; write ("{code}", "its label") if it is one'
+                _('%(code)s is no channel that this version knows; write ("%(code)s", "its label") if it is one')
+                % {"code": code}
             )
         channels[code] = label or Channel(code).label
     return channels
@@ -139,7 +145,7 @@ def _channels(value: Any) -> dict[str, Any]:
 
 def _min_amount(value: Any) -> int:
     if not isinstance(value, int) or isinstance(value, bool) or value < 1:
-        raise ValueError("write a whole number of francs, 1 or more")
+        raise ValueError(_("write a whole number of francs, 1 or more"))
     return value
 
 
@@ -149,13 +155,13 @@ def _timeout(value: Any) -> tuple[float, float]:
         or len(value) != 2
         or not all(isinstance(part, (int, float)) and not isinstance(part, bool) and 0 < part <= 300 for part in value)
     ):
-        raise ValueError("write (connect, read) in seconds, each above 0 and at most 300, like (3.05, 20)")
+        raise ValueError(_("write (connect, read) in seconds, each above 0 and at most 300, like (3.05, 20)"))
     return (float(value[0]), float(value[1]))
 
 
 def _positive_timedelta(value: Any) -> timedelta:
     if not isinstance(value, timedelta) or not timedelta(0) < value <= timedelta(days=366):
-        raise ValueError("write a timedelta above 0 and at most a year, like timedelta(minutes=5)")
+        raise ValueError(_("write a timedelta above 0 and at most a year, like timedelta(minutes=5)"))
     return value
 
 
@@ -167,23 +173,23 @@ def _hosts(value: Any) -> list[str]:
             isinstance(host, str) and re.fullmatch(r"\*|\.?[A-Za-z0-9-]+(\.[A-Za-z0-9-]+)*", host) for host in value
         )
     ):
-        raise ValueError('write a list of hosts, like ["paiementpro.net", ".paiementpro.net"]')
+        raise ValueError(_('write a list of hosts, like ["paiementpro.net", ".paiementpro.net"]'))
     return list(value)
 
 
 def _target(value: Any) -> str | None:
-    return None if value is None else _text(value, "write a path, a URL or the name of a URL, or None")
+    return None if value is None else _text(value, _("write a path, a URL or the name of a URL, or None"))
 
 
 def _dotted_path(value: Any) -> Callable[..., Any] | None:
     if value is None:
         return None
     try:
-        function = import_string(_text(value, 'write a dotted path, like "shop.payments.function", or None'))
+        function = import_string(_text(value, _('write a dotted path, like "shop.payments.function", or None')))
     except (ImportError, TypeError) as error:
-        raise ValueError(f"{value!r} cannot be imported ({error})") from error
+        raise ValueError(_("%(path)r cannot be imported (%(error)s)") % {"path": value, "error": error}) from error
     if not callable(function):
-        raise ValueError(f"{value!r} is no function")
+        raise ValueError(_("%(path)r is no function") % {"path": value})
     return cast("Callable[..., Any]", function)
 
 
@@ -195,7 +201,7 @@ def _delivery(value: Any) -> str:
 
 def _flag(value: Any) -> bool:
     if not isinstance(value, bool):
-        raise ValueError("write True or False")
+        raise ValueError(_("write True or False"))
     return value
 
 

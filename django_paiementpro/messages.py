@@ -180,10 +180,7 @@ class Notification:
         The body may be a form (urlencoded or multipart) or JSON, whatever its content type says; one that cannot be
         read adds no field. Names match whatever their case. Raises ``InvalidNotification`` (``malformed``).
         """
-        fields = query_fields(query)
-        if body:
-            fields += _body_fields(content_type, body)
-        return cls.from_fields(fields)
+        return cls.from_fields([*query_fields(query), *body_fields(content_type, body)])
 
     @classmethod
     def from_fields(cls, fields: Fields) -> "Notification":
@@ -272,6 +269,17 @@ def query_fields(query: str) -> Fields:
     return _form_fields(_STRAY_QUESTION_MARK.sub("&", query, count=1))
 
 
+def body_fields(content_type: str, body: bytes) -> Fields:
+    """Return the fields of a body, by what it looks like rather than by what its header says."""
+    if not body:
+        return []
+    if body.removeprefix(codecs.BOM_UTF8).lstrip().startswith(b"{"):
+        return _json_fields(body)
+    if content_type.lower().startswith("multipart/"):
+        return _multipart_fields(content_type, body)
+    return _form_fields(_decoded(body))
+
+
 def parse_amount(text: str) -> int | None:
     """Read whole francs: ASCII digits, with nothing but noughts behind a point. None for anything else."""
     match = re.fullmatch(r"([0-9]{1,18})(?:\.0{1,18})?", text)
@@ -319,15 +327,6 @@ def parse_json_object(content: bytes) -> JSONObject:
 def clean(text: str) -> str:
     """Return the text without what some databases cannot store: NUL and lone surrogates."""
     return _UNSTORABLE.sub(UNDECODABLE, text)
-
-
-def _body_fields(content_type: str, body: bytes) -> Fields:
-    """Return the fields of a body, by what it looks like rather than by what its header says."""
-    if body.removeprefix(codecs.BOM_UTF8).lstrip().startswith(b"{"):
-        return _json_fields(body)
-    if content_type.lower().startswith("multipart/"):
-        return _multipart_fields(content_type, body)
-    return _form_fields(_decoded(body))
 
 
 def _form_fields(text: str) -> Fields:

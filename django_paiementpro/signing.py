@@ -5,12 +5,20 @@ Each URL has a salt of its own, so that knowing one (the payer sees the return U
 the gateway is told the notification URL). Old keys are honoured through ``SECRET_KEY_FALLBACKS``.
 """
 
-from django.core.signing import BadSignature, Signer
+from datetime import timedelta
+
+from django.core.signing import BadSignature, Signer, TimestampSigner
 
 CHECKOUT = "checkout"
 NOTIFICATION = "notification"
 RETURN = "return"
 STATUS = "status"
+
+# What proves to the doctor that this site has answered its probe.
+PROBE_ANSWER = "probe-answer"
+
+# How long a probe is recognised.
+PROBE_LIFETIME = timedelta(minutes=5)
 
 
 def sign(reference: str, purpose: str) -> str:
@@ -24,6 +32,27 @@ def unsign(signed: str, purpose: str) -> str | None:
         return _signer(purpose).unsign(signed)
     except BadSignature:
         return None
+
+
+def sign_probe(nonce: str) -> str:
+    """
+    Return what stands in a notification URL in place of a signed reference, and names no payment.
+
+    It is of the same letters, has a salt of its own, and is recognised for ``PROBE_LIFETIME``.
+    """
+    return _probe_signer().sign(nonce)
+
+
+def unsign_probe(signed: str) -> str | None:
+    """Return the nonce of a probe that this site has signed of late; None where it has not."""
+    try:
+        return _probe_signer().unsign(signed, max_age=PROBE_LIFETIME)
+    except BadSignature:
+        return None
+
+
+def _probe_signer() -> TimestampSigner:
+    return TimestampSigner(sep=".", salt="paiementpro.probe")
 
 
 def _signer(purpose: str) -> Signer:

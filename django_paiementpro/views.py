@@ -31,12 +31,12 @@ from django.views import View
 from django.views.decorators.cache import never_cache
 from django.views.decorators.csrf import csrf_exempt
 
-from django_paiementpro import log, services, signing
+from django_paiementpro import log, probe, services, signing
 from django_paiementpro.conf import conf
 from django_paiementpro.decorators import non_atomic
 from django_paiementpro.enums import Outcome, Reason, Status
 from django_paiementpro.exceptions import GatewayRefusedError, GatewayUnavailableError, InvalidNotification
-from django_paiementpro.messages import MAX_BODY, Notification, query_fields
+from django_paiementpro.messages import MAX_BODY, Fields, Notification, body_fields, query_fields
 from django_paiementpro.models import Payment
 
 # After how long a waiting page reloads itself, without JavaScript.
@@ -84,6 +84,7 @@ class NotificationView(View):
     The door that the gateway knocks at. A stranger costs a signature check: no query, no row, a plain 404.
 
     Whoever holds the URL is answered 200 (recorded), 400 (refused, recorded too), or 404 where the payment is gone.
+    A probe of ``paiementpro_doctor`` is told how it has arrived; it costs no query and leaves nothing behind.
     """
 
     http_method_names = ["post"]
@@ -91,6 +92,8 @@ class NotificationView(View):
     def post(self, request: HttpRequest, signed: str) -> HttpResponse:
         started_at = time.monotonic()
         reference = signing.unsign(signed, signing.NOTIFICATION)
+        if reference is None and (nonce := signing.unsign_probe(signed)):
+            return _answer_probe(request, nonce)
         payment = _find(reference)
         if payment is None:
             return HttpResponseNotFound("Not Found", content_type="text/plain")
@@ -200,19 +203,33 @@ def _payment_or_404(signed: str, purpose: str) -> Payment:
 
 
 def _read_notification(request: HttpRequest) -> Notification:
-    """Read the body under a bound, then parse it. Raises ``InvalidNotification``."""
+    """Read what the gateway says. Raises ``InvalidNotification``."""
+    in_query, in_body = _read_fields(request)
+    return Notification.from_fields([*in_query, *in_body])
+
+
+def _read_fields(request: HttpRequest) -> tuple[Fields, Fields]:
+    """Return the fields of the query and those of the body, read under a bound. Raises ``InvalidNotification``."""
     query = request.META.get("QUERY_STRING", "")
     content_type = request.META.get("CONTENT_TYPE", "")
     try:
         if int(request.META.get("CONTENT_LENGTH") or 0) > MAX_BODY or len(request.body) > MAX_BODY:
             raise InvalidNotification(Reason.MALFORMED, f"a body of more than {MAX_BODY} bytes", {"query": query})
-        return Notification.from_request(query, content_type, request.body)
+        return query_fields(query), body_fields(content_type, request.body)
     except (RequestDataTooBig, UnreadablePostError, ValueError) as error:
         raise InvalidNotification(Reason.MALFORMED, "a body that cannot be read", {"query": query}) from error
     except RawPostDataException:
         # Middleware of the host's has parsed the body already.
         form = [(name, value) for name, values in request.POST.lists() for value in values]
-        return Notification.from_fields([*query_fields(query), *form])
+        return query_fields(query), form
+
+
+def _answer_probe(request: HttpRequest, nonce: str) -> HttpResponse:
+    try:
+        in_query, in_body = _read_fields(request)
+    except InvalidNotification:
+        in_query, in_body = query_fields(request.META.get("QUERY_STRING", "")), []
+    return JsonResponse(probe.sighting(request, nonce, in_query, in_body))
 
 
 def _host_page(request: HttpRequest, payment: Payment) -> str:

@@ -1,0 +1,98 @@
+"""
+A notification that a site sends to itself, to see whether and how it arrives: what it carries, what is seen of it.
+
+It stands at the notification URL, by a signature of its own (``signing.sign_probe``) that names no payment. What is
+answered tells whoever sent it of their own request alone.
+"""
+
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from django.core.exceptions import DisallowedHost
+from django.http import HttpRequest
+
+from django_paiementpro import signing
+from django_paiementpro.messages import FAILURE_CODE, Fields
+
+
+def fields_of(nonce: str) -> Fields:
+    """Return the fields of a production notification of 2026, with values that proxies and firewalls may stumble at."""
+    return [
+        ("merchantId", "PP-PROBE"),
+        ("sessionId", nonce),
+        ("payId", "0"),
+        ("channel", "OMCIV2"),
+        ("countryCurrencyCode", "952"),
+        ("referenceNumber", nonce),
+        ("amount", "100"),
+        ("transactiondt", "2026-09-25 15:44:25"),
+        ("returnContext", '{"order":"Thé & attiéké, 2 × 50 F + 0 %","url":"https://example.com/?a=1"}'),
+        # Were it ever believed, it would pay nothing.
+        ("responsecode", FAILURE_CODE),
+    ]
+
+
+def sighting(request: HttpRequest, nonce: str, in_query: Fields, in_body: Fields) -> dict[str, Any]:
+    """Return what the app sees of a probe, as JSON: whence it seems to come, and which of its fields are as sent."""
+    try:
+        host = request.get_host()
+    except DisallowedHost:
+        host = ""
+    return {
+        "proof": signing.sign(nonce, signing.PROBE_ANSWER),
+        "scheme": request.scheme,
+        "host": host,
+        "forwarded_scheme": request.META.get("HTTP_X_FORWARDED_PROTO", ""),
+        "forwarded_host": request.META.get("HTTP_X_FORWARDED_HOST", ""),
+        "remote_address": request.META.get("REMOTE_ADDR", ""),
+        "now": time.time(),
+        "query": _condition(nonce, in_query),
+        "body": _condition(nonce, in_body),
+    }
+
+
+@dataclass(frozen=True, slots=True)
+class Sighting:
+    """The same, read by who sent the probe: ``now`` is the app's clock in seconds, the lists are names of fields."""
+
+    scheme: str
+    host: str
+    forwarded_scheme: str
+    forwarded_host: str
+    remote_address: str
+    now: float
+    missing_in_query: list[str]
+    missing_in_body: list[str]
+    altered: list[str]
+
+    @classmethod
+    def from_json(cls, nonce: str, answer: Mapping[str, Any]) -> "Sighting | None":
+        """Return None for what this site's app has not said of this very probe."""
+        if signing.unsign(str(answer.get("proof")), signing.PROBE_ANSWER) != nonce:
+            return None
+        query, body = answer["query"], answer["body"]
+        return cls(
+            scheme=answer["scheme"],
+            host=answer["host"],
+            forwarded_scheme=answer["forwarded_scheme"],
+            forwarded_host=answer["forwarded_host"],
+            remote_address=answer["remote_address"],
+            now=float(answer["now"]),
+            missing_in_query=query["missing"],
+            missing_in_body=body["missing"],
+            altered=sorted({*query["altered"], *body["altered"]}),
+        )
+
+
+def _condition(nonce: str, received: Fields) -> dict[str, list[str]]:
+    """Compare what has come in one place with what was sent."""
+    values: dict[str, list[str]] = {}
+    for name, value in received:
+        values.setdefault(name, []).append(value)
+    sent = fields_of(nonce)
+    return {
+        "missing": [name for name, _value in sent if name not in values],
+        "altered": [name for name, value in sent if values.get(name, [value]) != [value]],
+    }
