@@ -156,8 +156,8 @@ def _engine() -> list[CheckMessage]:
     except Exception as error:  # noqa: BLE001  engines raise what they like about their settings
         return [
             Error(
-                f'PAIEMENTPRO_DELIVERY is "task", but no delivery can be queued: {error}',
-                hint=(
+                _('PAIEMENTPRO_DELIVERY is "task", but no delivery can be queued: %(error)s') % {"error": error},
+                hint=_(
                     'Install "django-paiementpro[tasks]" or use Django 6.0, with a backend "default" in TASKS that has '
                     'the queue "default"; or install "django-paiementpro[celery]", and add '
                     '"django_paiementpro.contrib.celery" to INSTALLED_APPS.'
@@ -174,8 +174,8 @@ def _idle_engine() -> list[CheckMessage]:
         return []
     return [
         Warning(
-            f'PAIEMENTPRO_DELIVERY is "task", but no worker runs the receivers: {idleness}.',
-            hint='Choose a backend that has workers, or write PAIEMENTPRO_DELIVERY = "immediate".',
+            _('PAIEMENTPRO_DELIVERY is "task", but no worker runs the receivers: %(reason)s.') % {"reason": idleness},
+            hint=_('Choose a backend that has workers, or write PAIEMENTPRO_DELIVERY = "immediate".'),
             id="paiementpro.W006",
         )
     ]

@@ -195,7 +195,7 @@ def _dotted_path(value: Any) -> Callable[..., Any] | None:
 
 def _delivery(value: Any) -> str:
     if value not in ("immediate", "task"):  # it may be anything, a list too
-        raise ValueError('write "immediate" or "task"')
+        raise ValueError(_('write "immediate" or "task"'))
     return str(value)
 
 

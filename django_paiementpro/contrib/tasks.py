@@ -9,6 +9,7 @@ from collections.abc import Callable
 from typing import Any
 
 from django.utils.module_loading import import_string
+from django.utils.translation import gettext as _
 
 from django_paiementpro import outbox
 from django_paiementpro.engines import FRAMEWORK
@@ -29,7 +30,7 @@ def enqueue(event: int, lease: str) -> None:
 def idleness() -> str:
     backend = deliver_event.get_backend()
     if isinstance(backend, import_string(f"{FRAMEWORK}.backends.immediate.ImmediateBackend")):
-        return "ImmediateBackend runs tasks in the web process, before the gateway is answered"
+        return _("ImmediateBackend runs tasks in the web process, before the gateway is answered")
     if isinstance(backend, import_string(f"{FRAMEWORK}.backends.dummy.DummyBackend")):
-        return "DummyBackend runs no task"
+        return _("DummyBackend runs no task")
     return ""

@@ -9,6 +9,7 @@ from io import StringIO
 
 from celery import current_app, shared_task
 from django.core.management import call_command
+from django.utils.translation import gettext as _
 from kombu import Connection
 
 from django_paiementpro import outbox
@@ -49,9 +50,9 @@ def enqueue(event: int, lease: str) -> None:
 
 def idleness() -> str:
     if current_app.conf.task_always_eager:
-        return "task_always_eager has Celery run tasks in the web process, before the gateway is answered"
+        return _("task_always_eager has Celery run tasks in the web process, before the gateway is answered")
     if not current_app.conf.broker_write_url:
-        return "the web process knows no Celery app with a broker_url; import yours in the __init__ of your project"
+        return _("the web process knows no Celery app with a broker_url; import yours in the __init__ of your project")
     return ""
 
 
