@@ -13,6 +13,13 @@ from django_paiementpro.services.evidence import (
     receive_notification,
     refuse_notification,
 )
+from django_paiementpro.services.privacy import (
+    Blanked,
+    count_personal_data,
+    erase_personal_data,
+    prunable_payments,
+    prune_personal_data,
+)
 from django_paiementpro.services.reconciliation import (
     Reconciliation,
     due_payments,
@@ -40,6 +47,7 @@ from django_paiementpro.services.transitions import Verdict
 
 __all__ = [
     "SIGNAL_OF_STATUS",
+    "Blanked",
     "Reconciliation",
     "Verdict",
     "absolute_url",
@@ -48,7 +56,9 @@ __all__ = [
     "check_payment",
     "check_waiting_payment",
     "confirm_payment",
+    "count_personal_data",
     "due_payments",
+    "erase_personal_data",
     "foresee",
     "initialize_payment",
     "is_confirmable",
@@ -57,6 +67,8 @@ __all__ = [
     "oldest_first",
     "overdue_payments",
     "preview_replay",
+    "prunable_payments",
+    "prune_personal_data",
     "receive_notification",
     "reconcile",
     "redeliver_signals",
