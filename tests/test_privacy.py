@@ -367,15 +367,12 @@ def test_blanked_is_not_touched_again(statements: Statements) -> None:
     assert [statement.split()[0] for statement in statements] == ["SELECT"]
 
 
-def test_the_index_holds_what_is_not_blanked_yet() -> None:
-    [index] = [index for index in Payment._meta.indexes if index.name == "paiementpro_unblanked"]
-    query = str(services.privacy.prunable_payments(timezone.now()).query)
+@pytest.mark.skipif(connection.vendor != "sqlite", reason="the others read a small table whole")
+def test_what_is_not_blanked_yet_is_found_by_its_index() -> None:
+    rows = services.prunable_payments(timezone.now()).order_by("blanked_at", "created_at", "pk")
 
-    assert index.fields == ["blanked_at", "created_at", "id"]
-    assert "blanked_at" in query
-    if connection.vendor == "sqlite":
-        rows = services.prunable_payments(timezone.now()).order_by("blanked_at", "created_at", "pk")
-        assert "paiementpro_unblanked" in rows.explain()
+    assert "paiementpro_unblanked" in rows.explain()
+    assert "TEMP B-TREE" not in rows.explain()
 
 
 @pytest.mark.parametrize("batch_size", [1, 2, 5, 500])
