@@ -739,10 +739,10 @@ def test_prune_says_what_it_has_done() -> None:
     event_of(old(), data={"x": "Awa"})
     old()
 
-    assert run("paiementpro_prune", "--older-than", "365", "--dry-run") == "To be blanked: 2 payments.\n"
+    assert run("paiementpro_prune", "--older-than", "365", "--dry-run") == "Payments to blank: 2.\n"
     assert json.loads(run("paiementpro_prune", "--older-than", "365", "--dry-run", "--json")) == {"payments": 2}
     assert Payment.objects.filter(blanked_at=None).count() == 2
-    assert run("paiementpro_prune", "--older-than", "365", "--batch-size", "1") == "Blanked: 2 payments, 1 events.\n"
+    assert run("paiementpro_prune", "--older-than", "365", "--batch-size", "1") == "Payments blanked: 2, events: 1.\n"
     done = run("paiementpro_prune", "--older-than", "365", "--json")
     assert json.loads(done) == {"payments": 0, "events": 0}
 
@@ -770,9 +770,9 @@ def test_erase_tells_counts_alone(caplog: pytest.LogCaptureFixture) -> None:
 
     said = run("paiementpro_erase", "--email", "awa.kone@example.com", "--no-input")
 
-    assert said == ("Found: 1 payments to blank; 0 wait for the payer and are left.\nBlanked: 1 payments, 1 events.\n")
+    assert said == ("Payments to blank: 1. Waiting for the payer, and left: 0.\nPayments blanked: 1, events: 1.\n")
     assert PERSONAL.findall(said + "".join(str(vars(record)) for record in caplog.records)) == []
-    assert "Found: 0" in run("paiementpro_erase", "--email", "awa.kone@example.com", "--no-input")
+    assert "Payments to blank: 0." in run("paiementpro_erase", "--email", "awa.kone@example.com", "--no-input")
 
 
 def test_erase_says_by_its_exit_code_that_some_are_left() -> None:

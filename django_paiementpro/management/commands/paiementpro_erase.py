@@ -31,7 +31,7 @@ class Command(BaseCommand):
         except ValueError as error:
             raise CommandError(_("Write the person’s e-mail address, telephone number, or both.")) from error
         self.stdout.write(
-            _("Found: %(payments)d payments to blank; %(left)d wait for the payer and are left.")
+            _("Payments to blank: %(payments)d. Waiting for the payer, and left: %(left)d.")
             % {"payments": found.payments, "left": found.left}
         )
         left = found.left
@@ -41,7 +41,7 @@ class Command(BaseCommand):
             blanked = services.erase_personal_data(**person)
             left = blanked.left
             self.stdout.write(
-                _("Blanked: %(payments)d payments, %(events)d events.")
+                _("Payments blanked: %(payments)d, events: %(events)d.")
                 % {"payments": blanked.payments, "events": blanked.events}
             )
         if left:

@@ -42,11 +42,11 @@ class Command(BaseCommand):
         before = timezone.now() - timedelta(days=options["older_than"])
         count = services.prunable_payments(before).count()
         if options["dry_run"]:
-            self.report(options["json"], _("To be blanked: %(payments)d payments."), payments=count)
+            self.report(options["json"], _("Payments to blank: %(payments)d."), payments=count)
             return
         with tqdm(desc=_("Payments"), total=count, disable=None, leave=False) as bar:
             blanked = services.prune_personal_data(before, batch_size=options["batch_size"], progress=bar.update)
-        text = _("Blanked: %(payments)d payments, %(events)d events.")
+        text = _("Payments blanked: %(payments)d, events: %(events)d.")
         self.report(options["json"], text, payments=blanked.payments, events=blanked.events)
 
     def report(self, is_json: bool, text: str, **figures: int) -> None:
