@@ -13,6 +13,7 @@ from django.db.backends.base.schema import BaseDatabaseSchemaEditor
 from django.db.backends.ddl_references import Statement
 from django.db.models import Expression, F, Index, Model, Q, Value
 from django.db.models.functions import Coalesce, Lower, NullIf, Replace, Right
+from django.db.models.lookups import Exact, StartsWith
 
 #: How many digits at its end tell a telephone number from another, however its beginning is written.
 PHONE_DIGITS = 8
@@ -32,6 +33,23 @@ def phone_end(name: str) -> Expression:
     for separator in SEPARATORS:
         digits = Replace(digits, Value(separator))
     return Right(digits, PHONE_DIGITS)
+
+
+def is_text(name: str, text: str) -> Q:
+    """Return the condition that a column's text is this one, whatever the case."""
+    lower: Any = text.lower()
+    return Q(Exact(lower_text(name), lower))
+
+
+def begins(name: str, text: str) -> Q:
+    """Return the condition that a column's text begins so, whatever the case."""
+    beginning: Any = text.lower()
+    return Q(StartsWith(lower_text(name), beginning))
+
+
+def ends_phone(name: str, digits: str) -> Q:
+    """Return the condition that a column's telephone numbers end as this one does: others may end so too."""
+    return Q(Exact(phone_end(name), digits[-PHONE_DIGITS:]))
 
 
 def first_filled(first: str, second: str) -> Expression:

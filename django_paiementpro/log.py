@@ -16,7 +16,7 @@ logger = logging.getLogger("django_paiementpro")
 LEVELS = {
     # The way to the gateway.
     "page_opened": logging.INFO,
-    "page_refused": logging.WARNING,  # error
+    "page_refused": logging.WARNING,
     "page_unavailable": logging.WARNING,  # error
     "payment_invalid": logging.WARNING,  # fields
     # What the gateway says.

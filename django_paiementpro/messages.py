@@ -40,6 +40,19 @@ _STRAY_QUESTION_MARK = re.compile(r"\?(?=\w+=)", re.ASCII)
 
 Fields = list[tuple[str, str]]
 
+# What tells of a payment and of nobody, in the requests, notifications and status answers, in lower case. Not the
+# payer's session at the gateway, nor what the shop has sent along.
+_IMPERSONAL = frozenset(
+    {
+        *("merchantid", "marchant_id", "merchant_id", "referencenumber", "reference"),
+        *("amount", "countrycurrencycode", "channel", "payid", "pay_id", "transactiondt", "date"),
+        *("responsecode", "success", "hashcode"),
+    }
+)
+
+# Codes, figures and the gateway's dates: under those names, too, somebody may send something else.
+_CODE = re.compile(r"[A-Za-z0-9_.-]{0,128}|\d{4}-\d\d-\d\d \d\d:\d\d:\d\d", re.ASCII)
+
 
 @dataclass(frozen=True, slots=True)
 class PageRequest:
@@ -216,6 +229,15 @@ class Notification:
 def stored_fields(data: Mapping[str, Any]) -> Fields:
     """Return the fields that an event has stored, as they were received; a list is a field with several values."""
     return [(name, str(value)) for name, values in data.items() for value in _as_list(values)]
+
+
+def without_personal_data(data: Mapping[str, Any]) -> dict[str, Any]:
+    """Return of the fields that an event has stored those that tell of nobody; an unknown one may tell of somebody."""
+    return {
+        name: value
+        for name, value in data.items()
+        if name.strip().lower() in _IMPERSONAL and all(_CODE.fullmatch(str(text)) for text in _as_list(value))
+    }
 
 
 class _Reader:

@@ -179,6 +179,8 @@ class Payment(models.Model):
     updated_at = models.DateTimeField(_("changed"), auto_now=True)
     initialized_at = models.DateTimeField(_("page opened"), null=True, blank=True)
     settled_at = models.DateTimeField(_("settled"), null=True, blank=True)
+    #: When the personal data were blanked. None where there may be some, also by what has come since.
+    blanked_at = models.DateTimeField(_("personal data erased"), null=True, blank=True, editable=False)
 
     #: Until when a process that asks for a page has the payment to itself.
     claimed_until = models.DateTimeField(null=True, blank=True, editable=False)
@@ -245,6 +247,12 @@ class Payment(models.Model):
                 fields=["refunded_at"],
                 where=models.Q(refunded_at__isnull=False),
                 name="paiementpro_refunded_at",
+            ),
+            # What paiementpro_prune has done is not in it; where the database has no such index, it stands apart.
+            PartialIndex(
+                fields=["blanked_at", "created_at", "id"],
+                where=models.Q(blanked_at__isnull=True),
+                name="paiementpro_unblanked",
             ),
             models.Index(fields=["object_id", "content_type"], name="paiementpro_object"),
             models.Index(fields=["gateway_id"], name="paiementpro_gateway_id"),
@@ -338,6 +346,11 @@ class Payment(models.Model):
         return Status(self.status).is_final
 
     @property
+    def has_payer(self) -> bool:
+        """Whether anything tells who pays: nothing does once the personal data have been blanked."""
+        return any((self.customer_email, self.customer_first_name, self.customer_last_name, self.customer_phone))
+
+    @property
     @admin.display(description=_("amount"))
     def amount_display(self) -> str:
         """The amount as people write it: ``12 500 F CFA``, with spaces that do not break."""
@@ -379,7 +392,9 @@ class Payment(models.Model):
 
 class PaymentEvent(models.Model):
     """
-    One line of the audit trail: what was sent, received, accepted, refused and why. What it says is never edited.
+    One line of the audit trail: what was sent, received, accepted, refused and why.
+
+    What it says is never edited, but for personal data, which ``services.privacy`` blanks.
 
     It is the outbox as well: ``signals`` names what the host is owed for it, ``delivered`` who has had it.
     """

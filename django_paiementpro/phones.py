@@ -28,11 +28,29 @@ def normalize_phone(text: str, region: str = DEFAULT_REGION) -> str:
     faster than libraries.
     Raises ``ValueError`` for what is no telephone number.
     """
+    return _read(text, region)[1]
+
+
+def is_same_phone(first: str, second: str, second_region: str = DEFAULT_REGION) -> bool:
+    """
+    Return whether two spellings are of one number. What is no telephone number is none's.
+
+    Where both name a country it must be the same one: abroad somebody else may have the same digits.
+    """
+    try:
+        (country, digits), (second_country, second_digits) = _read(first), _read(second, second_region)
+    except ValueError:
+        return False
+    return digits == second_digits and (None in {country, second_country} or country == second_country)
+
+
+def _read(text: str, region: str = DEFAULT_REGION) -> tuple[int | None, str]:
+    """Return the country code, None where the text names none, and the digits that the gateway takes."""
     text = "".join(letter for letter in text if not (letter.isspace() or unicodedata.category(letter) == "Cf"))
     if re.search(r"[^\d+().\-\u2010-\u2015/]", text) or "+" in text[1:]:
         raise ValueError("a telephone number holds digits, spaces, dashes and one leading +")
     try:
-        number = phonenumbers.parse(text, region)
+        number = phonenumbers.parse(text, region, keep_raw_input=True)
     except phonenumbers.NumberParseException as error:
         raise ValueError("not a telephone number") from error
     national = phonenumbers.national_significant_number(number)
@@ -40,4 +58,5 @@ def normalize_phone(text: str, region: str = DEFAULT_REGION) -> str:
     digits = national if is_at_home else f"{number.country_code}{national}"
     if not 8 <= len(digits) <= 15:
         raise ValueError("a telephone number has 8 to 15 digits")
-    return digits
+    is_national = number.country_code_source == phonenumbers.CountryCodeSource.FROM_DEFAULT_COUNTRY
+    return (None if is_national else number.country_code), digits

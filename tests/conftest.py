@@ -2,6 +2,7 @@ import json
 import logging
 import re
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 from urllib.parse import urlencode
 
@@ -15,7 +16,7 @@ from django.http import HttpResponse
 from django.test import Client
 from django.utils import translation
 
-from django_paiementpro import log, signals
+from django_paiementpro import log, migrations, signals
 from django_paiementpro.gateway import INITIALIZE_PATH
 from django_paiementpro.models import Payment
 from tests.host.models import Order
@@ -25,6 +26,9 @@ hypothesis.settings.register_profile(
     "any machine", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow]
 )
 hypothesis.settings.load_profile("any machine")
+
+#: The names of the app's migrations, in their order.
+MIGRATIONS = sorted(path.stem for path in Path(migrations.__path__[0]).glob("0*.py"))
 
 GATEWAY_URL = "https://www.paiementpro.net" + INITIALIZE_PATH
 STATUS_URL = "https://api.paiementpro.net/status"

@@ -223,6 +223,20 @@ def test_a_refusal_is_raised_to_the_host(gateway: FakeGateway, rf: RequestFactor
     assert caught.value.message == "Le montant minimum est de 100 fr"
 
 
+def test_a_refusal_that_quotes_the_payer_is_not_logged(
+    gateway: FakeGateway, rf: RequestFactory, caplog: pytest.LogCaptureFixture
+) -> None:
+    gateway.refuses(error="Le numéro 0707123456 de Awa Koné est invalide")
+    payment = make_payment()
+
+    with pytest.raises(GatewayRefusedError):
+        services.initialize_payment(payment, rf.get("/"))
+
+    # What else is logged is read in every test: see discreet_log.
+    assert "page_refused" in caplog.messages
+    assert "0707123456" in payment.events.get().message
+
+
 @pytest.mark.parametrize("verb", [services.initialize_payment, services.check_payment])
 def test_no_transaction_of_the_hosts_stays_open_during_a_call(verb: Any) -> None:
     payment = make_payment()

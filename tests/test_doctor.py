@@ -20,7 +20,7 @@ from django.utils import timezone
 from django_paiementpro.doctor import TOPICS, Visit
 from django_paiementpro.models import Payment, PaymentEvent, ReconciliationRun
 from django_paiementpro.signals import payment_succeeded
-from tests.conftest import INDISCREET, PAGE_URL, FakeGateway, make_payment
+from tests.conftest import INDISCREET, MIGRATIONS, PAGE_URL, FakeGateway, make_payment
 
 pytestmark = pytest.mark.django_db
 
@@ -164,7 +164,7 @@ def test_a_database_that_is_away_is_told(capsys: pytest.CaptureFixture[str]) -> 
 
 @pytest.mark.usefixtures("answering")
 def test_tables_that_are_not_there_are_not_read(capsys: pytest.CaptureFixture[str]) -> None:
-    MigrationRecorder(connection).record_unapplied("paiementpro", "0004_reconciliation_run")
+    MigrationRecorder(connection).record_unapplied("paiementpro", MIGRATIONS[-1])
     topics = {finding["topic"] for finding in json.loads(run(capsys, "--json"))}
     assert {"tables", "database"} <= topics
     assert not {"reconciliation", "waiting"} & topics

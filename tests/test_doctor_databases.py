@@ -11,6 +11,7 @@ from django.test import override_settings
 from django_paiementpro.doctor import Visit, clocks, databases, tables
 from django_paiementpro.doctor.databases import judge_mysql, judge_postgresql, judge_sqlite
 from django_paiementpro.models import Payment, PaymentEvent, ReconciliationRun
+from tests.conftest import MIGRATIONS
 
 Lines = list[tuple[str, str]]
 
@@ -166,7 +167,7 @@ def test_tables_up_to_date_pass() -> None:
 
 @pytest.mark.django_db
 def test_a_migration_that_has_not_run_is_told() -> None:
-    MigrationRecorder(connection).record_unapplied("paiementpro", "0004_reconciliation_run")
+    MigrationRecorder(connection).record_unapplied("paiementpro", MIGRATIONS[-1])
     assert told(tables) == [("fail", "The tables are not up to date: run “manage.py migrate”.")]
 
 
@@ -198,7 +199,7 @@ class Elsewhere:
 @pytest.mark.django_db(transaction=True)
 def test_another_database_is_migrated_by_its_name() -> None:
     recorder = MigrationRecorder(connection)
-    recorder.record_unapplied("paiementpro", "0004_reconciliation_run")
+    recorder.record_unapplied("paiementpro", MIGRATIONS[-1])
     connections["elsewhere"] = connection.copy("elsewhere")
     try:
         with override_settings(DATABASE_ROUTERS=[Elsewhere()]):
@@ -206,7 +207,7 @@ def test_another_database_is_migrated_by_its_name() -> None:
     finally:
         connections["elsewhere"].close()
         del connections["elsewhere"]
-        recorder.record_applied("paiementpro", "0004_reconciliation_run")
+        recorder.record_applied("paiementpro", MIGRATIONS[-1])
 
 
 # Clocks.

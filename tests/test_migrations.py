@@ -2,7 +2,6 @@
 
 from collections.abc import Iterator
 from importlib import import_module
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -14,12 +13,13 @@ from django.db.models import Index
 from django.test import override_settings
 from django.utils import timezone
 
-from django_paiementpro import migrations, operations
+from django_paiementpro import operations
 from django_paiementpro.models import Payment
+from tests.conftest import MIGRATIONS
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
-NAMES = sorted(path.stem for path in Path(migrations.__path__[0]).glob("0*.py"))
+
 ROWS = 50
 
 
@@ -34,7 +34,7 @@ def migrate(name: str) -> Any:
 @pytest.fixture(autouse=True)
 def newest() -> Iterator[None]:
     yield
-    migrate(NAMES[-1])
+    migrate(MIGRATIONS[-1])
 
 
 def fill(apps: Any) -> None:
@@ -77,10 +77,10 @@ def indexes() -> dict[str, list[str]]:
 
 def test_every_migration_goes_forwards_and_backwards_with_rows() -> None:
     ours = indexes()
-    first = migrate(NAMES[0])
+    first = migrate(MIGRATIONS[0])
     fill(first)
     before = contents(first)
-    for name in [*NAMES[1:], *NAMES[-2::-1], *NAMES[1:]]:
+    for name in [*MIGRATIONS[1:], *MIGRATIONS[-2::-1], *MIGRATIONS[1:]]:
         assert contents(migrate(name)) == before
     assert indexes() == ours
 
@@ -89,18 +89,18 @@ def migration_class(name: str) -> Any:
     return import_module(f"django_paiementpro.migrations.{name}").Migration
 
 
-@pytest.mark.parametrize("name", [name for name in NAMES if not migration_class(name).atomic])
+@pytest.mark.parametrize("name", [name for name in MIGRATIONS if not migration_class(name).atomic])
 def test_what_is_done_outside_of_a_transaction_can_be_done_again(name: str) -> None:
     """Forget that it was done, as where the process was killed at its end."""
     ours = indexes()
     migrate(name)
     MigrationRecorder(connection).record_unapplied("paiementpro", name)
-    migrate(NAMES[-1])
+    migrate(MIGRATIONS[-1])
     assert indexes() == ours
 
 
 def test_no_index_is_made_or_dropped_under_a_lock() -> None:
-    for name in NAMES[1:]:
+    for name in MIGRATIONS[1:]:
         migration = migration_class(name)
         made = [operation for operation in migration.operations if isinstance(operation, IndexOperation)]
         assert all(isinstance(operation, (operations.AddIndex, operations.RemoveIndex)) for operation in made)
@@ -123,7 +123,7 @@ class Elsewhere:
     ids=["add", "remove"],
 )
 def test_a_database_without_the_tables_is_left_alone(operation: Any) -> None:
-    before = MigrationExecutor(connection).loader.project_state(("paiementpro", NAMES[-1]))
+    before = MigrationExecutor(connection).loader.project_state(("paiementpro", MIGRATIONS[-1]))
     after = before.clone()
     operation.state_forwards("paiementpro", after)
     ours = indexes()

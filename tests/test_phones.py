@@ -1,6 +1,6 @@
 import pytest
 
-from django_paiementpro.phones import normalize_phone, region_of
+from django_paiementpro.phones import is_same_phone, normalize_phone, region_of
 
 
 @pytest.mark.parametrize(
@@ -62,3 +62,23 @@ def test_what_is_no_number_is_refused(text: str) -> None:
 
 def test_the_channel_tells_the_country() -> None:
     assert [region_of(channel) for channel in ("OMSN", "OMCIV2", "CARD", "", "NEW")] == ["SN", "CI", "CI", "CI", "CI"]
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "second_region", "is_same"),
+    [
+        ("0707123456", "+225 07 07 12 34 56", "CI", True),
+        ("+225 07 07 12 34 56", "002250707123456", "CI", True),
+        ("+225 07 07 12 34 56", "07-07-12-34-56", "CI", True),
+        ("+221 77 123 45 67", "77 123 45 67", "SN", True),
+        ("77 123 45 67", "+221 77 123 45 67", "CI", True),
+        ("0707123456", "0507123456", "CI", False),
+        ("+223 70 12 34 56", "+226 70 12 34 56", "CI", False),
+        ("+33 6 12 34 56 78", "06 12 34 56 78", "CI", False),
+        ("0707123456", "x", "CI", False),
+        ("x", "x", "CI", False),
+        ("", "", "CI", False),
+    ],
+)
+def test_two_spellings_are_of_one_number(first: str, second: str, second_region: str, is_same: bool) -> None:
+    assert is_same_phone(first, second, second_region) is is_same

@@ -20,7 +20,7 @@ def known(payment: Payment, *events: PaymentEvent) -> str:
 
 def test_a_page_that_was_refused_says_why() -> None:
     refused = event("initialize", "refused", message="ID marchand inconnu")
-    summary = wording.summarize(Payment(status="created", attempt=1), [refused])
+    summary = wording.summarize(Payment(status="created", attempt=1, customer_phone="0707123456"), [refused])
     assert summary.known == ["The gateway refused to open a payment page: “ID marchand inconnu”."]
     assert "Correct what it names" in summary.advice[0]
 

@@ -103,7 +103,16 @@ class PaymentAdmin(ColumnsMixin, ReadOnlyMixin, ModelAdmin):
         (None, {"fields": ["reference", "badge", "amount_display", "description", "order"]}),
         (
             _("Customer"),
-            {"fields": ["customer_first_name", "customer_last_name", "customer_email", "customer_phone", "user"]},
+            {
+                "fields": [
+                    "customer_first_name",
+                    "customer_last_name",
+                    "customer_email",
+                    "customer_phone",
+                    "user",
+                    "blanked_at",
+                ]
+            },
         ),
         (
             _("At the gateway"),
@@ -259,10 +268,11 @@ class PaymentAdmin(ColumnsMixin, ReadOnlyMixin, ModelAdmin):
             method = getattr(self, name, None)
             return name == "amount_display" or bool(method(obj) if method and obj else getattr(obj, name, None))
 
-        return [
+        fieldsets = [
             (title, {"fields": [name for name in options["fields"] if is_shown(name)]})
             for title, options in super().get_fieldsets(request, obj)
         ]
+        return [(title, options) for title, options in fieldsets if options["fields"]]
 
     def _story(self, request: HttpRequest, payment: Payment) -> dict[str, Any]:
         events = list(payment.events.order_by("-pk")[: MAX_EVENTS + 1])
@@ -385,4 +395,5 @@ def _parameters(list_filter: Any) -> Sequence[str]:
 
 def _payer_link(request: HttpRequest, payment: Payment) -> str:
     """Return the link by which the customer can pay, to be given to them; empty where nothing is to be paid."""
-    return services.absolute_url(payment.get_absolute_url(), request) if Status(payment.status).is_payable else ""
+    is_payable = Status(payment.status).is_payable and payment.has_payer
+    return services.absolute_url(payment.get_absolute_url(), request) if is_payable else ""

@@ -6,12 +6,10 @@ with the table. Only names and references may be typed in part: by how they begi
 """
 
 import re
-from typing import Any
 
 from django.db.models import Q, QuerySet
-from django.db.models.lookups import Exact, StartsWith
 
-from django_paiementpro.indexes import PHONE_DIGITS, lower_text, phone_end
+from django_paiementpro.indexes import PHONE_DIGITS, begins, ends_phone
 from django_paiementpro.models import Payment
 
 MAX_LENGTH = 254
@@ -40,11 +38,11 @@ def search(payments: QuerySet[Payment], text: str) -> QuerySet[Payment]:
 
 def _condition(text: str) -> Q:
     if "@" in text:
-        return _begins("customer_email", text)
+        return begins("customer_email", text)
     condition = Q()
     digits = _BETWEEN_DIGITS.sub("", text)
     if re.fullmatch(f"[0-9]{{{PHONE_DIGITS},15}}", digits):
-        condition |= Q(Exact(phone_end("customer_phone"), digits[-PHONE_DIGITS:]))
+        condition |= ends_phone("customer_phone", digits)
     words = text.split(" ")
     if len(words) == 1:
         condition |= _key(text)
@@ -71,10 +69,5 @@ def _key(text: str) -> Q:
 def _name(words: list[str]) -> Q:
     condition = Q()
     for word in words:
-        condition &= _begins("customer_last_name", word) | _begins("customer_first_name", word)
+        condition &= begins("customer_last_name", word) | begins("customer_first_name", word)
     return condition
-
-
-def _begins(name: str, text: str) -> Q:
-    beginning: Any = text.lower()
-    return Q(StartsWith(lower_text(name), beginning))

@@ -155,6 +155,9 @@ def operator_of(payment: Payment) -> str:
 def summarize(payment: Payment, events: Sequence[PaymentEvent]) -> Summary:
     """Say what is known and what to do next. ``events`` are the payment's, the oldest first."""
     summary = _SUMMARIES[Status(payment.status)](payment, events)
+    if Status(payment.status) in {Status.CREATED, Status.FAILED} and not payment.has_payer:
+        # Without the payer's data the gateway opens no page.
+        summary.advice = [_order_again()]
     summary.findings = findings_of(payment)
     if summary.findings:
         # What is to be reviewed comes first; the rest is for later.
@@ -226,7 +229,7 @@ def _evidence(payment: Payment, events: Sequence[PaymentEvent]) -> str:
     act = acts[-1] if acts else None
     if act is None:
         return _("It was confirmed by hand.")
-    return _quoting(_("%(user)s confirmed it by hand") % {"user": act.data.get("user", "")}, act.message)
+    return _quoting(_("%(user)s confirmed it by hand") % {"user": _staff(act)}, act.message)
 
 
 def _failed(payment: Payment, events: Sequence[PaymentEvent]) -> Summary:
@@ -238,8 +241,12 @@ def _failed(payment: Payment, events: Sequence[PaymentEvent]) -> Summary:
 def _expired(payment: Payment, events: Sequence[PaymentEvent]) -> Summary:
     return Summary(
         [_("Nobody paid in time. This payment is not taken to the gateway again.")],
-        [_("Whoever wants to pay still orders again."), _looking()],
+        [_order_again(), _looking()],
     )
+
+
+def _order_again() -> str:
+    return _("Whoever wants to pay still orders again.")
 
 
 def _cancelled(payment: Payment, events: Sequence[PaymentEvent]) -> Summary:
@@ -290,7 +297,7 @@ def _entry(event: PaymentEvent) -> Entry:
     details = [event.message]
     level = LEVELS.get(Outcome(event.outcome), "")
     if event.kind == Kind.STAFF:
-        title = str(STAFF_TITLES.get(event.data.get("action", ""), event)) % {"user": event.data.get("user", "")}
+        title = str(STAFF_TITLES.get(event.data.get("action", ""), event)) % {"user": _staff(event)}
         details = [_figures(event), event.message, str(event.data.get("finding", ""))]
         level = "success" if event.data.get("action") == "confirm" else level
     elif event.kind == Kind.NOTIFICATION and event.outcome == Outcome.ACCEPTED:
@@ -346,6 +353,11 @@ def _is_success(event: PaymentEvent) -> bool:
         return Notification.from_fields(stored_fields(event.data)).is_success
     except InvalidNotification:
         return False
+
+
+def _staff(event: PaymentEvent) -> str:
+    """Name who it was; by their number once the name has been erased."""
+    return event.data.get("user") or _("User %(id)s") % {"id": event.data.get("user_id", "–")}
 
 
 def _figures(event: PaymentEvent) -> str:

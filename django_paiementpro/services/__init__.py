@@ -13,6 +13,13 @@ from django_paiementpro.services.evidence import (
     receive_notification,
     refuse_notification,
 )
+from django_paiementpro.services.privacy import (
+    Blanked,
+    count_personal_data,
+    erase_personal_data,
+    prunable_payments,
+    prune_personal_data,
+)
 from django_paiementpro.services.radar import ChannelHealth, Performance, channel_health
 from django_paiementpro.services.reconciliation import (
     Reconciliation,
@@ -42,6 +49,7 @@ from django_paiementpro.services.vitals import Health, health
 
 __all__ = [
     "SIGNAL_OF_STATUS",
+    "Blanked",
     "ChannelHealth",
     "Health",
     "Performance",
@@ -54,7 +62,9 @@ __all__ = [
     "check_payment",
     "check_waiting_payment",
     "confirm_payment",
+    "count_personal_data",
     "due_payments",
+    "erase_personal_data",
     "foresee",
     "health",
     "initialize_payment",
@@ -64,6 +74,8 @@ __all__ = [
     "oldest_first",
     "overdue_payments",
     "preview_replay",
+    "prunable_payments",
+    "prune_personal_data",
     "receive_notification",
     "reconcile",
     "redeliver_signals",

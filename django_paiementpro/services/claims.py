@@ -19,14 +19,18 @@ CLOCK_SKEW = timedelta(minutes=1)
 def claim(payment: Payment) -> bool:
     """Count the attempt and take the payment for as long as the call may last; False where others were first."""
     now = timezone.now()
-    claimed_until = now + _longest_claim()
-    # One that ends later than any can was made by a clock that has been set back since.
-    is_free = Q(claimed_until=None) | Q(claimed_until__lte=now) | Q(claimed_until__gt=claimed_until + CLOCK_SKEW)
-    changes = {"attempt": payment.attempt + 1, "claimed_until": claimed_until, "updated_at": now}
-    if not as_read(payment).filter(is_free).update(**changes):
+    changes = {"attempt": payment.attempt + 1, "claimed_until": now + _longest_claim(), "updated_at": now}
+    if not as_read(payment).filter(is_free(now)).update(**changes):
         return False
     payment.apply(changes)
     return True
+
+
+def is_free(now: datetime) -> Q:
+    """Return the condition that nobody has the payment now."""
+    # A claim that ends later than any can was made by a clock that has been set back since.
+    latest = now + _longest_claim() + CLOCK_SKEW
+    return Q(claimed_until=None) | Q(claimed_until__lte=now) | Q(claimed_until__gt=latest)
 
 
 def is_claimed(payment: Payment) -> bool:

@@ -54,6 +54,7 @@ def as_read(payment: Payment) -> PaymentQuerySet:
         attempt=payment.attempt,
         gateway_id=payment.gateway_id,
         review_reason=payment.review_reason,
+        blanked_at=payment.blanked_at,
     )
 
 
@@ -136,6 +137,9 @@ def _compare_transaction(payment: Payment, verdict: Verdict) -> Verdict:
 def insert_event(
     payment: Payment, kind: Kind, verdict: Verdict, data: Any = None, remote_address: str = ""
 ) -> PaymentEvent:
+    """Insert the event. To a payment whose personal data were blanked it may bring some: then it is due once more."""
+    if payment.blanked_at is not None:
+        Payment.objects.primary().filter(pk=payment.pk).update(blanked_at=None)
     event = PaymentEvent(
         payment=payment,
         kind=kind,

@@ -5,9 +5,9 @@ import time
 import pytest
 from django.db import connection, transaction
 
-from tests.conftest import make_payment
+from tests.conftest import MIGRATIONS, make_payment
 from tests.server.threads import meanwhile, wait_until
-from tests.test_migrations import NAMES, indexes, migrate
+from tests.test_migrations import indexes, migrate
 
 pytestmark = [
     pytest.mark.django_db(transaction=True),
@@ -33,12 +33,12 @@ def seconds_to_store_a_payment() -> float:
 
 def test_a_payment_waits_for_no_index() -> None:
     ours = indexes()
-    migrate(NAMES[1])
+    migrate(MIGRATIONS[1])
 
     connection.set_autocommit(False)
     make_payment()
     # The migration waits for this transaction; those that come later must not wait for the migration.
-    with meanwhile(lambda: migrate(NAMES[-1])) as migrated:
+    with meanwhile(lambda: migrate(MIGRATIONS[-1])) as migrated:
         try:
             wait_until(is_waiting)
             with meanwhile(seconds_to_store_a_payment) as stored:

@@ -1,0 +1,67 @@
+import json
+from argparse import ArgumentTypeError
+from datetime import timedelta
+from typing import Any
+
+from django.core.management.base import BaseCommand, CommandParser
+from django.utils import timezone
+from django.utils.translation import gettext as _
+from tqdm import tqdm
+
+from django_paiementpro import services
+from django_paiementpro.services.privacy import BATCH_SIZE
+
+MAX_DAYS = 36_500
+
+
+class Command(BaseCommand):
+    help = (
+        "Blank the personal data of payments of which nothing has been heard for so many days, and keep what the books "
+        "need. Run it every night; it may be stopped at any moment and run again."
+    )
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        parser.add_argument(
+            "--older-than",
+            type=_days,
+            required=True,
+            metavar="DAYS",
+            help="blank payments that were created more than so many days ago, and have not changed since then",
+        )
+        parser.add_argument("--dry-run", action="store_true", help="say how many payments there are, and blank none")
+        parser.add_argument(
+            "--batch-size",
+            type=_batch_size,
+            default=BATCH_SIZE,
+            metavar="PAYMENTS",
+            help="how many to blank in one transaction (default: %(default)s)",
+        )
+        parser.add_argument("--json", action="store_true", help="write the result as a JSON object")
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        before = timezone.now() - timedelta(days=options["older_than"])
+        count = services.prunable_payments(before).count()
+        if options["dry_run"]:
+            self.report(options["json"], _("Payments to blank: %(payments)d."), payments=count)
+            return
+        with tqdm(desc=_("Payments"), total=count, disable=None, leave=False) as bar:
+            blanked = services.prune_personal_data(before, batch_size=options["batch_size"], progress=bar.update)
+        text = _("Payments blanked: %(payments)d, events: %(events)d.")
+        self.report(options["json"], text, payments=blanked.payments, events=blanked.events)
+
+    def report(self, is_json: bool, text: str, **figures: int) -> None:
+        self.stdout.write(json.dumps(figures) if is_json else text % figures)
+
+
+def _days(text: str) -> int:
+    return _whole_number(text, MAX_DAYS)
+
+
+def _batch_size(text: str) -> int:
+    return _whole_number(text, 10_000)
+
+
+def _whole_number(text: str, maximum: int) -> int:
+    if not (text.isascii() and text.isdecimal() and 1 <= int(text) <= maximum):
+        raise ArgumentTypeError(_("write a whole number from 1 to %(maximum)d") % {"maximum": maximum})
+    return int(text)

@@ -1,0 +1,282 @@
+"""
+Blanking what tells who paid, and keeping what the books need.
+
+A batch is one short transaction, whose first statement is the conditional UPDATE of the payments, with ``blanked_at``;
+then follow their events. Whoever dies in between has done a batch or not, and whoever comes next goes on. What comes
+later for a blanked payment is stored as ever, and takes ``blanked_at`` away: once it is old, it is blanked too.
+"""
+
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from itertools import islice
+from typing import Any, TypeVar
+
+from django.contrib.auth import get_user_model
+from django.contrib.contenttypes.models import ContentType
+from django.db import connections
+from django.db.models import Exists, OuterRef, Q
+from django.utils import timezone
+
+from django_paiementpro import log
+from django_paiementpro.enums import Kind, Outcome, Reason, Status
+from django_paiementpro.indexes import ends_phone, is_text
+from django_paiementpro.messages import without_personal_data
+from django_paiementpro.models import Payment, PaymentEvent, PaymentQuerySet
+from django_paiementpro.phones import is_same_phone, normalize_phone, region_of
+from django_paiementpro.services.claims import is_free
+from django_paiementpro.services.reconciliation import oldest_first
+from django_paiementpro.services.transitions import commit, database
+
+T = TypeVar("T")
+
+#: So many payments are blanked in one transaction.
+BATCH_SIZE = 500
+
+#: So many events are read at once.
+EVENTS_PAGE = 1000
+
+#: What a blanked payment has in its personal fields; a finding of ``review_reason`` keeps its code.
+BLANK: Mapping[str, Any] = {
+    "customer_email": "",
+    "customer_first_name": "",
+    "customer_last_name": "",
+    "customer_phone": "",
+    "user": None,
+    "description": "",
+    "return_context": {},
+    "payment_url": "",
+    "response_message": "",
+    "success_url": "",
+    "failure_url": "",
+}
+
+_UPDATE_EVENT = "UPDATE paiementpro_paymentevent SET data = %s, message = %s, remote_address = %s WHERE id = %s"
+
+# Findings that are made of amounts, references and the gateway's ids alone.
+_FIGURES = frozenset(
+    {
+        Reason.AMOUNT,
+        Reason.PAID_TWICE,
+        Reason.FAILURE_AFTER_SUCCESS,
+        Reason.TRANSACTION_REUSED,
+        Reason.PAID_AFTER_CANCELLATION,
+    }
+)
+
+# What an act of staff keeps beside its findings. Who it was is a number, which the shop alone can tell.
+_FIELDS_OF_STAFF = ("action", "user_id", "gateway_id", "amount", "refund_reference", "replayed")
+
+
+@dataclass(slots=True)
+class Blanked:
+    """How many payments were blanked, how many of their events, and how many payments were left as they may be paid."""
+
+    payments: int = 0
+    events: int = 0
+    left: int = 0
+
+
+def prunable_payments(before: datetime) -> PaymentQuerySet:
+    """
+    Return the payments to be blanked: created before, not waiting for the payer, and nothing heard of them since.
+
+    Those that are blanked already are not read: the index ``paiementpro_unblanked`` does without them.
+    """
+    heard_since = PaymentEvent.objects.filter(payment=OuterRef("pk"), created_at__gte=before)
+    return _unpruned(before).filter(~Exists(heard_since), created_at__lt=before)
+
+
+def _unpruned(before: datetime) -> PaymentQuerySet:
+    """Return what is blanked only as long as it is so: the rest of ``prunable_payments`` does not change."""
+    return _at_rest().filter(blanked_at=None, updated_at__lt=before)
+
+
+def _at_rest() -> PaymentQuerySet:
+    """Return the payments that nobody is paying, nor about to: their payer's data have been sent, or are needed."""
+    return Payment.objects.primary().filter(is_free(timezone.now())).exclude(status=Status.PENDING)
+
+
+def prune_personal_data(
+    before: datetime, *, batch_size: int = BATCH_SIZE, progress: Callable[[int], object] | None = None
+) -> Blanked:
+    """
+    Blank the personal data of payments that were created before, and of which nothing has been heard since.
+
+    What they were paid, when, how and under which numbers stays, and so does what they owe to receivers. Two runs at
+    once do each payment once. ``progress`` is told how many payments each batch has blanked.
+    """
+    return _blank_all(_prunable_batches(before, batch_size), lambda: _unpruned(before), progress)
+
+
+def _prunable_batches(before: datetime, size: int) -> Iterator[list[Payment]]:
+    """Walk through them in the order of their index, with what was read last for a bookmark."""
+    rows = prunable_payments(before).only("pk", "created_at").order_by("blanked_at", "created_at", "pk")
+    page = list(rows[:size])
+    while page:
+        yield page
+        last = page[-1]
+        behind = Q(created_at__gt=last.created_at) | Q(pk__gt=last.pk)
+        page = list(rows.filter(behind, created_at__gte=last.created_at)[:size])
+
+
+def count_personal_data(*, email: str = "", phone: str = "") -> Blanked:
+    """Return what ``erase_personal_data`` would do, but for the events: how many payments, and how many are left."""
+    found = Blanked()
+    for payment in _payments_of_person(email, phone):
+        if payment.status == Status.PENDING:
+            found.left += 1
+        else:
+            found.payments += 1
+    return found
+
+
+def erase_personal_data(*, email: str = "", phone: str = "") -> Blanked:
+    """
+    Blank the payments with this e-mail address or this telephone number, whatever their age, the case and the spelling.
+
+    Payments that wait for the payer are left: they may be paid at any moment. Raises ``ValueError`` where neither is
+    given, or the number is none.
+    """
+    persons = _in_batches(_payments_of_person(email, phone), BATCH_SIZE)
+    return _blank_all(persons, _at_rest)
+
+
+def _in_batches(rows: Iterable[T], size: int) -> Iterator[list[T]]:
+    rows = iter(rows)
+    while batch := list(islice(rows, size)):
+        yield batch
+
+
+def _payments_of_person(email: str, phone: str) -> Iterator[Payment]:
+    """
+    Find them by the indexes of the search, and compare to the letter.
+
+    MariaDB takes one accent for another, and the last digits of a number are other people's too.
+    """
+    email, phone = email.strip().lower(), phone.strip()
+    condition = Q()
+    if email:
+        condition |= is_text("customer_email", email)
+    if phone:
+        condition |= ends_phone("customer_phone", normalize_phone(phone))
+    if not condition:
+        raise ValueError("an e-mail address or a telephone number tells whose payments they are")
+    columns = ("pk", "status", "channel", "customer_email", "customer_phone")
+    rows = Payment.objects.primary().filter(condition).only(*columns)
+    for payment in oldest_first(rows):
+        has_email = bool(email) and payment.customer_email.strip().lower() == email
+        if has_email or (phone and is_same_phone(phone, payment.customer_phone, region_of(payment.channel))):
+            yield payment
+
+
+def _blank_all(
+    batches: Iterable[list[Payment]],
+    unchanged: Callable[[], PaymentQuerySet],
+    progress: Callable[[int], object] | None = None,
+) -> Blanked:
+    """Blank batch by batch, and log what was done, also where somebody stops it."""
+    started_at = time.monotonic()
+    total = Blanked()
+    try:
+        for batch in batches:
+            blanked = _blank([payment.pk for payment in batch], unchanged())
+            total.payments += blanked.payments
+            total.events += blanked.events
+            total.left += len(batch) - blanked.payments
+            if progress:
+                progress(blanked.payments)
+    finally:
+        duration = time.monotonic() - started_at
+        log.write(
+            "personal_data_blanked",
+            outcome=Outcome.ACCEPTED,
+            duration=duration,
+            payments=total.payments,
+            events=total.events,
+        )
+    return total
+
+
+def _blank(pks: list[int], unchanged: PaymentQuerySet) -> Blanked:
+    """Blank those of the payments that are still as they were found, and their events, in one commit."""
+    payments = Payment.objects.primary()
+    now = timezone.now()
+
+    def work() -> Blanked:
+        count = unchanged.filter(pk__in=pks).update(**BLANK, blanked_at=now)
+        ours = pks
+        if count < len(pks):
+            ours = list(payments.filter(pk__in=pks, blanked_at=now).values_list("pk", flat=True))
+        _blank_links_and_reasons(payments.filter(pk__in=ours))
+        return Blanked(count, _blank_events(ours))
+
+    return commit(work)
+
+
+def _blank_links_and_reasons(payments: PaymentQuerySet) -> None:
+    """Blank what only few payments have: a user for an order, and reasons to review."""
+    payments.filter(content_type=ContentType.objects.get_for_model(get_user_model())).update(
+        content_type=None, object_id=None
+    )
+    for pk, reasons in payments.exclude(review_reason="").values_list("pk", "review_reason"):
+        payments.filter(pk=pk).update(review_reason="\n".join(_findings(reasons.splitlines())))
+
+
+def _blank_events(payments: list[int]) -> int:
+    """Return how many had something to blank."""
+    count = 0
+    events = PaymentEvent.objects.using(database()).filter(payment__in=payments)
+    for page in _in_batches(oldest_first(events, EVENTS_PAGE), EVENTS_PAGE):
+        changed = [event for event in page if _blank_event(event)]
+        _store(changed)
+        count += len(changed)
+    return count
+
+
+def _store(events: list[PaymentEvent]) -> None:
+    """Update each event with what it has in memory: ten times as fast as ``bulk_update``, with its long CASEs."""
+    connection = connections[database()]
+    data = PaymentEvent._meta.get_field("data")
+    rows = [
+        (data.get_db_prep_save(event.data, connection), event.message, event.remote_address, event.pk)
+        for event in events
+    ]
+    with connection.cursor() as cursor:
+        cursor.executemany(_UPDATE_EVENT, rows)
+
+
+def _blank_event(event: PaymentEvent) -> bool:
+    """Blank it in memory. Return whether there was anything."""
+    before = (event.data, event.message, event.remote_address)
+    event.data = _data(event)
+    # People's words and the gateway's may name anybody; ours are findings.
+    is_ours = event.kind in {Kind.NOTIFICATION, Kind.STATUS}
+    event.message = "; ".join(_findings(event.message.split("; "))) if is_ours else ""
+    event.remote_address = ""
+    return before != (event.data, event.message, event.remote_address)
+
+
+def _data(event: PaymentEvent) -> dict[str, Any]:
+    if event.kind != Kind.STAFF:
+        # A part of what could not be read might be read, when it is replayed, as something that it was not.
+        return {} if event.reason == Reason.MALFORMED else without_personal_data(event.data)
+    kept = {name: event.data[name] for name in _FIELDS_OF_STAFF if name in event.data}
+    if "fields" in event.data:
+        kept["fields"] = without_personal_data(event.data["fields"])
+    if "finding" in event.data:
+        kept["finding"] = "; ".join(_findings(event.data["finding"].split("; ")))
+    if "findings" in event.data:
+        kept["findings"] = _findings(event.data["findings"])
+    return kept
+
+
+def _findings(lines: Iterable[str]) -> list[str]:
+    """Return the findings with their codes, and with what was found where that is made of numbers."""
+    findings = []
+    for line in lines:
+        code = line.partition(": ")[0]
+        if code in Reason.values:
+            findings.append(line if code in _FIGURES else code)
+    return findings

@@ -1,0 +1,836 @@
+"""What tells who paid goes, everywhere; what the books need stays, and everything still works."""
+
+import io
+import json
+import os
+import pty
+import re
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import timedelta
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import pytest
+from django.contrib.auth.models import User
+from django.core.exceptions import ValidationError
+from django.core.management import CommandError, call_command
+from django.db import connection
+from django.test import Client
+from django.urls import reverse
+from django.utils import timezone
+
+from django_paiementpro import log, services, statistics
+from django_paiementpro.admin.export import export_payments
+from django_paiementpro.exceptions import GatewayRefusedError
+from django_paiementpro.models import Payment, PaymentEvent
+from tests.conftest import FakeGateway, Notify, Statements, make_payment
+from tests.host.models import Order
+from tests.server import moments
+from tests.server.threads import DEADLINE, Gate, at_once, meanwhile
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+Heard = list[tuple[str, Payment]]
+Capture = pytest.CaptureFixture[str]
+
+ROOT = Path(__file__).parent.parent
+DAY = timedelta(days=1)
+
+#: What tells who Awa is, who serves her, or what either of them wrote.
+PERSONAL = re.compile(
+    r"awa|kon|07\W*07\W*12\W*34|binta|dupont|sessionid|1a0ab9|secret|10\.1\.2\.3|tante", re.IGNORECASE
+)
+
+PERSON = {
+    "customer_email": "Awa.Kone@example.com",
+    "customer_phone": "+225 07 07 12 34 56",
+    "description": "A dress for Awa",
+    "return_context": {"for": "Tante Awa"},
+    "success_url": "/thanks/awa/",
+    "failure_url": "/sorry/awa/",
+}
+
+
+def stored(payment: Payment) -> Payment:
+    return Payment.objects.get(pk=payment.pk)
+
+
+def texts_of(*payments: Payment) -> str:
+    """Return all that the two tables say of payments."""
+    rows: list[Any] = list(Payment.objects.filter(pk__in=[payment.pk for payment in payments]).values())
+    rows += PaymentEvent.objects.filter(payment__in=payments).values()
+    return "\n".join(map(str, rows))
+
+
+def age(payment: Payment, days: float) -> None:
+    """Let all of a payment have happened so many days earlier."""
+    earlier = timedelta(days=days)
+    row = stored(payment)
+    moved = {"created_at": row.created_at - earlier, "updated_at": row.updated_at - earlier}
+    moved |= {"settled_at": row.settled_at - earlier} if row.settled_at else {}
+    moved |= {"initialized_at": row.initialized_at - earlier} if row.initialized_at else {}
+    Payment.objects.filter(pk=payment.pk).update(**moved)
+    for event in payment.events.all():
+        PaymentEvent.objects.filter(pk=event.pk).update(created_at=event.created_at - earlier)
+
+
+def old(days: float = 400, **values: Any) -> Payment:
+    payment = make_payment(**{"status": "succeeded", "attempt": 1, **PERSON, **values})
+    age(payment, days)
+    return stored(payment)
+
+
+def prune(days: float = 365, **options: Any) -> services.Blanked:
+    return services.prune_personal_data(timezone.now() - timedelta(days=days), **options)
+
+
+def event_of(payment: Payment, kind: str = "notification", outcome: str = "accepted", **values: Any) -> PaymentEvent:
+    values.setdefault("created_at", payment.created_at)
+    return PaymentEvent.objects.create(payment=payment, kind=kind, outcome=outcome, **values)
+
+
+def data_of(event: PaymentEvent) -> Any:
+    return PaymentEvent.objects.get(pk=event.pk).data
+
+
+@pytest.fixture
+def lived(gateway: FakeGateway, notify: Notify, settings: Any) -> Payment:
+    """A payment with a life behind it: taken to the gateway three times, notified in many ways, and refunded."""
+    settings.PAIEMENTPRO_SITE_URL = "https://shop.example"
+    binta = User.objects.create_user("binta.dupont")
+    awa = User.objects.create_user("awa")
+    payment = make_payment(**PERSON, content_object=Order.objects.create(), user=awa, channel="OMCIV2")
+    gateway.refuses(message="Le compte de tante Awa est bloqué")
+    with pytest.raises(GatewayRefusedError):
+        services.initialize_payment(payment)
+    gateway.opens()
+    services.initialize_payment(payment)
+    payer = {
+        "CUSTOMEREMAIL": "awa.kone@example.com",
+        "customer_first_name": "Awa",
+        "customerlastname": "Koné",
+        "telephone": "0707123456",
+        "returnContext": json.dumps({"for": "Tante Awa"}),
+        "message": "Merci Awa",
+    }
+    notify(payment, **payer, responsecode=-1)
+    payment = stored(payment)
+    services.initialize_payment(payment)
+    notify(payment, **payer, responsecode="", token="secret")  # malformed
+    notify(payment, **payer, merchantId="Awa Koné")  # another merchant
+    notify(payment, **payer, amount=1)
+    notify(payment, **payer)
+    notify(payment, **payer, payId="CI2")  # paid twice
+    services.review_payment(stored(payment), binta, "Awa called, from tante Konan")
+    notify(payment, **payer, payId="CI3")
+    services.refund_payment(stored(payment), binta, amount=12500, refund_reference="R-1", reason="Awa Koné asked")
+    return stored(payment)
+
+
+BOOKS = (
+    *("reference", "attempt", "merchant_id", "amount", "currency", "channel", "content_type", "object_id", "status"),
+    *("needs_review", "settled_by", "settled_attempt", "opened_attempt", "gateway_id", "gateway_channel"),
+    *("transaction_date", "response_code", "refunded_amount", "refunded_at", "created_at", "updated_at"),
+    *("initialized_at", "settled_at", "claimed_until", "checked_at"),
+)
+PERSONS = (*services.privacy.BLANK, "review_reason", "blanked_at")
+
+
+# What goes, and what stays
+
+
+def test_every_field_of_a_payment_stays_or_is_blanked() -> None:
+    assert {*BOOKS, *PERSONS} == {field.name for field in Payment._meta.concrete_fields} - {"id"}
+    assert not {*BOOKS} & {*PERSONS}
+
+
+def test_nothing_tells_who_it_was(lived: Payment) -> None:
+    Payment.objects.filter(pk=lived.pk).update(response_message="Merci Awa")
+    PaymentEvent.objects.filter(kind="notification").update(remote_address="10.1.2.3")
+    assert len(set(map(str.lower, PERSONAL.findall(texts_of(lived))))) >= 9
+    age(lived, 400)
+
+    blanked = prune()
+
+    assert (blanked.payments, blanked.events, blanked.left) == (1, PaymentEvent.objects.count(), 0)
+    assert PERSONAL.findall(texts_of(lived)) == []
+
+
+def test_the_books_keep_what_they_need(lived: Payment) -> None:
+    age(lived, 400)
+    books = Payment.objects.filter(pk=lived.pk).values(*BOOKS)
+    events = PaymentEvent.objects.values("pk", "kind", "outcome", "reason", "created_at", "signals", "delivered")
+    before = list(books), list(events)
+
+    prune()
+
+    assert (list(books), list(events)) == before
+    payment = stored(lived)
+    assert payment.content_object == lived.content_object
+    assert (payment.customer_email, payment.user, payment.return_context) == ("", None, {})
+    assert timezone.now() - payment.blanked_at < timedelta(minutes=1)
+
+
+def test_what_is_to_be_reviewed_still_says_why(lived: Payment) -> None:
+    Payment.objects.filter(pk=lived.pk).update(
+        review_reason=f"{lived.review_reason}\nmerchant_mismatch: Awa Koné ≠ PP-F324\nAwa calls back"
+    )
+    age(lived, 400)
+
+    prune()
+
+    assert stored(lived).review_reason == f"paid_twice: {lived.reference}-3 CI3\nmerchant_mismatch"
+
+
+def test_an_event_keeps_what_the_gateway_said_of_the_money(lived: Payment) -> None:
+    age(lived, 400)
+    prune()
+
+    story = {(event.kind, event.outcome, event.reason): event for event in lived.events.all()}
+    assert story["initialize", "accepted", ""].data == {
+        "merchantId": "PP-F324",
+        "amount": 12500,
+        "channel": "OMCIV2",
+        "countryCurrencyCode": "952",
+        "referenceNumber": f"{lived.reference}-3",
+    }
+    assert story["notification", "accepted", ""].data == {
+        "merchantId": "PP-F324",
+        "payId": "9210824147867",
+        "channel": "OMCIV2",
+        "countryCurrencyCode": "952",
+        "referenceNumber": f"{lived.reference}-3",
+        "amount": "12500",
+        "transactiondt": "2026-09-25 15:44:25",
+        "responsecode": "0",
+    }
+    assert story["notification", "refused", "amount_mismatch"].message == "amount_mismatch: 1 ≠ 12500"
+    # The merchant that it named may be anything; the field itself is one of ours.
+    assert story["notification", "refused", "merchant_mismatch"].message == "merchant_mismatch"
+    assert story["initialize", "refused", ""].message == ""
+
+
+def test_acts_of_staff_keep_what_was_done_and_by_whose_number(lived: Payment) -> None:
+    binta = User.objects.get(username="binta.dupont")
+    age(lived, 400)
+    prune()
+
+    review, refund = lived.events.filter(kind="staff")
+    assert review.data == {
+        "action": "review",
+        "user_id": str(binta.pk),
+        "findings": ["merchant_mismatch", "amount_mismatch: 1 ≠ 12500", f"paid_twice: {lived.reference}-3 CI2"],
+    }
+    assert refund.data == {"action": "refund", "user_id": str(binta.pk), "amount": 12500, "refund_reference": "R-1"}
+    assert (review.message, refund.message) == ("", "")
+
+
+def test_a_payment_for_a_user_forgets_which_user() -> None:
+    awa = User.objects.create_user("awa")
+    payment, other = old(content_object=awa), old(content_object=Order.objects.create())
+
+    prune()
+
+    assert (stored(payment).content_object, stored(payment).object_id) == (None, None)
+    assert stored(other).content_object == other.content_object
+
+
+def test_what_could_not_be_read_cannot_be_read_afterwards_either(payment: Payment, notify: Notify) -> None:
+    # What contradicted the rest is nothing that stays: without it the rest would prove a payment.
+    notify(payment, message=["paid", "not paid"])
+    [event] = payment.events.all()
+    assert event.reason == "malformed"
+    Payment.objects.filter(pk=payment.pk).update(status="expired")
+    age(payment, 400)
+
+    prune()
+
+    event = payment.events.select_related("payment").get()
+    assert event.data == {}
+    assert services.preview_replay(event).changes == {}
+
+
+@pytest.mark.parametrize(
+    ("name", "stays"),
+    [
+        *(
+            (name, True)
+            for name in ("merchantId", "MERCHANTID", " amount ", "payid", "pay_id", "marchant_id", "hashcode")
+        ),
+        *(
+            (name, False)
+            for name in ("customerEmail", "customer_email", "sessionId", "token", "returnContext", "x", "")
+        ),
+    ],
+)
+def test_a_field_stays_by_its_name_alone(name: str, stays: bool) -> None:
+    payment = old()
+    event = event_of(payment, data={name: ["1", "2"]})
+
+    prune()
+
+    assert data_of(event) == ({name: ["1", "2"]} if stays else {})
+
+
+@pytest.mark.parametrize(
+    ("value", "stays"),
+    [
+        *((value, True) for value in ("", "PP-F324", "12500.00", -1, True, "2026-09-25 15:44:25", ["1", "2"])),
+        *((value, False) for value in ("Awa Kone", "awa@example.com", "Koné", "x" * 129, ["1", "Awa Kone"], {"a": 1})),
+    ],
+)
+def test_a_value_that_is_no_code_goes_whatever_its_name(value: Any, stays: bool) -> None:
+    payment = old()
+    event = event_of(payment, data={"merchantId": value})
+
+    prune()
+
+    assert data_of(event) == ({"merchantId": value} if stays else {})
+
+
+def test_a_replayed_notification_is_blanked_within_the_act() -> None:
+    payment = old()
+    data = {
+        "action": "replay",
+        "user": "binta",
+        "fields": {"payId": "1", "customerEmail": "awa@example.com"},
+        "finding": "merchant_mismatch: Awa ≠ PP-F324; paid_twice: r-2 CI2",
+    }
+    event = event_of(payment, "staff", data=data, message="Awa called")
+
+    prune()
+
+    kept = {"action": "replay", "fields": {"payId": "1"}, "finding": "merchant_mismatch; paid_twice: r-2 CI2"}
+    assert data_of(event) == kept
+
+
+def test_what_is_owed_to_receivers_is_owed_still(heard: Heard) -> None:
+    payment = old()
+    event = event_of(payment, signals=["payment_succeeded"], deliver_at=payment.created_at, data={"x": "Awa"})
+
+    prune()
+    call_command("paiementpro_reconcile", stdout=io.StringIO())
+
+    assert data_of(event) == {}
+    assert heard == [("payment_succeeded", payment)]
+
+
+# When
+
+
+def test_only_what_is_old_and_at_rest_is_blanked() -> None:
+    hour = timedelta(hours=1)
+    left = {
+        "young": old(364),
+        "pending": old(status="pending"),
+        "changed": old(),
+        "heard of": old(),
+    }
+    Payment.objects.filter(pk=left["changed"].pk).update(updated_at=timezone.now() - 364 * DAY)
+    event_of(left["heard of"], created_at=timezone.now() - 364 * DAY)
+    blanked = [old(366, status=status) for status in Payment.Status.values if status != "pending"]
+    assert {*services.prunable_payments(timezone.now() - 365 * DAY)} == {*blanked}
+
+    assert prune().payments == len(blanked) == 6
+
+    assert {*Payment.objects.filter(blanked_at=None)} == {*left.values()}
+    assert prune(364 - hour / DAY).payments == 3
+    assert {*Payment.objects.filter(blanked_at=None)} == {left["pending"]}
+
+
+def test_a_payment_that_is_being_taken_to_the_gateway_is_left() -> None:
+    payment = old(status="failed")
+    Payment.objects.filter(pk=payment.pk).update(claimed_until=timezone.now() + timedelta(seconds=20))
+
+    assert prune().payments == 0
+    assert services.erase_personal_data(email=payment.customer_email) == services.Blanked(left=1)
+
+    Payment.objects.filter(pk=payment.pk).update(claimed_until=timezone.now() - timedelta(seconds=1))
+    assert prune().payments == 1
+
+
+def test_blanked_is_not_touched_again(statements: Statements) -> None:
+    payment = old()
+    event_of(payment, data={"x": "Awa"})
+    prune()
+    before = texts_of(payment)
+
+    with statements:
+        assert prune() == services.Blanked()
+
+    assert texts_of(payment) == before
+    assert [statement.split()[0] for statement in statements] == ["SELECT"]
+
+
+@pytest.mark.skipif(connection.vendor != "sqlite", reason="the others read a small table whole")
+def test_what_is_not_blanked_yet_is_found_by_its_index() -> None:
+    rows = services.prunable_payments(timezone.now()).order_by("blanked_at", "created_at", "pk")
+
+    assert "paiementpro_unblanked" in rows.explain()
+    assert "TEMP B-TREE" not in rows.explain()
+
+
+@pytest.mark.parametrize("batch_size", [1, 2, 5, 500])
+def test_any_batch_does_all_of_it(batch_size: int) -> None:
+    moment = timezone.now() - 400 * DAY
+    payments = [old() for _ in range(5)]
+    Payment.objects.filter(pk__in=[payment.pk for payment in payments[1:4]]).update(created_at=moment)
+    steps: list[int] = []
+
+    assert prune(batch_size=batch_size, progress=steps.append).payments == 5
+
+    assert sum(steps) == 5
+    assert max(steps) <= batch_size
+    assert prune().payments == 0
+
+
+def test_many_events_of_one_payment_are_read_in_pages(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(services.privacy, "EVENTS_PAGE", 2)
+    payment = old()
+    events = [event_of(payment, data={"x": "Awa"}) for _ in range(5)]
+    event_of(payment, data={"amount": "1"})  # nothing to blank
+
+    assert prune().events == 5
+    assert [data_of(event) for event in events] == [{}] * 5
+
+
+# Afterwards
+
+
+def test_a_late_success_settles_a_blanked_payment(notify: Notify, heard: Heard) -> None:
+    payment = old(status="expired")
+    prune()
+
+    response = notify(payment, returnContext="Tante Awa")
+
+    assert (response.status_code, response.content) == (200, b"OK")
+    payment = stored(payment)
+    assert (payment.status, payment.gateway_id) == ("succeeded", "9210824147867")
+    assert heard == [("payment_succeeded", payment)]
+    # What has come with it is due once more, when it is old.
+    assert payment.blanked_at is None
+    assert prune().payments == 0
+    age(payment, 400)
+    assert prune().payments == 1
+    assert PERSONAL.findall(texts_of(payment)) == []
+
+
+@pytest.mark.parametrize(("fields", "status"), [({}, 200), ({"amount": ""}, 400)])
+def test_what_comes_late_and_changes_nothing_is_blanked_in_its_turn(
+    notify: Notify, fields: dict[str, str], status: int
+) -> None:
+    payment = old(settled_attempt=1)
+    prune()
+
+    assert notify(payment, returnContext="Tante Awa", **fields).status_code == status
+
+    assert stored(payment).blanked_at is None
+    assert prune().payments == 0  # it is of today
+    age(payment, 400)
+    assert prune() == services.Blanked(1, 1)
+    assert PERSONAL.findall(texts_of(payment)) == []
+
+
+def test_staff_who_had_the_page_open_can_act_all_the_same() -> None:
+    binta = User.objects.create_user("binta")
+    payment = old(needs_review=True, review_reason="merchant_mismatch: Awa ≠ PP-F324")
+    prune()
+
+    services.review_payment(payment, binta, "Awa called")
+
+    payment = stored(payment)
+    assert not payment.needs_review
+    assert payment.blanked_at is None
+    assert payment.customer_email == ""
+
+
+def test_a_checkout_that_has_read_the_payer_before_sends_them_nowhere(gateway: FakeGateway, settings: Any) -> None:
+    settings.PAIEMENTPRO_SITE_URL = "https://shop.example"
+    gateway.opens()
+    payment = old(status="failed")
+    prune()
+
+    with pytest.raises(ValidationError) as caught:
+        services.initialize_payment(payment)
+
+    assert "customer_email" in caught.value.message_dict
+    assert gateway.requests == []
+    # A shop that asks again for the payer's data can go on.
+    for name in ("customer_email", "customer_first_name", "customer_last_name", "customer_phone", "description"):
+        setattr(payment, name, getattr(make_payment(), name))
+    payment.save()
+    services.initialize_payment(payment)
+    assert stored(payment).blanked_at is None
+
+
+def test_a_blanked_payment_has_no_page_to_pay_at(client: Client) -> None:
+    payment = old(status="failed")
+    prune()
+
+    assert client.get(payment.get_absolute_url()).status_code == 400
+    page = client.get(payment.get_return_url())
+    assert page.status_code == 200
+    assert "<dt>For</dt>" not in page.content.decode()
+    assert client.get(payment.get_status_url()).json()["status"] == "failed"
+
+
+def test_the_day_book_and_the_export_say_the_same_of_the_money(lived: Payment) -> None:
+    age(lived, 400)
+    day = stored(lived).settled_at.date()
+
+    def books() -> tuple[Any, list[list[str]]]:
+        book = statistics.day_book(day - DAY, day + DAY, currency="XOF")
+        lines = b"".join(export_payments(Payment.objects.all())).decode("utf-8-sig").splitlines()
+        return book.days, [line.split(",") for line in lines]
+
+    days, [headers, before] = books()
+    prune()
+    days_after, [_headers, after] = books()
+
+    assert days == days_after
+    changed = {header for header, was, now in zip(headers, before, after, strict=True) if was != now}
+    assert changed == {"Description", "First name", "Last name", "E-mail", "Phone"}
+
+
+def test_the_back_office_shows_what_is_left(lived: Payment) -> None:
+    age(lived, 400)
+    prune()
+    owner = User.objects.create_superuser("owner")
+    client = Client()
+    client.force_login(owner)
+    binta = User.objects.get(username="binta.dupont")
+
+    page = client.get(reverse("admin:paiementpro_payment_change", args=[lived.pk])).content.decode()
+    listed = client.get(reverse("admin:paiementpro_payment_changelist")).content.decode()
+    act = client.get(reverse("admin:paiementpro_payment_review", args=[lived.pk])).content.decode()
+
+    assert '<span class="pp-quiet">–</span>' in listed
+    assert "Personal data erased" in page
+    assert f"User {binta.pk} recorded a refund" in page
+    assert "The gateway notified: paid" in page
+    assert "Paid twice" in page
+    assert " ·  · " not in act
+    for text in (page, listed, act):
+        assert re.findall("awa|koné|tante", text, re.IGNORECASE) == []
+
+
+@pytest.mark.parametrize("status", ["created", "failed"])
+def test_nobody_is_sent_to_pay_what_cannot_be_paid(status: str) -> None:
+    payment = old(status=status)
+    client = Client()
+    client.force_login(User.objects.create_superuser("owner"))
+    url = reverse("admin:paiementpro_payment_change", args=[payment.pk])
+    assert "The customer’s link" in client.get(url).content.decode()
+
+    prune()
+
+    page = client.get(url).content.decode()
+    assert "The customer’s link" not in page
+    assert "Whoever wants to pay still orders again." in page
+
+
+def test_a_customer_of_whom_nothing_is_left_has_no_heading() -> None:
+    payment = old()
+    prune()
+    Payment.objects.filter(pk=payment.pk).update(blanked_at=None)
+    client = Client()
+    client.force_login(User.objects.create_superuser("owner"))
+
+    page = client.get(reverse("admin:paiementpro_payment_change", args=[payment.pk])).content.decode()
+
+    assert not re.search(r"fieldset-heading[^>]*>\s*Customer", page)
+
+
+# Beside others
+
+
+def test_two_runs_at_once_blank_each_payment_once() -> None:
+    payments = [old() for _ in range(12)]
+    for payment in payments:
+        event_of(payment, data={"x": "Awa"})
+
+    runs = at_once(*[partial(prune, batch_size=2)] * 3)
+
+    assert sum(run.payments for run in runs) == 12
+    assert PERSONAL.findall(texts_of(*payments)) == []
+
+
+def test_a_payment_that_is_settled_meanwhile_is_left(notify: Notify) -> None:
+    payments = [old(status="failed", settled_attempt=1) for _ in range(2)]
+    gate = Gate()
+    with moments.at("UPDATE", "blanked_at", before=gate), meanwhile(prune) as run:
+        gate.await_arrival()
+        assert notify(payments[0]).status_code == 200
+        gate.open()
+
+        assert run.result(DEADLINE) == services.Blanked(payments=1, events=0, left=1)
+    late, blanked = map(stored, payments)
+    assert (late.status, late.customer_email, late.blanked_at) == ("succeeded", "Awa.Kone@example.com", None)
+    assert blanked.customer_email == ""
+    assert late.events.get().data["returnContext"] == ""
+
+
+def test_a_payment_that_is_blanked_meanwhile_is_settled(notify: Notify, heard: Heard) -> None:
+    """The notification has read the payment before it was blanked."""
+    payment = old(status="failed")
+    gate = Gate()
+    with (
+        moments.at("UPDATE", "paiementpro_payment", "succeeded", before=gate),
+        meanwhile(partial(notify, payment)) as told,
+    ):
+        gate.await_arrival()
+        assert prune().payments == 1
+        gate.open()
+        assert told.result(DEADLINE).status_code == 200
+
+    payment = stored(payment)
+    assert (payment.status, payment.customer_email, payment.blanked_at) == ("succeeded", "", None)
+    assert [name for name, _payment in heard] == ["payment_succeeded"]
+
+
+START = """
+import json, os, signal, sys
+import django
+from django.conf import settings
+settings.DATABASES = json.loads(sys.argv[1])
+django.setup()
+from django.core.management import call_command
+from tests.server.moments import at
+
+updates = 0
+
+def die_in_the_third_batch():
+    global updates
+    updates += 1
+    if updates == 3:
+        os.kill(os.getpid(), signal.SIGKILL)
+
+with at("UPDATE", "paiementpro_paymentevent", after=die_in_the_third_batch):
+    call_command("paiementpro_prune", older_than=365, batch_size=2)
+"""
+
+
+def test_killed_in_the_middle_and_run_again() -> None:
+    payments = [old() for _ in range(9)]
+    for payment in payments:
+        event_of(payment, data={"x": "Awa"})
+    names = ["ENGINE", "NAME", "USER", "PASSWORD", "HOST", "PORT", "OPTIONS"]
+    database = {"default": {name: connection.settings_dict[name] for name in names}}
+
+    run = subprocess.run([sys.executable, "-c", START, json.dumps(database)], cwd=ROOT, check=False, timeout=60)
+
+    assert run.returncode == -signal.SIGKILL
+    done = {payment.pk for payment in map(stored, payments) if payment.blanked_at}
+    assert len(done) == 4
+    # A payment is blanked with its events, or not at all.
+    assert {event.payment_id for event in PaymentEvent.objects.filter(data={})} == done
+    assert prune(batch_size=2) == services.Blanked(payments=5, events=5)
+    assert PERSONAL.findall(texts_of(*payments)) == []
+
+
+def test_what_was_done_before_somebody_stopped_it_is_logged(caplog: pytest.LogCaptureFixture) -> None:
+    for _ in range(3):
+        old()
+
+    def stop(payments: int) -> None:
+        raise KeyboardInterrupt
+
+    caplog.set_level("INFO", log.logger.name)
+    with pytest.raises(KeyboardInterrupt):
+        prune(batch_size=2, progress=stop)
+
+    [line] = [vars(record) for record in caplog.records]
+    assert (line["msg"], line["payments"], line["events"]) == ("personal_data_blanked", 2, 0)
+    assert Payment.objects.filter(blanked_at=None).count() == 1
+
+
+# A person's payments
+
+
+@pytest.mark.parametrize(
+    "person",
+    [
+        {"email": "awa.kone@example.com"},
+        {"email": " AWA.KONE@EXAMPLE.COM "},
+        {"phone": "0707123456"},
+        {"phone": "07 07 12 34 56"},
+        {"phone": "07-07-12-34-56"},
+        {"phone": "(07) 07.12/34 56"},
+        {"phone": "+2250707123456"},
+        {"phone": "00225 07 07 12 34 56"},
+        {"email": "awa.kone@example.com", "phone": "0707123456"},
+        {"email": "nobody@example.com", "phone": "0707123456"},
+    ],
+)
+def test_a_person_is_found_in_any_spelling(person: dict[str, str]) -> None:
+    spellings = ["0707123456", "07 07 12 34 56", "+225 07-07-12-34-56", "00225.0707.123456", "07\u202f07\u00a012 34 56"]
+    payments = [make_payment(**PERSON | {"status": "failed", "customer_phone": phone}) for phone in spellings]
+    others = [
+        make_payment(customer_email="awa.kone@example.com.ci", customer_phone="0505050505"),
+        make_payment(customer_email="akone@example.com", customer_phone="05 07 12 34 56"),  # ends alike
+        make_payment(customer_email="", customer_phone=""),
+    ]
+
+    assert services.count_personal_data(**person) == services.Blanked(5)
+    assert services.erase_personal_data(**person) == services.Blanked(5)
+
+    assert PERSONAL.findall(texts_of(*payments)) == []
+    assert [stored(other).blanked_at for other in others] == [None] * 3
+
+
+def test_an_accent_makes_another_person() -> None:
+    payment, other = make_payment(customer_email="andre@example.com"), make_payment(customer_email="andré@example.com")
+
+    assert services.erase_personal_data(email="andre@example.com").payments == 1
+
+    assert stored(payment).blanked_at
+    assert stored(other).blanked_at is None
+
+
+def test_the_same_digits_abroad_are_another_persons() -> None:
+    mali = make_payment(customer_phone="+223 70 12 34 56")
+    burkina = make_payment(customer_phone="+226 70 12 34 56")
+    at_home = make_payment(customer_phone="70 12 34 56", channel="OMML")
+    rubbish = make_payment(customer_phone="x70123456")
+
+    assert services.erase_personal_data(phone="+223 70 12 34 56").payments == 2
+
+    blanked = [stored(payment).blanked_at is not None for payment in (mali, burkina, at_home, rubbish)]
+    assert blanked == [True, False, True, False]
+
+
+def test_a_pending_payment_is_left_to_its_payer() -> None:
+    payment, pending = make_payment(**PERSON), make_payment(**PERSON, status="pending")
+
+    assert services.count_personal_data(email=PERSON["customer_email"]) == services.Blanked(1, left=1)
+    assert services.erase_personal_data(email=PERSON["customer_email"]) == services.Blanked(1, left=1)
+
+    assert stored(payment).customer_email == ""
+    assert stored(pending).customer_email == "Awa.Kone@example.com"
+
+
+@pytest.mark.parametrize(
+    "person", [{}, {"email": " "}, {"phone": " "}, {"phone": "awa"}, {"email": "a@b.ci", "phone": "1"}]
+)
+def test_nobody_in_particular_is_an_error(person: dict[str, str]) -> None:
+    make_payment(customer_email="", customer_phone="")
+
+    with pytest.raises(ValueError, match="telephone number"):
+        services.erase_personal_data(**person)
+
+    assert not Payment.objects.exclude(blanked_at=None).exists()
+
+
+# The commands
+
+
+def run(*arguments: str) -> str:
+    out = io.StringIO()
+    call_command(*arguments, stdout=out)
+    return out.getvalue()
+
+
+def test_prune_says_what_it_has_done() -> None:
+    event_of(old(), data={"x": "Awa"})
+    old()
+
+    assert run("paiementpro_prune", "--older-than", "365", "--dry-run") == "Payments to blank: 2.\n"
+    assert json.loads(run("paiementpro_prune", "--older-than", "365", "--dry-run", "--json")) == {"payments": 2}
+    assert Payment.objects.filter(blanked_at=None).count() == 2
+    assert run("paiementpro_prune", "--older-than", "365", "--batch-size", "1") == "Payments blanked: 2, events: 1.\n"
+    done = run("paiementpro_prune", "--older-than", "365", "--json")
+    assert json.loads(done) == {"payments": 0, "events": 0}
+
+
+@pytest.mark.parametrize("days", ["0", "-1", "1.5", "x", "", "36501", "٣"])
+def test_prune_takes_whole_days(days: str) -> None:
+    with pytest.raises(CommandError, match="whole number from 1 to 36500"):
+        run("paiementpro_prune", f"--older-than={days}")
+
+
+def test_prune_does_not_choose_the_age() -> None:
+    with pytest.raises(CommandError, match="--older-than"):
+        run("paiementpro_prune")
+
+
+def test_erase_needs_a_person() -> None:
+    for arguments in ([], ["--phone", "12"]):
+        with pytest.raises(CommandError, match="Write the person’s"):
+            run("paiementpro_erase", "--no-input", *arguments)
+
+
+def test_erase_tells_counts_alone(caplog: pytest.LogCaptureFixture) -> None:
+    event_of(make_payment(**PERSON), data={"x": "Awa"})
+    caplog.set_level("INFO")
+
+    said = run("paiementpro_erase", "--email", "awa.kone@example.com", "--no-input")
+
+    assert said == ("Payments to blank: 1. Waiting for the payer, and left: 0.\nPayments blanked: 1, events: 1.\n")
+    assert PERSONAL.findall(said + "".join(str(vars(record)) for record in caplog.records)) == []
+    assert "Payments to blank: 0." in run("paiementpro_erase", "--email", "awa.kone@example.com", "--no-input")
+
+
+def test_erase_says_by_its_exit_code_that_some_are_left() -> None:
+    payment, pending = make_payment(**PERSON), make_payment(**PERSON, status="pending")
+
+    for _ in range(2):
+        with pytest.raises(CommandError, match="1 payment waits for the payer") as caught:
+            run("paiementpro_erase", "--phone", "0707123456", "--no-input")
+        assert caught.value.returncode == 3
+
+    assert [stored(payment).has_payer, stored(pending).has_payer] == [False, True]
+
+
+def test_without_a_terminal_nothing_is_erased(monkeypatch: pytest.MonkeyPatch) -> None:
+    payment = make_payment(**PERSON)
+    monkeypatch.setattr(sys, "stdin", io.StringIO("yes\n"))
+
+    with pytest.raises(CommandError, match="--no-input"):
+        run("paiementpro_erase", "--email", "awa.kone@example.com")
+
+    assert stored(payment).has_payer
+
+
+@contextmanager
+def typing(monkeypatch: pytest.MonkeyPatch, answer: str) -> Iterator[None]:
+    """Sit at a terminal, and type an answer."""
+    keyboard, terminal = pty.openpty()
+    os.write(keyboard, answer.encode())
+    with os.fdopen(terminal) as stdin:
+        monkeypatch.setattr(sys, "stdin", stdin)
+        yield
+    os.close(keyboard)
+
+
+@pytest.mark.parametrize(("answer", "is_erased"), [("yes\n", True), ("Yes \n", True), ("no\n", False), ("\n", False)])
+def test_at_a_terminal_a_person_is_asked(
+    monkeypatch: pytest.MonkeyPatch, capsys: Capture, answer: str, is_erased: bool
+) -> None:
+    payment = make_payment(**PERSON)
+
+    with typing(monkeypatch, answer):
+        if is_erased:
+            run("paiementpro_erase", "--email", "awa.kone@example.com")
+        else:
+            with pytest.raises(CommandError, match="Nothing was blanked"):
+                run("paiementpro_erase", "--email", "awa.kone@example.com")
+
+    assert "cannot be undone" in capsys.readouterr().out
+    assert stored(payment).has_payer is not is_erased
+
+
+# The documentation
+
+
+@pytest.mark.parametrize("page", ["privacy.rst", "privacy.fr.rst"])
+@pytest.mark.parametrize("model", [Payment, PaymentEvent])
+def test_the_documentation_names_every_field(page: str, model: Any) -> None:
+    text = (ROOT / "docs" / page).read_text(encoding="utf-8")
+
+    names = [field.name for field in model._meta.concrete_fields]
+    assert [name for name in names if f"``{name}``" not in text] == []
