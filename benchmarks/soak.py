@@ -272,7 +272,7 @@ class Soak:
 
     def settle_down(self) -> None:
         """Let nobody be killed any more, and reconcile until nothing is owed."""
-        deadline = time.monotonic() + 300
+        deadline = time.monotonic() + 1800
         while time.monotonic() < deadline:
             self.processes.start_reconciliation().wait()
             self.rounds += 1

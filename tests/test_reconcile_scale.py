@@ -19,7 +19,8 @@ from django.utils import timezone, translation
 from django_paiementpro import services
 from django_paiementpro.management.commands import paiementpro_reconcile
 from django_paiementpro.models import Payment, PaymentEvent, ReconciliationRun
-from django_paiementpro.services import pool, runs
+from django_paiementpro.services import pool, reconciliation, runs
+from django_paiementpro.signals import payment_succeeded
 from tests.conftest import STATUS_URL, FakeGateway, make_payment
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -46,6 +47,17 @@ def answer(gateway: FakeGateway, payment: Payment, before: Callable[[], Any] = l
         return 200, {}, b'{"success": false}'
 
     gateway.mock.add_callback("GET", f"{STATUS_URL}/{payment.reference}", tell)
+
+
+def owe(payment: Payment) -> None:
+    """Store an event whose signal is owed."""
+    PaymentEvent.objects.create(
+        payment=payment,
+        kind="notification",
+        outcome="accepted",
+        signals=["payment_succeeded"],
+        deliver_at=timezone.now(),
+    )
 
 
 def stored(payment: Payment) -> Payment:
@@ -182,9 +194,7 @@ def test_a_gateway_that_is_away_is_left_alone_and_the_rest_goes_on(
     for payment in [overdue, *payments]:
         gateway.tells(payment.reference, requests.ConnectionError())
     owed = make_payment(status="succeeded")
-    PaymentEvent.objects.create(
-        payment=owed, kind="notification", outcome="accepted", signals=["payment_succeeded"], deliver_at=day_ago
-    )
+    owe(owed)
 
     totals = services.reconcile(workers=1)
 
@@ -265,17 +275,48 @@ def test_a_stop_ends_the_wait_for_a_turn_and_gives_back_what_was_taken(gateway: 
 def test_a_stop_before_the_end_delivers_no_more(heard: list[tuple[str, Payment]]) -> None:
     stop = threading.Event()
     stop.set()
-    PaymentEvent.objects.create(
-        payment=make_payment(status="succeeded"),
-        kind="notification",
-        outcome="accepted",
-        signals=["payment_succeeded"],
-        deliver_at=timezone.now(),
-    )
+    owe(make_payment(status="succeeded"))
 
     totals = services.reconcile(stop=stop)
 
     assert (totals.stopped, totals.delivered, heard) == (True, 0, [])
+
+
+def test_slow_receivers_do_not_keep_the_gateway_from_being_asked(
+    gateway: FakeGateway, heard: list[tuple[str, Payment]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(reconciliation, "DELIVERY_FIRST", 0.0)
+    owed = [make_payment(status="succeeded") for _ in range(3)]
+    for payment in owed:
+        owe(payment)
+    (paid,) = pending()
+    gateway.knows_paid(paid)
+
+    totals = services.reconcile()
+
+    assert (totals.delivered, totals.settled) == (3, 1)
+    assert [payment for _name, payment in heard] == [owed[0], paid, owed[1], owed[2]]
+
+
+def test_what_fails_is_called_once_in_a_run(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(reconciliation, "DELIVERY_FIRST", 0.0)
+    calls: list[str] = []
+
+    def fail(payment: Payment, **kwargs: Any) -> None:
+        calls.append(payment.reference)
+        raise ValueError
+
+    payments = [make_payment(status="succeeded") for _ in range(3)]
+    for payment in payments:
+        owe(payment)
+    payment_succeeded.connect(fail, dispatch_uid="fail")
+    try:
+        totals = services.reconcile()
+    finally:
+        payment_succeeded.disconnect(dispatch_uid="fail")
+
+    assert totals.undelivered == 3
+    assert calls == [payment.reference for payment in payments]
 
 
 def test_a_payment_on_which_the_database_fails_does_not_stop_the_others(gateway: FakeGateway) -> None:
@@ -430,13 +471,7 @@ def test_cron_reads_the_exit_code(gateway: FakeGateway, capsys: pytest.CaptureFi
 
 
 def test_a_signal_that_is_still_owed_is_told(capsys: pytest.CaptureFixture[str]) -> None:
-    PaymentEvent.objects.create(
-        payment=make_payment(status="succeeded"),
-        kind="notification",
-        outcome="accepted",
-        signals=["payment_succeeded"],
-        deliver_at=timezone.now(),
-    )
+    owe(make_payment(status="succeeded"))
     assert exit_code() == 1
     assert "1 still owed" in capsys.readouterr().out
 

@@ -183,13 +183,13 @@ def _record_page(payment: Payment, page_request: PageRequest, url: str, duration
 def _record_no_page(payment: Payment, page_request: PageRequest, error: GatewayError, duration: float) -> None:
     if isinstance(error, GatewayRefusedError):
         # The gateway's own words stay in the event: they may quote the payer.
-        verdict, line, extra = Verdict(Outcome.REFUSED, message=error.message), "page_refused", {}
+        verdict, line, text = Verdict(Outcome.REFUSED, message=error.message), "page_refused", ""
     else:
-        verdict, line, extra = Verdict(Outcome.FAILED, message=str(error)), "page_unavailable", {"error": str(error)}
+        verdict, line, text = Verdict(Outcome.FAILED, message=str(error)), "page_unavailable", str(error)
 
     def store() -> None:
         free(payment)
         insert_event(payment, Kind.INITIALIZE, verdict, page_request.for_audit())
 
     commit(store)
-    log.write(line, payment, outcome=verdict.outcome, duration=duration, **extra)
+    log.write(line, payment, outcome=verdict.outcome, duration=duration, error=text)

@@ -1,6 +1,8 @@
 """What is done for payments and signals that wait, by ``paiementpro_reconcile``."""
 
 import functools
+import math
+import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
@@ -38,6 +40,9 @@ INTERVALS = (
     (timedelta(hours=24), timedelta(hours=3)),
 )
 LONGEST_INTERVAL = timedelta(days=1)
+
+#: For how many seconds what is owed is delivered before the gateway is asked; what is left comes after.
+DELIVERY_FIRST = 30.0
 
 PAGE_SIZE = 500
 
@@ -85,10 +90,12 @@ def reconcile(
     run, since = begin_run()
     try:
         reconciler = _Reconciler(run.started_at, since, stop or Event(), progress, functools.partial(beat, run))
-        reconciler.deliver()
+        left_off = reconciler.deliver(patience=DELIVERY_FIRST)
         if conf.status_url:
             reconciler.ask(workers, rate)
         reconciler.expire()
+        if left_off is not None:
+            reconciler.deliver(after=left_off)
         totals = reconciler.totals
         totals.stopped = reconciler.stop.is_set()
         finish_run(run, asdict(totals))
@@ -172,15 +179,23 @@ class _Reconciler:
         self.totals = Reconciliation()
         self._checked_at: dict[Any, datetime | None] = {}
 
-    def deliver(self) -> None:
-        """Deliver once more what is owed, the oldest first. It does not wait for the gateway."""
-        events = undelivered_events()
+    def deliver(self, after: int = 0, patience: float = math.inf) -> int | None:
+        """
+        Deliver once more what is owed, the oldest first. It does not wait for the gateway.
+
+        Return the event after which it was left off, for want of patience; None where all have had their turn.
+        """
+        events = undelivered_events().filter(pk__gt=after)
+        started_at = time.monotonic()
         for event in self._each(SIGNALS, oldest_first(events), events.count()):
             with self._catching(event):
                 if outbox.deliver(event):
                     self.totals.delivered += 1
                 else:
                     self.totals.undelivered += 1
+            if time.monotonic() - started_at > patience:
+                return event.pk
+        return None
 
     def ask(self, workers: int, rate: int) -> None:
         """Ask about the payments that are due, the newest first; what is settled is delivered there and then."""
