@@ -320,7 +320,7 @@ def test_a_broker_that_goes_and_comes_back(own_redis_host: CeleryHost, own_redis
     own_redis.start()
     server.notify(after)
     wait_until(lambda: calls(after) == ONCE)
-    assert is_settled(before, meanwhile, silent, after)
+    wait_until(lambda: is_settled(before, meanwhile, silent, after))
     assert worker.poll() is None
     kill(server.process)
     assert "delivery_not_queued" in own_redis_host.output.read_text()
