@@ -47,9 +47,11 @@ def host(request: pytest.FixtureRequest) -> Host:
 @pytest.fixture
 def own_redis(tmp_path: Path) -> Iterator[Redis]:
     server = Redis(tmp_path)
-    server.start()
-    yield server
-    server.kill()
+    try:
+        server.start()
+        yield server
+    finally:
+        server.kill()
 
 
 @pytest.fixture
