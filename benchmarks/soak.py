@@ -213,7 +213,7 @@ class Processes:
         while not self.over.wait(self.kill_every):
             run = self.start_reconciliation()
             try:
-                run.wait(random.uniform(1, 12))
+                run.wait(random.choice([random.uniform(1, 12), None]))
                 self.counts["reconciliations ended"] += 1
             except subprocess.TimeoutExpired:
                 self.kill_now(run)

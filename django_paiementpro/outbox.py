@@ -47,18 +47,19 @@ def is_heard(signal: str) -> bool:
     return SIGNALS[signal].has_listeners(Payment)
 
 
-def deliver(event: PaymentEvent) -> bool:
+def deliver(event: PaymentEvent) -> bool | None:
     """
     Send once more what a stored event still owes. Return False where something is owed yet.
 
-    Another process may be at it, a receiver may fail again, and a signal that nobody listens to now waits.
+    A receiver may fail again, and a signal that nobody listens to now waits. Return None where another process is at
+    it, or has been.
     """
     if not _waiting(event) and _is_unheard(event):
         return False
     leased_until, lease = event.deliver_at, _lease()
     events = PaymentEvent.objects.using(event._state.db).filter(pk=event.pk, deliver_at=leased_until)
     if leased_until is None or leased_until > timezone.now() or not events.update(deliver_at=lease):
-        return False
+        return None
     event.deliver_at = lease
     return _deliver(event)
 

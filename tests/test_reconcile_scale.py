@@ -476,6 +476,23 @@ def test_a_signal_that_is_still_owed_is_told(capsys: pytest.CaptureFixture[str])
     assert "1 still owed" in capsys.readouterr().out
 
 
+def test_what_another_process_delivers_is_not_owed(heard: list[tuple[str, Payment]]) -> None:
+    first, second = (make_payment(status="succeeded") for _ in range(2))
+    owe(first)
+    owe(second)
+
+    def take(payment: Payment, **kwargs: Any) -> None:
+        later = timezone.now() + timedelta(minutes=5)
+        PaymentEvent.objects.filter(payment=second).update(deliver_at=later)
+
+    payment_succeeded.connect(take, dispatch_uid="take")
+    try:
+        assert exit_code() == 0
+    finally:
+        payment_succeeded.disconnect(dispatch_uid="take")
+    assert [payment for _name, payment in heard] == [first]
+
+
 def test_a_host_that_calls_the_command_gets_no_exit(gateway: FakeGateway) -> None:
     for payment in pending(5):
         gateway.tells(payment.reference, b"", 500)

@@ -189,10 +189,9 @@ class _Reconciler:
         started_at = time.monotonic()
         for event in self._each(SIGNALS, oldest_first(events), events.count()):
             with self._catching(event):
-                if outbox.deliver(event):
-                    self.totals.delivered += 1
-                else:
-                    self.totals.undelivered += 1
+                is_delivered = outbox.deliver(event)
+                self.totals.delivered += is_delivered is True
+                self.totals.undelivered += is_delivered is False
             if time.monotonic() - started_at > patience:
                 return event.pk
         return None
