@@ -27,7 +27,7 @@ export CHROMIUM PORT REDIS_URL
 
 .PHONY: help
 help:  ## list the commands
-	@awk -F ':.*  ## ' '/^[a-z]+:.*  ## / { printf "  make %-14s%s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*  ## ' '/^[a-z-]+:.*  ## / { printf "  make %-16s%s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 # For everyone ---------------------------------------------------------------------------------------------------------
 
