@@ -29,6 +29,22 @@ LIVE_STATUS_URL = "https://api.paiementpro.net/status"
 # As in ALLOWED_HOSTS: a host, a host with a dot before it for all below it too, or any.
 HOST_PATTERN = re.compile(r"\*|\.?[A-Za-z0-9-]+(\.[A-Za-z0-9-]+)*")
 
+# A host, an origin, or the scheme of an app.
+RETURN_PATTERN = re.compile(
+    r"\.?[a-z0-9-]+(\.[a-z0-9-]+)*|https?://[a-z0-9-]+(\.[a-z0-9-]+)*(:[0-9]{1,5})?|[a-z][a-z0-9+.-]*://"
+)
+
+# What browsers and phones run, read or hand on, where an app's scheme should open the app.
+DANGEROUS_SCHEMES = frozenset(
+    {
+        *("about", "blob", "content", "data", "file", "filesystem", "http", "https", "javascript", "livescript"),
+        *("android-app", "feed", "ftp", "intent", "jar", "mailto", "ms-appx", "resource", "sms", "tel"),
+        *("vbscript", "view-source", "ws", "wss"),
+    }
+)
+
+CUSTOMER_FIELDS = ("customer_email", "customer_first_name", "customer_last_name", "customer_phone")
+
 
 class Setting(Generic[T]):
     """One setting: its default, and a function that returns a value as used or raises ``ValueError``."""
@@ -193,6 +209,30 @@ def _dotted_path(value: Any) -> Callable[..., Any] | None:
     return cast("Callable[..., Any]", function)
 
 
+def _return_hosts(value: Any) -> list[str]:
+    hint = _('write a list of hosts, origins and app schemes, like ["shop.example.com", "maboutique://"]')
+    if not isinstance(value, (list, tuple, set)) or not all(isinstance(entry, str) for entry in value):
+        raise ValueError(hint)
+    entries = [entry.lower() for entry in value]
+    for entry in entries:
+        scheme, _slashes, rest = entry.partition("://")
+        if not RETURN_PATTERN.fullmatch(entry) or (not rest and scheme != entry and scheme in DANGEROUS_SCHEMES):
+            raise ValueError(hint)
+    return entries
+
+
+def _customer_fields(value: Any) -> list[str]:
+    if not isinstance(value, (list, tuple, set)) or not all(name in CUSTOMER_FIELDS for name in value):
+        raise ValueError(_("write a list of some of these: %(names)s") % {"names": ", ".join(CUSTOMER_FIELDS)})
+    return [name for name in CUSTOMER_FIELDS if name in value]
+
+
+def _call_limit(value: Any) -> int:
+    if not isinstance(value, int) or isinstance(value, bool) or not 1 <= value <= 1000:
+        raise ValueError(_("write a whole number from 1 to 1000"))
+    return value
+
+
 def _delivery(value: Any) -> str:
     if value not in ("immediate", "task"):  # it may be anything, a list too
         raise ValueError(_('write "immediate" or "task"'))
@@ -223,6 +263,10 @@ class Conf:
     failure_url = Setting(None, _target)
     hashcode_verifier = Setting(None, _dotted_path)
     payment_factory = Setting(None, _dotted_path)
+    return_hosts = Setting([], _return_hosts)
+    api_customer_fields = Setting([], _customer_fields)
+    api_key_required = Setting(False, _flag)
+    api_gateway_calls = Setting(16, _call_limit)
     delivery = Setting("immediate", _delivery)
     opentelemetry = Setting(True, _flag)
     sandbox = Setting(False, _flag)

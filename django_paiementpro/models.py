@@ -3,6 +3,7 @@
 import re
 import secrets
 from collections.abc import Collection, Iterable, Mapping
+from datetime import timedelta
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
@@ -346,6 +347,11 @@ class Payment(models.Model):
         return Status(self.status).is_final
 
     @property
+    def waiting_time(self) -> timedelta:
+        """How long the payer has had, since the newest page was opened."""
+        return timezone.now() - (self.initialized_at or self.created_at)
+
+    @property
     def has_payer(self) -> bool:
         """Whether anything tells who pays: nothing does once the personal data have been blanked."""
         return any((self.customer_email, self.customer_first_name, self.customer_last_name, self.customer_phone))
@@ -452,6 +458,32 @@ class ReconciliationRun(models.Model):
 
     def __str__(self) -> str:
         return f"{self.host}:{self.process_id}"
+
+
+class IdempotencyKey(models.Model):
+    """
+    A key that a client of the REST API has sent with a payment, for a day.
+
+    Neither the key nor what came with it is stored: of each there is a digest. It is stored in one commit with its
+    payment, so that there is none without.
+    """
+
+    #: Of the caller and the key.
+    digest = models.CharField(_("digest"), max_length=64, unique=True, editable=False)
+    #: Of what the client asked for.
+    fingerprint = models.CharField(_("fingerprint"), max_length=64, editable=False)
+    payment = models.ForeignKey(Payment, models.CASCADE, related_name="+", verbose_name=_("payment"), editable=False)
+    created_at = models.DateTimeField(_("created"), default=timezone.now, editable=False)
+
+    class Meta:
+        verbose_name = _("idempotency key")
+        verbose_name_plural = _("idempotency keys")
+        ordering = ["pk"]
+        default_permissions = ()
+        indexes = [models.Index(fields=["created_at"], name="paiementpro_key_created")]
+
+    def __str__(self) -> str:
+        return self.digest
 
 
 def cut(values: Mapping[str, Any]) -> dict[str, Any]:

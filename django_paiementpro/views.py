@@ -17,6 +17,7 @@ from django.http import (
     HttpResponse,
     HttpResponseBadRequest,
     HttpResponseNotFound,
+    HttpResponseNotModified,
     HttpResponseRedirect,
     JsonResponse,
     UnreadablePostError,
@@ -31,7 +32,7 @@ from django.views import View
 from django.views.decorators.cache import never_cache
 from django.views.decorators.csrf import csrf_exempt
 
-from django_paiementpro import log, probe, services, signing
+from django_paiementpro import log, polling, probe, returns, services, signing
 from django_paiementpro.conf import conf
 from django_paiementpro.decorators import non_atomic
 from django_paiementpro.enums import Outcome, Reason, Status
@@ -133,7 +134,7 @@ class ReturnView(View):
         if not payment.is_final:
             return _page(request, "waiting", payment, refresh_seconds=REFRESH_SECONDS)
         if target := _host_page(request, payment):
-            return HttpResponseRedirect(target)
+            return _send_back(target)
         return _page(request, "result", payment)
 
     post = get
@@ -141,14 +142,18 @@ class ReturnView(View):
 
 @open_to_holders
 class StatusView(View):
-    """Tell the same to a script, without personal data. ``redirect_url`` is null until the payment is final."""
+    """
+    Tell the same to a script, without personal data. ``redirect_url`` is null until the payment is final.
+
+    While it is not, ``Retry-After`` says when to ask again; who has the ``ETag`` is answered 304 where nothing changed.
+    """
 
     http_method_names = ["get", "head", "options"]
 
     def get(self, request: HttpRequest, signed: str) -> HttpResponse:
         payment = _payment_or_404(signed, signing.STATUS)
         target = (_host_page(request, payment) or payment.get_return_url()) if payment.is_final else None
-        return JsonResponse(
+        response: HttpResponse = JsonResponse(
             {
                 "reference": payment.reference,
                 "status": payment.status,
@@ -156,6 +161,13 @@ class StatusView(View):
                 "redirect_url": target,
             }
         )
+        etag = polling.etag_of(response.content)
+        if polling.is_known(request.headers.get("If-None-Match", ""), etag):
+            response = HttpResponseNotModified()
+        response["ETag"] = etag
+        if not payment.is_final:
+            response["Retry-After"] = str(polling.retry_after(payment.waiting_time))
+        return response
 
 
 @method_decorator([login_not_required, never_cache, non_atomic], name="dispatch")
@@ -182,6 +194,13 @@ def _page(request: HttpRequest, name: str, payment: Payment, status: int = 200, 
     """Show a page of ours; a host overrides its blocks, or the whole template."""
     context |= {"payment": payment, "status": payment.status, "home_url": get_script_prefix()}
     return render(request, f"paiementpro/{name}.html", context, status=status)
+
+
+def _send_back(target: str) -> HttpResponse:
+    """Redirect to a page, or to an app by its own scheme, which ``HttpResponseRedirect`` knows nothing of."""
+    if returns.is_app_link(target) and returns.is_listed(target, conf.return_hosts):
+        return HttpResponse(status=302, headers={"Location": target})
+    return HttpResponseRedirect(target)
 
 
 def _find(reference: str | None) -> Payment | None:
@@ -242,6 +261,8 @@ def _host_page(request: HttpRequest, payment: Payment) -> str:
     hosts = {request.get_host(), site_host} - {""}
     own = own.replace("{reference}", payment.reference)
     if own and url_has_allowed_host_and_scheme(own, hosts, require_https=request.is_secure()):
+        return own
+    if returns.is_listed(own, conf.return_hosts):
         return own
     if common is None:
         return ""

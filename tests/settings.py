@@ -38,6 +38,8 @@ INSTALLED_APPS = [
     "django.contrib.staticfiles",
     "django_paiementpro",
     "django_paiementpro.sandbox",
+    "rest_framework",
+    "drf_spectacular",
     "shop",
     "tests.host",
 ]
@@ -74,3 +76,6 @@ PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
 PAIEMENTPRO_MERCHANT_ID = "PP-F324"
 PAIEMENTPRO_STATUS_URL = None
 PAIEMENTPRO_SANDBOX = True
+
+REST_FRAMEWORK = {"DEFAULT_SCHEMA_CLASS": "drf_spectacular.openapi.AutoSchema"}
+SPECTACULAR_SETTINGS = {"TITLE": "A shop", "VERSION": "1", "OAS_VERSION": "3.1.0"}

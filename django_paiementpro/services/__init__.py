@@ -13,6 +13,7 @@ from django_paiementpro.services.evidence import (
     receive_notification,
     refuse_notification,
 )
+from django_paiementpro.services.keys import Claim, recall, store_payment
 from django_paiementpro.services.privacy import (
     Blanked,
     count_personal_data,
@@ -51,6 +52,7 @@ __all__ = [
     "SIGNAL_OF_STATUS",
     "Blanked",
     "ChannelHealth",
+    "Claim",
     "Health",
     "Performance",
     "Reconciliation",
@@ -76,6 +78,7 @@ __all__ = [
     "preview_replay",
     "prunable_payments",
     "prune_personal_data",
+    "recall",
     "receive_notification",
     "reconcile",
     "redeliver_signals",
@@ -83,6 +86,7 @@ __all__ = [
     "refuse_notification",
     "replay_notification",
     "review_payment",
+    "store_payment",
     "undelivered_events",
     "undelivered_events_of",
 ]

@@ -21,6 +21,7 @@ from django_paiementpro.enums import Kind, Outcome, Status
 from django_paiementpro.models import Payment, PaymentEvent, PaymentQuerySet
 from django_paiementpro.services.claims import CLOCK_SKEW, claim_check, give_back_check, is_claimed
 from django_paiementpro.services.evidence import receive_answer, report_silence
+from django_paiementpro.services.keys import forget_keys
 from django_paiementpro.services.pool import LookUp, Pool
 from django_paiementpro.services.runs import beat, begin_run, finish_run, leave_run
 from django_paiementpro.services.transitions import Verdict, as_read, commit, database, outside_transactions, store
@@ -96,6 +97,7 @@ def reconcile(
         reconciler.expire()
         if left_off is not None:
             reconciler.deliver(after=left_off)
+        forget_keys()
         totals = reconciler.totals
         totals.stopped = reconciler.stop.is_set()
         finish_run(run, asdict(totals))

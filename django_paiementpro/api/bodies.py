@@ -1,0 +1,54 @@
+"""What a body may be, before anything is made of it."""
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from django.http import HttpRequest
+from django.http.request import RawPostDataException
+from django.utils.translation import gettext as _
+from rest_framework.exceptions import ParseError
+
+from django_paiementpro.messages import MAX_BODY
+
+MAX_DEPTH = 16
+
+
+def bound_body(request: HttpRequest) -> None:
+    """Read the body, if it is no longer than ``MAX_BODY`` bytes. Raises ``ParseError``."""
+    try:
+        length = int(request.META.get("CONTENT_LENGTH") or 0)
+    except ValueError:
+        length = 0
+    try:
+        is_too_long = length > MAX_BODY or len(request.body) > MAX_BODY
+    except RawPostDataException:
+        is_too_long = False  # middleware of the host's has parsed it already
+    if is_too_long:
+        raise ParseError(_("The body is longer than %(bytes)d bytes.") % {"bytes": MAX_BODY})
+
+
+def check_body(data: Any) -> None:
+    """
+    Refuse what no database stores, and what is nested for the sake of it. Raises ``ParseError``.
+
+    That are NUL characters and halves of surrogate pairs, which JSON can carry, in names as in values.
+    """
+    level: list[Any] = [data]
+    for _depth in range(MAX_DEPTH):
+        for text in level:
+            if isinstance(text, str) and not _is_storable(text):
+                raise ParseError(_("The body has characters that stand for nothing."))
+        level = [part for value in level for part in _parts(value)]
+        if not level:
+            return
+    raise ParseError(_("The body is nested too deeply."))
+
+
+def _parts(value: Any) -> Iterable[Any]:
+    if isinstance(value, Mapping):
+        return [*value.keys(), *value.values()]
+    return value if isinstance(value, list) else []
+
+
+def _is_storable(text: str) -> bool:
+    return "\0" not in text and not any("\ud800" <= letter <= "\udfff" for letter in text)

@@ -1,0 +1,283 @@
+"""From REST framework to ``services`` and back."""
+
+import json
+import re
+from collections.abc import Mapping
+from typing import Any, cast
+
+from django.contrib.auth.decorators import login_not_required
+from django.core.exceptions import ImproperlyConfigured, ValidationError
+from django.db import IntegrityError
+from django.db.models import QuerySet
+from django.http import HttpResponseNotModified
+from django.http.response import HttpResponseBase
+from django.utils.cache import patch_cache_control
+from django.utils.translation import gettext as _
+from drf_spectacular.utils import extend_schema_view
+from rest_framework.decorators import action
+from rest_framework.exceptions import MethodNotAllowed, NotAuthenticated, NotFound
+from rest_framework.renderers import JSONRenderer
+from rest_framework.request import Request
+from rest_framework.response import Response
+from rest_framework.viewsets import GenericViewSet
+
+from django_paiementpro import log, polling, services
+from django_paiementpro.api import calls, schema
+from django_paiementpro.api.bodies import bound_body, check_body
+from django_paiementpro.api.pages import PaymentPagination
+from django_paiementpro.api.problems import (
+    Problem,
+    ProblemRenderer,
+    answer_problem,
+    gateway_problem,
+    invalid_payment,
+)
+from django_paiementpro.api.serializers import (
+    FilterSerializer,
+    NewPaymentSerializer,
+    OpenedPaymentSerializer,
+    PaymentSerializer,
+)
+from django_paiementpro.conf import conf
+from django_paiementpro.decorators import non_atomic
+from django_paiementpro.enums import Outcome, Status
+from django_paiementpro.exceptions import GatewayRefusedError, GatewayUnavailableError
+from django_paiementpro.models import IdempotencyKey, Payment
+
+#: What an anonymous caller's key must have: all of them share one space, in which nobody may guess another's.
+ANONYMOUS_KEY_LENGTH = 32
+
+
+@extend_schema_view(**schema.OPERATIONS)
+class PaymentViewSet(GenericViewSet[Payment]):
+    """
+    Payments: taken to the gateway, listed, shown.
+
+    A host may subclass it, mount it in a router of its own, and give it other permission, throttle, authentication,
+    parser and renderer classes; those of REST framework's settings hold else.
+    """
+
+    queryset = Payment.objects.all()
+    serializer_class = PaymentSerializer
+    #: What a client may say of a new payment.
+    new_payment_serializer_class = NewPaymentSerializer
+    #: What it is told of a payment that has been opened.
+    opened_payment_serializer_class = OpenedPaymentSerializer
+    pagination_class = PaymentPagination
+    filter_backends = ()
+    lookup_field = "reference"
+    lookup_value_regex = "[A-Za-z0-9_-]{1,64}"
+
+    @classmethod
+    def as_view(cls, *args: Any, **kwargs: Any) -> Any:
+        """Return the view: no transaction of the host's around it, and no login but REST framework's permissions."""
+        return login_not_required(non_atomic(super().as_view(*args, **kwargs)))
+
+    # What a host overrides -------------------------------------------------------------------------------------------
+
+    def get_queryset(self) -> QuerySet[Payment]:
+        """Return the payments that the user may see: their own; all, to staff who may view payments."""
+        user = self.request.user
+        payments = Payment.objects.primary()
+        if not user.is_authenticated:
+            return payments.none()
+        if user.is_staff and user.has_perm("paiementpro.view_payment"):
+            return payments
+        return payments.filter(user=user)
+
+    def filter_queryset(self, queryset: QuerySet[Payment, Any]) -> QuerySet[Payment, Any]:
+        """Narrow a list to what the query string asks for."""
+        if self.action != "list":
+            return queryset
+        filters = FilterSerializer(data=self.request.query_params)
+        filters.is_valid(raise_exception=True)
+        lookups = {
+            "status": "status__in",
+            "order": "object_id",
+            "created_after": "created_at__gte",
+            "created_before": "created_at__lt",
+        }
+        asked = {lookups[name]: value for name, value in filters.validated_data.items() if value}
+        return queryset.filter(**asked)
+
+    def make_payment(self, data: Mapping[str, Any]) -> Payment:
+        """
+        Return what the host's factory makes of what the client says, unsaved, and complete it.
+
+        It becomes the signed-in user's where the factory named nobody. The client's means and ``return_to`` fill what
+        the factory left empty; customer fields that the host lets a client say take the place of the factory's.
+        """
+        factory = conf.payment_factory
+        payment = factory(self.request._request, data) if factory else None
+        if not isinstance(payment, Payment):
+            raise ImproperlyConfigured("PAIEMENTPRO_PAYMENT_FACTORY: return a Payment")
+        if payment.user_id is None and self.request.user.is_authenticated:
+            payment.user = self.request.user
+        payment.channel = payment.channel or data["channel"]
+        payment.success_url = payment.success_url or data["return_to"]
+        payment.failure_url = payment.failure_url or data["return_to"]
+        for name in conf.api_customer_fields:
+            setattr(payment, name, data.get(name, getattr(payment, name)))
+        return payment
+
+    # The operations --------------------------------------------------------------------------------------------------
+
+    def list(self, request: Request, *args: Any, **kwargs: Any) -> Response:
+        self._require_user()
+        page = self.paginate_queryset(self.filter_queryset(self.get_queryset()))
+        return self.get_paginated_response(self.get_serializer(page, many=True).data)
+
+    def retrieve(self, request: Request, *args: Any, **kwargs: Any) -> HttpResponseBase:
+        payment = self.get_object()
+        data = self.get_serializer(payment).data
+        etag = polling.etag_of(JSONRenderer().render(data))
+        response: HttpResponseBase = Response(data)
+        if polling.is_known(request.headers.get("If-None-Match", ""), etag):
+            response = HttpResponseNotModified()
+        response["ETag"] = etag
+        if not payment.is_final:
+            response["Retry-After"] = str(polling.retry_after(payment.waiting_time))
+        return response
+
+    def create(self, request: Request, *args: Any, **kwargs: Any) -> Response:
+        check_body(request.data)
+        serializer = self.get_serializer(data=request.data)
+        serializer.is_valid(raise_exception=True)
+        claim = self._claim(request)
+        stored = services.recall(claim) if claim else None
+        if stored is None:
+            with calls.openings.place():
+                payment = self.make_payment(serializer.validated_data)
+                _check(payment)
+                stored = _store(payment, claim)
+                if stored is None:
+                    self._open(payment)
+                    return self._created(payment)
+        if claim and not claim.fits(stored):
+            raise Problem("key-reused", 422, _("Send another key with another request."))
+        return self._repeat(stored)
+
+    @action(detail=True, methods=["post"])
+    def checkout(self, request: Request, *args: Any, **kwargs: Any) -> Response:
+        """Take the payment to the gateway once more: after an outage, a refusal, or when its page is stale."""
+        check_body(request.data)
+        payment = self.get_object()
+        with calls.openings.place():
+            self._open(payment)
+        return Response(self._opened(payment))
+
+    # What it takes ---------------------------------------------------------------------------------------------------
+
+    def initial(self, request: Request, *args: Any, **kwargs: Any) -> None:
+        if request.method == "POST" and "POST" not in self.allowed_methods:
+            raise MethodNotAllowed("POST")
+        # Before anybody looks for a CSRF token in it.
+        bound_body(request._request)
+        super().initial(request, *args, **kwargs)
+
+    @property
+    def allowed_methods(self) -> Any:
+        """Name the methods for ``Allow``: nothing is made where the host has no factory."""
+        methods = super().allowed_methods
+        makes = self.action_map.get("post") == "create" if self.action_map else False
+        return [name for name in methods if not (makes and name == "POST" and conf.payment_factory is None)]
+
+    def get_object(self) -> Payment:
+        """Return the payment, to the letter; 404 also where it is another's."""
+        self._require_user()
+        reference = self.kwargs[self.lookup_field]
+        payment = self.get_queryset().filter(reference=reference).first()
+        if payment is None or payment.reference != reference:
+            raise NotFound
+        self.check_object_permissions(self.request, payment)
+        return payment
+
+    def get_serializer_class(self) -> Any:
+        if self.action in {"create", "metadata"}:
+            return self.new_payment_serializer_class
+        return super().get_serializer_class()
+
+    def get_exception_handler(self) -> Any:
+        return answer_problem
+
+    def finalize_response(self, request: Request, response: Any, *args: Any, **kwargs: Any) -> Any:
+        response = super().finalize_response(request, response, *args, **kwargs)
+        if getattr(response, "content_type", None) == ProblemRenderer.media_type:
+            response.accepted_renderer = ProblemRenderer()
+            response.accepted_media_type = ProblemRenderer.media_type
+        if self.action == "retrieve" and response.status_code in {200, 304}:
+            patch_cache_control(response, private=True, no_cache=True)
+        else:
+            patch_cache_control(response, private=True, no_store=True)
+        return response
+
+    def _require_user(self) -> None:
+        if not self.request.user.is_authenticated:
+            raise NotAuthenticated
+
+    def _claim(self, request: Request) -> services.Claim | None:
+        """Return what the request's key says of it; None where it has none. Raises ``Problem``."""
+        header = request.headers.get("Idempotency-Key")
+        if header is None:
+            if conf.api_key_required:
+                raise Problem("key-missing", 400, _("Send an Idempotency-Key: a new UUID for each payment."))
+            return None
+        key = header[1:-1] if re.fullmatch('".*"', header) else header
+        user = request.user
+        least = 1 if user.is_authenticated else ANONYMOUS_KEY_LENGTH
+        if not least <= len(key) <= 255 or not re.fullmatch("[!-~]+", key):
+            raise Problem("invalid-key", 400, _("Send an Idempotency-Key: a new UUID for each payment."))
+        content = json.dumps({name: request.data[name] for name in sorted(request.data)}, default=str)
+        return services.Claim.of(f"user {user.pk}" if user.is_authenticated else "anonymous", key, content)
+
+    def _open(self, payment: Payment) -> None:
+        """Take the payment to the gateway. Raises ``Problem``, which tells the links of what is kept."""
+        try:
+            services.initialize_payment(payment, self.request._request)
+        except (GatewayRefusedError, GatewayUnavailableError) as error:
+            raise gateway_problem(error, self._kept(payment)) from error
+        except ValidationError as error:
+            fields = sorted(error.message_dict) if hasattr(error, "error_dict") else []
+            log.write("payment_invalid", payment, outcome=Outcome.REFUSED, fields=fields)
+            raise invalid_payment(error, self._kept(payment)) from error
+
+    def _repeat(self, stored: IdempotencyKey) -> Response:
+        """Give the answer that the first request of the key was given; open the payment where it had none yet."""
+        payment = stored.payment
+        if payment.opened_attempt is None:
+            with calls.repetitions.place():
+                self._open(payment)
+        return self._created(payment)
+
+    def _created(self, payment: Payment) -> Response:
+        data = self._opened(payment) | {"status": str(Status.PENDING), "payment_url": payment.payment_url}
+        headers = {}
+        if self.request.user.is_authenticated and self.basename:
+            headers["Location"] = self.reverse_action("detail", args=[payment.reference])
+        return Response(data, status=201, headers=headers)
+
+    def _opened(self, payment: Payment) -> dict[str, Any]:
+        serializer = self.opened_payment_serializer_class(payment, context=self.get_serializer_context())
+        return cast("dict[str, Any]", serializer.data)
+
+    def _kept(self, payment: Payment) -> dict[str, Any]:
+        data = self._opened(payment)
+        return {name: data[name] for name in ("reference", "checkout_url", "status_url")}
+
+
+def _check(payment: Payment) -> None:
+    """Check all that would be stored, and what would be sent. Raises ``Problem``."""
+    try:
+        payment.full_clean(exclude={"user", "content_type"}, validate_unique=False, validate_constraints=False)
+    except ValidationError as error:
+        fields = sorted(error.message_dict)
+        log.write("payment_invalid", payment, outcome=Outcome.REFUSED, fields=fields)
+        raise invalid_payment(error) from error
+
+
+def _store(payment: Payment, claim: services.Claim | None) -> IdempotencyKey | None:
+    try:
+        return services.store_payment(payment, claim)
+    except IntegrityError as error:
+        errors = {"reference": [_("There is a payment of this reference already.")]}
+        raise Problem("invalid-payment", 400, _("Some of its data are not valid."), errors=errors) from error
