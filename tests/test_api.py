@@ -271,18 +271,14 @@ def test_the_payer_comes_back_to_what_the_host_lists(
         "maboutique:paid",
         "xmaboutique://paid",
         "maboutique://a b",
-        " maboutique://a",
         "https://shop.example.com/é",
-        "paid",
     ],
 )
 def test_nobody_is_sent_elsewhere(api: APIClient, order: Order, settings: Any, target: str) -> None:
     settings.PAIEMENTPRO_RETURN_HOSTS = RETURN_HOSTS
 
-    response = create(api, order=str(order.pk), return_to=f"{target}")
+    response = create(api, order=str(order.pk), return_to=target)
 
-    if target.startswith(" "):
-        return
     assert response.status_code == 400, target
     assert [*response.json()["errors"]] == ["return_to"]
     payment = make_payment(status="succeeded", success_url=target)
@@ -528,8 +524,7 @@ def test_a_form_may_be_sent_too(api: APIClient, order: Order, gateway: FakeGatew
 
     assert api.post(PAYMENTS, {"order": str(order.pk)}).status_code == 201
     for length in ("x", "70000"):
-        response = api.post(PAYMENTS, {"order": "1"}, CONTENT_LENGTH=length)
-        assert response.status_code in {400, 404}
+        assert problem_of(api.post(PAYMENTS, {"order": "1"}, CONTENT_LENGTH=length)) == "malformed"
     with override_settings(DATA_UPLOAD_MAX_MEMORY_SIZE=10):
         assert problem_of(api.post(PAYMENTS, {"order": "1"}, format="json")) == "malformed"
 

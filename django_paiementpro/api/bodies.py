@@ -7,6 +7,7 @@ from django.http import HttpRequest
 from django.http.request import RawPostDataException
 from django.utils.translation import gettext as _
 from rest_framework.exceptions import ParseError
+from rest_framework.request import Request
 
 from django_paiementpro.messages import MAX_BODY
 
@@ -16,15 +17,23 @@ MAX_DEPTH = 16
 def bound_body(request: HttpRequest) -> None:
     """Read the body, if it is no longer than ``MAX_BODY`` bytes. Raises ``ParseError``."""
     try:
-        length = int(request.META.get("CONTENT_LENGTH") or 0)
-    except ValueError:
-        length = 0
-    try:
-        is_too_long = length > MAX_BODY or len(request.body) > MAX_BODY
+        is_too_long = int(request.META.get("CONTENT_LENGTH") or 0) > MAX_BODY or len(request.body) > MAX_BODY
+    except ValueError as error:
+        raise ParseError(_("The length of the body is no number.")) from error
     except RawPostDataException:
         is_too_long = False  # middleware of the host's has parsed it already
     if is_too_long:
         raise ParseError(_("The body is longer than %(bytes)d bytes.") % {"bytes": MAX_BODY})
+
+
+def read_body(request: Request) -> Any:
+    """Return what the host's parsers make of the body, if it may be stored. Raises ``ParseError``."""
+    try:
+        data = request.data
+    except RecursionError as error:
+        raise ParseError(_("The body is nested too deeply.")) from error
+    check_body(data)
+    return data
 
 
 def check_body(data: Any) -> None:

@@ -26,7 +26,7 @@ class PaymentPagination(CursorPagination):
         link = {
             "type": ["string", "null"],
             "format": "uri",
-            "examples": ["https://example.com/api/payments/?cursor=cD0yMDI2LTExLTI1"],
+            "example": "https://example.com/api/payments/?cursor=cD0yMDI2LTExLTI1",
         }
         return {
             "type": "object",

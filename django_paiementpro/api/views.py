@@ -23,7 +23,7 @@ from rest_framework.viewsets import GenericViewSet
 
 from django_paiementpro import log, polling, services
 from django_paiementpro.api import calls, schema
-from django_paiementpro.api.bodies import bound_body, check_body
+from django_paiementpro.api.bodies import bound_body, read_body
 from django_paiementpro.api.pages import PaymentPagination
 from django_paiementpro.api.problems import (
     Problem,
@@ -140,8 +140,7 @@ class PaymentViewSet(GenericViewSet[Payment]):
         return response
 
     def create(self, request: Request, *args: Any, **kwargs: Any) -> Response:
-        check_body(request.data)
-        serializer = self.get_serializer(data=request.data)
+        serializer = self.get_serializer(data=read_body(request))
         serializer.is_valid(raise_exception=True)
         claim = self._claim(request)
         stored = services.recall(claim) if claim else None
@@ -160,7 +159,7 @@ class PaymentViewSet(GenericViewSet[Payment]):
     @action(detail=True, methods=["post"])
     def checkout(self, request: Request, *args: Any, **kwargs: Any) -> Response:
         """Take the payment to the gateway once more: after an outage, a refusal, or when its page is stale."""
-        check_body(request.data)
+        read_body(request)
         payment = self.get_object()
         with calls.openings.place():
             self._open(payment)

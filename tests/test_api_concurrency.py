@@ -1,0 +1,87 @@
+"""The REST API under load: through real sockets, with the gateway on one too."""
+
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator
+from typing import Any
+from uuid import uuid4
+
+import pytest
+import requests
+
+from django_paiementpro.models import IdempotencyKey, Payment
+from tests.host.models import Order
+from tests.server.gateway import Call, FakeGateway
+from tests.server.site import Site, running
+from tests.server.threads import DEADLINE, at_once
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+
+@pytest.fixture
+def site(transactional_db: None, settings: Any) -> Iterator[Site]:
+    settings.ALLOWED_HOSTS = ["127.0.0.1"]
+    settings.PAIEMENTPRO_PAYMENT_FACTORY = "tests.host.payments.new_payment"
+    with running(Site()) as site:
+        yield site
+
+
+@pytest.fixture
+def gateway(site: Site, settings: Any) -> Iterator[FakeGateway]:
+    with running(FakeGateway()) as gateway:
+        settings.PAIEMENTPRO_GATEWAY_URL = gateway.url
+        yield gateway
+
+
+def opener(site: Site, order: Order, key: str = "") -> Callable[[], requests.Response]:
+    headers = {"Idempotency-Key": key} if key else {}
+
+    def post() -> requests.Response:
+        url = f"{site.url}/api/payments/"
+        return requests.post(url, json={"order": str(order.pk)}, headers=headers, timeout=DEADLINE)
+
+    return post
+
+
+def test_a_key_sent_twenty_times_at_once_opens_one_payment(site: Site, gateway: FakeGateway) -> None:
+    def play(call: Call) -> None:
+        time.sleep(0.3)
+        call.opens()
+
+    gateway.play = play
+
+    answers = at_once(*[opener(site, Order.objects.create(), str(uuid4()))] * 20)
+
+    assert {answer.status_code for answer in answers} == {201}
+    assert len({answer.content for answer in answers}) == 1
+    assert len(gateway.calls) == Payment.objects.count() == IdempotencyKey.objects.count() == 1
+
+
+def test_a_gateway_that_hangs_holds_up_no_more_than_its_bound(site: Site, gateway: FakeGateway, settings: Any) -> None:
+    settings.PAIEMENTPRO_API_GATEWAY_CALLS = 4
+    settings.PAIEMENTPRO_TIMEOUT = (1, 3)
+    gateway.play = lambda call: gateway.closing.wait(DEADLINE)
+    order = Order.objects.create()
+    beside: list[float] = []
+
+    def post() -> str:
+        response = opener(site, order)()
+        return str(response.json()["type"])
+
+    def ask() -> str:
+        time.sleep(0.7)
+        for _turn in range(5):
+            started_at = time.monotonic()
+            assert requests.get(f"{site.url}/api/payments/", timeout=DEADLINE).status_code == 403
+            beside.append(time.monotonic() - started_at)
+        return "asked"
+
+    told = Counter(at_once(*[post] * 40, ask))
+
+    assert told == {
+        "urn:paiementpro:problem:busy": 36,
+        "urn:paiementpro:problem:gateway-unavailable": 4,
+        "asked": 1,
+    }
+    assert max(beside) < 2
+    assert Payment.objects.count() == len(gateway.calls) == 4
