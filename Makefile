@@ -45,9 +45,9 @@ browser: $(VENV)/.with-test$(driver)  ## run the tests that drive a real Chromiu
 
 # The steps of make check, each a command of its own ------------------------------------------------------------------
 
-.PHONY: check lint types imports migrations translations coverage postgres mariadb workers pairs build wheel
+.PHONY: check lint types imports migrations translations coverage schema postgres mariadb workers pairs build wheel
 
-steps := lint types imports migrations translations coverage postgres mariadb workers pairs wheel browser
+steps := lint types imports migrations translations coverage schema postgres mariadb workers pairs wheel browser
 check: $(steps)  ## run every step below, as CI does
 	@echo "All is well."
 
@@ -71,6 +71,9 @@ translations: $(VENV)/.with-dev  ## every text translated, every .mo compiled fr
 coverage:  ## the tests on SQLite, with every branch of package and tests covered
 	@$(MAKE) --no-print-directory test DATABASE_URL= \
 		ARGS="--cov --cov-report=term-missing:skip-covered --cov-fail-under=100 $(ARGS)"
+
+schema: $(VENV)/.with-test  ## thousands of requests that the API's schema allows, or forbids
+	$(on_sqlite) $(BIN)/pytest -m schema tests/schema $(ARGS)
 
 postgres:  ## the tests on PostgreSQL (PG_URL=)
 	@$(MAKE) --no-print-directory test DATABASE_URL=$(PG_URL)

@@ -1,20 +1,28 @@
 import json
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
 import pytest
 from django.contrib.auth.models import Permission, User
+from django.core.exceptions import NON_FIELD_ERRORS, PermissionDenied, ValidationError
 from django.core.management import call_command
 from django.db import connections
+from django.http import Http404
 from django.test import override_settings
 from django.utils import timezone
-from rest_framework.test import APIClient
+from rest_framework.authentication import BasicAuthentication
+from rest_framework.exceptions import APIException, NotAuthenticated, Throttled
+from rest_framework.exceptions import ValidationError as InvalidRequest
+from rest_framework.test import APIClient, APIRequestFactory, force_authenticate
 
 from django_paiementpro.api import calls, views
+from django_paiementpro.api.bodies import bound_body
 from django_paiementpro.models import IdempotencyKey, Payment
 from tests.conftest import PAGE_URL, FakeGateway, Notify, Statements, make_payment
 from tests.host.models import Order
+from tests.host.payments import new_payment
 
 pytestmark = pytest.mark.django_db
 
@@ -191,6 +199,85 @@ def test_what_the_gateway_does_not_open_is_kept(
         assert (again.status_code, again.json()["payment_url"]) == (200, PAGE_URL)
 
 
+@pytest.mark.parametrize(
+    ("error", "status", "kind"),
+    [
+        (Http404(), 404, "not-found"),
+        (PermissionDenied(), 403, "permission-denied"),
+        (ValidationError({NON_FIELD_ERRORS: ["sold out"]}), 400, "invalid-payment"),
+        (ValidationError("sold out"), 409, "not-payable"),
+        (InvalidRequest(["sold out"]), 400, "invalid-request"),
+        (NotAuthenticated(), 401, "not-authenticated"),
+        (Throttled(30), 429, "throttled"),
+        (APIException("closed"), 500, "about:blank"),
+    ],
+)
+def test_what_the_hosts_factory_raises_is_told(
+    api: APIClient, settings: Any, monkeypatch: pytest.MonkeyPatch, error: Exception, status: int, kind: str
+) -> None:
+    settings.PAIEMENTPRO_PAYMENT_FACTORY = "tests.test_api.failing_payment"
+    monkeypatch.setitem(failures, "next", error)
+
+    response = create(api, order="1")
+
+    assert response.status_code == (403 if status == 401 else status)
+    assert problem_of(response) == kind
+    assert response.get("Retry-After") == ("30" if status == 429 else None)
+
+
+failures: dict[str, Exception] = {}
+
+
+def failing_payment(request: Any, data: Any) -> Payment:
+    raise failures["next"]
+
+
+def test_who_is_not_signed_in_is_told_how_to(order: Order) -> None:
+    class BasicPayments(views.PaymentViewSet):
+        authentication_classes = (BasicAuthentication,)
+
+    response = BasicPayments.as_view({"get": "list"})(APIRequestFactory().get("/")).render()
+
+    assert (response.status_code, problem_of(response)) == (401, "not-authenticated")
+    assert response["WWW-Authenticate"] == 'Basic realm="api"'
+
+
+def test_the_options_of_one_who_is_not_signed_in_name_no_payment(stranger: APIClient) -> None:
+    view = views.PaymentViewSet(request=stranger.get(PAYMENTS).wsgi_request)
+
+    assert not view.get_queryset().exists()
+
+
+def test_a_body_that_middleware_has_read_is_read_no_more(order: Order) -> None:
+    request = APIRequestFactory().post("/", {"order": str(order.pk)})
+    assert request.POST
+
+    bound_body(request)
+
+
+def test_the_schema_is_whole_and_without_a_warning(tmp_path: Path) -> None:
+    call_command(
+        "spectacular", file=str(tmp_path / "schema.json"), format="openapi-json", validate=True, fail_on_warn=True
+    )
+
+    told = json.loads((tmp_path / "schema.json").read_text())
+    assert told["openapi"] == "3.1.0"
+    operations = [operation for path in told["paths"].values() for operation in path.values()]
+    assert len(operations) == 4
+    for operation in operations:
+        assert operation["description"]
+        assert all(parameter["description"] for parameter in operation["parameters"])
+        for answer in operation["responses"].values():
+            assert answer["description"]
+            assert all(header["description"] for header in answer["headers"].values())
+            assert all(content["examples"] for content in answer.get("content", {}).values())
+    new = told["components"]["schemas"]["NewPayment"]
+    assert new["additionalProperties"] is False
+    for name in ("NewPayment", "OpenedPayment", "Payment", "PaginatedPaymentList", "Problem"):
+        fields = told["components"]["schemas"][name]["properties"]
+        assert [field for field, shape in fields.items() if not shape.get("description") and field != "results"] == []
+
+
 def test_what_can_no_longer_be_paid_is_told(api: APIClient, awa: User) -> None:
     payment = make_payment(user=awa, status="cancelled")
 
@@ -300,7 +387,8 @@ def test_each_sees_their_own(api: APIClient, awa: User, stranger: APIClient) -> 
         suffix = "" if method == api.get else "checkout/"
         response = method(f"{PAYMENTS}{other.reference}/{suffix}")
         assert (response.status_code, problem_of(response)) == (404, "not-found")
-    assert api.get(f"{PAYMENTS}{mine.reference.upper()}-x/").status_code == 404
+    for reference in (mine.reference.upper(), "x.y", "é"):
+        assert problem_of(api.get(f"{PAYMENTS}{reference}/")) == "not-found"
     for path in (PAYMENTS, f"{PAYMENTS}{mine.reference}/"):
         assert problem_of(stranger.get(path)) == "not-authenticated"
 
@@ -356,10 +444,13 @@ def test_a_list_is_narrowed_and_has_pages(api: APIClient, awa: User, order: Orde
         {"created_after": "0001-01-01T00:00:00Z"},
         {"order": "\0"},
         {"cursor": "cD1ub3c="},
+        {"page_size": "many"},
+        {"page_size": 101},
         {"cursor": "cD0wMDAxLTAxLTAxIDEyOjAw"},
         {"cursor": "%00"},
+        {"cursor": "cD0wMDAxLTAxLTAyIDEyOjAw"},
     ):
-        assert api.get(PAYMENTS, query).status_code in {400, 404}, query
+        assert api.get(PAYMENTS, query).status_code == 400, query
 
 
 @pytest.mark.django_db(transaction=True)
@@ -429,6 +520,38 @@ def test_a_key_takes_up_what_the_gateway_did_not_open(api: APIClient, order: Ord
     response = create(api, key, order=str(order.pk))
 
     assert (response.status_code, response.json()["reference"]) == (201, kept.json()["reference"])
+
+
+def outrun_payment(request: Any, data: Any) -> Payment:
+    """Be overtaken by the same request, once."""
+    if not IdempotencyKey.objects.exists():
+        rival = APIClient()
+        rival.force_authenticate(User.objects.get(username="awa"))
+        with override_settings(PAIEMENTPRO_PAYMENT_FACTORY=FACTORY):
+            assert create(rival, request.headers["Idempotency-Key"], **data["sent"]).status_code == 201
+    return new_payment(request, data)
+
+
+class OutrunPayments(views.PaymentViewSet):
+    def make_payment(self, data: Any) -> Payment:
+        return super().make_payment({**data, "sent": self.request.data})
+
+
+def test_of_two_that_are_at_it_at_once_the_second_gives_the_firsts_answer(
+    awa: User, order: Order, gateway: FakeGateway, settings: Any
+) -> None:
+    gateway.opens()
+    settings.PAIEMENTPRO_PAYMENT_FACTORY = "tests.test_api.outrun_payment"
+    request = APIRequestFactory().post("/", {"order": str(order.pk)}, format="json", headers={"Idempotency-Key": "k"})
+    force_authenticate(request, awa)
+
+    response = OutrunPayments.as_view({"post": "create"})(request)
+
+    assert (response.status_code, response.data["payment_url"]) == (201, PAGE_URL)
+    assert "Location" not in response
+    payment = Payment.objects.get()
+    assert response.data["reference"] == payment.reference
+    assert len(gateway.requests) == 1
 
 
 def test_a_key_is_forgotten_after_a_day(api: APIClient, order: Order, gateway: FakeGateway) -> None:

@@ -107,6 +107,19 @@ WRONG: list[tuple[str, Any]] = [
     ("hashcode_verifier", "django.VERSION"),
     ("hashcode_verifier", 7),
     ("payment_factory", "shop.nowhere.make"),
+    ("return_hosts", "shop.example.com"),
+    ("return_hosts", ["*"]),
+    ("return_hosts", ["https://shop.example.com/paid"]),
+    ("return_hosts", ["javascript://"]),
+    ("return_hosts", ["HTTPS://"]),
+    ("return_hosts", ["maboutique:"]),
+    ("return_hosts", [7]),
+    ("api_customer_fields", "customer_email"),
+    ("api_customer_fields", ["amount"]),
+    ("api_key_required", 1),
+    ("api_gateway_calls", 0),
+    ("api_gateway_calls", True),
+    ("api_gateway_calls", 1001),
     ("delivery", "later"),
     ("delivery", None),
     ("delivery", ["task"]),
@@ -135,3 +148,14 @@ def test_a_verifier_is_imported() -> None:
     with override_settings(PAIEMENTPRO_HASHCODE_VERIFIER="tests.test_conf.test_a_verifier_is_imported"):
         assert conf.hashcode_verifier is test_a_verifier_is_imported
     assert conf.hashcode_verifier is None
+
+
+def test_payers_come_back_to_hosts_origins_and_apps() -> None:
+    with override_settings(PAIEMENTPRO_RETURN_HOSTS=["Shop.example.com", "http://localhost:5173", "maBoutique://"]):
+        assert conf.return_hosts == ["shop.example.com", "http://localhost:5173", "maboutique://"]
+    assert conf.return_hosts == conf.api_customer_fields == []
+
+
+def test_customer_fields_stand_in_the_order_of_the_payment() -> None:
+    with override_settings(PAIEMENTPRO_API_CUSTOMER_FIELDS={"customer_phone", "customer_email"}):
+        assert conf.api_customer_fields == ["customer_email", "customer_phone"]

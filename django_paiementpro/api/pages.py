@@ -2,7 +2,7 @@ from datetime import datetime, timezone
 from typing import Any
 
 from django.utils.translation import gettext as _
-from rest_framework.exceptions import ParseError
+from rest_framework.exceptions import NotFound, ParseError
 from rest_framework.pagination import CursorPagination
 
 
@@ -14,10 +14,12 @@ class PaymentPagination(CursorPagination):
     page_size_query_param = "page_size"
     max_page_size = 100
     cursor_query_description = "Where to go on, as `next` or `previous` of a page says it."
-    page_size_query_description = "How many payments a page has: 1 to 100."
 
     def decode_cursor(self, request: Any) -> Any:
-        cursor = super().decode_cursor(request)
+        try:
+            cursor = super().decode_cursor(request)
+        except NotFound as error:
+            raise ParseError(_("The cursor is not valid.")) from error
         if cursor is not None and cursor.position is not None:
             _check_position(str(cursor.position))
         return cursor

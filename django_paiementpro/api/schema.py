@@ -119,11 +119,12 @@ REFERENCE_PARAMETER = OpenApiParameter(
 )
 KEY = OpenApiParameter(
     "Idempotency-Key",
-    {"type": "string", "minLength": 32, "maxLength": 255, "pattern": "^[A-Za-z0-9_-]+$"},
+    {"type": "string", "pattern": '^"?[A-Za-z0-9_.:-]{1,255}"?$'},
     OpenApiParameter.HEADER,
     description=(
         "A new UUID for each payment. For 24 hours the same key with the same body gives the same payment and the same "
-        "answer, however often it is sent, also at once; with another body it is answered 422."
+        "answer, however often it is sent, also at once; with another body it is answered 422. "
+        "A key of who is not signed in has 32 characters or more."
     ),
     examples=[OpenApiExample("a UUID", "8e03978e-40d5-43dd-bc93-6894a57f9324")],
 )

@@ -174,6 +174,9 @@ class FilterSerializer(serializers.Serializer[Any]):
     created_before = serializers.DateTimeField(
         required=False, validators=[check_moment], help_text=_("Made before this moment.")
     )
+    page_size = serializers.IntegerField(
+        required=False, min_value=1, max_value=100, help_text=_("How many payments a page has.")
+    )
 
 
 class ProblemSerializer(serializers.Serializer[Any]):

@@ -66,7 +66,7 @@ class PaymentViewSet(GenericViewSet[Payment]):
     pagination_class = PaymentPagination
     filter_backends = ()
     lookup_field = "reference"
-    lookup_value_regex = "[A-Za-z0-9_-]{1,64}"
+    lookup_value_regex = "[^/]+"  # what is no reference is a problem like any other
 
     @classmethod
     def as_view(cls, *args: Any, **kwargs: Any) -> Any:
@@ -79,16 +79,12 @@ class PaymentViewSet(GenericViewSet[Payment]):
         """Return the payments that the user may see: their own; all, to staff who may view payments."""
         user = self.request.user
         payments = Payment.objects.primary()
-        if not user.is_authenticated:
-            return payments.none()
         if user.is_staff and user.has_perm("paiementpro.view_payment"):
             return payments
-        return payments.filter(user=user)
+        return payments.filter(user=user.pk) if user.is_authenticated else payments.none()
 
     def filter_queryset(self, queryset: QuerySet[Payment, Any]) -> QuerySet[Payment, Any]:
         """Narrow a list to what the query string asks for."""
-        if self.action != "list":
-            return queryset
         filters = FilterSerializer(data=self.request.query_params)
         filters.is_valid(raise_exception=True)
         lookups = {
@@ -97,7 +93,7 @@ class PaymentViewSet(GenericViewSet[Payment]):
             "created_after": "created_at__gte",
             "created_before": "created_at__lt",
         }
-        asked = {lookups[name]: value for name, value in filters.validated_data.items() if value}
+        asked = {lookups[name]: value for name, value in filters.validated_data.items() if value and name in lookups}
         return queryset.filter(**asked)
 
     def make_payment(self, data: Mapping[str, Any]) -> Payment:
@@ -185,7 +181,8 @@ class PaymentViewSet(GenericViewSet[Payment]):
         """Return the payment, to the letter; 404 also where it is another's."""
         self._require_user()
         reference = self.kwargs[self.lookup_field]
-        payment = self.get_queryset().filter(reference=reference).first()
+        is_reference = re.fullmatch("[A-Za-z0-9_-]{1,64}", reference)
+        payment = self.get_queryset().filter(reference=reference).first() if is_reference else None
         if payment is None or payment.reference != reference:
             raise NotFound
         self.check_object_permissions(self.request, payment)
@@ -224,7 +221,7 @@ class PaymentViewSet(GenericViewSet[Payment]):
         key = header[1:-1] if re.fullmatch('".*"', header) else header
         user = request.user
         least = 1 if user.is_authenticated else ANONYMOUS_KEY_LENGTH
-        if not least <= len(key) <= 255 or not re.fullmatch("[!-~]+", key):
+        if not least <= len(key) <= 255 or not re.fullmatch("[A-Za-z0-9_.:-]+", key):
             raise Problem("invalid-key", 400, _("Send an Idempotency-Key: a new UUID for each payment."))
         content = json.dumps({name: request.data[name] for name in sorted(request.data)}, default=str)
         return services.Claim.of(f"user {user.pk}" if user.is_authenticated else "anonymous", key, content)
