@@ -167,6 +167,24 @@ def taken_payment(request: Any, data: Any) -> Payment:
     )
 
 
+def stored_payment(request: Any, data: Any) -> Payment:
+    return Payment.objects.get(object_id=data["order"])
+
+
+def test_a_factory_may_find_the_orders_payment(
+    api: APIClient, awa: User, order: Order, gateway: FakeGateway, settings: Any
+) -> None:
+    settings.PAIEMENTPRO_PAYMENT_FACTORY = "tests.test_api.stored_payment"
+    gateway.opens()
+    payment = make_payment(content_object=order)
+
+    first, second = create(api, str(uuid4()), order=str(order.pk)), create(api, order=str(order.pk))
+
+    assert first.json() == second.json()
+    assert first.json()["reference"] == payment.reference
+    assert Payment.objects.get().user == awa
+
+
 def test_a_reference_that_is_taken_is_told(api: APIClient, settings: Any) -> None:
     settings.PAIEMENTPRO_PAYMENT_FACTORY = "tests.test_api.taken_payment"
     make_payment(reference="taken")
@@ -445,6 +463,7 @@ def test_a_list_is_narrowed_and_has_pages(api: APIClient, awa: User, order: Orde
         {"order": "\0"},
         {"cursor": "cD1ub3c="},
         {"page_size": "many"},
+        {"created_after": "1969-12-31T00:00:00Z"},
         {"page_size": 101},
         {"cursor": "cD0wMDAxLTAxLTAxIDEyOjAw"},
         {"cursor": "%00"},
@@ -523,12 +542,11 @@ def test_a_key_takes_up_what_the_gateway_did_not_open(api: APIClient, order: Ord
 
 
 def outrun_payment(request: Any, data: Any) -> Payment:
-    """Be overtaken by the same request, once."""
-    if not IdempotencyKey.objects.exists():
-        rival = APIClient()
-        rival.force_authenticate(User.objects.get(username="awa"))
-        with override_settings(PAIEMENTPRO_PAYMENT_FACTORY=FACTORY):
-            assert create(rival, request.headers["Idempotency-Key"], **data["sent"]).status_code == 201
+    """Be overtaken by the same request."""
+    rival = APIClient()
+    rival.force_authenticate(User.objects.get(username="awa"))
+    with override_settings(PAIEMENTPRO_PAYMENT_FACTORY=FACTORY):
+        assert create(rival, request.headers["Idempotency-Key"], **data["sent"]).status_code == 201
     return new_payment(request, data)
 
 
@@ -689,6 +707,7 @@ def test_no_transaction_and_no_login_page_is_wrapped_around_it(viewset: Any) -> 
     assert view._non_atomic_requests == set(connections)
     assert view.login_required is False
     assert view.csrf_exempt is True
+    assert view(APIRequestFactory().get("/")).status_code == 403
 
 
 def test_a_session_needs_a_csrf_token(awa: User, order: Order) -> None:

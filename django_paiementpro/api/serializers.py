@@ -70,19 +70,19 @@ class NewPaymentSerializer(StrictSerializer):
     the factory wrote.
     """
 
-    order = TextField(max_length=255, help_text=_("What is to be paid, in the shop’s own words: the factory reads it."))
+    order = TextField(max_length=255, help_text="What is to be paid, in the shop’s own words: the factory reads it.")
     channel = ChannelField(
         required=False,
         allow_blank=True,
         default="",
-        help_text=_("By which means; empty lets the payer choose on the gateway’s page."),
+        help_text="By which means; empty lets the payer choose on the gateway’s page.",
     )
     return_to = TextField(
         max_length=500,
         required=False,
         allow_blank=True,
         default="",
-        help_text=_(
+        help_text=(
             "Where the payer comes back to: a path of this site, or a URL or an app’s link that the shop allows. "
             "`{reference}` in it is replaced."
         ),
@@ -108,23 +108,23 @@ def _customer_field(name: str) -> serializers.Field[Any, Any, Any, Any]:
     return TextField(
         max_length=getattr(model_field, "max_length", None),
         required=False,
-        help_text=_("The payer’s, in the place of what the shop knows."),
+        help_text="The payer’s, in the place of what the shop knows.",
     )
 
 
 class OpenedPaymentSerializer(serializers.Serializer[Payment]):
     """A payment that has just been taken to the gateway."""
 
-    reference = serializers.CharField(help_text=_("The payment’s own name."))
-    status = serializers.ChoiceField(choices=Status.choices, help_text=_("Where it stands."))
+    reference = serializers.CharField(help_text="The payment’s own name.")
+    status = serializers.ChoiceField(choices=Status.choices, help_text="Where it stands.")
     checkout_url = serializers.SerializerMethodField(
-        help_text=_("Send the payer here: it leads to the gateway, and can be tried again.")
+        help_text="Send the payer here: it leads to the gateway, and can be tried again."
     )
     payment_url = serializers.SerializerMethodField(
-        help_text=_("The gateway’s page itself, fresh for a few minutes; null where there is none.")
+        help_text="The gateway’s page itself, fresh for a few minutes; null where there is none."
     )
     status_url = serializers.SerializerMethodField(
-        help_text=_("Tells where the payment stands, to whoever has this link, without signing in.")
+        help_text="Tells where the payment stands, to whoever has this link, without signing in."
     )
 
     def get_checkout_url(self, payment: Payment) -> str:
@@ -143,19 +143,19 @@ class OpenedPaymentSerializer(serializers.Serializer[Payment]):
 class PaymentSerializer(OpenedPaymentSerializer):
     """A payment as its owner sees it: without personal data."""
 
-    is_final = serializers.BooleanField(help_text=_("Whether the payer has an answer."))
-    amount = serializers.IntegerField(help_text=_("In whole francs."))
-    currency = serializers.CharField(help_text=_("ISO 4217."))
-    description = serializers.CharField(help_text=_("What is paid."))
+    is_final = serializers.BooleanField(help_text="Whether the payer has an answer.")
+    amount = serializers.IntegerField(help_text="In whole francs.")
+    currency = serializers.CharField(help_text="ISO 4217.")
+    description = serializers.CharField(help_text="What is paid.")
     order = serializers.CharField(
-        source="object_id", allow_null=True, help_text=_("The key of the shop’s order; null where it has none.")
+        source="object_id", allow_null=True, help_text="The key of the shop’s order; null where it has none."
     )
     channel = serializers.CharField(
-        help_text=_("The means that was used, or else asked for; empty where the payer has not chosen.")
+        help_text="The means that was used, or else asked for; empty where the payer has not chosen."
     )
-    created_at = serializers.DateTimeField(help_text=_("When it was made."))
-    updated_at = serializers.DateTimeField(help_text=_("When it last changed."))
-    settled_at = serializers.DateTimeField(allow_null=True, help_text=_("When it was settled; null until then."))
+    created_at = serializers.DateTimeField(help_text="When it was made.")
+    updated_at = serializers.DateTimeField(help_text="When it last changed.")
+    settled_at = serializers.DateTimeField(allow_null=True, help_text="When it was settled; null until then.")
 
     def to_representation(self, instance: Payment) -> dict[str, Any]:
         data: dict[str, Any] = super().to_representation(instance)
@@ -166,35 +166,35 @@ class PaymentSerializer(OpenedPaymentSerializer):
 class FilterSerializer(serializers.Serializer[Any]):
     """What a list may be narrowed to."""
 
-    status = serializers.MultipleChoiceField(choices=Status.choices, required=False, help_text=_("Where it stands."))
-    order = TextField(max_length=255, required=False, help_text=_("The key of the shop’s order."))
+    status = serializers.MultipleChoiceField(choices=Status.choices, required=False, help_text="Where it stands.")
+    order = TextField(max_length=255, required=False, help_text="The key of the shop’s order.")
     created_after = serializers.DateTimeField(
-        required=False, validators=[check_moment], help_text=_("Made at this moment or later.")
+        required=False, validators=[check_moment], help_text="Made at this moment or later."
     )
     created_before = serializers.DateTimeField(
-        required=False, validators=[check_moment], help_text=_("Made before this moment.")
+        required=False, validators=[check_moment], help_text="Made before this moment."
     )
     page_size = serializers.IntegerField(
-        required=False, min_value=1, max_value=100, help_text=_("How many payments a page has.")
+        required=False, min_value=1, max_value=100, help_text="How many payments a page has."
     )
 
 
 class ProblemSerializer(serializers.Serializer[Any]):
     """A problem (RFC 9457)."""
 
-    type = serializers.CharField(help_text=_("Which problem it is: what a program looks at."))
-    title = serializers.CharField(help_text=_("The same in the client’s language."))
-    status = serializers.IntegerField(help_text=_("The HTTP status."))
-    detail = serializers.CharField(help_text=_("What to do about it, in the client’s language."))
-    reference = serializers.CharField(required=False, help_text=_("The payment that was kept."))
-    checkout_url = serializers.CharField(required=False, help_text=_("The link by which it is tried again."))
-    status_url = serializers.CharField(required=False, help_text=_("The link that tells where it stands."))
+    type = serializers.CharField(help_text="Which problem it is: what a program looks at.")
+    title = serializers.CharField(help_text="The same in the client’s language.")
+    status = serializers.IntegerField(help_text="The HTTP status.")
+    detail = serializers.CharField(help_text="What to do about it, in the client’s language.")
+    reference = serializers.CharField(required=False, help_text="The payment that was kept.")
+    checkout_url = serializers.CharField(required=False, help_text="The link by which it is tried again.")
+    status_url = serializers.CharField(required=False, help_text="The link that tells where it stands.")
 
     def get_fields(self) -> dict[str, Any]:
         errors = serializers.DictField(
             child=serializers.JSONField(),
             required=False,
-            help_text=_("What is wrong, by field: a list of texts for each."),
+            help_text="What is wrong, by field: a list of texts for each.",
         )
         # Serializers have an attribute of this name.
         return {**super().get_fields(), "errors": errors}
