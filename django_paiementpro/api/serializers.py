@@ -167,7 +167,9 @@ class FilterSerializer(serializers.Serializer[Any]):
     """What a list may be narrowed to."""
 
     status = serializers.MultipleChoiceField(choices=Status.choices, required=False, help_text="Where it stands.")
-    order = TextField(max_length=255, required=False, help_text="The key of the shop’s order.")
+    order = TextField(
+        max_length=255, required=False, allow_blank=True, help_text="The key of the shop’s order; empty for any."
+    )
     created_after = serializers.DateTimeField(
         required=False, validators=[check_moment], help_text="Made at this moment or later."
     )
