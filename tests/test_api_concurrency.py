@@ -3,6 +3,7 @@
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
+from statistics import median
 from typing import Any
 from uuid import uuid4
 
@@ -82,5 +83,7 @@ def test_a_gateway_that_hangs_holds_up_no_more_than_its_bound(site: Site, gatewa
         "urn:paiementpro:problem:gateway-unavailable": 16,
         "asked": 1,
     }
-    assert max(beside) < 2
+    # While the gateway hangs for five seconds.
+    assert median(beside) < 1
+    assert max(beside) < 4
     assert Payment.objects.count() == len(gateway.calls) == 16
