@@ -85,7 +85,11 @@ class PaymentViewSet(GenericViewSet[Payment]):
 
     def filter_queryset(self, queryset: QuerySet[Payment, Any]) -> QuerySet[Payment, Any]:
         """Narrow a list to what the query string asks for."""
-        filters = FilterSerializer(data=self.request.query_params)
+        query = self.request.query_params
+        # A plain dictionary: of a query string REST framework would take what is empty for what is not there.
+        filters = FilterSerializer(
+            data={name: query.getlist(name) if name == "status" else query[name] for name in query}
+        )
         filters.is_valid(raise_exception=True)
         lookups = {
             "status": "status__in",
