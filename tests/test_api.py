@@ -464,7 +464,6 @@ def test_a_list_is_narrowed_and_has_pages(api: APIClient, awa: User, order: Orde
         {"cursor": "cD1ub3c="},
         {"page_size": "many"},
         {"created_before": ""},
-        {"created_before": ""},
         {"created_after": "1969-12-31T00:00:00Z"},
         {"page_size": 101},
         {"cursor": "cD0wMDAxLTAxLTAxIDEyOjAw"},
