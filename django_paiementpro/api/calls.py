@@ -15,6 +15,11 @@ from django_paiementpro.api.problems import BUSY_SECONDS, Problem
 from django_paiementpro.conf import conf
 
 
+class Busy(Problem):
+    def __init__(self) -> None:
+        super().__init__("busy", 503, _("Please try again in a few seconds."), wait=BUSY_SECONDS)
+
+
 class Calls:
     """A number of places, so many times ``PAIEMENTPRO_API_GATEWAY_CALLS``."""
 
@@ -25,10 +30,10 @@ class Calls:
 
     @contextmanager
     def place(self) -> Iterator[None]:
-        """Take a place. Raises ``Problem`` where there is none."""
+        """Take a place. Raises ``Busy`` where there is none."""
         with self._lock:
             if self._taken >= conf.api_gateway_calls * self._times:
-                raise Problem("busy", 503, _("Please try again in a few seconds."), wait=BUSY_SECONDS)
+                raise Busy
             self._taken += 1
         try:
             yield

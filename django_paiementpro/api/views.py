@@ -2,6 +2,7 @@
 
 import json
 import re
+import time
 from collections.abc import Mapping
 from typing import Any, cast
 
@@ -46,6 +47,10 @@ from django_paiementpro.models import IdempotencyKey, Payment
 
 #: What an anonymous caller's key must have: all of them share one space, in which nobody may guess another's.
 ANONYMOUS_KEY_LENGTH = 32
+
+#: How often, and how long between, one who found all places taken looks whether they are taken by the same request.
+RIVAL_POLLS = 10
+RIVAL_POLL_SECONDS = 0.1
 
 
 @extend_schema_view(**schema.OPERATIONS)
@@ -145,13 +150,16 @@ class PaymentViewSet(GenericViewSet[Payment]):
         claim = self._claim(request)
         stored = services.recall(claim) if claim else None
         if stored is None:
-            with calls.openings.place():
-                payment = self.make_payment(serializer.validated_data)
-                _check(payment)
-                stored = _store(payment, claim)
-                if stored is None:
-                    self._open(payment)
-                    return self._created(payment)
+            try:
+                with calls.openings.place():
+                    payment = self.make_payment(serializer.validated_data)
+                    _check(payment)
+                    stored = _store(payment, claim)
+                    if stored is None:
+                        self._open(payment)
+                        return self._created(payment)
+            except calls.Busy:
+                stored = _await_rival(claim)
         if claim and not claim.fits(stored):
             raise Problem("key-reused", 422, _("Send another key with another request."))
         return self._repeat(stored)
@@ -263,6 +271,17 @@ class PaymentViewSet(GenericViewSet[Payment]):
     def _kept(self, payment: Payment) -> dict[str, Any]:
         data = self._opened(payment)
         return {name: data[name] for name in ("reference", "checkout_url", "status_url")}
+
+
+def _await_rival(claim: services.Claim | None) -> IdempotencyKey:
+    """Return the key that another request, of those that have all the places, stores in a moment. Raises ``Busy``."""
+    if claim:
+        with calls.repetitions.place():
+            for _turn in range(RIVAL_POLLS):
+                time.sleep(RIVAL_POLL_SECONDS)
+                if stored := services.recall(claim):
+                    return stored
+    raise calls.Busy
 
 
 def _check(payment: Payment) -> None:
