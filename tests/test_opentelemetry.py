@@ -121,7 +121,7 @@ def test_units_and_names_are_as_the_conventions_have_them() -> None:
 def test_the_figures_are_taken_once_for_each_collection(reader: InMemoryMetricReader, statements: Statements) -> None:
     with statements:
         assert collect(reader)["paiementpro.payments.pending"] == [({}, 0)]
-    assert len(statements) == 8
+    assert len(statements) == 9
 
     make_payment(status="pending")
     with statements:
