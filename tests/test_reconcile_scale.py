@@ -283,6 +283,44 @@ def test_an_answer_that_comes_late_does_not_hide_that_the_gateway_is_away(gatewa
     assert (totals.gateway_away, totals.asked) == (True, 6)
 
 
+def test_a_stop_ends_the_search_for_what_no_other_run_has_taken(gateway: FakeGateway) -> None:
+    run()
+    stop = threading.Event()
+    payments = pending(5, checked_at=timezone.now() - timedelta(minutes=1))
+    taken = 0
+
+    def take(execute: Any, sql: str, *arguments: Any) -> Any:
+        nonlocal taken
+        if sql.startswith("UPDATE") and "paiementpro_payment" in sql:
+            taken += 1
+            stop.set()
+        return execute(sql, *arguments)
+
+    with connection.execute_wrapper(take):
+        services.reconcile(stop=stop)
+
+    assert (taken, len(payments), gateway.asked) == (1, 5, [])
+
+
+def test_what_is_settled_now_and_not_delivered_waits_for_the_next_run(gateway: FakeGateway) -> None:
+    run()  # so that what is owed is delivered last
+    calls: list[Payment] = []
+
+    def fail(payment: Payment, **kwargs: Any) -> None:
+        calls.append(payment)
+        raise ValueError
+
+    (paid,) = pending()
+    gateway.knows_paid(paid)
+    payment_succeeded.connect(fail, dispatch_uid="fail")
+    try:
+        assert services.reconcile().undelivered == 0
+        assert calls == [paid]
+        assert services.reconcile().undelivered == 1
+    finally:
+        payment_succeeded.disconnect(dispatch_uid="fail")
+
+
 def test_what_was_half_asked_when_it_stopped_is_asked_about_again(gateway: FakeGateway) -> None:
     stop = threading.Event()
     (payment,) = pending(attempt=2, initialized_at=timezone.now() - timedelta(hours=25))

@@ -187,7 +187,8 @@ class _Reconciler:
 
         Return the event after which it was left off, for want of patience; None where all have had their turn.
         """
-        events = undelivered_events().filter(pk__gt=after)
+        # What this run settles has had its turn then.
+        events = undelivered_events().filter(pk__gt=after, created_at__lte=self.started_at)
         started_at = time.monotonic()
         for event in self._each(SIGNALS, oldest_first(events), events.count()):
             with self._catching(event):
