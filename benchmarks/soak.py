@@ -70,7 +70,10 @@ def main() -> None:
     create_tables()
     started_at = time.monotonic()
     soak = Soak(make_payments(options.payments), options.kill_every)
-    soak.run(options.payers)
+    try:
+        soak.run(options.payers)
+    finally:
+        soak.processes.end()
     violations = report(soak, time.monotonic() - started_at)
     sys.exit(bool(violations))
 
@@ -230,7 +233,8 @@ class Processes:
     def end(self) -> None:
         self.over.set()
         for thread in self.threads:
-            thread.join()
+            if thread.is_alive():
+                thread.join()
 
 
 # The payers ----------------------------------------------------------------------------------------------------------

@@ -156,7 +156,8 @@ def _engine() -> list[CheckMessage]:
     except Exception as error:  # noqa: BLE001  engines raise what they like about their settings
         return [
             Error(
-                _('PAIEMENTPRO_DELIVERY is "task", but no delivery can be queued: %(error)s') % {"error": error},
+                _('PAIEMENTPRO_DELIVERY is "task", but no delivery can be queued: %(error)s')
+                % {"error": error if isinstance(error, ImportError) else type(error).__name__},
                 hint=_(
                     'Install "django-paiementpro[tasks]" or use Django 6.0, with a backend "default" in TASKS that has '
                     'the queue "default"; or install "django-paiementpro[celery]", and add '

@@ -29,7 +29,12 @@ class GatewayUnavailableError(GatewayError):
     The gateway gave no answer that can be used: no connection, a time-out, a 5xx, no JSON, a page on a strange host.
 
     A session may have been opened all the same. The same reference must not be sent again; a new attempt may.
+    ``is_away`` tells a gateway that does not answer at all from one whose answer to this question is of no use.
     """
+
+    def __init__(self, message: str = "", *, is_away: bool = False) -> None:
+        super().__init__(message)
+        self.is_away = is_away
 
 
 class GatewayRefusedError(GatewayError):

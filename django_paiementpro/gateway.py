@@ -23,6 +23,9 @@ from django_paiementpro.messages import JSONObject, PageAnswer, PageRequest, Sta
 
 INITIALIZE_PATH = "/webservice/onlinepayment/init/curl-init.php"
 
+# What says that nobody is there to answer, whatever the question: too many of them, a proxy without a server behind it.
+AWAY = frozenset({429, 502, 503, 504})
+
 MAX_ANSWER = 64 * 1024
 MAX_PAGE_URL = 2000
 CHUNK = 4096
@@ -101,7 +104,10 @@ def look_up(reference: str) -> StatusAnswer:
     Anyone may ask it (FIELD_GUIDE section 7); its silence proves nothing.
     """
     status, content = _call("GET", f"{conf.status_url}/{quote(reference, safe='')}")
-    return StatusAnswer.from_json(_read_json(status, content))
+    answer = _read_json(status, content)
+    if status >= 400 and "success" not in answer:
+        raise GatewayUnavailableError(f"the gateway does not answer this (HTTP {status})", is_away=status in AWAY)
+    return StatusAnswer.from_json(answer)
 
 
 def call_seconds() -> float:
@@ -142,17 +148,19 @@ def _call(method: str, url: str, json: object = None) -> tuple[int, bytes]:
             while chunk := response.raw.read1(CHUNK, decode_content=True):
                 content += chunk
                 if len(content) > MAX_ANSWER or time.monotonic() > deadline:
-                    raise GatewayUnavailableError("the gateway's answer is too long, or too slow")
+                    raise GatewayUnavailableError("the gateway's answer is too long, or too slow", is_away=True)
             return response.status_code, bytes(content)
     except (requests.RequestException, urllib3.exceptions.HTTPError, ValueError) as error:
-        raise GatewayUnavailableError(f"no answer from the gateway ({type(error).__name__})") from error
+        raise GatewayUnavailableError(f"no answer from the gateway ({type(error).__name__})", is_away=True) from error
 
 
 def _read_json(status: int, content: bytes) -> JSONObject:
     """Read the answer by its bytes, whatever its content type says."""
     if status >= 500:
-        raise GatewayUnavailableError(f"the gateway is out of order (HTTP {status})")
+        raise GatewayUnavailableError(f"the gateway is out of order (HTTP {status})", is_away=status in AWAY)
     try:
         return parse_json_object(content)
     except ValueError as error:
-        raise GatewayUnavailableError(f"the gateway's answer (HTTP {status}) is no JSON object") from error
+        raise GatewayUnavailableError(
+            f"the gateway's answer (HTTP {status}) is no JSON object", is_away=status in AWAY
+        ) from error

@@ -3,11 +3,10 @@ What the app says to the host's logs: one logger, ``django_paiementpro``, and on
 
 Each line has ``reference``, ``attempt``, ``channel``, ``outcome`` and ``duration`` (seconds) as ``extra``, empty or
 None where they have no place, and what is named beside it below. None of this is a payer's data, a secret or a signed
-URL. The traceback of a receiver that failed is the host's own, and so is what stands in it.
+URL: of what was raised, the log has the class and the traceback, and not the words, which may name a payer.
 """
 
 import logging
-from types import TracebackType
 from typing import Any, Protocol
 
 logger = logging.getLogger("django_paiementpro")
@@ -40,7 +39,9 @@ LEVELS = {
     "personal_data_blanked": logging.INFO,  # payments, events
 }
 
-ExcInfo = bool | BaseException | tuple[type[BaseException], BaseException, TracebackType | None]
+
+class Raised(Exception):  # noqa: N818  it stands for any
+    """What was raised, by its class alone."""
 
 
 class Subject(Protocol):
@@ -63,10 +64,13 @@ def write(
     attempt: int | None = None,
     outcome: str = "",
     duration: float | None = None,
-    exc_info: ExcInfo | None = None,
+    raised: BaseException | None = None,
     **extra: Any,
 ) -> None:
     """Write a line of ``LEVELS`` about a payment. The attempt is the newest unless another is named."""
+    exc_info = None
+    if raised is not None:
+        exc_info = (Raised, Raised(f"{type(raised).__module__}.{type(raised).__qualname__}"), raised.__traceback__)
     extra |= {
         "reference": payment.reference if payment else "",
         "attempt": payment.attempt if payment and attempt is None else attempt,

@@ -149,7 +149,6 @@ class Payment(models.Model):
         models.SET_NULL,
         null=True,
         blank=True,
-        db_index=False,  # no kind is looked up without its object
         related_name="+",
         verbose_name=_("kind of order"),
     )

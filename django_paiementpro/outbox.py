@@ -117,7 +117,7 @@ def _deliver(event: PaymentEvent) -> bool:
             event.payment,
             outcome=Outcome.FAILED if is_failed else Outcome.ACCEPTED,
             duration=time.monotonic() - started_at,
-            exc_info=error,
+            raised=error,
             signal=signal,
             receiver=receiver,
         )

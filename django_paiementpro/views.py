@@ -268,6 +268,6 @@ def _host_page(request: HttpRequest, payment: Payment) -> str:
         return ""
     try:
         return resolve_url(common.replace("{reference}", payment.reference))
-    except NoReverseMatch:
-        log.write("host_page_missing", payment, exc_info=True)
+    except NoReverseMatch as error:
+        log.write("host_page_missing", payment, raised=error)
         return ""

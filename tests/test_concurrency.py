@@ -530,7 +530,7 @@ def test_two_deliverers_at_once_call_a_receiver_once(calls: Order) -> None:
     for payment in payments:
         event = due_event(payment)
         copies = [PaymentEvent.objects.get(pk=event.pk) for _ in range(2)]
-        assert sorted(at_once(*[partial(outbox.deliver, copy) for copy in copies])) == [False, True]
+        assert set(at_once(*[partial(outbox.deliver, copy) for copy in copies])) == {True, None}
     assert_fulfilled_once(calls, payments)
 
 

@@ -28,7 +28,7 @@ def happened(
 
 
 def reconciled(at: datetime) -> None:
-    ReconciliationRun.objects.create(host="web", process_id=1, seen_at=at)
+    ReconciliationRun.objects.create(host="web", process_id=1, seen_at=at, finished_at=at)
 
 
 def paid(at: datetime, means: str = "", **values: Any) -> Payment:
@@ -133,6 +133,13 @@ def test_of_two_reconciliations_the_one_seen_last_counts() -> None:
     reconciled(NOW - HOUR)
 
     assert health(NOW).reconciled_at == NOW - MINUTE
+
+
+@pytest.mark.parametrize(("silence", "is_at_work"), [(SECOND, True), (3 * MINUTE, False)])
+def test_a_reconciliation_that_has_not_ended_counts_while_it_is_at_work(silence: timedelta, is_at_work: bool) -> None:
+    ReconciliationRun.objects.create(host="web", process_id=1, seen_at=NOW - silence)
+
+    assert health(NOW).reconciled_at == (NOW - silence if is_at_work else None)
 
 
 # What somebody is woken for

@@ -77,7 +77,7 @@ def test_every_figure_is_told(reader: InMemoryMetricReader, settings: Any) -> No
     settings.PAIEMENTPRO_CHANNELS = ["OMCIV2", "WAVECI"]
     now = timezone.now()
     hour = timedelta(hours=1)
-    ReconciliationRun.objects.create(host="web", process_id=1, seen_at=now - hour)
+    ReconciliationRun.objects.create(host="web", process_id=1, seen_at=now - hour, finished_at=now - hour)
     payment = make_payment(
         channel="OMCIV2", status="succeeded", attempt=1, settled_at=now, initialized_at=now, needs_review=True
     )
@@ -121,7 +121,7 @@ def test_units_and_names_are_as_the_conventions_have_them() -> None:
 def test_the_figures_are_taken_once_for_each_collection(reader: InMemoryMetricReader, statements: Statements) -> None:
     with statements:
         assert collect(reader)["paiementpro.payments.pending"] == [({}, 0)]
-    assert len(statements) == 8
+    assert len(statements) == 9
 
     make_payment(status="pending")
     with statements:

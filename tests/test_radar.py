@@ -1,3 +1,4 @@
+import itertools
 import math
 from collections.abc import Iterable
 from datetime import datetime, timedelta
@@ -6,6 +7,7 @@ from typing import Any
 
 import pytest
 from django.core.cache import cache
+from django.core.cache.backends.base import BaseCache
 from django.db import connection
 from django.utils import timezone
 
@@ -24,6 +26,10 @@ MINUTE = timedelta(minutes=1)
 BEFORE, LATELY = timedelta(days=3), 45 * MINUTE
 
 
+#: Each payment is another payer's.
+numbers = itertools.count()
+
+
 def tried(number: int, status: str, ago: timedelta, seconds: float | None = None, **values: Any) -> list[Payment]:
     """Make payments that were taken to Orange Money a while ago; those paid took a minute, others failed in 20 s."""
     opened_at = timezone.now() - ago
@@ -40,7 +46,9 @@ def tried(number: int, status: str, ago: timedelta, seconds: float | None = None
         "settled_at": None if took is None else opened_at + timedelta(seconds=took),
         **values,
     }
-    return Payment.objects.bulk_create(Payment(**common) for _ in range(number))
+    return Payment.objects.bulk_create(
+        Payment(**{"customer_phone": f"07{next(numbers):08}", **common}) for _ in range(number)
+    )
 
 
 def orange() -> ChannelHealth:
@@ -318,7 +326,37 @@ def test_all_that_is_offered_is_told() -> None:
     assert {health.verdict for health in channel_health().values()} == {"unknown"}
 
 
-def test_it_takes_one_statement_and_then_none_for_a_minute(statements: Statements) -> None:
+def test_one_payer_who_gives_up_again_and_again_is_no_outage() -> None:
+    usual()
+    tried(12, "pending", LATELY, customer_phone="0707123456")
+
+    health = orange()
+
+    assert (health.last_hour.unpaid, health.verdict) == (12, "unknown")
+
+
+class AwayCache(BaseCache):
+    """A cache whose server does not answer."""
+
+    def __init__(self, _location: str, params: dict[str, Any]) -> None:
+        super().__init__(params)
+
+    def get(self, *args: Any, **kwargs: Any) -> Any:
+        raise ConnectionError
+
+    def set(self, *args: Any, **kwargs: Any) -> None:
+        raise ConnectionError
+
+
+def test_a_cache_that_is_away_takes_no_shop_down(settings: Any) -> None:
+    settings.CACHES = {"default": {"BACKEND": "tests.test_radar.AwayCache"}}
+    usual()
+    tried(8, "failed", LATELY)
+
+    assert channel_health()[ORANGE].verdict == "failing"
+
+
+def test_it_takes_two_statements_and_then_none_for_a_minute(statements: Statements) -> None:
     usual()
     tried(8, "failed", LATELY)
     for code in Channel.values:
@@ -326,7 +364,7 @@ def test_it_takes_one_statement_and_then_none_for_a_minute(statements: Statement
 
     with statements:
         first = channel_health()
-    assert len(statements) == 1
+    assert len(statements) == 2
     with statements:
         assert channel_health() == first
     assert statements == []

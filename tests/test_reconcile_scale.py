@@ -98,6 +98,7 @@ def test_the_older_the_rarer(opened: timedelta, asked: timedelta | None, is_due:
         (timedelta(hours=5), timedelta(hours=5), False),
         (timedelta(hours=25), timedelta(hours=25), True),
         (timedelta(hours=73), timedelta(hours=25), False),
+        (timedelta(hours=73), None, True),
     ],
 )
 def test_what_has_expired_is_asked_about_for_some_days(
@@ -218,7 +219,7 @@ def test_a_gateway_that_is_away_is_left_alone_and_the_rest_goes_on(
 def test_one_answer_in_between_shows_that_the_gateway_is_there(gateway: FakeGateway) -> None:
     payments = pending(9)
     for payment in payments:
-        gateway.tells(payment.reference, b"", 500)
+        gateway.tells(payment.reference, b"", 503)
     gateway.knows(payments[4].reference, success=False)
 
     totals = services.reconcile(workers=1)
@@ -228,7 +229,7 @@ def test_one_answer_in_between_shows_that_the_gateway_is_there(gateway: FakeGate
 
 def test_what_expires_half_answered_is_asked_about_again(gateway: FakeGateway) -> None:
     (payment,) = pending(attempt=2, initialized_at=timezone.now() - timedelta(hours=25))
-    gateway.tells(payment.reference, b"", 500)
+    gateway.tells(payment.reference, b"", 503)
     gateway.knows(payment.reference_of(2), success=False)
 
     for _ in range(2):
@@ -238,6 +239,110 @@ def test_what_expires_half_answered_is_asked_about_again(gateway: FakeGateway) -
     gateway.knows_paid(payment)
     services.reconcile()
     assert stored(payment).status == "succeeded"
+
+
+@pytest.mark.parametrize(("body", "status"), [(b"<html>", 404), (b"", 500), (b"[]", 200), (b'{"detail": "no"}', 403)])
+def test_answers_of_no_use_to_the_newest_do_not_hide_the_older(gateway: FakeGateway, body: bytes, status: int) -> None:
+    (paid,) = pending(initialized_at=timezone.now() - timedelta(hours=25))
+    for payment in pending(pool.AWAY_AFTER * 2):
+        gateway.tells(payment.reference, body, status)
+    gateway.knows_paid(paid)
+
+    totals = services.reconcile(workers=1)
+
+    assert (totals.gateway_away, totals.unanswered, totals.settled) == (False, 10, 1)
+
+
+def test_where_no_answer_is_of_any_use_the_gateway_is_left_alone(gateway: FakeGateway) -> None:
+    payments = pending(pool.USELESS_AFTER + 5)
+    for payment in payments:
+        gateway.tells(payment.reference, b"", 500)
+
+    totals = services.reconcile(workers=1)
+
+    assert (totals.gateway_away, totals.asked) == (True, pool.USELESS_AFTER)
+
+
+def test_too_many_questions_end_the_asking(gateway: FakeGateway) -> None:
+    for payment in pending(pool.AWAY_AFTER + 2):
+        gateway.tells(payment.reference, b'{"message": "Too Many Requests"}', 429)
+
+    totals = services.reconcile(workers=1)
+
+    assert (totals.gateway_away, totals.asked) == (True, pool.AWAY_AFTER)
+
+
+def test_an_answer_that_comes_late_does_not_hide_that_the_gateway_is_away(gateway: FakeGateway) -> None:
+    payments = pending(pool.AWAY_AFTER + 1)
+    for payment in payments[:-1]:
+        gateway.tells(payment.reference, b"", 503)
+    answer(gateway, payments[-1], lambda: time.sleep(1))  # the newest, asked about first
+
+    totals = services.reconcile(workers=2)
+
+    assert (totals.gateway_away, totals.asked) == (True, 6)
+
+
+def test_a_stop_ends_the_search_for_what_no_other_run_has_taken(gateway: FakeGateway) -> None:
+    run()
+    stop = threading.Event()
+    payments = pending(5, checked_at=timezone.now() - timedelta(minutes=1))
+    taken = 0
+
+    def take(execute: Any, sql: str, *arguments: Any) -> Any:
+        nonlocal taken
+        if sql.startswith("UPDATE") and "paiementpro_payment" in sql:
+            taken += 1
+            stop.set()
+        return execute(sql, *arguments)
+
+    with connection.execute_wrapper(take):
+        services.reconcile(stop=stop)
+
+    assert (taken, len(payments), gateway.asked) == (1, 5, [])
+
+
+def test_what_is_settled_now_and_not_delivered_waits_for_the_next_run(gateway: FakeGateway) -> None:
+    run()  # so that what is owed is delivered last
+    calls: list[Payment] = []
+
+    def fail(payment: Payment, **kwargs: Any) -> None:
+        calls.append(payment)
+        raise ValueError
+
+    (paid,) = pending()
+    gateway.knows_paid(paid)
+    payment_succeeded.connect(fail, dispatch_uid="fail")
+    try:
+        assert services.reconcile().undelivered == 0
+        assert calls == [paid]
+        assert services.reconcile().undelivered == 1
+    finally:
+        payment_succeeded.disconnect(dispatch_uid="fail")
+
+
+def test_what_was_half_asked_when_it_stopped_is_asked_about_again(gateway: FakeGateway) -> None:
+    stop = threading.Event()
+    (payment,) = pending(attempt=2, initialized_at=timezone.now() - timedelta(hours=25))
+    gateway.mock.add_callback(
+        "GET",
+        f"{STATUS_URL}/{payment.reference_of(2)}",
+        lambda request: stop.set() or time.sleep(1.5) or (200, {}, b'{"success": false}'),
+    )
+    gateway.knows_paid(payment)
+
+    services.reconcile(stop=stop)
+
+    assert (stored(payment).status, stored(payment).checked_at) == ("expired", None)
+    assert services.reconcile().settled == 1
+
+
+def test_what_expired_while_the_gateway_was_away_for_weeks_is_asked_about_when_it_is_back(gateway: FakeGateway) -> None:
+    (payment,) = pending(status="expired")
+    Payment.objects.update(updated_at=timezone.now() - timedelta(days=40))
+    gateway.knows_paid(payment)
+
+    assert services.reconcile().settled == 1
 
 
 def test_a_stop_ends_it_after_what_has_begun(gateway: FakeGateway) -> None:
@@ -349,7 +454,8 @@ def run(**values: Any) -> ReconciliationRun:
 
 def asks_again() -> bool:
     """Whether a run that begins now asks about what was asked about a minute ago."""
-    return services.runs.begin_run()[1] > timezone.now() - timedelta(minutes=1)
+    _run, since, _is_alone = runs.begin_run()
+    return since > timezone.now() - timedelta(minutes=1)
 
 
 def test_a_run_joins_one_that_is_at_work() -> None:
@@ -399,10 +505,30 @@ def test_a_run_of_an_earlier_process_with_our_number_is_not_joined(monkeypatch: 
 
 
 def test_a_run_in_another_thread_is_joined() -> None:
-    first, since = runs.begin_run()
+    first, since, _is_alone = runs.begin_run()
     assert runs.begin_run()[1] == since
     runs.leave_run(first)
+    ReconciliationRun.objects.exclude(pk=first.pk).delete()
     assert asks_again()
+
+
+def test_a_run_that_takes_hours_keeps_nobody_from_asking() -> None:
+    run(started_at=timezone.now() - timedelta(minutes=50))
+    _run, since, _is_alone = runs.begin_run()
+    assert since > timezone.now() - runs.LOOK_BACK - timedelta(minutes=1)
+
+
+def test_where_an_earlier_run_has_not_ended_the_gateway_is_asked_first(
+    gateway: FakeGateway, heard: list[tuple[str, Payment]]
+) -> None:
+    run(seen_at=timezone.now() - timedelta(minutes=30), started_at=timezone.now() - timedelta(minutes=40))
+    owed = make_payment(status="succeeded")
+    owe(owed)
+    (paid,) = pending()
+    gateway.knows_paid(paid)
+
+    assert services.reconcile().delivered == 1
+    assert [payment for _name, payment in heard] == [paid, owed]
 
 
 def test_a_run_says_that_it_lives(monkeypatch: pytest.MonkeyPatch, gateway: FakeGateway) -> None:
@@ -461,7 +587,7 @@ def test_cron_reads_the_exit_code(gateway: FakeGateway, capsys: pytest.CaptureFi
 
     payments = pending(5)
     for payment in payments:
-        gateway.tells(payment.reference, b"", 500)
+        gateway.tells(payment.reference, b"", 502)
     assert exit_code() == 3
     assert "The gateway gave no answer any more" in capsys.readouterr().err
 

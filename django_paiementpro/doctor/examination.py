@@ -26,7 +26,7 @@ from django_paiementpro.doctor.visits import Visit
 HIDDEN = "…"
 
 # A user and password in a URL.
-CREDENTIALS = re.compile(r"//[^/@\s]+@")
+CREDENTIALS = re.compile(r"//\S*@")
 
 CONTROLS = re.compile("[\x00-\x1f\x7f-\x9f]+")
 

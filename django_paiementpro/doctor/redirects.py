@@ -50,7 +50,7 @@ def explain(url: str, location: str) -> tuple[str, str]:
 def _without_signature(here: str, there: str) -> str:
     """Return a path with the signed part of ours left out."""
     signed = here.rstrip("/").rpartition("/")[2]
-    return there.replace(f"/{signed}/", "/…/")
+    return there.replace(signed, "…") if signed else there
 
 
 def _login_path() -> str:

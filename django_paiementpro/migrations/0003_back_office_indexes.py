@@ -1,4 +1,3 @@
-import django.db.models.deletion
 from django.db import migrations, models
 
 from django_paiementpro import indexes, operations
@@ -9,7 +8,6 @@ class Migration(migrations.Migration):
     atomic = False
 
     dependencies = [
-        ("contenttypes", "0002_remove_content_type_name"),
         ("paiementpro", "0002_back_office"),
     ]
 
@@ -29,19 +27,6 @@ class Migration(migrations.Migration):
         operations.RemoveIndex(
             model_name="payment",
             name="paiementpro_phone",
-        ),
-        migrations.AlterField(
-            model_name="payment",
-            name="content_type",
-            field=models.ForeignKey(
-                blank=True,
-                db_index=False,
-                null=True,
-                on_delete=django.db.models.deletion.SET_NULL,
-                related_name="+",
-                to="contenttypes.contenttype",
-                verbose_name="kind of order",
-            ),
         ),
         operations.AddIndex(
             model_name="payment",

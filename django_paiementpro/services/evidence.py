@@ -126,8 +126,7 @@ def ask(
         return
     started_at = time.monotonic()
     limit = float("inf") if patience is None else patience
-    newest = payment.attempt or int(payment.status != Status.CREATED)
-    for attempt in range(newest, 0, -1):
+    for attempt in range(count_attempts(payment), 0, -1):
         if not may_ask():
             return
         try:
@@ -137,6 +136,11 @@ def ask(
             limit = min(limit, gateway.call_seconds()) if patience is None else patience
         if time.monotonic() - started_at > limit:
             return
+
+
+def count_attempts(payment: Payment) -> int:
+    """Return how many references the gateway may know."""
+    return payment.attempt or int(payment.status != Status.CREATED)
 
 
 def receive_answer(payment: Payment, answer: Answer) -> GatewayUnavailableError | None:
@@ -209,8 +213,8 @@ def _is_authentic(notification: Notification) -> bool:
     try:
         verifier = conf.hashcode_verifier
         return verifier is None or verifier(notification) is True
-    except Exception:  # noqa: BLE001  logged, and no agreement
-        log.write("verifier_failed", exc_info=True)
+    except Exception as error:  # noqa: BLE001  logged, and no agreement
+        log.write("verifier_failed", raised=error)
         return False
 
 

@@ -7,11 +7,15 @@ from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, field
 from threading import Event, Lock
 
+from django_paiementpro.exceptions import GatewayUnavailableError
 from django_paiementpro.models import Payment
-from django_paiementpro.services.evidence import Answer, ask
+from django_paiementpro.services.evidence import Answer, ask, count_attempts
 
-#: After so many payments in a row without any answer the gateway is away.
+#: After so many payments in a row about which nobody was there to answer, the gateway is away.
 AWAY_AFTER = 5
+
+#: Or after so many about which nothing that came was an answer: some of these may be the payments' own fault.
+USELESS_AFTER = 25
 
 #: How often, in seconds, it is looked whether to stop.
 ATTENTION = 0.5
@@ -27,6 +31,27 @@ class LookUp:
     answers: list[Answer] = field(default_factory=list)
     duration: float = 0.0
     bug: Exception | None = None
+    #: How many attempts there were to ask about.
+    attempts: int = 0
+
+    @property
+    def errors(self) -> list[GatewayUnavailableError]:
+        return [answer.content for answer in self.answers if isinstance(answer.content, GatewayUnavailableError)]
+
+    @property
+    def is_heard(self) -> bool:
+        """Whether somebody was there to answer about every attempt, however useful the answer."""
+        return len(self.answers) == self.attempts and not any(error.is_away for error in self.errors)
+
+    @property
+    def is_useless(self) -> bool:
+        """Whether there was no answer of any use."""
+        return bool(self.answers) and len(self.errors) == len(self.answers)
+
+    @property
+    def is_away(self) -> bool:
+        """Whether nobody was there to answer about any."""
+        return self.is_useless and all(error.is_away for error in self.errors)
 
 
 class Pace:
@@ -70,7 +95,7 @@ class Pool:
         self._closed = Event()
         self._pace = Pace(rate, self._closed)
         self._on_wait = on_wait
-        self._silent = 0
+        self._silent = self._useless = 0
 
     def look_up(self, payments: Iterator[Payment]) -> Iterator[LookUp]:
         """Ask about the payments, and yield what comes back, as it comes."""
@@ -93,7 +118,7 @@ class Pool:
 
     def _ask(self, payment: Payment) -> LookUp:
         started_at = time.monotonic()
-        look_up = LookUp(payment)
+        look_up = LookUp(payment, attempts=count_attempts(payment))
         try:
             look_up.answers.extend(ask(payment, may_ask=self._pace.may_ask))
         except Exception as error:  # noqa: BLE001  the thread that has the database reports it
@@ -115,8 +140,9 @@ class Pool:
             yield look_up
 
     def _count_silence(self, look_up: LookUp) -> None:
-        if any(not isinstance(answer.content, Exception) for answer in look_up.answers):
-            self._silent = 0
-        elif look_up.answers:
-            self._silent += 1
-            self.is_away = self.is_away or self._silent >= AWAY_AFTER
+        if not look_up.answers:
+            return
+        self._silent = self._silent + 1 if look_up.is_away else 0
+        self._useless = self._useless + 1 if look_up.is_useless else 0
+        if self._silent >= AWAY_AFTER or self._useless >= USELESS_AFTER:
+            self.is_away = True

@@ -80,12 +80,13 @@ class Blanked:
 
 def prunable_payments(before: datetime) -> PaymentQuerySet:
     """
-    Return the payments to be blanked: created before, not waiting for the payer, and nothing heard of them since.
+    Return the payments to be blanked: created before, not waiting for the payer, nothing heard of since, nothing owed.
 
     Those that are blanked already are not read: the index ``paiementpro_unblanked`` does without them.
     """
-    heard_since = PaymentEvent.objects.filter(payment=OuterRef("pk"), created_at__gte=before)
-    return _unpruned(before).filter(~Exists(heard_since), created_at__lt=before)
+    events = PaymentEvent.objects.filter(payment=OuterRef("pk"))
+    is_in_use = Exists(events.filter(Q(created_at__gte=before) | Q(deliver_at__isnull=False)))
+    return _unpruned(before).filter(~is_in_use, created_at__lt=before)
 
 
 def _unpruned(before: datetime) -> PaymentQuerySet:

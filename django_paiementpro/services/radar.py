@@ -12,6 +12,7 @@ Where the payer chooses on the gateway's page, the operator is known only once t
 import math
 from collections import Counter
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import asdict, astuple, dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
@@ -30,12 +31,13 @@ from django_paiementpro.statistics import PAID, ratio
 
 #: The last hour is judged by the week before it.
 HOUR = timedelta(hours=1)
+DAY = timedelta(days=1)
 WEEK = timedelta(days=7)
 
 #: For how many seconds an answer serves: shops ask each time that they show their form.
 CACHE_SECONDS = 60
 
-#: So few payments tell nothing: of the last hour, and of the week before it.
+#: So few payments, or payers, tell nothing: of the last hour, and of the week before it.
 MIN_RECENT = 5
 MIN_USUAL = 20
 
@@ -115,16 +117,17 @@ def channel_health() -> dict[str, ChannelHealth]:
     Tell by operator's code how those offered fare, and any others that payers have used, as of a minute ago at most.
 
     The verdict is ``failing`` where far fewer payments come through than usual, ``slow`` where they take far longer,
-    ``unknown`` where too few were made in the last hour to tell, else ``ok``. It takes one statement, or the cache.
+    ``unknown`` where too few were made in the last hour to tell, else ``ok``. It takes two statements, or the cache.
     A shop that hides an operator while it is failing sees it again an hour later, and soon knows whether it is well.
     """
     payments = Payment.objects.all()
     key = f"{CACHE_KEY}.{payments.db}"
-    rows = cache.get(key)
+    rows = _cached(key)
     if rows is None:
         # In words that any cache can keep, and another version of this app can read.
         rows = [astuple(health) for health in measure_channels(timezone.now()).values()]
-        cache.set(key, rows, CACHE_SECONDS)
+        with suppress(Exception):
+            cache.set(key, rows, CACHE_SECONDS)
     known = {
         channel: ChannelHealth(channel, ChannelVerdict(verdict), Performance(*hour), Performance(*week))
         for channel, verdict, hour, week in rows
@@ -132,14 +135,32 @@ def channel_health() -> dict[str, ChannelHealth]:
     return {code: known.get(code) or ChannelHealth(code) for code in [*conf.channels, *known]}
 
 
+def _cached(key: str) -> Any:
+    """Return what the cache has; nothing where it is away: a shop must not fall with its cache."""
+    with suppress(Exception):
+        return cache.get(key)
+    return None
+
+
 def measure_channels(now: datetime) -> dict[str, ChannelHealth]:
-    """Do it now, in one statement, for the operators that had any payments."""
+    """Do it now, in two statements, for the operators that had any payments."""
     operators: dict[str, tuple[_Window, _Window]] = {}
     for channel, status, is_recent, step, number in _rows(now):
         if channel:
             hour, week = operators.setdefault(channel, (_Window(), _Window()))
             (hour if is_recent else week).add(status, int(step), number)
-    return {channel: _judge(channel, hour, week) for channel, (hour, week) in sorted(operators.items())}
+    payers = _payers(now)
+    return {
+        channel: _judge(channel, hour, week, payers.get(channel, 0))
+        for channel, (hour, week) in sorted(operators.items())
+    }
+
+
+def _payers(now: datetime) -> dict[str, int]:
+    """Count by operator who was taken to it in the last hour: one payer, however often, raises no alarm."""
+    recent = Payment.objects.filter(created_at__gte=now - DAY, created_at__lte=now, initialized_at__gte=now - HOUR)
+    unopened = Payment.objects.filter(created_at__gte=now - HOUR, created_at__lte=now, initialized_at=None)
+    return dict((recent | unopened).order_by().values_list(OPERATOR).annotate(Count("customer_phone", distinct=True)))
 
 
 class _Seconds(Func):
@@ -204,12 +225,14 @@ class _Window:
         )
 
 
-def _judge(channel: str, hour: _Window, week: _Window) -> ChannelHealth:
+def _judge(channel: str, hour: _Window, week: _Window, payers: int) -> ChannelHealth:
     usual = _quantile(week.paid, PATIENCE_SHARE)
     # Where nobody knows how long payers wait, the clock of the expiry decides.
     patience = conf.expires_after.total_seconds() if usual is None else max(usual, MIN_PATIENCE_SECONDS)
     last_hour, last_week = hour.performance(patience), week.performance(patience)
     verdict = _verdict(last_hour, last_week, lambda: _is_slow(hour.paid, week.paid))
+    if verdict == ChannelVerdict.FAILING and last_week.paid and payers < MIN_RECENT:
+        verdict = ChannelVerdict.UNKNOWN
     return ChannelHealth(channel, verdict, last_hour, last_week)
 
 

@@ -88,10 +88,11 @@ def reconcile(
     where it is 0. Where the gateway is plainly away, it is not asked any more; the rest goes on. ``stop`` ends it after
     what has begun. Two runs at once share the work. All of the database's work is done by the caller's thread.
     """
-    run, since = begin_run()
+    run, since, is_alone = begin_run()
     try:
         reconciler = _Reconciler(run.started_at, since, stop or Event(), progress, functools.partial(beat, run))
-        left_off = reconciler.deliver(patience=DELIVERY_FIRST)
+        # Where an earlier run has not ended, a receiver may be what holds it: the gateway is asked first.
+        left_off = reconciler.deliver(patience=DELIVERY_FIRST) if is_alone else 0
         if conf.status_url:
             reconciler.ask(workers, rate)
         reconciler.expire()
@@ -125,8 +126,9 @@ def due_payments(now: datetime) -> PaymentQuerySet:
     is_old_news = Q(checked_at__lte=now - LONGEST_INTERVAL)
     for age, interval in INTERVALS:
         is_old_news |= Q(opened_at__gt=now - age, checked_at__lte=now - interval)
-    has_expired = Q(status=Status.EXPIRED, updated_at__gte=now - EXPIRED_AGE) & (
-        is_new | Q(checked_at__lte=now - LONGEST_INTERVAL)
+    # One about which nobody was there to answer when it expired has no date: it is asked about until somebody is.
+    has_expired = Q(status=Status.EXPIRED) & (
+        Q(checked_at=None) | Q(updated_at__gte=now - EXPIRED_AGE) & (is_new | Q(checked_at__lte=now - LONGEST_INTERVAL))
     )
     return (
         Payment.objects.primary()
@@ -187,7 +189,8 @@ class _Reconciler:
 
         Return the event after which it was left off, for want of patience; None where all have had their turn.
         """
-        events = undelivered_events().filter(pk__gt=after)
+        # What this run settles has had its turn then.
+        events = undelivered_events().filter(pk__gt=after, created_at__lte=self.started_at)
         started_at = time.monotonic()
         for event in self._each(SIGNALS, oldest_first(events), events.count()):
             with self._catching(event):
@@ -228,6 +231,9 @@ class _Reconciler:
     def _claimed(self, payments: Iterator[Payment]) -> Iterator[Payment]:
         """Take the payments that no other run has taken, and remember when they were asked about before."""
         for payment in payments:
+            self.beat()
+            if self.stop.is_set():
+                return
             is_ours = False
             with self._catching(payment):
                 self._checked_at[payment.pk] = payment.checked_at
@@ -239,21 +245,22 @@ class _Reconciler:
 
     def _receive(self, look_up: LookUp) -> None:
         payment, checked_at = look_up.payment, self._checked_at.pop(look_up.payment.pk)
+        if look_up.bug or not look_up.answers:
+            give_back_check(payment, checked_at)
         if look_up.bug:
             raise look_up.bug
         if not look_up.answers:
-            give_back_check(payment, checked_at)
             return
-        errors = [error for answer in look_up.answers if (error := receive_answer(payment, answer))]
-        report_silence(payment, errors, look_up.duration)
+        for answer in look_up.answers:
+            receive_answer(payment, answer)
+        report_silence(payment, look_up.errors, look_up.duration)
         self.totals.asked += 1
         self.totals.look_ups += len(look_up.answers)
-        self.totals.unanswered += bool(errors)
+        self.totals.unanswered += bool(look_up.errors)
         self.totals.settled += Status(payment.status).is_paid
-        if self._expire(payment, is_answered=not errors):
-            return
-        if errors and (payment.status == Status.EXPIRED or len(errors) == len(look_up.answers)):
-            # Silence is no answer: the next run asks again.
+        is_expired = self._expire(payment, is_answered=look_up.is_heard)
+        if not is_expired and not look_up.is_heard:
+            # That nobody was there is no answer: the next run asks again.
             give_back_check(payment, checked_at)
 
     def _expire(self, payment: Payment, *, is_answered: bool) -> bool:
@@ -276,7 +283,7 @@ class _Reconciler:
     def _catching(self, row: Model) -> Iterator[None]:
         try:
             yield
-        except Exception:  # noqa: BLE001  logged
+        except Exception as error:  # noqa: BLE001  logged
             self.totals.failed += 1
-            log.write("reconcile_failed", exc_info=True, pk=row.pk)
+            log.write("reconcile_failed", raised=error, pk=row.pk)
             connections[database()].close_if_unusable_or_obsolete()

@@ -2,7 +2,8 @@
 The runs of the reconciliation: who is at work, and since when.
 
 A run that begins while others are at work joins them: it leaves to them what they have asked about since the first of
-them began. So two at once repeat nothing, and one that follows another asks anew.
+them began, in the last minutes. So two at once repeat nothing, one that follows another asks anew, and one that takes
+hours keeps nobody from asking.
 """
 
 import os
@@ -20,6 +21,12 @@ from django_paiementpro.services.transitions import database
 BEAT = timedelta(seconds=15)
 SILENCE = timedelta(minutes=2)
 
+#: What was asked about longer ago than this is asked about again, whoever is still at work.
+LOOK_BACK = timedelta(minutes=5)
+
+#: A run that has begun in this time and not ended was killed, or is still at it.
+RECENT = timedelta(hours=1)
+
 #: For how long runs are remembered.
 MEMORY = timedelta(days=7)
 
@@ -27,14 +34,19 @@ MEMORY = timedelta(days=7)
 _own: set[int] = set()
 
 
-def begin_run() -> tuple[ReconciliationRun, datetime]:
-    """Note that a run begins; return it, and the moment since which what was asked about is not asked again."""
-    others = list(_runs().filter(finished_at=None, seen_at__gt=timezone.now() - SILENCE))
+def begin_run() -> tuple[ReconciliationRun, datetime, bool]:
+    """
+    Note that a run begins.
+
+    Return it, the moment since which what was asked about is not asked again, and whether all other runs have ended.
+    """
+    others = list(_runs().filter(finished_at=None, started_at__gt=timezone.now() - RECENT))
     run = ReconciliationRun(host=socket.gethostname()[:255], process_id=os.getpid())
     run.save(using=database(), force_insert=True)
     _own.add(run.pk)
     _runs().filter(started_at__lt=run.started_at - MEMORY).delete()
-    return run, min([run.started_at, *_starts(run, others)])
+    since = min([run.started_at, *_starts(run, others)])
+    return run, max(since, run.started_at - LOOK_BACK), not others
 
 
 def beat(run: ReconciliationRun) -> None:
@@ -58,7 +70,8 @@ def leave_run(run: ReconciliationRun) -> None:
 
 
 def _starts(run: ReconciliationRun, others: Iterable[ReconciliationRun]) -> Iterable[datetime]:
-    return (other.started_at for other in others if other.host != run.host or _lives(other))
+    seen = [other for other in others if other.seen_at > run.started_at - SILENCE]
+    return (other.started_at for other in seen if other.host != run.host or _lives(other))
 
 
 def _lives(run: ReconciliationRun) -> bool:

@@ -91,7 +91,15 @@ def store(
             verdict = _compare_transaction(payment, verdict)
             changes |= verdict.changes
         payment.apply(changes)
-        log.write("payment_changed", payment, outcome=verdict.outcome, status=str(payment.status), kind=str(kind))
+        report = functools.partial(
+            log.write,
+            "payment_changed",
+            copy(payment),
+            outcome=verdict.outcome,
+            status=str(payment.status),
+            kind=str(kind),
+        )
+        transaction.on_commit(report, using=database())
     return insert_event(payment, kind, verdict, data, remote_address)
 
 

@@ -16,13 +16,14 @@ from django.utils import timezone
 from django_paiementpro.conf import conf
 from django_paiementpro.enums import Kind, Outcome, Status
 from django_paiementpro.models import OPERATOR, Payment, PaymentEvent, ReconciliationRun
+from django_paiementpro.services.runs import SILENCE
 from django_paiementpro.services.transitions import database
 from django_paiementpro.statistics import PAID
 
 #: A signal that is owed for longer is an alarm: its receiver fails, or nobody delivers again.
 UNDELIVERED_AFTER = timedelta(minutes=15)
 
-#: A reconciliation that was not seen for longer is an alarm: cron does not run it.
+#: A reconciliation that has not ended for longer is an alarm: cron does not run it, or it dies.
 UNRECONCILED_AFTER = timedelta(hours=1)
 
 #: A payment that waits for so much longer than ``PAIEMENTPRO_EXPIRES_AFTER`` is an alarm: nothing expires it.
@@ -34,8 +35,8 @@ MAX_EVENTS = 50_000
 #: How far back an operator's last success is looked for.
 SUCCESS_WINDOW = timedelta(days=30)
 
-#: Of two reconciliations at once, the one that began first may be seen last.
-MAX_RUNS = 10
+#: So many of the newest runs are looked at: those that are at work have not ended, and some may have died.
+MAX_RUNS = 100
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +56,7 @@ class Health:
     oldest_undelivered_at: datetime | None
     #: How many payments a person must look at.
     to_review: int
-    #: When a reconciliation was last seen at work; None where there never was one.
+    #: When a reconciliation last ended, or was seen at work; None where none has.
     reconciled_at: datetime | None
 
     @property
@@ -114,7 +115,7 @@ def health(now: datetime | None = None) -> Health:
         undelivered=undelivered["count"],
         oldest_undelivered_at=undelivered["oldest"],
         to_review=payments.filter(needs_review=True).count(),
-        reconciled_at=_reconciled_at(),
+        reconciled_at=_reconciled_at(now),
     )
 
 
@@ -136,6 +137,8 @@ def _last_success_at(now: datetime) -> dict[str, datetime | None]:
     return {code: seen.get(code) for code in [*conf.channels, *sorted(filter(None, seen))]}
 
 
-def _reconciled_at() -> datetime | None:
-    runs = ReconciliationRun.objects.using(database()).order_by("-pk").values_list("seen_at", flat=True)
-    return max(runs[:MAX_RUNS], default=None)
+def _reconciled_at(now: datetime) -> datetime | None:
+    """Return when a run has ended, or was seen at work just now: one that dies each time does nothing."""
+    runs = ReconciliationRun.objects.using(database()).order_by("-pk").values_list("finished_at", "seen_at")
+    seen = [finished_at or (seen_at if seen_at > now - SILENCE else None) for finished_at, seen_at in runs[:MAX_RUNS]]
+    return max(filter(None, seen), default=None)
