@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 import requests
 from django.core.management import call_command
+from django.db import connections
 from django.test import override_settings
 from django.utils import timezone
 
@@ -232,11 +233,14 @@ def test_a_payment_that_moves_on_meanwhile_does_not_expire(
     gateway: FakeGateway, capsys: pytest.CaptureFixture[str], change: dict[str, Any]
 ) -> None:
     payment = old()
-    gateway.mock.add_callback(
-        "GET",
-        f"{STATUS_URL}/{payment.reference}",
-        lambda request: Payment.objects.update(**change) and (200, {}, b'{"success": false}'),
-    )
+
+    def move_on(request: Any) -> tuple[int, dict[str, str], bytes]:
+        """Change the payment, in the thread that asks: its connection is closed with it."""
+        Payment.objects.update(**change)
+        connections.close_all()
+        return 200, {}, b'{"success": false}'
+
+    gateway.mock.add_callback("GET", f"{STATUS_URL}/{payment.reference}", move_on)
 
     reconcile(capsys)
 
