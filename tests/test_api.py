@@ -70,6 +70,14 @@ def problem_of(response: Any) -> str:
     return str(told["type"]).removeprefix("urn:paiementpro:problem:")
 
 
+@pytest.mark.parametrize("number", ["0", "nobody’s", "9" * 40])
+def test_an_order_that_the_shop_does_not_know_is_not_found(api: APIClient, number: str) -> None:
+    response = create(api, order=number)
+
+    assert (response.status_code, problem_of(response)) == (404, "not-found")
+    assert not Payment.objects.exists()
+
+
 # Opening a payment ----------------------------------------------------------------------------------------------------
 
 

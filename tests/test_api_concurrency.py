@@ -1,5 +1,6 @@
 """The REST API under load: through real sockets, with the gateway on one too."""
 
+import json
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
@@ -9,12 +10,16 @@ from uuid import uuid4
 
 import pytest
 import requests
+from django.http import HttpRequest
 
+from django_paiementpro import services
+from django_paiementpro.api import calls
 from django_paiementpro.models import IdempotencyKey, Payment
 from tests.host.models import Order
+from tests.host.payments import new_payment
 from tests.server.gateway import Call, FakeGateway
 from tests.server.site import Site, running
-from tests.server.threads import DEADLINE, at_once
+from tests.server.threads import DEADLINE, at_once, meanwhile
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -59,6 +64,22 @@ def test_a_key_sent_twenty_times_at_once_opens_one_payment(site: Site, gateway: 
     assert {answer.status_code for answer in answers} == {201}
     assert len({answer.content for answer in answers}) == 1
     assert len(gateway.calls) == Payment.objects.count() == IdempotencyKey.objects.count() == 1
+
+
+def test_a_request_without_a_place_waits_for_the_twin_that_has_one(
+    site: Site, gateway: FakeGateway, settings: Any
+) -> None:
+    settings.PAIEMENTPRO_API_GATEWAY_CALLS = 1
+    order, key = Order.objects.create(), str(uuid4())
+    claim = services.Claim.of("anonymous", key, json.dumps({"order": str(order.pk)}))
+
+    with calls.openings.place(), meanwhile(opener(site, order, key)) as answer:
+        time.sleep(0.4)
+        payment = new_payment(HttpRequest(), {"order": order.pk})
+        services.store_payment(payment, claim)
+
+    assert answer.result().status_code == 201
+    assert answer.result().json()["reference"] == Payment.objects.get().reference
 
 
 def test_a_gateway_that_hangs_holds_up_no_more_than_its_bound(site: Site, gateway: FakeGateway, settings: Any) -> None:
