@@ -61,8 +61,15 @@ class RemoveIndex(operations.RemoveIndex):
 def _remove(model: type[Model], index: Index, schema_editor: BaseDatabaseSchemaEditor) -> None:
     connection = schema_editor.connection
     with connection.cursor() as cursor:
-        is_there = index.name in connection.introspection.get_constraints(cursor, model._meta.db_table)
-    if is_there:
+        there = connection.introspection.get_constraints(cursor, model._meta.db_table)
+    if index.name not in there:
+        return
+    del there[index.name]
+    first = [model._meta.get_field(index.fields[0].lstrip("-")).column]
+    if any(other["index"] and other["columns"][:1] == first for other in there.values()):
+        schema_editor.execute(index.remove_sql(model, schema_editor, **_concurrently(schema_editor)))
+    else:
+        # MariaDB demands an index for each foreign key: the editor makes one, where this was it.
         schema_editor.remove_index(model, index, **_concurrently(schema_editor))
 
 
