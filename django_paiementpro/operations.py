@@ -5,12 +5,12 @@ PostgreSQL makes and drops an index without locking the table, outside of transa
 ``atomic = False``, and one that was interrupted can be run again. Elsewhere an index is made as ever.
 """
 
-from typing import Any
+from typing import Any, cast
 
 from django.db.backends.base.schema import BaseDatabaseSchemaEditor
 from django.db.migrations import operations
 from django.db.migrations.state import ProjectState
-from django.db.models import Index, Model
+from django.db.models import Field, Index, Model
 
 
 class AddIndex(operations.AddIndex):
@@ -65,7 +65,8 @@ def _remove(model: type[Model], index: Index, schema_editor: BaseDatabaseSchemaE
     if index.name not in there:
         return
     del there[index.name]
-    first = [model._meta.get_field(index.fields[0].lstrip("-")).column]
+    name, _order = index.fields_orders[0]
+    first = [cast("Field[Any, Any]", model._meta.get_field(name)).column]
     if any(other["index"] and other["columns"][:1] == first for other in there.values()):
         schema_editor.execute(index.remove_sql(model, schema_editor, **_concurrently(schema_editor)))
     else:
