@@ -20,9 +20,9 @@ from benchmarks import rows
 from benchmarks.database import create_database
 from benchmarks.orders.models import Order
 from benchmarks.people import FIRST_NAMES, HABITS, LAST_NAMES, RHYTHM
-from django_paiementpro.models import Payment, PaymentEvent
+from django_paiementpro.models import IdempotencyKey, Payment, PaymentEvent
 
-MODELS: list[type[Model]] = [Order, Payment, PaymentEvent]
+MODELS: list[type[Model]] = [Order, Payment, PaymentEvent, IdempotencyKey]
 
 
 def main() -> None:

@@ -147,6 +147,7 @@ class Person:
         self.looks(shot)
 
     def looks(self, shot: str = "") -> None:
+        self.page.wait_for_load_state()
         path = urlsplit(self.page.url).path
         look = self.page.evaluate(LOOK)
         assert look["language"] == self.language
