@@ -20,7 +20,7 @@ import sys
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from http.client import HTTPConnection, HTTPException
@@ -414,30 +414,21 @@ def report(soak: Soak, seconds: float) -> list[str]:
     print_counts("Notifications answered", soak.answers)
     print_counts("Asked of the gateway", soak.gateway.counts)
     print(f"{'way':<45}{'payments':>10}  what became of them")
+    statuses = dict(Payment.objects.values_list("reference", "status"))
     for way in WAYS:
-        statuses = Counter(statuses_of(soak, way))
-        print(f"{way:<45}{sum(statuses.values()):>10}  {', '.join(f'{n} {s}' for s, n in statuses.most_common())}")
-    violations = [line for line in check(soak) if line]
+        ends = Counter(statuses[reference] for reference, its in soak.ways.items() if its == way)
+        print(f"{way:<45}{sum(ends.values()):>10}  {', '.join(f'{n} {s}' for s, n in ends.most_common())}")
+    violations = [line for line in [*check_payments(soak, statuses), *check_calls(soak)] if line]
     print("\n" + ("\n".join(violations) or "Nothing was lost, and nothing was given away."))
     return violations
-
-
-def statuses_of(soak: Soak, way: str) -> list[str]:
-    statuses = dict(Payment.objects.values_list("reference", "status"))
-    return [statuses[reference] for reference, its in soak.ways.items() if its == way]
 
 
 def print_counts(title: str, counts: Counter[str]) -> None:
     print(f"{title}: {', '.join(f'{number:,} {name}' for name, number in sorted(counts.items()))}")
 
 
-def check(soak: Soak) -> list[str]:
-    """Return what the contract does not allow."""
-    return [line for part in (check_payments, check_calls) for line in part(soak)]
-
-
-def check_payments(soak: Soak) -> list[str]:
-    statuses = dict(Payment.objects.values_list("reference", "status"))
+def check_payments(soak: Soak, statuses: Mapping[str, str]) -> list[str]:
+    """Return what the contract does not allow of payments; an empty text for what is well."""
     lost = [ref for ref, way in soak.ways.items() if "paid" in way and statuses[ref] != "succeeded"]
     given = [ref for ref, way in soak.ways.items() if "paid" not in way and statuses[ref] == "succeeded"]
     owed = PaymentEvent.objects.exclude(deliver_at=None).count()
@@ -460,7 +451,7 @@ def check_payments(soak: Soak) -> list[str]:
 
 
 def check_calls(soak: Soak) -> list[str]:
-    """Each receiver has gone through for each payment that succeeded, again only where a process was killed."""
+    """Do the same for receivers: each has gone through for what succeeded, again only where a process was killed."""
     done: Counter[tuple[str, str, str]] = Counter(
         Call.objects.filter(has_failed=False).exclude(ended_at=None).values_list("signal", "receiver", "reference")
     )

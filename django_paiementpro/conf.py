@@ -185,9 +185,7 @@ def _hosts(value: Any) -> list[str]:
     if (
         not isinstance(value, (list, tuple, set))
         or not value
-        or not all(
-            isinstance(host, str) and re.fullmatch(r"\*|\.?[A-Za-z0-9-]+(\.[A-Za-z0-9-]+)*", host) for host in value
-        )
+        or not all(isinstance(host, str) and HOST_PATTERN.fullmatch(host) for host in value)
     ):
         raise ValueError(_('write a list of hosts, like ["paiementpro.net", ".paiementpro.net"]'))
     return list(value)

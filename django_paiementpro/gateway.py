@@ -20,11 +20,14 @@ from django_paiementpro import __version__
 from django_paiementpro.conf import conf
 from django_paiementpro.exceptions import GatewayRefusedError, GatewayUnavailableError
 from django_paiementpro.messages import JSONObject, PageAnswer, PageRequest, StatusAnswer, parse_json_object
+from django_paiementpro.returns import UNSAFE
 
 INITIALIZE_PATH = "/webservice/onlinepayment/init/curl-init.php"
 
 # What says that nobody is there to answer, whatever the question: too many of them, a proxy without a server behind it.
 AWAY = frozenset({429, 502, 503, 504})
+
+HEADERS = {"Accept": "application/json", "User-Agent": f"django-paiementpro/{__version__}"}
 
 MAX_ANSWER = 64 * 1024
 MAX_PAGE_URL = 2000
@@ -34,7 +37,7 @@ CHUNK = 4096
 MAX_IDLE_SECONDS = 30.0
 
 
-class _Session(requests.Session):
+class Session(requests.Session):
     """
     A pool of connections, and nothing else that one call could leave to the next.
 
@@ -42,17 +45,11 @@ class _Session(requests.Session):
     session is not the next one's) and passwords of a ``.netrc`` are not.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, **headers: str) -> None:
         super().__init__()
         self.cookies.set_policy(DefaultCookiePolicy(allowed_domains=[]))
         self.auth = _anonymous
-        self.headers.update(
-            {
-                "Accept": "application/json",
-                "Accept-Encoding": "identity",
-                "User-Agent": f"django-paiementpro/{__version__}",
-            }
-        )
+        self.headers.update({"Accept-Encoding": "identity", **headers})
 
     def get_redirect_target(self, resp: requests.Response) -> None:
         """See no redirect anywhere: even where none is followed, ``requests`` would read the next one's target."""
@@ -65,14 +62,14 @@ def _anonymous(request: requests.PreparedRequest) -> requests.PreparedRequest:
 class _Connections(threading.local):
     """One session for each process and thread: a new HTTPS connection costs 28 ms of CPU, a kept one 1 ms."""
 
-    session: requests.Session | None = None
+    session: Session | None = None
     process = 0
     used_at = 0.0
 
-    def get(self) -> requests.Session:
+    def get(self) -> Session:
         is_usable = self.process == os.getpid() and time.monotonic() - self.used_at < MAX_IDLE_SECONDS
         if self.session is None or not is_usable:
-            self.session = _Session()
+            self.session = Session(**HEADERS)
             self.process = os.getpid()
         self.used_at = time.monotonic()
         return self.session
@@ -106,7 +103,7 @@ def look_up(reference: str) -> StatusAnswer:
     status, content = _call("GET", f"{conf.status_url}/{quote(reference, safe='')}")
     answer = _read_json(status, content)
     if status >= 400 and "success" not in answer:
-        raise GatewayUnavailableError(f"the gateway does not answer this (HTTP {status})", is_away=status in AWAY)
+        raise _unusable(f"the gateway does not answer this (HTTP {status})", status)
     return StatusAnswer.from_json(answer)
 
 
@@ -124,7 +121,7 @@ def checked_page_url(url: str) -> str:
     Raises ``GatewayUnavailableError``, without the URL, which is the payer's.
     """
     match = re.match(r"(https?)://([a-z0-9.-]+|\[[0-9a-f:.]+\])(?::[0-9]{1,5})?(?:[/?#]|$)", url, re.IGNORECASE)
-    if not match or len(url) > MAX_PAGE_URL or not re.fullmatch(r"[!-~]+", url) or re.search(r'[\\"<>^`{|}]', url):
+    if not match or len(url) > MAX_PAGE_URL or UNSAFE.search(url):
         raise GatewayUnavailableError("the gateway gave a page whose URL cannot be trusted")
     scheme, host = match[1].lower(), match[2].lower()
     own_scheme, own_host = conf.own_gateway
@@ -139,28 +136,42 @@ def checked_page_url(url: str) -> str:
 def _call(method: str, url: str, json: object = None) -> tuple[int, bytes]:
     """Return the HTTP status and the body. The whole takes no longer than the time-outs, but for a dripping head."""
     deadline = time.monotonic() + call_seconds()
-    content = bytearray()
     try:
         with _connections.get().request(
             method, url, json=json, timeout=conf.timeout, allow_redirects=False, stream=True, verify=True
         ) as response:
-            # What has come so far, as it comes: to wait for a full chunk would let an answer that drips take for ever.
-            while chunk := response.raw.read1(CHUNK, decode_content=True):
-                content += chunk
-                if len(content) > MAX_ANSWER or time.monotonic() > deadline:
-                    raise GatewayUnavailableError("the gateway's answer is too long, or too slow", is_away=True)
-            return response.status_code, bytes(content)
+            content = read_bounded(response, deadline)
     except (requests.RequestException, urllib3.exceptions.HTTPError, ValueError) as error:
         raise GatewayUnavailableError(f"no answer from the gateway ({type(error).__name__})", is_away=True) from error
+    if content is None or len(content) > MAX_ANSWER:
+        raise GatewayUnavailableError("the gateway's answer is too long, or too slow", is_away=True)
+    return response.status_code, content
+
+
+def read_bounded(response: requests.Response, deadline: float) -> bytes | None:
+    """
+    Return the body, or as much of it as is beyond ``MAX_ANSWER``; None where it goes on after the deadline.
+
+    The deadline is one of ``time.monotonic()``.
+    """
+    content = bytearray()
+    # What has come so far, as it comes: to wait for a full chunk would let an answer that drips take for ever.
+    while len(content) <= MAX_ANSWER and (chunk := response.raw.read1(CHUNK, decode_content=True)):
+        content += chunk
+        if time.monotonic() > deadline:
+            return None
+    return bytes(content)
 
 
 def _read_json(status: int, content: bytes) -> JSONObject:
     """Read the answer by its bytes, whatever its content type says."""
     if status >= 500:
-        raise GatewayUnavailableError(f"the gateway is out of order (HTTP {status})", is_away=status in AWAY)
+        raise _unusable(f"the gateway is out of order (HTTP {status})", status)
     try:
         return parse_json_object(content)
     except ValueError as error:
-        raise GatewayUnavailableError(
-            f"the gateway's answer (HTTP {status}) is no JSON object", is_away=status in AWAY
-        ) from error
+        raise _unusable(f"the gateway's answer (HTTP {status}) is no JSON object", status) from error
+
+
+def _unusable(message: str, status: int) -> GatewayUnavailableError:
+    return GatewayUnavailableError(message, is_away=status in AWAY)

@@ -9,6 +9,8 @@ URL: of what was raised, the log has the class and the traceback, and not the wo
 import logging
 from typing import Any, Protocol
 
+from django.core.exceptions import ValidationError
+
 logger = logging.getLogger("django_paiementpro")
 
 #: The level of each line, by its name; README.rst says what each means.
@@ -57,6 +59,11 @@ class Subject(Protocol):
     def gateway_channel(self) -> str: ...
 
 
+def class_of(error: BaseException) -> str:
+    """Return the dotted name of an error's class: what it says may name a payer, or a password."""
+    return f"{type(error).__module__}.{type(error).__qualname__}"
+
+
 def write(
     name: str,
     payment: Subject | None = None,
@@ -68,9 +75,7 @@ def write(
     **extra: Any,
 ) -> None:
     """Write a line of ``LEVELS`` about a payment. The attempt is the newest unless another is named."""
-    exc_info = None
-    if raised is not None:
-        exc_info = (Raised, Raised(f"{type(raised).__module__}.{type(raised).__qualname__}"), raised.__traceback__)
+    exc_info = None if raised is None else (Raised, Raised(class_of(raised)), raised.__traceback__)
     extra |= {
         "reference": payment.reference if payment else "",
         "attempt": payment.attempt if payment and attempt is None else attempt,
@@ -79,3 +84,10 @@ def write(
         "duration": None if duration is None else round(duration, 4),
     }
     logger.log(LEVELS[name], name, extra=extra, exc_info=exc_info)
+
+
+def write_invalid(payment: Subject, error: ValidationError) -> list[str]:
+    """Write that a payment cannot be taken to the gateway as it is; return which of its fields are to blame."""
+    fields = sorted(error.message_dict) if hasattr(error, "error_dict") else []
+    write("payment_invalid", payment, outcome="refused", fields=fields)
+    return fields

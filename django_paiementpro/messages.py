@@ -16,6 +16,7 @@ from typing import Any
 from urllib.parse import parse_qsl
 
 from django.core.exceptions import SuspiciousOperation
+from django.http import HttpRequest
 from django.http.multipartparser import MultiPartParser, MultiPartParserError
 
 from django_paiementpro.enums import Reason
@@ -289,6 +290,15 @@ def query_fields(query: str) -> Fields:
     with suppress(UnicodeEncodeError):
         query = query.encode("latin-1").decode("utf-8", "replace")
     return _form_fields(_STRAY_QUESTION_MARK.sub("&", query, count=1))
+
+
+def is_too_long(request: HttpRequest) -> bool:
+    """
+    Return whether a body has more than ``MAX_BODY`` bytes: by its header, before any of it is read.
+
+    Raises what reading it raises, and ``ValueError`` where the header's length is no number.
+    """
+    return int(request.META.get("CONTENT_LENGTH") or 0) > MAX_BODY or len(request.body) > MAX_BODY
 
 
 def body_fields(content_type: str, body: bytes) -> Fields:

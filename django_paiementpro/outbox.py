@@ -99,7 +99,7 @@ def _enqueue(event: PaymentEvent, lease: datetime) -> None:
             event.payment,
             outcome=Outcome.FAILED,
             duration=time.monotonic() - started_at,
-            error=f"{type(error).__module__}.{type(error).__qualname__}",
+            error=log.class_of(error),
         )
         _mark(event, timezone.now())
 

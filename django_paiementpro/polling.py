@@ -3,7 +3,12 @@
 import hashlib
 from datetime import timedelta
 
+from django.http import HttpResponseNotModified
+from django.http.response import HttpResponseBase
 from django.utils.http import parse_etags
+
+#: After how many seconds it is worth knocking at a gateway that was away.
+AWAY_SECONDS = 30
 
 #: How many seconds to wait before one asks again, by how long the payer has had.
 INTERVALS = (
@@ -13,6 +18,23 @@ INTERVALS = (
     (timedelta(hours=1), 60),
 )
 LONGEST_INTERVAL = 300
+
+
+def answer(
+    response: HttpResponseBase, content: bytes, if_none_match: str, waiting_time: timedelta | None
+) -> HttpResponseBase:
+    """
+    Return the response that tells the content with its ``ETag``, or 304 to a client that says to have it already.
+
+    While a payment has been waited for so long, ``Retry-After`` says when to ask again.
+    """
+    etag = etag_of(content)
+    if is_known(if_none_match, etag):
+        response = HttpResponseNotModified()
+    response["ETag"] = etag
+    if waiting_time is not None:
+        response["Retry-After"] = str(retry_after(waiting_time))
+    return response
 
 
 def retry_after(age: timedelta) -> int:

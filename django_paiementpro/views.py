@@ -17,12 +17,12 @@ from django.http import (
     HttpResponse,
     HttpResponseBadRequest,
     HttpResponseNotFound,
-    HttpResponseNotModified,
     HttpResponseRedirect,
     JsonResponse,
     UnreadablePostError,
 )
 from django.http.request import RawPostDataException
+from django.http.response import HttpResponseBase
 from django.shortcuts import render, resolve_url
 from django.urls import NoReverseMatch, get_script_prefix
 from django.utils.decorators import method_decorator
@@ -37,15 +37,11 @@ from django_paiementpro.conf import conf
 from django_paiementpro.decorators import non_atomic
 from django_paiementpro.enums import Outcome, Reason, Status
 from django_paiementpro.exceptions import GatewayRefusedError, GatewayUnavailableError, InvalidNotification
-from django_paiementpro.messages import MAX_BODY, Fields, Notification, body_fields, query_fields
+from django_paiementpro.messages import MAX_BODY, Fields, Notification, body_fields, is_too_long, query_fields
 from django_paiementpro.models import Payment
 
 # After how long a waiting page reloads itself, without JavaScript.
 REFRESH_SECONDS = 8
-
-# After how long it is worth knocking at a gateway that was away.
-RETRY_SECONDS = 30
-
 
 open_to_holders = method_decorator([login_not_required, csrf_exempt, never_cache, non_atomic], name="dispatch")
 
@@ -65,15 +61,14 @@ class CheckoutView(View):
             return HttpResponseRedirect(services.initialize_payment(payment, request))
         except GatewayUnavailableError:
             response = _page(request, "checkout_error", payment, 503, case="unavailable")
-            response["Retry-After"] = str(RETRY_SECONDS)
+            response["Retry-After"] = str(polling.AWAY_SECONDS)
             return response
         except GatewayRefusedError:
             return _page(request, "checkout_error", payment, 502, case="refused")
         except ValidationError as error:
             if not Status(payment.status).is_payable:
                 return HttpResponseRedirect(payment.get_return_url())
-            fields = sorted(error.message_dict) if hasattr(error, "error_dict") else []
-            log.write("payment_invalid", payment, outcome=Outcome.REFUSED, fields=fields)
+            fields = log.write_invalid(payment, error)
             return _page(request, "checkout_error", payment, 400, case="invalid" if fields else "refused")
 
     post = get
@@ -150,10 +145,10 @@ class StatusView(View):
 
     http_method_names = ["get", "head", "options"]
 
-    def get(self, request: HttpRequest, signed: str) -> HttpResponse:
+    def get(self, request: HttpRequest, signed: str) -> HttpResponseBase:
         payment = _payment_or_404(signed, signing.STATUS)
         target = (_host_page(request, payment) or payment.get_return_url()) if payment.is_final else None
-        response: HttpResponse = JsonResponse(
+        response = JsonResponse(
             {
                 "reference": payment.reference,
                 "status": payment.status,
@@ -161,13 +156,8 @@ class StatusView(View):
                 "redirect_url": target,
             }
         )
-        etag = polling.etag_of(response.content)
-        if polling.is_known(request.headers.get("If-None-Match", ""), etag):
-            response = HttpResponseNotModified()
-        response["ETag"] = etag
-        if not payment.is_final:
-            response["Retry-After"] = str(polling.retry_after(payment.waiting_time))
-        return response
+        waiting_time = None if payment.is_final else payment.waiting_time
+        return polling.answer(response, response.content, request.headers.get("If-None-Match", ""), waiting_time)
 
 
 @method_decorator([login_not_required, never_cache, non_atomic], name="dispatch")
@@ -232,7 +222,7 @@ def _read_fields(request: HttpRequest) -> tuple[Fields, Fields]:
     query = request.META.get("QUERY_STRING", "")
     content_type = request.META.get("CONTENT_TYPE", "")
     try:
-        if int(request.META.get("CONTENT_LENGTH") or 0) > MAX_BODY or len(request.body) > MAX_BODY:
+        if is_too_long(request):
             raise InvalidNotification(Reason.MALFORMED, f"a body of more than {MAX_BODY} bytes", {"query": query})
         return query_fields(query), body_fields(content_type, request.body)
     except (RequestDataTooBig, UnreadablePostError, ValueError) as error:

@@ -2,6 +2,7 @@ import json
 import logging
 import re
 from collections.abc import Callable, Iterator
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlencode
@@ -14,11 +15,11 @@ from django.core.cache import cache
 from django.db import connection
 from django.http import HttpResponse
 from django.test import Client
-from django.utils import translation
+from django.utils import timezone, translation
 
 from django_paiementpro import log, migrations, signals
 from django_paiementpro.gateway import INITIALIZE_PATH
-from django_paiementpro.models import Payment
+from django_paiementpro.models import Payment, PaymentEvent
 from tests.host.models import Order
 
 # A slow machine is no finding.
@@ -53,6 +54,17 @@ def make_payment(**values: Any) -> Payment:
 def payment(db: None) -> Payment:
     """A payment whose page has been opened."""
     return make_payment(status="pending", attempt=1, content_object=Order.objects.create())
+
+
+def due_event(payment: Payment) -> PaymentEvent:
+    """Return an event whose signal is owed and that nobody delivers."""
+    return PaymentEvent.objects.create(
+        payment=payment,
+        kind="notification",
+        outcome="accepted",
+        signals=["payment_succeeded"],
+        deliver_at=timezone.now() - timedelta(hours=1),
+    )
 
 
 class FakeGateway:

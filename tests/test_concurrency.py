@@ -22,7 +22,7 @@ from django.utils import timezone
 from django_paiementpro import outbox
 from django_paiementpro.models import Payment, PaymentEvent
 from django_paiementpro.signals import payment_succeeded
-from tests.conftest import fields_of, make_payment
+from tests.conftest import due_event, fields_of, make_payment
 from tests.host.models import Order
 from tests.server import moments, receivers, wire
 from tests.server.gateway import Call, FakeGateway, knows_paid
@@ -494,17 +494,6 @@ def test_a_flag_that_was_read_before_another_is_no_flag_lost(
 
 
 # Signals.
-
-
-def due_event(payment: Payment) -> PaymentEvent:
-    """Return an event whose signal is owed and that nobody delivers."""
-    return PaymentEvent.objects.create(
-        payment=payment,
-        kind="notification",
-        outcome="accepted",
-        signals=["payment_succeeded"],
-        deliver_at=timezone.now() - HOUR,
-    )
 
 
 def reconcile() -> None:

@@ -11,8 +11,8 @@ from django.test import override_settings
 from django.utils import timezone
 
 from django_paiementpro import services
-from django_paiementpro.models import Payment, PaymentEvent
-from tests.conftest import STATUS_URL, FakeGateway, Statements, make_payment
+from django_paiementpro.models import Payment
+from tests.conftest import STATUS_URL, FakeGateway, Statements, due_event, make_payment
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -264,9 +264,7 @@ def test_what_is_owed_does_not_wait_for_the_gateway(
     payment: Payment, gateway: FakeGateway, heard: Heard, capsys: pytest.CaptureFixture[str]
 ) -> None:
     paid = make_payment(status="succeeded")
-    PaymentEvent.objects.create(
-        payment=paid, kind="notification", outcome="accepted", signals=["payment_succeeded"], deliver_at=timezone.now()
-    )
+    due_event(paid)
     heard_before = []
     gateway.mock.add_callback(
         "GET",

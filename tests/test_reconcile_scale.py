@@ -21,7 +21,7 @@ from django_paiementpro.management.commands import paiementpro_reconcile
 from django_paiementpro.models import Payment, PaymentEvent, ReconciliationRun
 from django_paiementpro.services import pool, reconciliation, runs
 from django_paiementpro.signals import payment_succeeded
-from tests.conftest import STATUS_URL, FakeGateway, make_payment
+from tests.conftest import STATUS_URL, FakeGateway, due_event, make_payment
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -47,17 +47,6 @@ def answer(gateway: FakeGateway, payment: Payment, before: Callable[[], Any] = l
         return 200, {}, b'{"success": false}'
 
     gateway.mock.add_callback("GET", f"{STATUS_URL}/{payment.reference}", tell)
-
-
-def owe(payment: Payment) -> None:
-    """Store an event whose signal is owed."""
-    PaymentEvent.objects.create(
-        payment=payment,
-        kind="notification",
-        outcome="accepted",
-        signals=["payment_succeeded"],
-        deliver_at=timezone.now(),
-    )
 
 
 def stored(payment: Payment) -> Payment:
@@ -195,7 +184,7 @@ def test_a_gateway_that_is_away_is_left_alone_and_the_rest_goes_on(
     for payment in [overdue, *payments]:
         gateway.tells(payment.reference, requests.ConnectionError())
     owed = make_payment(status="succeeded")
-    owe(owed)
+    due_event(owed)
 
     totals = services.reconcile(workers=1)
 
@@ -380,7 +369,7 @@ def test_a_stop_ends_the_wait_for_a_turn_and_gives_back_what_was_taken(gateway: 
 def test_a_stop_before_the_end_delivers_no_more(heard: list[tuple[str, Payment]]) -> None:
     stop = threading.Event()
     stop.set()
-    owe(make_payment(status="succeeded"))
+    due_event(make_payment(status="succeeded"))
 
     totals = services.reconcile(stop=stop)
 
@@ -393,7 +382,7 @@ def test_slow_receivers_do_not_keep_the_gateway_from_being_asked(
     monkeypatch.setattr(reconciliation, "DELIVERY_FIRST", 0.0)
     owed = [make_payment(status="succeeded") for _ in range(3)]
     for payment in owed:
-        owe(payment)
+        due_event(payment)
     (paid,) = pending()
     gateway.knows_paid(paid)
 
@@ -413,7 +402,7 @@ def test_what_fails_is_called_once_in_a_run(monkeypatch: pytest.MonkeyPatch) -> 
 
     payments = [make_payment(status="succeeded") for _ in range(3)]
     for payment in payments:
-        owe(payment)
+        due_event(payment)
     payment_succeeded.connect(fail, dispatch_uid="fail")
     try:
         totals = services.reconcile()
@@ -523,7 +512,7 @@ def test_where_an_earlier_run_has_not_ended_the_gateway_is_asked_first(
 ) -> None:
     run(seen_at=timezone.now() - timedelta(minutes=30), started_at=timezone.now() - timedelta(minutes=40))
     owed = make_payment(status="succeeded")
-    owe(owed)
+    due_event(owed)
     (paid,) = pending()
     gateway.knows_paid(paid)
 
@@ -597,15 +586,15 @@ def test_cron_reads_the_exit_code(gateway: FakeGateway, capsys: pytest.CaptureFi
 
 
 def test_a_signal_that_is_still_owed_is_told(capsys: pytest.CaptureFixture[str]) -> None:
-    owe(make_payment(status="succeeded"))
+    due_event(make_payment(status="succeeded"))
     assert exit_code() == 1
     assert "1 still owed" in capsys.readouterr().out
 
 
 def test_what_another_process_delivers_is_not_owed(heard: list[tuple[str, Payment]]) -> None:
     first, second = (make_payment(status="succeeded") for _ in range(2))
-    owe(first)
-    owe(second)
+    due_event(first)
+    due_event(second)
 
     def take(payment: Payment, **kwargs: Any) -> None:
         later = timezone.now() + timedelta(minutes=5)

@@ -9,7 +9,7 @@ from django.utils.translation import gettext as _
 from rest_framework.exceptions import ParseError
 from rest_framework.request import Request
 
-from django_paiementpro.messages import MAX_BODY
+from django_paiementpro.messages import MAX_BODY, clean, is_too_long
 
 MAX_DEPTH = 16
 
@@ -17,12 +17,12 @@ MAX_DEPTH = 16
 def bound_body(request: HttpRequest) -> None:
     """Read the body, if it is no longer than ``MAX_BODY`` bytes. Raises ``ParseError``."""
     try:
-        is_too_long = int(request.META.get("CONTENT_LENGTH") or 0) > MAX_BODY or len(request.body) > MAX_BODY
+        must_refuse = is_too_long(request)
     except ValueError as error:
         raise ParseError(_("The length of the body is no number.")) from error
     except RawPostDataException:
-        is_too_long = False  # middleware of the host's has parsed it already
-    if is_too_long:
+        must_refuse = False  # middleware of the host's has parsed it already
+    if must_refuse:
         raise ParseError(_("The body is longer than %(bytes)d bytes.") % {"bytes": MAX_BODY})
 
 
@@ -45,7 +45,7 @@ def check_body(data: Any) -> None:
     level: list[Any] = [data]
     for _depth in range(MAX_DEPTH):
         for text in level:
-            if isinstance(text, str) and not _is_storable(text):
+            if isinstance(text, str) and clean(text) != text:
                 raise ParseError(_("The body has characters that stand for nothing."))
         level = [part for value in level for part in _parts(value)]
         if not level:
@@ -57,7 +57,3 @@ def _parts(value: Any) -> Iterable[Any]:
     if isinstance(value, Mapping):
         return [*value.keys(), *value.values()]
     return value if isinstance(value, list) else []
-
-
-def _is_storable(text: str) -> bool:
-    return "\0" not in text and not any("\ud800" <= letter <= "\udfff" for letter in text)

@@ -6,6 +6,11 @@ from rest_framework.exceptions import NotFound, ParseError
 from rest_framework.pagination import CursorPagination
 
 
+def is_storable(moment: datetime) -> bool:
+    """Return whether every database takes a moment, in whatever time zone."""
+    return 1970 <= moment.year <= 9000
+
+
 class PaymentPagination(CursorPagination):
     """The newest first, 20 at once unless the client says how many, up to 100."""
 
@@ -47,5 +52,5 @@ def _check_position(position: str) -> None:
         moment = datetime.fromisoformat(position).astimezone(timezone.utc)
     except (ValueError, OverflowError) as error:
         raise ParseError(_("The cursor is not valid.")) from error
-    if not 1970 <= moment.year <= 9000:
+    if not is_storable(moment):
         raise ParseError(_("The cursor is not valid."))

@@ -22,12 +22,12 @@ from rest_framework import exceptions
 from rest_framework.renderers import JSONRenderer
 from rest_framework.response import Response
 
+from django_paiementpro import polling
 from django_paiementpro.exceptions import GatewayRefusedError, GatewayUnavailableError
 
 PREFIX = "urn:paiementpro:problem:"
 
-#: After how many seconds it is worth knocking at a gateway that was away, and at a site that is busy.
-AWAY_SECONDS = 30
+#: After how many seconds it is worth knocking at a site that is busy.
 BUSY_SECONDS = 5
 
 #: The problems by the last part of their ``type``, with the title of each.
@@ -123,7 +123,7 @@ def gateway_problem(error: GatewayRefusedError | GatewayUnavailableError, member
         "gateway-unavailable",
         503,
         gettext("The payment is kept. Please try again in a moment."),
-        wait=AWAY_SECONDS,
+        wait=polling.AWAY_SECONDS,
         members=members,
     )
 

@@ -8,6 +8,7 @@ from django.utils.translation import gettext_lazy as _
 from rest_framework import serializers
 
 from django_paiementpro import returns, services
+from django_paiementpro.api.pages import PaymentPagination, is_storable
 from django_paiementpro.conf import conf
 from django_paiementpro.enums import Status
 from django_paiementpro.models import Payment, offered_channels
@@ -17,7 +18,7 @@ DECIDED_BY_THE_SHOP = frozenset({"amount", "currency", "merchant_id", "status"})
 
 
 def check_moment(moment: datetime) -> None:
-    if not 1970 <= moment.year <= 9000:
+    if not is_storable(moment):
         raise serializers.ValidationError(_("This is no moment of a payment."))
 
 
@@ -177,7 +178,10 @@ class FilterSerializer(serializers.Serializer[Any]):
         required=False, validators=[check_moment], help_text="Made before this moment."
     )
     page_size = serializers.IntegerField(
-        required=False, min_value=1, max_value=100, help_text="How many payments a page has."
+        required=False,
+        min_value=1,
+        max_value=PaymentPagination.max_page_size,
+        help_text="How many payments a page has.",
     )
 
 

@@ -10,7 +10,6 @@ from django.contrib.auth.decorators import login_not_required
 from django.core.exceptions import ImproperlyConfigured, ValidationError
 from django.db import IntegrityError
 from django.db.models import QuerySet
-from django.http import HttpResponseNotModified
 from django.http.response import HttpResponseBase
 from django.utils.cache import patch_cache_control
 from django.utils.translation import gettext as _
@@ -41,7 +40,7 @@ from django_paiementpro.api.serializers import (
 )
 from django_paiementpro.conf import conf
 from django_paiementpro.decorators import non_atomic
-from django_paiementpro.enums import Outcome, Status
+from django_paiementpro.enums import Status
 from django_paiementpro.exceptions import GatewayRefusedError, GatewayUnavailableError
 from django_paiementpro.models import IdempotencyKey, Payment
 
@@ -135,14 +134,9 @@ class PaymentViewSet(GenericViewSet[Payment]):
     def retrieve(self, request: Request, *args: Any, **kwargs: Any) -> HttpResponseBase:
         payment = self.get_object()
         data = self.get_serializer(payment).data
-        etag = polling.etag_of(JSONRenderer().render(data))
-        response: HttpResponseBase = Response(data)
-        if polling.is_known(request.headers.get("If-None-Match", ""), etag):
-            response = HttpResponseNotModified()
-        response["ETag"] = etag
-        if not payment.is_final:
-            response["Retry-After"] = str(polling.retry_after(payment.waiting_time))
-        return response
+        waiting_time = None if payment.is_final else payment.waiting_time
+        content = JSONRenderer().render(data)
+        return polling.answer(Response(data), content, request.headers.get("If-None-Match", ""), waiting_time)
 
     def create(self, request: Request, *args: Any, **kwargs: Any) -> Response:
         serializer = self.get_serializer(data=read_body(request))
@@ -245,8 +239,7 @@ class PaymentViewSet(GenericViewSet[Payment]):
         except (GatewayRefusedError, GatewayUnavailableError) as error:
             raise gateway_problem(error, self._kept(payment)) from error
         except ValidationError as error:
-            fields = sorted(error.message_dict) if hasattr(error, "error_dict") else []
-            log.write("payment_invalid", payment, outcome=Outcome.REFUSED, fields=fields)
+            log.write_invalid(payment, error)
             raise invalid_payment(error, self._kept(payment)) from error
 
     def _repeat(self, stored: IdempotencyKey) -> Response:
@@ -289,8 +282,7 @@ def _check(payment: Payment) -> None:
     try:
         payment.full_clean(exclude={"user", "content_type"}, validate_unique=False, validate_constraints=False)
     except ValidationError as error:
-        fields = sorted(error.message_dict)
-        log.write("payment_invalid", payment, outcome=Outcome.REFUSED, fields=fields)
+        log.write_invalid(payment, error)
         raise invalid_payment(error) from error
 
 

@@ -3,12 +3,12 @@
 import time
 from collections.abc import Iterator
 
-from django.db import connections, router
+from django.db import connections
 from django.utils.translation import gettext as _
 
 from django_paiementpro.doctor.findings import Finding, failure, passed, warning
 from django_paiementpro.doctor.visits import Visit
-from django_paiementpro.models import Payment
+from django_paiementpro.services.transitions import database
 
 # In seconds. A claim lasts 5 s longer than its call may: processes whose clocks differ by more may both ask for a page.
 NOTICEABLE = 2.0
@@ -23,7 +23,7 @@ CLOCK_QUERIES = {
 
 
 def findings(visit: Visit) -> Iterator[Finding]:
-    connection = connections[router.db_for_write(Payment)]
+    connection = connections[database()]
     if connection.vendor not in CLOCK_QUERIES:
         return  # told among the databases
     with connection.cursor() as cursor:

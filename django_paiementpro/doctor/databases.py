@@ -17,6 +17,7 @@ from django_paiementpro.doctor.findings import Finding, Verdict, failure, passed
 from django_paiementpro.doctor.tables import MODELS
 from django_paiementpro.doctor.visits import Visit
 from django_paiementpro.models import Payment
+from django_paiementpro.services.transitions import database
 
 # PostgreSQL's default; on MySQL and MariaDB it is Django's.
 ISOLATION = "read committed"
@@ -53,7 +54,7 @@ MARIADB = MYSQL.replace("transaction_isolation", "tx_isolation")
 
 
 def findings(visit: Visit) -> Iterator[Finding]:
-    connection = connections[router.db_for_write(Payment)]
+    connection = connections[database()]
     yield from _router_findings(connection.alias)
     shown = {"database": connection.display_name, "version": ".".join(map(str, connection.get_database_version()))}
     if connection.display_name not in ENGINES:

@@ -6,7 +6,6 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
-from django.db import router
 from django.db.models import Max, Min
 from django.utils import timezone
 from django.utils.timesince import timesince
@@ -14,11 +13,11 @@ from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
 from django_paiementpro import services
-from django_paiementpro.conf import conf
 from django_paiementpro.doctor.findings import Finding, failure, passed, warning
 from django_paiementpro.doctor.visits import Visit
 from django_paiementpro.enums import SettledBy, Status
 from django_paiementpro.models import Payment, ReconciliationRun
+from django_paiementpro.services.transitions import database
 
 # It is meant to run every few minutes: after an hour something keeps it from doing so.
 LATE = timedelta(hours=1)
@@ -29,7 +28,7 @@ ENOUGH = 3
 
 
 def reconciliation_findings(visit: Visit) -> Iterator[Finding]:
-    runs = ReconciliationRun.objects.using(router.db_for_write(ReconciliationRun))
+    runs = ReconciliationRun.objects.using(database())
     seen_at = runs.aggregate(seen_at=Max("seen_at"))["seen_at"]
     last = runs.filter(finished_at__isnull=False).order_by("finished_at").last()
     now = timezone.now()
@@ -108,9 +107,7 @@ def _to_review() -> Iterator[Finding]:
 
 def _too_old() -> Iterator[Finding]:
     """Look for what reconciliation should have expired."""
-    since = timezone.now() - conf.expires_after - LATE
-    payments = Payment.objects.primary().filter(status=Status.PENDING, initialized_at__lt=since)
-    if count := payments.count():
+    if count := services.overdue_payments(timezone.now() - LATE).count():
         yield failure(
             ngettext(
                 "%d payment is pending that should have expired: see why paiementpro_reconcile does not do it.",

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 
-from django.db import DEFAULT_DB_ALIAS, connections, router
+from django.db import DEFAULT_DB_ALIAS, connections
 from django.db.backends.base.base import BaseDatabaseWrapper
 from django.db.migrations.executor import MigrationExecutor
 from django.utils.translation import gettext as _
@@ -10,13 +10,14 @@ from django.utils.translation import gettext as _
 from django_paiementpro.doctor.findings import Finding, failure, passed, warning
 from django_paiementpro.doctor.visits import Visit
 from django_paiementpro.models import Payment, PaymentEvent, ReconciliationRun
+from django_paiementpro.services.transitions import database
 
 APP_LABEL = "paiementpro"
 MODELS = (Payment, PaymentEvent, ReconciliationRun)
 
 
 def findings(visit: Visit) -> Iterator[Finding]:
-    alias = router.db_for_write(Payment)
+    alias = database()
     connection = connections[alias]
     executor = MigrationExecutor(connection)
     graph = executor.loader.graph

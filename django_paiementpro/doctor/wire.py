@@ -17,10 +17,8 @@ import urllib3
 
 from django_paiementpro.conf import conf
 from django_paiementpro.doctor.stack import USER_AGENT
+from django_paiementpro.gateway import Session, call_seconds, read_bounded
 from django_paiementpro.messages import Fields
-
-MAX_ANSWER = 64 * 1024
-CHUNK = 4096
 
 
 class Trouble(Enum):
@@ -73,11 +71,9 @@ class Answer:
 def post(url: str, fields: Fields) -> Answer | Trouble:
     """Send the fields, and return the answer or why there is none. Raises ``ImproperlyConfigured``."""
     sent_at, started_at = time.time(), time.monotonic()
-    deadline = started_at + sum(conf.timeout)
-    content = bytearray()
     try:
         with (
-            _session() as session,
+            Session(**{"User-Agent": USER_AGENT}) as session,
             session.post(
                 url,
                 params=fields,
@@ -87,28 +83,13 @@ def post(url: str, fields: Fields) -> Answer | Trouble:
                 stream=True,
             ) as response,
         ):
-            while chunk := response.raw.read1(CHUNK, decode_content=True):
-                content += chunk
-                if time.monotonic() > deadline:
-                    return Trouble.TIMEOUT
-                if len(content) > MAX_ANSWER:
-                    break
+            content = read_bounded(response, started_at + call_seconds())
+            if content is None:
+                return Trouble.TIMEOUT
             headers = {name.lower(): value for name, value in response.headers.items()}
-            return Answer(response.status_code, headers, bytes(content), sent_at, time.monotonic() - started_at)
+            return Answer(response.status_code, headers, content, sent_at, time.monotonic() - started_at)
     except (requests.RequestException, urllib3.exceptions.HTTPError, ValueError) as error:
         return _trouble(error)
-
-
-def _session() -> requests.Session:
-    """Return a session that honours the proxies and certificates of the environment, and no passwords of a .netrc."""
-    session = requests.Session()
-    session.auth = _anonymous
-    session.headers.update({"User-Agent": USER_AGENT, "Accept-Encoding": "identity"})
-    return session
-
-
-def _anonymous(request: requests.PreparedRequest) -> requests.PreparedRequest:
-    return request
 
 
 def _trouble(error: BaseException) -> Trouble:

@@ -1,5 +1,6 @@
 """What the gateway says of a payment, by notification or when asked, and what it proves."""
 
+import math
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -103,12 +104,20 @@ class Answer:
     attempt: int
     content: StatusAnswer | GatewayUnavailableError
 
+    @property
+    def error(self) -> GatewayUnavailableError | None:
+        return self.content if isinstance(self.content, GatewayUnavailableError) else None
+
 
 @outside_transactions
 def look_up(payment: Payment, patience: float | None = None) -> list[GatewayUnavailableError]:
     """Ask about every attempt, settle on proof, and return what kept the gateway from answering."""
     started_at = time.monotonic()
-    errors = [error for answer in ask(payment, patience) if (error := receive_answer(payment, answer))]
+    errors = []
+    for answer in ask(payment, patience):
+        receive_answer(payment, answer)
+        if answer.error:
+            errors.append(answer.error)
     report_silence(payment, errors, time.monotonic() - started_at)
     return errors
 
@@ -125,17 +134,23 @@ def ask(
     if not conf.status_url:
         return
     started_at = time.monotonic()
-    limit = float("inf") if patience is None else patience
+    limit = math.inf if patience is None else patience
     for attempt in range(count_attempts(payment), 0, -1):
         if not may_ask():
             return
-        try:
-            yield Answer(attempt, gateway.look_up(payment.reference_of(attempt)))
-        except GatewayUnavailableError as error:
-            yield Answer(attempt, error)
-            limit = min(limit, gateway.call_seconds()) if patience is None else patience
+        answer = _ask_about(payment, attempt)
+        yield answer
+        if answer.error and patience is None:
+            limit = gateway.call_seconds()
         if time.monotonic() - started_at > limit:
             return
+
+
+def _ask_about(payment: Payment, attempt: int) -> Answer:
+    try:
+        return Answer(attempt, gateway.look_up(payment.reference_of(attempt)))
+    except GatewayUnavailableError as error:
+        return Answer(attempt, error)
 
 
 def count_attempts(payment: Payment) -> int:
@@ -143,13 +158,10 @@ def count_attempts(payment: Payment) -> int:
     return payment.attempt or int(payment.status != Status.CREATED)
 
 
-def receive_answer(payment: Payment, answer: Answer) -> GatewayUnavailableError | None:
-    """Settle by a proof; return what was no answer."""
-    if isinstance(answer.content, GatewayUnavailableError):
-        return answer.content
-    if answer.content.is_success:
+def receive_answer(payment: Payment, answer: Answer) -> None:
+    """Settle where the answer proves something."""
+    if isinstance(answer.content, StatusAnswer) and answer.content.is_success:
         _receive_status(payment, answer.attempt, answer.content)
-    return None
 
 
 def report_silence(payment: Payment, errors: list[GatewayUnavailableError], duration: float) -> None:

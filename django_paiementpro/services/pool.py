@@ -36,7 +36,7 @@ class LookUp:
 
     @property
     def errors(self) -> list[GatewayUnavailableError]:
-        return [answer.content for answer in self.answers if isinstance(answer.content, GatewayUnavailableError)]
+        return [answer.error for answer in self.answers if answer.error]
 
     @property
     def is_heard(self) -> bool:
@@ -102,7 +102,7 @@ class Pool:
         waiting: set[Future[LookUp]] = set()
         with ThreadPoolExecutor(self.workers, thread_name_prefix="paiementpro") as threads:
             try:
-                while not self._is_over() and (payment := next(payments, None)):
+                while not self._must_end and (payment := next(payments, None)):
                     waiting.add(threads.submit(self._ask, payment))
                     if len(waiting) == self.workers:
                         yield from self._come_back(waiting)
@@ -111,10 +111,9 @@ class Pool:
             finally:
                 self._closed.set()
 
-    def _is_over(self) -> bool:
-        if self._stop.is_set() or self.is_away:
-            self._closed.set()
-        return self._closed.is_set()
+    @property
+    def _must_end(self) -> bool:
+        return self._stop.is_set() or self.is_away
 
     def _ask(self, payment: Payment) -> LookUp:
         started_at = time.monotonic()
@@ -131,8 +130,9 @@ class Pool:
         done: set[Future[LookUp]] = set()
         while not done:
             self._on_wait()
+            if self._must_end:
+                self._closed.set()  # who waits for a turn goes without
             done, _pending = wait(waiting, ATTENTION, FIRST_COMPLETED)
-            self._is_over()
         waiting -= done
         for future in done:
             look_up = future.result()

@@ -269,8 +269,7 @@ class _Reconciler:
 
         One that the gateway could not be asked about is asked about when it is back.
         """
-        opened_at = payment.initialized_at or payment.created_at
-        if payment.status != Status.PENDING or opened_at + conf.expires_after > timezone.now() or is_claimed(payment):
+        if payment.status != Status.PENDING or payment.waiting_time < conf.expires_after or is_claimed(payment):
             return False
         changes = {"status": Status.EXPIRED} | ({} if is_answered else {"checked_at": None})
         verdict = Verdict(Outcome.ACCEPTED, changes=changes, signals=["payment_expired"])

@@ -1,5 +1,4 @@
 import json
-from argparse import ArgumentTypeError
 from datetime import timedelta
 from typing import Any
 
@@ -9,9 +8,11 @@ from django.utils.translation import gettext as _
 from tqdm import tqdm
 
 from django_paiementpro import services
+from django_paiementpro.management.arguments import whole_number
 from django_paiementpro.services.privacy import BATCH_SIZE
 
 MAX_DAYS = 36_500
+MAX_BATCH = 10_000
 
 
 class Command(BaseCommand):
@@ -23,7 +24,7 @@ class Command(BaseCommand):
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument(
             "--older-than",
-            type=_days,
+            type=whole_number(1, MAX_DAYS),
             required=True,
             metavar="DAYS",
             help="blank payments that were created more than so many days ago, and have not changed since then",
@@ -31,7 +32,7 @@ class Command(BaseCommand):
         parser.add_argument("--dry-run", action="store_true", help="say how many payments there are, and blank none")
         parser.add_argument(
             "--batch-size",
-            type=_batch_size,
+            type=whole_number(1, MAX_BATCH),
             default=BATCH_SIZE,
             metavar="PAYMENTS",
             help="how many to blank in one transaction (default: %(default)s)",
@@ -51,17 +52,3 @@ class Command(BaseCommand):
 
     def report(self, is_json: bool, text: str, **figures: int) -> None:
         self.stdout.write(json.dumps(figures) if is_json else text % figures)
-
-
-def _days(text: str) -> int:
-    return _whole_number(text, MAX_DAYS)
-
-
-def _batch_size(text: str) -> int:
-    return _whole_number(text, 10_000)
-
-
-def _whole_number(text: str, maximum: int) -> int:
-    if not (text.isascii() and text.isdecimal() and 1 <= int(text) <= maximum):
-        raise ArgumentTypeError(_("write a whole number from 1 to %(maximum)d") % {"maximum": maximum})
-    return int(text)

@@ -1,4 +1,3 @@
-import argparse
 import json
 import signal
 import sys
@@ -14,6 +13,7 @@ from django.utils.translation import gettext as _
 from tqdm import tqdm
 
 from django_paiementpro import services
+from django_paiementpro.management.arguments import whole_number
 
 MAX_WORKERS = 128
 
@@ -32,14 +32,14 @@ class Command(BaseCommand):
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument(
             "--workers",
-            type=_number(1, MAX_WORKERS),
+            type=whole_number(1, MAX_WORKERS),
             default=8,
             metavar="N",
             help="how many ask the gateway at once (8)",
         )
         parser.add_argument(
             "--rate",
-            type=_number(0, 1_000_000),
+            type=whole_number(0, 1_000_000),
             default=600,
             metavar="N",
             help="how many look-ups may begin in a minute, 0 for any number (600)",
@@ -107,17 +107,6 @@ def _exit_code(totals: services.Reconciliation) -> int:
     if totals.failed or totals.undelivered:
         return ERRORS
     return GATEWAY_AWAY if totals.gateway_away else OK
-
-
-def _number(lowest: int, highest: int) -> Any:
-    """Return what reads a whole number of an option."""
-
-    def read(text: str) -> int:
-        if not text.isdecimal() or not lowest <= int(text) <= highest:
-            raise argparse.ArgumentTypeError(f"write a whole number from {lowest} to {highest}")
-        return int(text)
-
-    return read
 
 
 @contextmanager
