@@ -24,7 +24,7 @@ from shop.catalogue import PRODUCTS, stock_the_shop
 from shop.models import Order, Product
 from shop.receivers import close_refunded_order, fulfil_order, warn_staff
 from shop.templatetags.shop import francs
-from tests.conftest import Notify
+from tests.conftest import FakeGateway, Notify
 
 EXAMPLE = Path(__file__).resolve().parent.parent / "example_project"
 
@@ -495,6 +495,87 @@ def test_an_operator_in_trouble_is_marked_and_can_be_chosen(client: Client, buy:
     assert choices == ["Orange Money Côte d’Ivoire: in trouble at the moment"]
     assert buy(channel="OMCIV2").status_code == 302
     assert Order.objects.get().channel == "OMCIV2"
+
+
+# The single page, and the API behind it
+
+PAYMENTS = "/api/payments/"
+ORDERS = "/shop/api/products/wax/orders/"
+
+
+@pytest.fixture
+def post(client: Client, product: Product, settings: Any) -> Callable[..., Any]:
+    """Post JSON as the page does."""
+    settings.PAIEMENTPRO_PAYMENT_FACTORY = "shop.payments.new_payment"
+
+    def post(url: str, content: Any, **headers: str) -> Any:
+        return client.post(url, content, content_type="application/json", headers=headers)
+
+    return post
+
+
+def test_the_single_page_shows_what_is_left(client: Client, product: Product) -> None:
+    assert "12\u202f500\u00a0F\u00a0CFA" in client.get("/shop/express/").content.decode()
+    Product.objects.update(stock=0)
+    assert "Everything is sold out" in client.get("/shop/express/").content.decode()
+
+
+def test_an_order_of_the_single_page_is_the_shops(post: Any, buy: Buy) -> None:
+    answer = post(ORDERS, {**BUYER, "total": 1, "price": 1})
+    order = Order.objects.get()
+    assert answer.status_code == 201
+    assert answer.json() == {"order": str(order.pk), "url": order.get_absolute_url()}
+    assert order.total == 25000
+    assert post(ORDERS, BUYER).json() == answer.json()
+    buy()
+    assert Order.objects.count() == 1
+
+
+@pytest.mark.parametrize("content", [[], ["x"], {}, {**BUYER, "quantity": 6}, {**BUYER, "phone": "12"}])
+def test_a_wrong_order_of_the_single_page_says_why(post: Any, content: Any) -> None:
+    answer = post(ORDERS, content)
+    assert answer.status_code == 400
+    assert answer.json().keys() & {"quantity", "phone"}
+    assert not Order.objects.exists()
+
+
+def test_the_api_opens_the_payment_of_an_order(post: Any, gateway: FakeGateway) -> None:
+    gateway.opens()
+    order = post(ORDERS, BUYER).json()["order"]
+    answer = post(PAYMENTS, {"order": order, "return_to": "/shop/express/"}, idempotency_key="k" * 32)
+    assert answer.status_code == 201
+    payment = payment_of(Order.objects.get())
+    assert (payment.reference, payment.status, payment.amount) == (answer.json()["reference"], "pending", 25000)
+    assert payment.success_url == payment.failure_url == "/shop/express/"
+
+
+def test_one_order_is_one_payment_whatever_the_keys(post: Any, gateway: FakeGateway) -> None:
+    gateway.opens()
+    order = post(ORDERS, BUYER).json()["order"]
+    answers = [post(PAYMENTS, {"order": order}, idempotency_key=letter * 32).json() for letter in "abc"]
+    assert answers[0] == answers[1] == answers[2]
+    assert payment_of(Order.objects.get()).attempt == 1
+
+
+@pytest.mark.parametrize("order", ["", "x", "-1", "1.5", "9" * 30, "\u0661", "0"])
+def test_the_api_knows_no_other_order(post: Any, order: str) -> None:
+    assert post(PAYMENTS, {"order": order}).status_code in {400, 404}
+    assert not Payment.objects.exists()
+
+
+def test_the_api_pays_no_order_of_another_buyer(post: Any, order: Order) -> None:
+    answer = Client().post(PAYMENTS, {"order": str(order.pk)}, content_type="application/json")
+    assert answer.status_code == 404
+    assert payment_of(order).attempt == 1
+
+
+@pytest.mark.parametrize("changes", [{"status": "cancelled"}, {"quantity": 6}])
+def test_the_api_pays_no_order_that_is_over(post: Any, changes: dict[str, Any]) -> None:
+    order = post(ORDERS, BUYER).json()["order"]
+    Order.objects.update(**changes)
+    answer = post(PAYMENTS, {"order": order})
+    assert (answer.status_code, answer.json()["type"]) == (409, "urn:paiementpro:problem:not-payable")
+    assert not Payment.objects.exists()
 
 
 # Languages, settings, the demo

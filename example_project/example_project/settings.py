@@ -39,6 +39,7 @@ INSTALLED_APPS = [
     "django.contrib.messages",
     "django.contrib.sessions",
     "django.contrib.staticfiles",
+    "rest_framework",
 ]
 if LOCAL_SANDBOX:
     INSTALLED_APPS.append("django_paiementpro.sandbox")
@@ -121,6 +122,15 @@ PAIEMENTPRO_EXPIRES_AFTER = timedelta(hours=env.int("PAIEMENTPRO_EXPIRES_AFTER_H
 PAIEMENTPRO_GATEWAY_URL = env(
     "PAIEMENTPRO_GATEWAY_URL", default=f"http://127.0.0.1:{PORT}/sandbox" if LOCAL_SANDBOX else None
 )
+PAIEMENTPRO_PAYMENT_FACTORY = "shop.payments.new_payment"
+PAIEMENTPRO_RETURN_HOSTS = env.list("PAIEMENTPRO_RETURN_HOSTS", default=[])
 # Where neither is so, the app itself knows where to ask.
 if LOCAL_SANDBOX or "PAIEMENTPRO_STATUS_URL" in env:
     PAIEMENTPRO_STATUS_URL = env("PAIEMENTPRO_STATUS_URL", default=f"{PAIEMENTPRO_GATEWAY_URL}/status")
+
+# The API is for the single page at /express/: JSON only, and what its buyers may see hangs on their session.
+REST_FRAMEWORK = {
+    "DEFAULT_AUTHENTICATION_CLASSES": ["rest_framework.authentication.SessionAuthentication"],
+    "DEFAULT_PARSER_CLASSES": ["rest_framework.parsers.JSONParser"],
+    "DEFAULT_RENDERER_CLASSES": ["rest_framework.renderers.JSONRenderer"],
+}

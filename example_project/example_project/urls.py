@@ -4,6 +4,7 @@ from django.urls import include, path
 
 urlpatterns = [
     path("admin/", admin.site.urls),
+    path("api/", include("django_paiementpro.api.urls")),
     path("i18n/", include("django.conf.urls.i18n")),
     path("paiementpro/", include("django_paiementpro.urls")),
     path("", include("shop.urls")),

@@ -25,17 +25,16 @@ def channel_choices() -> list[tuple[str, Any]]:
     ]
 
 
-class OrderForm(forms.ModelForm):
-    """What the buyer may say. The price is not theirs to say, and so is no field."""
+class BuyerForm(forms.ModelForm):
+    """Who buys, and how they want to pay."""
 
-    quantity = forms.TypedChoiceField(label=_("Quantity"), coerce=int)
     channel = forms.ChoiceField(
         label=_("Means of payment"), choices=channel_choices, widget=forms.RadioSelect, required=False
     )
 
     class Meta:
         model = Order
-        fields = ["quantity", "first_name", "last_name", "email", "phone", "channel"]
+        fields = ["first_name", "last_name", "email", "phone", "channel"]
         widgets = {
             "first_name": forms.TextInput({"autocomplete": "given-name"}),
             "last_name": forms.TextInput({"autocomplete": "family-name"}),
@@ -47,7 +46,19 @@ class OrderForm(forms.ModelForm):
             "phone": _("The number that pays: your operator asks there for your agreement."),
         }
 
-    def __init__(self, product: Product, *args: Any, **kwargs: Any) -> None:
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, label_suffix="", **kwargs)
+
+
+class OrderForm(BuyerForm):
+    """What the buyer may say of an order. The price is not theirs to say, and so is no field."""
+
+    quantity = forms.TypedChoiceField(label=_("Quantity"), coerce=int)
+
+    class Meta(BuyerForm.Meta):
+        fields = ["quantity", *BuyerForm.Meta.fields]
+
+    def __init__(self, product: Product, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
         quantities = range(1, min(product.stock, MAX_QUANTITY) + 1)
         self.fields["quantity"].choices = [(n, f"{n} — {francs(n * product.price)}") for n in quantities]

@@ -1,6 +1,9 @@
+import secrets
+from typing import Any
+
 from django.core.exceptions import ValidationError
 from django.core.validators import MinValueValidator
-from django.db import models
+from django.db import models, transaction
 from django.db.models import F
 from django.http import HttpRequest
 from django.urls import reverse
@@ -68,6 +71,11 @@ class Product(models.Model):
         return bool(enough.update(stock=F("stock") - quantity))
 
 
+def buyer_of(request: HttpRequest) -> str:
+    """Return who buys in this browser. Guests have no account: their session holds the key to their orders."""
+    return request.session.setdefault("buyer", secrets.token_hex(16))
+
+
 class OrderQuerySet(models.QuerySet["Order"]):
     def of_buyer(self, request: HttpRequest) -> "OrderQuerySet":
         """Return the orders that were made in this browser."""
@@ -76,6 +84,15 @@ class OrderQuerySet(models.QuerySet["Order"]):
     def visible_to(self, request: HttpRequest) -> "OrderQuerySet":
         """Return what the buyer may see, which is their own, and what the staff may, which is all."""
         return self if request.user.has_perm("shop.view_order") else self.of_buyer(request)
+
+    def place(self, buyer: str, product: Product, **details: Any) -> "Order":
+        """Return the open order of a buyer for just this: a new one, unless they ask twice."""
+        with transaction.atomic():
+            # The lock makes two clicks take turns, and the second find the order of the first.
+            product = Product.objects.select_for_update().get(pk=product.pk)
+            wanted = {"buyer": buyer, "product": product, **details}
+            wanted["total"] = wanted["quantity"] * product.price
+            return self.filter(status=Order.Status.OPEN, **wanted).first() or self.create(**wanted)
 
 
 def validate_phone(value: str) -> None:
@@ -140,8 +157,16 @@ class Order(models.Model):
         statuses = Payment.Status
         return self.payments.exclude(status__in=[statuses.EXPIRED, statuses.CANCELLED, statuses.REFUNDED])
 
-    def open_payment(self) -> Payment:
-        """Return the payment to send the buyer to, always the same while it lives; call it with the order locked."""
+    @property
+    def is_payable(self) -> bool:
+        return self.is_open and not self.is_sold_out
+
+    def open_payment(self, return_to: str = "") -> Payment:
+        """
+        Return the payment to send the buyer to, always the same while it lives; call it with the order locked.
+
+        Once paid, a new one leads to the order, unless ``return_to`` says where to.
+        """
         reference = generate_reference()
         return self.live_payments.first() or Payment.objects.create(
             reference=reference,
@@ -153,7 +178,8 @@ class Order(models.Model):
             customer_last_name=self.last_name,
             customer_email=self.email,
             customer_phone=self.phone,
-            success_url=reverse("shop:thanks", args=[reference]),
+            success_url=return_to or reverse("shop:thanks", args=[reference]),
+            failure_url=return_to,
         )
 
     def cancel(self) -> None:

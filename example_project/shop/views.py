@@ -1,4 +1,3 @@
-import secrets
 from contextlib import suppress
 
 from django.core.exceptions import ValidationError
@@ -9,8 +8,8 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_POST
 
 from django_paiementpro.models import Payment
-from shop.forms import OrderForm
-from shop.models import Order, Product
+from shop.forms import MAX_QUANTITY, BuyerForm, OrderForm
+from shop.models import Order, Product, buyer_of
 
 
 def product_list(request: HttpRequest) -> HttpResponse:
@@ -22,20 +21,23 @@ def product_detail(request: HttpRequest, slug: str) -> HttpResponse:
 
 
 @never_cache
+def express(request: HttpRequest) -> HttpResponse:
+    """Show the single page, which buys through the API."""
+    buyer_of(request)  # so that all it sends comes from the same
+    products = Product.objects.filter(stock__gt=0)
+    context = {"products": products, "form": BuyerForm(), "max_quantity": MAX_QUANTITY}
+    return render(request, "shop/express.html", context)
+
+
+@never_cache
 def buy(request: HttpRequest, slug: str) -> HttpResponse:
     """Take the order of a guest, and send them to pay it."""
-    # Guests have no account: their session holds the key to their orders.
-    buyer = request.session.setdefault("buyer", secrets.token_hex(16))
+    buyer = buyer_of(request)
     product = get_object_or_404(Product, slug=slug)
     form = OrderForm(product, request.POST or None)
     if not form.is_valid():
         return render(request, "shop/buy.html", {"product": product, "form": form})
-    with transaction.atomic():
-        # The lock makes two clicks take turns, and the second find the order of the first.
-        product = Product.objects.select_for_update().get(pk=product.pk)
-        wanted = {"buyer": buyer, "product": product, **form.cleaned_data}
-        wanted["total"] = wanted["quantity"] * product.price
-        order = Order.objects.filter(status=Order.Status.OPEN, **wanted).first() or Order.objects.create(**wanted)
+    order = Order.objects.place(buyer, product, **form.cleaned_data)
     return pay(request, order.pk)
 
 
@@ -44,8 +46,7 @@ def pay(request: HttpRequest, pk: int) -> HttpResponse:
     """Send the buyer to pay an open order."""
     with transaction.atomic():
         order = get_object_or_404(Order.objects.of_buyer(request).select_for_update(), pk=pk)
-        is_payable = order.is_open and not order.is_sold_out
-        return redirect(order.open_payment() if is_payable else order)
+        return redirect(order.open_payment() if order.is_payable else order)
 
 
 @require_POST

@@ -9,6 +9,8 @@ from playwright.sync_api import Browser, expect, sync_playwright
 
 from tests.browser.demo import HOST, Demo
 from tests.browser.people import EXPECT_MILLISECONDS, KINDS, Person
+from tests.server.fronts import Front
+from tests.server.site import running
 
 
 @pytest.fixture(scope="module")
@@ -34,6 +36,21 @@ def deaf_demo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Demo]:
     """A shop whose status look-up is answered by nobody: it depends on notifications."""
     settings = {"PAIEMENTPRO_STATUS_URL": f"http://{HOST}:9/status"}
     with Demo(tmp_path_factory.mktemp("deaf_demo"), **settings).running() as demo:
+        yield demo
+
+
+@pytest.fixture(scope="module")
+def moody_front() -> Iterator[Front]:
+    """What stands before a shop's gateway, and has moods: ``play`` says which."""
+    with running(Front(lambda visitor: None)) as front:
+        yield front
+
+
+@pytest.fixture(scope="module")
+def moody_demo(tmp_path_factory: pytest.TempPathFactory, moody_front: Front) -> Iterator[Demo]:
+    settings = {"PAIEMENTPRO_GATEWAY_URL": f"{moody_front.url}/sandbox"}
+    with Demo(tmp_path_factory.mktemp("moody_demo"), **settings).running() as demo:
+        moody_front.site = demo.url
         yield demo
 
 
@@ -64,4 +81,11 @@ def payer(request: pytest.FixtureRequest, browser: Browser, demo: Demo, shots: P
 def patient_payer(request: pytest.FixtureRequest, browser: Browser, deaf_demo: Demo, shots: Path) -> Iterator[Person]:
     """The same, at the shop that depends on notifications."""
     with come_to(deaf_demo, browser, shots, request) as person:
+        yield person
+
+
+@pytest.fixture
+def moody_payer(request: pytest.FixtureRequest, browser: Browser, moody_demo: Demo, shots: Path) -> Iterator[Person]:
+    """The same, at the shop whose gateway has moods."""
+    with come_to(moody_demo, browser, shots, request) as person:
         yield person

@@ -19,15 +19,18 @@ FRENCH = {
     "Awkward ways": "Cas difficiles",
     "Back to the shop": "Retour à la boutique",
     "Buy": "Acheter",
+    "Buy something else": "Acheter autre chose",
     "Cancel": "Annuler",
     "Cancel the order": "Annuler la commande",
     "Check your balance and your number, then try again.": "Vérifiez votre solde et votre numéro, puis réessayez.",
+    "Express checkout": "Achat express",
     "Forged notification": "Notification contrefaite",
     "From the market to your door": "Du marché jusqu’à votre porte",
     "Go back to the payment page": "Revenir à la page de paiement",
     "If you have confirmed on your phone, do not pay again.": (
         "Si vous avez validé sur votre téléphone, ne payez pas une deuxième fois."
     ),
+    "In a hurry? Buy on a single page": "Pressé ? Achetez en une seule page",
     "Leave without a word": "Partir sans un mot",
     "My orders": "Mes commandes",
     "Not paid yet": "Pas encore payée",
@@ -40,15 +43,25 @@ FRENCH = {
     "Paid, thank you!": "Payée, merci !",
     "Pay": "Payer",
     "Payment received": "Paiement reçu",
+    "Payment received, thank you!": "Paiement reçu, merci !",
+    "Please look at the fields marked below.": "Merci de vérifier les champs signalés ci-dessous.",
     "Refuse": "Refuser",
     "Resume the payment": "Reprendre le paiement",
     "Return without payment": "Retour sans paiement",
+    "See my order": "Voir ma commande",
+    "The shop cannot be reached. Check your connection, then try again.": (
+        "La boutique ne répond pas. Vérifiez votre connexion, puis réessayez."
+    ),
+    "The payment is kept. Please try again in a moment.": (
+        "Le paiement est conservé. Veuillez réessayer dans un instant."
+    ),
     "The payment was not made": "Le paiement n’a pas abouti",
     "To be paid": "À payer",
     "To pay": "À payer",
     "Try again": "Réessayer",
     "Wax print cloth, 6 yards": "Pagne wax, 6 yards",
     "We are waiting for the confirmation": "Nous attendons la confirmation",
+    "We are waiting for your payment": "Nous attendons votre paiement",
     "Wrong amount": "Montant faux",
     "You have left the page": "Vous avez quitté la page",
     "Your order": "Votre commande",
@@ -129,6 +142,12 @@ class Person:
         # The icon of the site is asked for once, wherever a page names none; that a shop has one is not our subject.
         if message.type == "error" and not message.location["url"].endswith("/favicon.ico"):
             self.troubles.append(f"in the console: {message.text} ({message.location})")
+
+    def forgets_troubles(self, what: str) -> None:
+        """Take as told what was asked for: answers that a browser writes into its console as errors."""
+        assert self.troubles
+        assert all(what in trouble for trouble in self.troubles)
+        self.troubles.clear()
 
     def other(self, **options: Any) -> "Person":
         """Return somebody at another browser, which knows nothing of the first."""

@@ -1,12 +1,16 @@
 """Those who buy: from the shop to the gateway and back, and to the staff where something does not fit."""
 
+import itertools
 import re
+import time
+from urllib.parse import urlsplit
 
 import pytest
 from playwright.sync_api import Route, expect
 
 from tests.browser.demo import Demo
 from tests.browser.people import Person
+from tests.server.fronts import Front
 
 pytestmark = pytest.mark.browser
 
@@ -262,3 +266,130 @@ def test_keyboard_alone_buys(payer: Person, demo: Demo) -> None:
     keys.press("Enter")
     payer.sees("Paid, thank you!")
     assert demo.orders_of(payer.email) == ["paid"]
+
+
+# The single page, which buys through the API
+
+
+def test_single_page_buys_and_tells_the_outcome(payer: Person, demo: Demo) -> None:
+    stock = demo.stock("pagne-wax")
+    payer.page.goto("/")
+    payer.follows("In a hurry? Buy on a single page")
+    payer.sees("Express checkout", "express")
+    payer.fills_the_form()
+    payer.page.locator("[name=quantity]").select_option("2")
+    expect(payer.page.locator("[data-total]")).to_have_text(re.compile(r"25\s000"))
+    with payer.page.expect_response("**/api/payments/") as opened:
+        payer.page.locator("[name=pay]").click()
+    assert opened.value.status == 201
+    payer.sees("To pay")
+    payer.presses("Pay")
+    payer.sees("Payment received, thank you!", "express-paid")
+    payer.follows("See my order")
+    payer.sees("Paid, thank you!")
+    assert demo.orders_of(payer.email) == ["paid"]
+    assert demo.payments_of(payer.email) == [("succeeded", 1)]
+    assert demo.stock("pagne-wax") == stock - 2
+
+
+def test_single_page_waits_and_takes_up_again(payer: Person, demo: Demo) -> None:
+    orders_express(payer, "bissap")
+    payer.page.go_back()
+    payer.sees("We are waiting for your payment", "express-waiting")
+    payer.follows("Resume the payment")
+    payer.sees("To pay")
+    payer.presses("Refuse")
+    payer.sees("The payment was not made", "express-refused")
+    payer.follows("Try again")
+    payer.sees("To pay")
+    waiting = payer.context.new_page()
+    waiting.goto("/express/")
+    gateway, payer.page = payer.page, waiting
+    payer.sees("We are waiting for your payment")
+    payer.page = gateway
+    payer.presses("Pay")
+    payer.sees("Payment received, thank you!")
+    payer.page = waiting
+    payer.sees("Payment received, thank you!")
+    payer.presses("Buy something else")
+    payer.sees("Express checkout")
+    assert demo.payments_of(payer.email) == [("succeeded", 2)]
+
+
+def test_single_page_asks_no_sooner_than_it_is_told(payer: Person) -> None:
+    orders_express(payer, "bissap")
+    asked: list[float] = []
+    payer.page.on("response", lambda response: "/status/" in response.url and asked.append(time.monotonic()))
+    payer.page.go_back()
+    payer.sees("We are waiting for your payment")
+    payer.page.wait_for_timeout(5000)
+    waits = [later - sooner for sooner, later in itertools.pairwise(asked)]
+    assert waits
+    assert min(waits) >= 1.9
+
+
+def test_single_page_marks_what_is_wrong(payer: Person, demo: Demo) -> None:
+    payer.page.goto("/express/")
+    payer.sees("Express checkout")
+    payer.fills_the_form()
+    payer.page.locator("[name=phone]").fill("07")
+    payer.page.locator("[name=pay]").click()
+    payer.sees_words("Please look at the fields marked below.")
+    expect(payer.page.locator("[aria-invalid]")).to_have_attribute("name", "phone")
+    payer.forgets_troubles("400")
+    payer.looks("express-wrong")
+    assert demo.orders_of(payer.email) == []
+    payer.page.locator("[name=phone]").fill("07 07 12 34 56")
+    payer.page.locator("[name=pay]").click()
+    payer.sees("To pay")
+
+
+def test_single_page_pays_once_though_answers_are_lost(payer: Person, demo: Demo) -> None:
+    losses = iter(["**/orders/", "**/payments/"])
+
+    def lose_the_answer(route: Route) -> None:
+        if next(losses, None):
+            route.fetch()
+            route.abort()
+        else:
+            route.continue_()
+
+    payer.page.route("**/api/**", lose_the_answer)
+    payer.page.goto("/express/")
+    payer.fills_the_form()
+    for _loss in range(2):
+        payer.page.locator("[name=pay]").click()
+        payer.sees_words("The shop cannot be reached. Check your connection, then try again.")
+        expect(payer.page.locator("[name=pay]")).to_be_enabled()
+    payer.forgets_troubles("ERR_FAILED")
+    payer.page.locator("[name=pay]").click()
+    payer.sees("To pay")
+    assert demo.orders_of(payer.email) == ["open"]
+    assert demo.payments_of(payer.email) == [("pending", 1)]
+    assert demo.sessions_of(payer.email) == ["open"]
+
+
+@pytest.mark.parametrize("moody_payer", [("phone", "fr"), ("desk", "en")], ids="-".join, indirect=True)
+def test_single_page_tries_again_when_the_gateway_is_back(moody_payer: Person, moody_front: Front) -> None:
+    payer = moody_payer
+    moody_front.play = lambda visitor: visitor.answers(status=503)
+    payer.page.goto("/express/")
+    payer.fills_the_form()
+    with payer.page.expect_response("**/api/payments/") as opened:
+        payer.page.locator("[name=pay]").click()
+    assert (opened.value.status, opened.value.headers["retry-after"]) == (503, "30")
+    payer.sees_words("The payment is kept. Please try again in a moment.")
+    payer.forgets_troubles("503")
+    payer.looks("express-away")
+    moody_front.play = lambda visitor: visitor.passes_on(Host=urlsplit(payer.demo.url).netloc)
+    payer.page.locator("[name=pay]").click()
+    payer.sees("To pay")
+    assert payer.demo.payments_of(payer.email) == [("pending", 2)]
+
+
+def orders_express(payer: Person, slug: str) -> None:
+    payer.page.goto("/express/")
+    payer.page.locator(f"[name=product][value*={slug}]").check()
+    payer.fills_the_form()
+    payer.page.locator("[name=pay]").click()
+    payer.sees("To pay")

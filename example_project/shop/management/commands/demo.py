@@ -48,12 +48,14 @@ class Command(BaseCommand):
         return f"""
 {title("La boutique est prête.")} Aucun argent ne circule : la passerelle de paiement est jouée ici même.
   Boutique         {strong(url + "/")}
+  Achat express    {strong(url + "/express/")}   une seule page, par l’API REST
   Administration   {strong(url + "/admin/")}   utilisateur {strong(USERNAME)}, mot de passe {strong(PASSWORD)}
   Rapprochement    {manage} paiementpro_reconcile
                    (les paiements dont la notification s'est perdue ; dans un autre terminal)
 
 {title("The shop is ready.")} No money moves: the payment gateway is played right here.
   Shop             {strong(url + "/")}
+  Express          {strong(url + "/express/")}   a single page, through the REST API
   Admin            {strong(url + "/admin/")}   user {strong(USERNAME)}, password {strong(PASSWORD)}
   Reconciliation   {manage} paiementpro_reconcile
                    (for payments whose notification got lost; in another terminal)
