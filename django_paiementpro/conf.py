@@ -264,7 +264,7 @@ class Conf:
     return_hosts = Setting([], _return_hosts)
     api_customer_fields = Setting([], _customer_fields)
     api_key_required = Setting(False, _flag)
-    api_gateway_calls = Setting(16, _call_limit)
+    api_gateway_calls = Setting(24, _call_limit)
     delivery = Setting("immediate", _delivery)
     opentelemetry = Setting(True, _flag)
     sandbox = Setting(False, _flag)

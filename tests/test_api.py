@@ -1,6 +1,10 @@
+import importlib
 import json
+import sys
+from base64 import b64encode
 from datetime import timedelta
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 from uuid import uuid4
 
@@ -8,17 +12,24 @@ import pytest
 from django.contrib.auth.models import Permission, User
 from django.core.exceptions import NON_FIELD_ERRORS, PermissionDenied, ValidationError
 from django.core.management import call_command
-from django.db import connections
+from django.db import IntegrityError, OperationalError, connection, connections
 from django.http import Http404
 from django.test import override_settings
+from django.urls import include, path
 from django.utils import timezone
 from rest_framework.authentication import BasicAuthentication
-from rest_framework.exceptions import APIException, NotAuthenticated, Throttled
+from rest_framework.exceptions import APIException, NotAuthenticated, ParseError, Throttled
 from rest_framework.exceptions import ValidationError as InvalidRequest
+from rest_framework.permissions import BasePermission, IsAuthenticated
+from rest_framework.renderers import AdminRenderer, JSONRenderer
+from rest_framework.serializers import CharField
 from rest_framework.test import APIClient, APIRequestFactory, force_authenticate
 
+import django_paiementpro.api
 from django_paiementpro.api import calls, views
-from django_paiementpro.api.bodies import bound_body
+from django_paiementpro.api.bodies import bound_body, check_body
+from django_paiementpro.api.problems import TITLES
+from django_paiementpro.api.serializers import StrictSerializer
 from django_paiementpro.models import IdempotencyKey, Payment
 from tests.conftest import PAGE_URL, FakeGateway, Notify, Statements, make_payment
 from tests.host.models import Order
@@ -190,7 +201,51 @@ def test_a_factory_may_find_the_orders_payment(
 
     assert first.json() == second.json()
     assert first.json()["reference"] == payment.reference
-    assert Payment.objects.get().user == awa
+    assert "Location" not in first
+    assert Payment.objects.get().user is None
+
+    Payment.objects.update(user=awa)
+    assert create(api, order=str(order.pk))["Location"].endswith(f"{PAYMENTS}{payment.reference}/")
+
+
+@pytest.mark.parametrize("status", ["succeeded", "expired", "cancelled", "refunded"])
+def test_a_stored_payment_that_is_over_is_left_alone(api: APIClient, order: Order, settings: Any, status: str) -> None:
+    settings.PAIEMENTPRO_PAYMENT_FACTORY = "tests.test_api.stored_payment"
+    make_payment(content_object=order, status=status)
+
+    response = create(api, "a-key", order=str(order.pk))
+
+    assert (response.status_code, problem_of(response)) == (409, "not-payable")
+    assert response.json()["reference"] == Payment.objects.get().reference
+    assert not IdempotencyKey.objects.exists()
+
+
+def test_a_stored_payment_is_not_the_clients_to_change(
+    api: APIClient, order: Order, gateway: FakeGateway, settings: Any
+) -> None:
+    settings.PAIEMENTPRO_PAYMENT_FACTORY = "tests.test_api.stored_payment"
+    settings.PAIEMENTPRO_API_CUSTOMER_FIELDS = ["customer_email"]
+    gateway.opens()
+    before = make_payment(content_object=order)
+
+    response = create(api, order=str(order.pk), channel="WAVECI", return_to="/paid/", customer_email="me@example.com")
+
+    assert response.status_code == 201
+    payment = Payment.objects.get()
+    for name in ("channel", "success_url", "failure_url", "customer_email", "user_id"):
+        assert getattr(payment, name) == getattr(before, name)
+
+
+def test_a_stored_payment_of_another_is_not_found(
+    api: APIClient, stranger: APIClient, order: Order, settings: Any
+) -> None:
+    settings.PAIEMENTPRO_PAYMENT_FACTORY = "tests.test_api.stored_payment"
+    settings.REST_FRAMEWORK = {}
+    make_payment(content_object=order, user=User.objects.create_user("ben"))
+
+    for client in (api, stranger):
+        assert create(client, order=str(order.pk)).status_code == 404
+    assert Payment.objects.get().attempt == 0
 
 
 def test_a_reference_that_is_taken_is_told(api: APIClient, settings: Any) -> None:
@@ -292,11 +347,13 @@ def test_the_schema_is_whole_and_without_a_warning(tmp_path: Path) -> None:
     assert len(operations) == 4
     for operation in operations:
         assert operation["description"]
-        assert all(parameter["description"] for parameter in operation["parameters"])
+        assert all(parameter["description"] and parameter["examples"] for parameter in operation["parameters"])
         for answer in operation["responses"].values():
             assert answer["description"]
             assert all(header["description"] for header in answer["headers"].values())
             assert all(content["examples"] for content in answer.get("content", {}).values())
+    kinds = [f"urn:paiementpro:problem:{kind}" for kind in TITLES]
+    assert [kind for kind in kinds if f'"type": "{kind}"' not in json.dumps(told["paths"])] == []
     new = told["components"]["schemas"]["NewPayment"]
     assert new["additionalProperties"] is False
     for name in ("NewPayment", "OpenedPayment", "Payment", "PaginatedPaymentList", "Problem"):
@@ -398,6 +455,11 @@ def test_nobody_is_sent_elsewhere(api: APIClient, order: Order, settings: Any, t
     assert api.get(payment.get_return_url()).status_code == 200
 
 
+@pytest.mark.parametrize("target", ["//", "//testserver/", "paid/"])
+def test_a_path_begins_with_one_slash(api: APIClient, order: Order, target: str) -> None:
+    assert [*create(api, order=str(order.pk), return_to=target).json()["errors"]] == ["return_to"]
+
+
 # Whose payments -------------------------------------------------------------------------------------------------------
 
 
@@ -415,8 +477,8 @@ def test_each_sees_their_own(api: APIClient, awa: User, stranger: APIClient) -> 
         assert (response.status_code, problem_of(response)) == (404, "not-found")
     for reference in (mine.reference.upper(), "x.y", "é"):
         assert problem_of(api.get(f"{PAYMENTS}{reference}/")) == "not-found"
-    for path in (PAYMENTS, f"{PAYMENTS}{mine.reference}/"):
-        assert problem_of(stranger.get(path)) == "not-authenticated"
+    for url in (PAYMENTS, f"{PAYMENTS}{mine.reference}/"):
+        assert problem_of(stranger.get(url)) == "not-authenticated"
 
 
 @pytest.mark.parametrize(("is_staff", "permission", "count"), [(True, True, 2), (True, False, 0), (False, True, 0)])
@@ -552,10 +614,11 @@ def test_a_key_takes_up_what_the_gateway_did_not_open(api: APIClient, order: Ord
 
 def outrun_payment(request: Any, data: Any) -> Payment:
     """Be overtaken by the same request."""
-    rival = APIClient()
-    rival.force_authenticate(User.objects.get(username="awa"))
+    key = request.headers["Idempotency-Key"]
+    rival = APIRequestFactory().post("/", data["sent"], format="json", headers={"Idempotency-Key": key})
+    force_authenticate(rival, User.objects.get(username="awa"))
     with override_settings(PAIEMENTPRO_PAYMENT_FACTORY=FACTORY):
-        assert create(rival, request.headers["Idempotency-Key"], **data["sent"]).status_code == 201
+        assert views.PaymentViewSet.as_view({"post": "create"})(rival).status_code == 201
     return new_payment(request, data)
 
 
@@ -692,13 +755,28 @@ def test_what_is_not_spoken_is_told(api: APIClient, arguments: Any, status: int,
     assert (response.status_code, problem_of(response)) == (status, kind)
 
 
-def test_too_many_at_once_are_told_to_come_back(api: APIClient, order: Order, settings: Any) -> None:
+def test_too_many_at_once_are_told_to_come_back(api: APIClient, awa: User, order: Order, settings: Any) -> None:
     settings.PAIEMENTPRO_API_GATEWAY_CALLS = 1
     for key in ("", "a-key"):
-        with calls.openings.place():
+        with calls.place():
             response = create(api, key, order=str(order.pk))
         assert (response.status_code, problem_of(response), response["Retry-After"]) == (503, "busy", "5")
     assert not Payment.objects.exists()
+
+
+def test_too_many_at_once_are_told_so_however_they_ask(
+    api: APIClient, order: Order, gateway: FakeGateway, settings: Any
+) -> None:
+    settings.PAIEMENTPRO_API_GATEWAY_CALLS = 1
+    gateway.answers("", status=503)
+    kept = create(api, "a-key", order=str(order.pk)).json()
+
+    with calls.place():
+        again = create(api, "a-key", order=str(order.pk))
+        checkout = api.post(f"{PAYMENTS}{kept['reference']}/checkout/")
+
+    assert problem_of(again) == problem_of(checkout) == "busy"
+    assert len(gateway.requests) == 1
 
 
 # The host's own -------------------------------------------------------------------------------------------------------
@@ -724,3 +802,314 @@ def test_a_session_needs_a_csrf_token(awa: User, order: Order) -> None:
     client.force_login(awa)
 
     assert problem_of(create(client, order=str(order.pk))) == "permission-denied"
+
+
+# What a host may have otherwise ---------------------------------------------------------------------------------------
+
+urlpatterns = [
+    path("shops/<slug:shop>/", include("django_paiementpro.api.urls")),
+    path("paiementpro/", include("django_paiementpro.urls")),
+]
+
+
+def test_it_may_be_mounted_below_a_path_with_arguments(
+    api: APIClient, order: Order, gateway: FakeGateway, settings: Any
+) -> None:
+    settings.ROOT_URLCONF = "tests.test_api"
+    gateway.opens()
+
+    response = api.post("/shops/abidjan/payments/", {"order": str(order.pk)}, format="json")
+
+    assert response.status_code == 201
+    assert response["Location"] == f"http://testserver/shops/abidjan/payments/{response.json()['reference']}/"
+    assert api.get(response["Location"]).status_code == 200
+
+
+class PlainUser:
+    """A user of a host that has no staff."""
+
+    is_authenticated = True
+
+    def __init__(self, pk: int) -> None:
+        self.pk = pk
+
+
+def test_users_need_be_no_staff(awa: User) -> None:
+    client, payment = APIClient(), make_payment(user=awa)
+    client.force_authenticate(PlainUser(awa.pk))
+
+    assert client.get(f"{PAYMENTS}{payment.reference}/").status_code == 200
+
+
+def test_nobody_may_be_none(stranger: APIClient, order: Order, gateway: FakeGateway, settings: Any) -> None:
+    settings.REST_FRAMEWORK = {**settings.REST_FRAMEWORK, "UNAUTHENTICATED_USER": None}
+    gateway.opens()
+
+    assert problem_of(stranger.get(PAYMENTS)) == "not-authenticated"
+    assert create(stranger, order=str(order.pk)).status_code == 201
+    assert Payment.objects.get().user is None
+
+
+class Locked(BasePermission):
+    def has_object_permission(self, request: Any, view: Any, payment: Payment) -> bool:
+        return False
+
+
+class LockedPayments(views.PaymentViewSet):
+    permission_classes = (Locked,)
+
+
+def test_permissions_of_the_host_look_at_each_payment(awa: User) -> None:
+    request = APIRequestFactory().get("/")
+    force_authenticate(request, awa)
+
+    response = LockedPayments.as_view({"get": "retrieve"})(request, reference=make_payment(user=awa).reference)
+
+    assert response.status_code == 403
+
+
+def test_a_body_is_bounded_before_anybody_is_asked_who_they_are(stranger: APIClient) -> None:
+    class MembersPayments(views.PaymentViewSet):
+        permission_classes = (IsAuthenticated,)
+
+    request = APIRequestFactory().post("/", {"order": "1" * 70_000}, format="json")
+
+    assert problem_of(MembersPayments.as_view({"post": "create"})(request).render()) == "malformed"
+
+
+def generous_payment(request: Any, data: Any) -> Payment:
+    """Decide all that may be decided."""
+    payment = new_payment(request, data)
+    payment.user = User.objects.get(username="ben")
+    payment.channel, payment.success_url, payment.failure_url = "OMCIV2", "/thanks/", "/again/"
+    return payment
+
+
+def test_what_the_factory_says_is_not_the_clients_to_change(
+    api: APIClient, order: Order, gateway: FakeGateway, settings: Any
+) -> None:
+    settings.PAIEMENTPRO_PAYMENT_FACTORY = "tests.test_api.generous_payment"
+    ben = User.objects.create_user("ben")
+    gateway.opens()
+
+    response = create(api, order=str(order.pk), channel="WAVECI", return_to="/mine/")
+
+    payment = Payment.objects.get()
+    assert (payment.user, payment.channel) == (ben, "OMCIV2")
+    assert (payment.success_url, payment.failure_url) == ("/thanks/", "/again/")
+    assert "Location" not in response
+
+
+def orphaned_payment(request: Any, data: Any) -> Payment:
+    payment = new_payment(request, data)
+    payment.user_id = 2_000_000_000
+    return payment
+
+
+@pytest.mark.django_db(transaction=True)
+def test_what_the_database_refuses_otherwise_is_no_reference_that_is_taken(
+    api: APIClient, order: Order, settings: Any
+) -> None:
+    settings.PAIEMENTPRO_PAYMENT_FACTORY = "tests.test_api.orphaned_payment"
+
+    with pytest.raises(IntegrityError):
+        create(api, order=str(order.pk))
+
+
+class Teapot(APIException):
+    status_code = 440
+
+
+@pytest.mark.parametrize(("error", "status", "wait"), [(Teapot(), 440, None), (Throttled(), 429, "5")])
+def test_what_has_no_name_or_no_time_is_told_all_the_same(
+    api: APIClient, settings: Any, monkeypatch: pytest.MonkeyPatch, error: Exception, status: int, wait: str | None
+) -> None:
+    settings.PAIEMENTPRO_PAYMENT_FACTORY = "tests.test_api.failing_payment"
+    monkeypatch.setitem(failures, "next", error)
+
+    response = create(api, order="1")
+
+    assert (response.status_code, response.get("Retry-After")) == (status, wait)
+
+
+def test_without_rest_framework_it_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "rest_framework", None)
+
+    with pytest.raises(ImportError, match=r"pip install .*\[api\]"):
+        importlib.reload(django_paiementpro.api)
+
+
+class BriefSerializer(StrictSerializer):
+    order = CharField()
+
+
+def test_a_host_may_take_fewer_fields(awa: User, order: Order, gateway: FakeGateway) -> None:
+    class BriefPayments(views.PaymentViewSet):
+        new_payment_serializer_class = BriefSerializer
+
+    gateway.opens()
+    request = APIRequestFactory().post("/", {"order": str(order.pk)}, format="json")
+
+    assert BriefPayments.as_view({"post": "create"})(request).status_code == 201
+
+
+# What is told, and what is not ----------------------------------------------------------------------------------------
+
+
+def test_the_gateways_own_words_are_not_told(api: APIClient, order: Order, gateway: FakeGateway) -> None:
+    gateway.refuses(message="Awa Koné owes us money")
+
+    response = create(api, order=str(order.pk))
+
+    assert problem_of(response) == "gateway-refused"
+    assert "owes" not in response.content.decode()
+
+
+def test_a_page_is_told_while_it_may_be_paid_on(api: APIClient, awa: User) -> None:
+    payment = make_payment(user=awa, status="pending", payment_url=PAGE_URL)
+    detail = f"{PAYMENTS}{payment.reference}/"
+
+    assert api.get(detail).json()["payment_url"] == PAGE_URL
+    Payment.objects.update(status="succeeded")
+    assert api.get(detail).json()["payment_url"] is None
+
+
+def test_an_answer_is_kept_by_the_client_alone_and_asked_for_again(api: APIClient, awa: User) -> None:
+    response = api.get(f"{PAYMENTS}{make_payment(user=awa).reference}/", headers={"If-None-Match": "*"})
+
+    assert response.status_code == 304
+    assert response["Cache-Control"] == "private, no-cache"
+
+
+def test_two_forms_of_an_answer_have_two_tags(awa: User) -> None:
+    payment = make_payment(user=awa)
+
+    class TwoForms(views.PaymentViewSet):
+        renderer_classes = (JSONRenderer, AdminRenderer)
+
+    tags = set()
+    for accepted in ("application/json", "text/html"):
+        request = APIRequestFactory().get("/", headers={"Accept": accepted})
+        force_authenticate(request, awa)
+        tags.add(TwoForms.as_view({"get": "retrieve"})(request, reference=payment.reference)["ETag"])
+    assert len(tags) == 2
+
+
+# More bad input -------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("charset", ["bz2", "zlib", "base64", "punycode", "idna", "utf-16", "latin-1", "x"])
+@pytest.mark.parametrize("kind", ["application/json", "application/x-www-form-urlencoded"])
+def test_a_body_is_utf_8(api: APIClient, kind: str, charset: str) -> None:
+    response = api.post(PAYMENTS, b'{"order": "1"}', content_type=f"{kind}; charset={charset}")
+
+    assert problem_of(response) == "malformed"
+
+
+@pytest.mark.parametrize("charset", ["utf-8", '"UTF-8"', "utf8"])
+def test_utf_8_may_be_said(api: APIClient, charset: str) -> None:
+    response = api.post(PAYMENTS, b'{"order": "1"}', content_type=f"application/json; charset={charset}")
+
+    assert problem_of(response) == "not-found"
+
+
+def nested(depth: int) -> Any:
+    value: Any = "x"
+    for _turn in range(depth):
+        value = [value]
+    return value
+
+
+@pytest.mark.parametrize("data", [nested(16), [["x"] * 10] * 7000, ({"a": ("\0",)},)])
+def test_what_parsers_of_the_host_make_is_bounded_too(data: Any) -> None:
+    with pytest.raises(ParseError):
+        check_body(data)
+
+
+@pytest.mark.parametrize("data", [nested(15), [["x"] * 10] * 6000])
+def test_what_is_within_the_bounds_is_read(data: Any) -> None:
+    check_body(data)
+
+
+def test_a_client_is_told_of_so_many_fields_and_no_more(api: APIClient) -> None:
+    response = create(api, order="1", **{f"field{number}": 1 for number in range(500)})
+
+    assert len(response.json()["errors"]) == 20
+
+
+def test_a_body_of_any_mapping_is_looked_through() -> None:
+    serializer = StrictSerializer(data=MappingProxyType({"amount": 1}))
+
+    assert not serializer.is_valid()
+    assert "amount" in serializer.errors
+
+
+def test_the_payers_data_are_bounded(api: APIClient, order: Order, settings: Any) -> None:
+    settings.PAIEMENTPRO_API_CUSTOMER_FIELDS = ["customer_first_name"]
+
+    response = create(api, order=str(order.pk), customer_first_name="a" * 1000)
+
+    assert problem_of(response) == "invalid-request"
+
+
+def test_a_body_is_read_where_none_is_needed(api: APIClient, awa: User) -> None:
+    url = f"{PAYMENTS}{make_payment(user=awa).reference}/checkout/"
+
+    assert problem_of(api.post(url, b"{", content_type="application/json")) == "malformed"
+
+
+def test_a_cursor_of_no_time_zone_is_none_of_ours(api: APIClient) -> None:
+    cursor = b64encode(b"p=2026-11-25 10:00:00").decode()
+
+    assert problem_of(api.get(PAYMENTS, {"cursor": cursor})) == "malformed"
+
+
+# More about keys ------------------------------------------------------------------------------------------------------
+
+
+def test_two_users_may_have_the_same_key(api: APIClient, order: Order, gateway: FakeGateway) -> None:
+    gateway.opens()
+    other = APIClient()
+    other.force_authenticate(User.objects.create_user("ben"))
+
+    references = {create(client, "a-key", order=str(order.pk)).json()["reference"] for client in (api, other)}
+
+    assert len(references) == 2
+
+
+def test_a_key_is_known_until_a_day_has_passed(api: APIClient, order: Order, gateway: FakeGateway) -> None:
+    gateway.opens()
+    first = create(api, "a-key", order=str(order.pk))
+    IdempotencyKey.objects.update(created_at=timezone.now() - timedelta(hours=23, minutes=59))
+
+    assert create(api, "a-key", order=str(order.pk)).content == first.content
+
+
+def test_a_fresh_token_of_the_same_form_is_the_same_request(api: APIClient, order: Order, gateway: FakeGateway) -> None:
+    gateway.opens()
+    answers = [
+        api.post(PAYMENTS, {"order": str(order.pk), "csrfmiddlewaretoken": token}, headers={"Idempotency-Key": "a-key"})
+        for token in ("one", "two")
+    ]
+
+    assert [answer.status_code for answer in answers] == [201, 201]
+    assert answers[0].content == answers[1].content
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_transaction_that_was_given_up_is_tried_again_whole(
+    api: APIClient, order: Order, gateway: FakeGateway
+) -> None:
+    gateway.opens()
+    failures = iter([True])
+
+    def give_up(execute: Any, sql: str, *arguments: Any) -> Any:
+        if "INSERT" in sql and "idempotencykey" in sql and next(failures, False):
+            raise OperationalError("deadlock")
+        return execute(sql, *arguments)
+
+    with connection.execute_wrapper(give_up):
+        response = create(api, "a-key", order=str(order.pk))
+
+    assert response.status_code == 201
+    assert IdempotencyKey.objects.get().payment == Payment.objects.get()

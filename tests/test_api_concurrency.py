@@ -1,6 +1,5 @@
 """The REST API under load: through real sockets, with the gateway on one too."""
 
-import json
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
@@ -10,16 +9,13 @@ from uuid import uuid4
 
 import pytest
 import requests
-from django.http import HttpRequest
 
-from django_paiementpro import services
-from django_paiementpro.api import calls
+from django_paiementpro.conf import conf
 from django_paiementpro.models import IdempotencyKey, Payment
 from tests.host.models import Order
-from tests.host.payments import new_payment
 from tests.server.gateway import Call, FakeGateway
 from tests.server.site import Site, running
-from tests.server.threads import DEADLINE, at_once, meanwhile
+from tests.server.threads import DEADLINE, at_once
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -50,9 +46,7 @@ def opener(site: Site, order: Order, key: str = "") -> Callable[[], requests.Res
     return post
 
 
-def test_a_key_sent_twenty_times_at_once_opens_one_payment(site: Site, gateway: FakeGateway, settings: Any) -> None:
-    settings.PAIEMENTPRO_API_GATEWAY_CALLS = 10
-
+def test_a_key_sent_twenty_times_at_once_opens_one_payment(site: Site, gateway: FakeGateway) -> None:
     def play(call: Call) -> None:
         time.sleep(0.3)
         call.opens()
@@ -66,51 +60,41 @@ def test_a_key_sent_twenty_times_at_once_opens_one_payment(site: Site, gateway: 
     assert len(gateway.calls) == Payment.objects.count() == IdempotencyKey.objects.count() == 1
 
 
-def test_a_request_without_a_place_waits_for_the_twin_that_has_one(
-    site: Site, gateway: FakeGateway, settings: Any
+@pytest.mark.parametrize("keys", [0, 1, 200], ids=["without keys", "with one key", "with a key each"])
+def test_a_gateway_that_hangs_holds_up_no_more_than_its_bound(
+    site: Site, gateway: FakeGateway, settings: Any, keys: int
 ) -> None:
-    settings.PAIEMENTPRO_API_GATEWAY_CALLS = 1
-    order, key = Order.objects.create(), str(uuid4())
-    claim = services.Claim.of("anonymous", key, json.dumps({"order": str(order.pk)}))
-
-    with calls.openings.place(), meanwhile(opener(site, order, key)) as answer:
-        time.sleep(0.4)
-        payment = new_payment(HttpRequest(), {"order": order.pk})
-        services.store_payment(payment, claim)
-
-    assert answer.result().status_code == 201
-    assert answer.result().json()["reference"] == Payment.objects.get().reference
-
-
-def test_a_gateway_that_hangs_holds_up_no_more_than_its_bound(site: Site, gateway: FakeGateway, settings: Any) -> None:
     settings.PAIEMENTPRO_TIMEOUT = (1, 5)
     gateway.play = lambda call: gateway.closing.wait(DEADLINE)
     order = Order.objects.create()
     beside: list[float] = []
+    durations: list[float] = []
 
-    def post() -> str:
-        response = opener(site, order)()
-        return str(response.json()["type"])
+    def post(key: str) -> Callable[[], str]:
+        def post() -> str:
+            started_at = time.monotonic()
+            response = opener(site, order, key)()
+            durations.append(time.monotonic() - started_at)
+            return str(response.json()["type"])
+
+        return post
 
     def ask() -> str:
         time.sleep(0.7)
         for _turn in range(5):
             started_at = time.monotonic()
-            assert (
-                requests.get(f"{site.url}/api/payments/", headers={"Connection": "close"}, timeout=DEADLINE).status_code
-                == 403
-            )
+            answer = requests.get(f"{site.url}/api/payments/", headers={"Connection": "close"}, timeout=DEADLINE)
+            assert answer.status_code == 403
             beside.append(time.monotonic() - started_at)
         return "asked"
 
-    told = Counter(at_once(*[post] * 200, ask))
+    told = Counter(at_once(*[post(f"{turn % keys:032}" if keys else "") for turn in range(200)], ask))
 
-    assert told == {
-        "urn:paiementpro:problem:busy": 184,
-        "urn:paiementpro:problem:gateway-unavailable": 16,
-        "asked": 1,
-    }
+    bound = conf.api_gateway_calls
+    assert told["urn:paiementpro:problem:gateway-unavailable"] == bound
+    assert told["urn:paiementpro:problem:busy"] == 200 - bound
     # While the gateway hangs for five seconds.
     assert median(beside) < 1
     assert max(beside) < 4
-    assert Payment.objects.count() == len(gateway.calls) == 16
+    assert max(durations) < DEADLINE
+    assert Payment.objects.count() == len(gateway.calls) == (1 if keys == 1 else bound)

@@ -1,4 +1,5 @@
 import json
+import time
 from datetime import timedelta
 from typing import Any
 
@@ -13,6 +14,7 @@ from django_paiementpro import services
 from django_paiementpro.exceptions import GatewayRefusedError, GatewayUnavailableError
 from django_paiementpro.models import Payment
 from tests.conftest import PAGE_URL, FakeGateway, Notify, Statements, make_payment
+from tests.server.threads import meanwhile
 
 pytestmark = pytest.mark.django_db
 
@@ -276,6 +278,20 @@ def test_a_dead_process_blocks_no_longer_than_its_claim(client: Client, gateway:
     assert client.get(payment.get_absolute_url()).status_code == 302
     assert [sent["referenceNumber"] for sent in gateway.requests] == [f"{payment.reference}-2"]
     assert timezone.now() > payment.claimed_until
+
+
+@pytest.mark.django_db(transaction=True)
+def test_who_waits_for_one_call_does_not_wait_for_the_next(gateway: FakeGateway, rf: RequestFactory) -> None:
+    payment = make_payment(attempt=1, claimed_until=timezone.now() + timedelta(minutes=1))
+
+    with meanwhile(lambda: services.initialize_payment(payment, rf.get("/"))) as waiting:
+        # The call of the first brings nothing, and another takes its place between two looks; and so on.
+        for attempt in range(2, 22):
+            time.sleep(0.2)
+            Payment.objects.filter(pk=payment.pk).update(attempt=attempt)
+        Payment.objects.filter(pk=payment.pk).update(claimed_until=None)
+    assert isinstance(waiting.exception(), GatewayUnavailableError)
+    assert gateway.requests == []
 
 
 def test_a_claim_lasts_for_the_time_outs_and_a_few_seconds(gateway: FakeGateway, rf: RequestFactory) -> None:

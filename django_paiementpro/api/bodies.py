@@ -1,6 +1,7 @@
 """What a body may be, before anything is made of it."""
 
 from collections.abc import Iterable, Mapping
+from itertools import islice
 from typing import Any
 
 from django.http import HttpRequest
@@ -13,9 +14,18 @@ from django_paiementpro.messages import MAX_BODY, clean, is_too_long
 
 MAX_DEPTH = 16
 
+#: How many values a body may have: no JSON of ``MAX_BODY`` bytes has more, but a YAML that multiplies itself has.
+MAX_VALUES = 65_536
+
 
 def bound_body(request: HttpRequest) -> None:
-    """Read the body, if it is no longer than ``MAX_BODY`` bytes. Raises ``ParseError``."""
+    """
+    Read the body, if it is UTF-8 and no longer than ``MAX_BODY`` bytes. Raises ``ParseError``.
+
+    Another charset may be one that Python decodes to a thousand times its size.
+    """
+    if (request.content_params or {}).get("charset", "utf-8").lower() not in {"utf-8", "utf8"}:
+        raise ParseError(_("The body is not UTF-8."))
     try:
         must_refuse = is_too_long(request)
     except ValueError as error:
@@ -47,13 +57,15 @@ def check_body(data: Any) -> None:
         for text in level:
             if isinstance(text, str) and clean(text) != text:
                 raise ParseError(_("The body has characters that stand for nothing."))
-        level = [part for value in level for part in _parts(value)]
+        level = list(islice((part for value in level for part in _parts(value)), MAX_VALUES + 1))
         if not level:
             return
+        if len(level) > MAX_VALUES:
+            break
     raise ParseError(_("The body is nested too deeply."))
 
 
 def _parts(value: Any) -> Iterable[Any]:
     if isinstance(value, Mapping):
         return [*value.keys(), *value.values()]
-    return value if isinstance(value, list) else []
+    return value if isinstance(value, (list, tuple, set)) else []

@@ -14,36 +14,20 @@ from django.utils.translation import gettext as _
 from django_paiementpro.api.problems import BUSY_SECONDS, Problem
 from django_paiementpro.conf import conf
 
-
-class Busy(Problem):
-    def __init__(self) -> None:
-        super().__init__("busy", 503, _("Please try again in a few seconds."), wait=BUSY_SECONDS)
+_lock = threading.Lock()
+_taken = 0
 
 
-class Calls:
-    """A number of places, so many times ``PAIEMENTPRO_API_GATEWAY_CALLS``."""
-
-    def __init__(self, times: int = 1) -> None:
-        self._times = times
-        self._taken = 0
-        self._lock = threading.Lock()
-
-    @contextmanager
-    def place(self) -> Iterator[None]:
-        """Take a place. Raises ``Busy`` where there is none."""
-        with self._lock:
-            if self._taken >= conf.api_gateway_calls * self._times:
-                raise Busy
-            self._taken += 1
-        try:
-            yield
-        finally:
-            with self._lock:
-                self._taken -= 1
-
-
-#: For payments that are to be opened.
-openings = Calls()
-
-#: For those who ask for the same again, by its key: they wait for the one that was first, and mostly call nobody.
-repetitions = Calls(times=2)
+@contextmanager
+def place() -> Iterator[None]:
+    """Take one of the ``PAIEMENTPRO_API_GATEWAY_CALLS`` places. Raises ``Problem`` where there is none."""
+    global _taken  # noqa: PLW0603  there is one number of a process
+    with _lock:
+        if _taken >= conf.api_gateway_calls:
+            raise Problem("busy", 503, _("Please try again in a few seconds."), wait=BUSY_SECONDS)
+        _taken += 1
+    try:
+        yield
+    finally:
+        with _lock:
+            _taken -= 1

@@ -1,6 +1,8 @@
-from datetime import datetime, timezone
+from datetime import datetime
 from typing import Any
 
+from django.conf import settings
+from django.utils.timezone import is_aware
 from django.utils.translation import gettext as _
 from rest_framework.exceptions import NotFound, ParseError
 from rest_framework.pagination import CursorPagination
@@ -49,8 +51,8 @@ class PaymentPagination(CursorPagination):
 def _check_position(position: str) -> None:
     """Refuse a cursor that was not made here. Raises ``ParseError``."""
     try:
-        moment = datetime.fromisoformat(position).astimezone(timezone.utc)
-    except (ValueError, OverflowError) as error:
+        moment = datetime.fromisoformat(position)
+    except ValueError as error:
         raise ParseError(_("The cursor is not valid.")) from error
-    if not is_storable(moment):
+    if is_aware(moment) != settings.USE_TZ or not is_storable(moment):
         raise ParseError(_("The cursor is not valid."))

@@ -5,7 +5,7 @@ The handler is for the views of this package alone: the host's own views keep th
 """
 
 from collections.abc import Mapping
-from http import HTTPStatus
+from http.client import responses
 from typing import Any
 
 from django.core.exceptions import (
@@ -100,7 +100,7 @@ def answer_problem(error: Exception, context: Mapping[str, Any]) -> Response | N
     kind = _kind_of(raised)
     data: dict[str, Any] = {
         "type": f"{PREFIX}{kind}" if kind else "about:blank",
-        "title": str(TITLES[kind]) if kind else HTTPStatus(raised.status_code).phrase,
+        "title": str(TITLES[kind]) if kind else responses.get(raised.status_code, ""),
         "status": raised.status_code,
         "detail": _detail_of(raised),
     }
@@ -110,7 +110,7 @@ def answer_problem(error: Exception, context: Mapping[str, Any]) -> Response | N
     headers = {}
     if auth_header := getattr(raised, "auth_header", None):
         headers["WWW-Authenticate"] = auth_header
-    if wait := getattr(raised, "wait", None):
+    if wait := getattr(raised, "wait", None) or (BUSY_SECONDS if kind == "throttled" else None):
         headers["Retry-After"] = str(int(wait))
     return Response(data, status=raised.status_code, headers=headers, content_type=ProblemRenderer.media_type)
 

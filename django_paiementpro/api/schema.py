@@ -1,11 +1,13 @@
 """What the operations are, for drf-spectacular: their parameters, answers, headers, problems and examples."""
 
+from collections.abc import Iterable
 from typing import Any
 
+from django.utils.translation import override
 from drf_spectacular.extensions import OpenApiSerializerExtension
 from drf_spectacular.utils import OpenApiExample, OpenApiParameter, OpenApiResponse, extend_schema
 
-from django_paiementpro.api.problems import PREFIX
+from django_paiementpro.api.problems import PREFIX, TITLES
 from django_paiementpro.api.serializers import (
     FilterSerializer,
     NewPaymentSerializer,
@@ -49,54 +51,66 @@ class StrictSerializerExtension(OpenApiSerializerExtension):
         return {**schema, "additionalProperties": False}
 
 
-def _problem(status: int, kind: str, title: str, detail: str, **members: Any) -> OpenApiResponse:
-    value = {"type": PREFIX + kind, "title": title, "status": status, "detail": detail, **members}
-    example = OpenApiExample(kind, value, response_only=True, status_codes=[str(status)])
-    return OpenApiResponse(ProblemSerializer, title, [example])
-
-
 KEPT = {name: OPENED[name] for name in ("reference", "checkout_url", "status_url")}
-PROBLEMS = {
-    400: _problem(
-        400,
-        "invalid-request",
-        "The request is not valid.",
-        "Some of the fields are not valid.",
-        errors={"amount": ["The shop decides this: leave it out."]},
-    ),
-    401: _problem(401, "not-authenticated", "Nobody is signed in.", "Authentication credentials were not provided."),
-    403: _problem(403, "permission-denied", "This is not permitted.", "You do not have permission to do this."),
-    404: _problem(404, "not-found", "There is no such thing.", "Not found."),
-    405: _problem(405, "method-not-allowed", "The method is not allowed.", 'Method "PUT" not allowed.'),
-    406: _problem(406, "not-acceptable", "No answer can be had in this form.", "Ask for application/json."),
-    409: _problem(
-        409, "not-payable", "The payment can no longer be paid.", "This payment can no longer be paid.", **KEPT
-    ),
-    415: _problem(415, "unsupported-media-type", "The form of the body is not supported.", "Send application/json."),
-    422: _problem(
-        422, "key-reused", "The Idempotency-Key stands for another request.", "Send another key with another request."
-    ),
-    429: _problem(429, "throttled", "There were too many requests.", "Expected available in 30 seconds."),
-    502: _problem(
-        502,
-        "gateway-refused",
-        "The gateway has refused the payment.",
-        "The payment is kept; the shop knows why.",
-        **KEPT,
-    ),
-    503: _problem(
-        503, "gateway-unavailable", "The gateway gives no answer.", "The payment is kept. Please try again.", **KEPT
-    ),
+
+#: The problems by status: of each its kind, an example of its detail, and what is told beside it.
+PROBLEMS: dict[int, list[tuple[str, str, dict[str, Any]]]] = {
+    400: [
+        (
+            "invalid-request",
+            "Some of the fields are not valid.",
+            {"errors": {"amount": ["The shop decides this: leave it out."]}},
+        ),
+        ("malformed", "The body is longer than 65536 bytes.", {}),
+    ],
+    401: [("not-authenticated", "Authentication credentials were not provided.", {})],
+    403: [("permission-denied", "You do not have permission to perform this action.", {})],
+    404: [("not-found", "Not found.", {})],
+    405: [("method-not-allowed", 'Method "PUT" not allowed.', {})],
+    406: [("not-acceptable", "Could not satisfy the request Accept header.", {})],
+    409: [("not-payable", "This payment can no longer be paid.", KEPT)],
+    415: [("unsupported-media-type", 'Unsupported media type "text/plain" in request.', {})],
+    422: [("key-reused", "Send another key with another request.", {})],
+    429: [("throttled", "Request was throttled. Expected available in 30 seconds.", {})],
+    502: [("gateway-refused", "The payment is kept; the shop knows why.", KEPT)],
+    503: [
+        ("gateway-unavailable", "The payment is kept. Please try again in a moment.", KEPT),
+        ("busy", "Please try again in a few seconds.", {}),
+    ],
+}
+
+#: What goes wrong with what the factory makes, and with its key: where a payment is opened.
+OPENING: dict[int, list[tuple[str, str, dict[str, Any]]]] = {
+    400: [
+        (
+            "invalid-payment",
+            "Some of its data are not valid.",
+            {"errors": {"customer_phone": ["Enter a telephone number."]}},
+        ),
+        ("invalid-key", "Send an Idempotency-Key: a new UUID for each payment.", {}),
+        ("key-missing", "Send an Idempotency-Key: a new UUID for each payment.", {}),
+    ],
 }
 
 
-def _answers(success: dict[int, Any], *problems: int) -> dict[Any, Any]:
+def _problem(status: int, kinds: Iterable[tuple[str, str, dict[str, Any]]]) -> OpenApiResponse:
+    examples = []
+    for kind, detail, members in kinds:
+        with override("en"):
+            title = str(TITLES[kind])
+        value = {"type": PREFIX + kind, "title": title, "status": status, "detail": detail, **members}
+        examples.append(OpenApiExample(kind, value, response_only=True, status_codes=[str(status)]))
+    return OpenApiResponse(ProblemSerializer, " ".join(example.value["title"] for example in examples), examples)
+
+
+def _answers(success: dict[int, Any], *problems: int, opens: bool = False) -> dict[Any, Any]:
     answers: dict[Any, Any] = {
         (status, "application/json") if response is not None else status: response
         for status, response in success.items()
     }
     for status in (*problems, 400, 401, 403, 405, 406, 429):
-        answers[status, "application/problem+json"] = PROBLEMS[status]
+        kinds = [*PROBLEMS[status], *(OPENING.get(status, []) if opens else [])]
+        answers[status, "application/problem+json"] = _problem(status, kinds)
     return answers
 
 
@@ -153,12 +167,25 @@ _listed = OpenApiResponse(
     PaymentSerializer(many=True), "A page of payments.", [OpenApiExample("one", PAYMENT, response_only=True)]
 )
 
+_asked = [
+    OpenApiExample(name, value, parameter_only=(name, OpenApiParameter.QUERY))
+    for name, value in {
+        "status": ["succeeded", "failed"],
+        "order": "42",
+        "created_after": "2026-11-01T00:00:00Z",
+        "created_before": "2026-12-01T00:00:00Z",
+        "page_size": 50,
+        "cursor": "cD0yMDI2LTExLTI1",
+    }.items()
+]
+
 OPERATIONS: dict[str, Any] = {
     "list": extend_schema(
         operation_id="payments_list",
         summary="List one's payments",
         description="The newest first. Staff who may view payments see all.",
         parameters=[FilterSerializer, *COMMON],
+        examples=_asked,
         responses=_answers({200: _listed}),
     ),
     "create": extend_schema(
@@ -166,8 +193,10 @@ OPERATIONS: dict[str, Any] = {
         summary="Open a payment",
         description=(
             "The shop decides what is to be paid; the client says for which order. Send the payer to `checkout_url`, "
-            "then ask `status_url` or the payment itself, as `Retry-After` says. A payment that the gateway did not "
-            "open is kept (502, 503): send the same request with the same key once more, or go to its `checkout_url`."
+            "then ask `status_url` or the payment itself, as `Retry-After` says. `status_url` answers without signing "
+            "in: `reference`, `status`, `is_final`, and `redirect_url` once it is final; with `ETag` and `Retry-After` "
+            "as the payment itself. A payment that the gateway did not open is kept (502, 503): send the same request "
+            "with the same key once more, or go to its `checkout_url`."
         ),
         request=NewPaymentSerializer,
         examples=_new,
@@ -176,7 +205,7 @@ OPERATIONS: dict[str, Any] = {
             *COMMON,
             _header("Location", "The payment, for who is signed in.", [201]),
         ],
-        responses=_answers({201: _opened}, 404, 409, 415, 422, 502, 503),
+        responses=_answers({201: _opened}, 404, 409, 415, 422, 502, 503, opens=True),
     ),
     "retrieve": extend_schema(
         operation_id="payments_retrieve",

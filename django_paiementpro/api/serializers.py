@@ -1,5 +1,6 @@
 """What clients may say, and what they are told. A host may subclass each."""
 
+from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
@@ -9,12 +10,19 @@ from rest_framework import serializers
 
 from django_paiementpro import returns, services
 from django_paiementpro.api.pages import PaymentPagination, is_storable
+from django_paiementpro.api.problems import PREFIX, TITLES
 from django_paiementpro.conf import conf
 from django_paiementpro.enums import Status
 from django_paiementpro.models import Payment, offered_channels
 
 #: What the shop decides, and no client.
 DECIDED_BY_THE_SHOP = frozenset({"amount", "currency", "merchant_id", "status"})
+
+#: What a form of Django's has beside its fields.
+CSRF_FIELD = "csrfmiddlewaretoken"
+
+#: Of how many fields that are none a client is told.
+MAX_UNKNOWN = 20
 
 
 def check_moment(moment: datetime) -> None:
@@ -26,9 +34,9 @@ class StrictSerializer(serializers.Serializer[Any]):
     """Refuse fields that are none, where REST framework would drop them without a word."""
 
     def to_internal_value(self, data: Any) -> Any:
-        names = set(data) if isinstance(data, dict) else set()
-        if unknown := names - {*self.fields, "csrfmiddlewaretoken"}:
-            raise serializers.ValidationError({name: [_refusal(name)] for name in sorted(map(str, unknown))})
+        names = set(data) if isinstance(data, Mapping) else set()
+        if unknown := sorted(map(str, names - {*self.fields, CSRF_FIELD})):
+            raise serializers.ValidationError({name: [_refusal(name)] for name in unknown[:MAX_UNKNOWN]})
         return super().to_internal_value(data)
 
 
@@ -98,7 +106,7 @@ class NewPaymentSerializer(StrictSerializer):
     def validate_return_to(self, value: str) -> str:
         target = value.replace("{reference}", "0")
         request = self.context["request"]
-        is_own = target.startswith("/") and url_has_allowed_host_and_scheme(target, {request.get_host()})
+        is_own = target[:1] == "/" != target[1:2] and url_has_allowed_host_and_scheme(target, {request.get_host()})
         if value and not is_own and not returns.is_listed(target, conf.return_hosts):
             raise serializers.ValidationError(_("The payer may not be sent there."), code="return_to")
         return value
@@ -188,7 +196,12 @@ class FilterSerializer(serializers.Serializer[Any]):
 class ProblemSerializer(serializers.Serializer[Any]):
     """A problem (RFC 9457)."""
 
-    type = serializers.CharField(help_text="Which problem it is: what a program looks at.")
+    type = serializers.CharField(
+        help_text=(
+            f"Which problem it is: what a program looks at. `{PREFIX}` and one of "
+            f"{', '.join(f'`{kind}`' for kind in TITLES)}; `about:blank` for what the shop itself raises."
+        )
+    )
     title = serializers.CharField(help_text="The same in the client’s language.")
     status = serializers.IntegerField(help_text="The HTTP status.")
     detail = serializers.CharField(help_text="What to do about it, in the client’s language.")

@@ -2,11 +2,9 @@
 
 import json
 import re
-import time
 from collections.abc import Mapping
 from typing import Any, cast
 
-from django.contrib.auth.decorators import login_not_required
 from django.core.exceptions import ImproperlyConfigured, ValidationError
 from django.db import IntegrityError
 from django.db.models import QuerySet
@@ -33,6 +31,7 @@ from django_paiementpro.api.problems import (
     invalid_payment,
 )
 from django_paiementpro.api.serializers import (
+    CSRF_FIELD,
     FilterSerializer,
     NewPaymentSerializer,
     OpenedPaymentSerializer,
@@ -46,10 +45,6 @@ from django_paiementpro.models import IdempotencyKey, Payment
 
 #: What an anonymous caller's key must have: all of them share one space, in which nobody may guess another's.
 ANONYMOUS_KEY_LENGTH = 32
-
-#: How often, and how long between, one who found all places taken looks whether they are taken by the same request.
-RIVAL_POLLS = 10
-RIVAL_POLL_SECONDS = 0.1
 
 
 @extend_schema_view(**schema.OPERATIONS)
@@ -74,18 +69,20 @@ class PaymentViewSet(GenericViewSet[Payment]):
 
     @classmethod
     def as_view(cls, *args: Any, **kwargs: Any) -> Any:
-        """Return the view: no transaction of the host's around it, and no login but REST framework's permissions."""
-        return login_not_required(non_atomic(super().as_view(*args, **kwargs)))
+        """Return the view, with no transaction of the host's around it."""
+        return non_atomic(super().as_view(*args, **kwargs))
 
     # What a host overrides -------------------------------------------------------------------------------------------
 
     def get_queryset(self) -> QuerySet[Payment]:
         """Return the payments that the user may see: their own; all, to staff who may view payments."""
-        user = self.request.user
+        user = self._user
         payments = Payment.objects.primary()
-        if user.is_staff and user.has_perm("paiementpro.view_payment"):
+        if user is None:
+            return payments.none()
+        if getattr(user, "is_staff", False) and user.has_perm("paiementpro.view_payment"):
             return payments
-        return payments.filter(user=user.pk) if user.is_authenticated else payments.none()
+        return payments.filter(user=user.pk)
 
     def filter_queryset(self, queryset: QuerySet[Payment, Any]) -> QuerySet[Payment, Any]:
         """Narrow a list to what the query string asks for."""
@@ -110,16 +107,22 @@ class PaymentViewSet(GenericViewSet[Payment]):
 
         It becomes the signed-in user's where the factory named nobody. The client's means and ``return_to`` fill what
         the factory left empty; customer fields that the host lets a client say take the place of the factory's.
+        One that is stored already is taken as it is, and by nobody but its user.
         """
         factory = conf.payment_factory
         payment = factory(self.request._request, data) if factory else None
         if not isinstance(payment, Payment):
             raise ImproperlyConfigured("PAIEMENTPRO_PAYMENT_FACTORY: return a Payment")
-        if payment.user_id is None and self.request.user.is_authenticated:
-            payment.user = self.request.user
-        payment.channel = payment.channel or data["channel"]
-        payment.success_url = payment.success_url or data["return_to"]
-        payment.failure_url = payment.failure_url or data["return_to"]
+        if not payment._state.adding:
+            if payment.user_id is not None and payment.user_id != getattr(self._user, "pk", None):
+                raise NotFound
+            return payment
+        if payment.user_id is None:
+            payment.user = self._user
+        return_to = data.get("return_to", "")
+        payment.channel = payment.channel or data.get("channel", "")
+        payment.success_url = payment.success_url or return_to
+        payment.failure_url = payment.failure_url or return_to
         for name in conf.api_customer_fields:
             setattr(payment, name, data.get(name, getattr(payment, name)))
         return payment
@@ -135,7 +138,8 @@ class PaymentViewSet(GenericViewSet[Payment]):
         payment = self.get_object()
         data = self.get_serializer(payment).data
         waiting_time = None if payment.is_final else payment.waiting_time
-        content = JSONRenderer().render(data)
+        # Of two forms of the same, each has a tag of its own.
+        content = JSONRenderer().render(data) + str(request.accepted_media_type).encode()
         return polling.answer(Response(data), content, request.headers.get("If-None-Match", ""), waiting_time)
 
     def create(self, request: Request, *args: Any, **kwargs: Any) -> Response:
@@ -144,16 +148,13 @@ class PaymentViewSet(GenericViewSet[Payment]):
         claim = self._claim(request)
         stored = services.recall(claim) if claim else None
         if stored is None:
-            try:
-                with calls.openings.place():
-                    payment = self.make_payment(serializer.validated_data)
-                    _check(payment)
-                    stored = _store(payment, claim)
-                    if stored is None:
-                        self._open(payment)
-                        return self._created(payment)
-            except calls.Busy:
-                stored = _await_rival(claim)
+            with calls.place():
+                payment = self.make_payment(serializer.validated_data)
+                self._check(payment)
+                stored = _store(payment, claim)
+                if stored is None:
+                    self._open(payment)
+                    return self._created(payment)
         if claim and not claim.fits(stored):
             raise Problem("key-reused", 422, _("Send another key with another request."))
         return self._repeat(stored)
@@ -163,7 +164,7 @@ class PaymentViewSet(GenericViewSet[Payment]):
         """Take the payment to the gateway once more: after an outage, a refusal, or when its page is stale."""
         read_body(request)
         payment = self.get_object()
-        with calls.openings.place():
+        with calls.place():
             self._open(payment)
         return Response(self._opened(payment))
 
@@ -213,8 +214,14 @@ class PaymentViewSet(GenericViewSet[Payment]):
             patch_cache_control(response, private=True, no_store=True)
         return response
 
+    @property
+    def _user(self) -> Any:
+        """The signed-in user, else None: the host may have REST framework say None for nobody."""
+        user: Any = self.request.user
+        return user if user and user.is_authenticated else None
+
     def _require_user(self) -> None:
-        if not self.request.user.is_authenticated:
+        if self._user is None:
             raise NotAuthenticated
 
     def _claim(self, request: Request) -> services.Claim | None:
@@ -225,12 +232,21 @@ class PaymentViewSet(GenericViewSet[Payment]):
                 raise Problem("key-missing", 400, _("Send an Idempotency-Key: a new UUID for each payment."))
             return None
         key = header[1:-1] if re.fullmatch('".*"', header) else header
-        user = request.user
-        least = 1 if user.is_authenticated else ANONYMOUS_KEY_LENGTH
+        user = self._user
+        least = 1 if user else ANONYMOUS_KEY_LENGTH
         if not least <= len(key) <= 255 or not re.fullmatch("[A-Za-z0-9_.:-]+", key):
             raise Problem("invalid-key", 400, _("Send an Idempotency-Key: a new UUID for each payment."))
-        content = json.dumps({name: request.data[name] for name in sorted(request.data)}, default=str)
-        return services.Claim.of(f"user {user.pk}" if user.is_authenticated else "anonymous", key, content)
+        said = cast("Mapping[str, Any]", request.data)
+        content = json.dumps({name: said[name] for name in said if name != CSRF_FIELD}, sort_keys=True, default=str)
+        return services.Claim.of(f"{self.basename} {f'user {user.pk}' if user else 'anonymous'}", key, content)
+
+    def _check(self, payment: Payment) -> None:
+        """Check its state, all that would be stored, and what would be sent. Raises ``Problem``."""
+        try:
+            _clean(payment)
+        except ValidationError as error:
+            log.write_invalid(payment, error)
+            raise invalid_payment(error, None if payment._state.adding else self._kept(payment)) from error
 
     def _open(self, payment: Payment) -> None:
         """Take the payment to the gateway. Raises ``Problem``, which tells the links of what is kept."""
@@ -246,15 +262,16 @@ class PaymentViewSet(GenericViewSet[Payment]):
         """Give the answer that the first request of the key was given; open the payment where it had none yet."""
         payment = stored.payment
         if payment.opened_attempt is None:
-            with calls.repetitions.place():
+            with calls.place():
                 self._open(payment)
         return self._created(payment)
 
     def _created(self, payment: Payment) -> Response:
         data = self._opened(payment) | {"status": str(Status.PENDING), "payment_url": payment.payment_url}
         headers = {}
-        if self.request.user.is_authenticated and self.basename:
-            headers["Location"] = self.reverse_action("detail", args=[payment.reference])
+        if self._user and self._user.pk == payment.user_id and self.basename:
+            which = {**self.kwargs, self.lookup_field: payment.reference}
+            headers["Location"] = self.reverse_action("detail", kwargs=which)
         return Response(data, status=201, headers=headers)
 
     def _opened(self, payment: Payment) -> dict[str, Any]:
@@ -266,29 +283,17 @@ class PaymentViewSet(GenericViewSet[Payment]):
         return {name: data[name] for name in ("reference", "checkout_url", "status_url")}
 
 
-def _await_rival(claim: services.Claim | None) -> IdempotencyKey:
-    """Return the key that another request, of those that have all the places, stores in a moment. Raises ``Busy``."""
-    if claim:
-        with calls.repetitions.place():
-            for _turn in range(RIVAL_POLLS):
-                time.sleep(RIVAL_POLL_SECONDS)
-                if stored := services.recall(claim):
-                    return stored
-    raise calls.Busy
-
-
-def _check(payment: Payment) -> None:
-    """Check all that would be stored, and what would be sent. Raises ``Problem``."""
-    try:
-        payment.full_clean(exclude={"user", "content_type"}, validate_unique=False, validate_constraints=False)
-    except ValidationError as error:
-        log.write_invalid(payment, error)
-        raise invalid_payment(error) from error
+def _clean(payment: Payment) -> None:
+    if not Status(payment.status).is_payable:
+        raise ValidationError(_("This payment can no longer be paid."), code="not_payable")
+    payment.full_clean(exclude={"user", "content_type"}, validate_unique=False, validate_constraints=False)
 
 
 def _store(payment: Payment, claim: services.Claim | None) -> IdempotencyKey | None:
     try:
         return services.store_payment(payment, claim)
     except IntegrityError as error:
+        if not Payment.objects.primary().filter(reference=payment.reference).exists():
+            raise
         errors = {"reference": [_("There is a payment of this reference already.")]}
         raise Problem("invalid-payment", 400, _("Some of its data are not valid."), errors=errors) from error

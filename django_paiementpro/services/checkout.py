@@ -137,13 +137,17 @@ def absolute_url(path: str, request: HttpRequest | None) -> str:
 
 
 def _await_other_claim(payment: Payment) -> None:
-    """Wait while another process asks for the page. Raises what it met where it brought none."""
+    """
+    Wait while another process asks for the page. Raises what it met where it brought none.
+
+    Once only: of those who go on asking a gateway that hangs, each has as long as one call takes.
+    """
     read_again(payment)
     attempt = payment.attempt if is_claimed(payment) else None
-    while is_claimed(payment):
+    while is_claimed(payment) and payment.attempt == attempt:
         time.sleep(POLL_SECONDS)
         read_again(payment)
-    is_given_up = payment.attempt == attempt and payment.claimed_until is None
+    is_given_up = attempt is not None and (payment.attempt != attempt or payment.claimed_until is None)
     if is_given_up and Status(payment.status).is_payable and not _fresh_page(payment):
         event = payment.events.using(database()).filter(kind=Kind.INITIALIZE).last()
         if event and event.outcome == Outcome.REFUSED:

@@ -1,6 +1,5 @@
 """What the single page asks of the shop itself; its payments it asks of the app's own API."""
 
-
 from django.shortcuts import get_object_or_404
 from drf_spectacular.utils import extend_schema
 from rest_framework.request import Request
