@@ -20,7 +20,8 @@ from rest_framework.test import APIClient, APIRequestFactory, force_authenticate
 from django_paiementpro.api import calls, views
 from django_paiementpro.api.bodies import bound_body
 from django_paiementpro.models import IdempotencyKey, Payment
-from tests.conftest import PAGE_URL, FakeGateway, Notify, Statements, make_payment
+from django_paiementpro.testing import FakeGateway, make_payment
+from tests.conftest import PAGE_URL, Notify, Statements
 from tests.host.models import Order
 from tests.host.payments import new_payment
 
@@ -98,8 +99,8 @@ def test_the_shop_decides_what_is_paid(api: APIClient, awa: User, order: Order, 
     assert response["Location"] == f"http://testserver{PAYMENTS}{payment.reference}/"
     assert "no-store" in response["Cache-Control"]
     assert (payment.amount, payment.user, payment.channel, payment.content_object) == (12500, awa, "OMCIV2", order)
-    [sent] = gateway.requests
-    assert sent["amount"] == 12500
+    [sent] = gateway.page_requests
+    assert sent.amount == 12500
 
 
 @pytest.mark.parametrize("name", ["amount", "currency", "merchant_id", "status"])
@@ -519,7 +520,7 @@ def test_a_key_gives_the_same_answer(api: APIClient, order: Order, gateway: Fake
     again = create(api, f'"{key}"', order=str(order.pk))
 
     assert (again.status_code, again.content, again["Location"]) == (201, first.content, first["Location"])
-    assert len(gateway.requests) == 1
+    assert len(gateway.page_requests) == 1
     other = create(api, key, order=str(order.pk), channel="WAVECI")
     assert (other.status_code, problem_of(other)) == (422, "key-reused")
     assert Payment.objects.count() == 1
@@ -578,7 +579,7 @@ def test_of_two_that_are_at_it_at_once_the_second_gives_the_firsts_answer(
     assert "Location" not in response
     payment = Payment.objects.get()
     assert response.data["reference"] == payment.reference
-    assert len(gateway.requests) == 1
+    assert len(gateway.page_requests) == 1
 
 
 def test_a_key_is_forgotten_after_a_day(api: APIClient, order: Order, gateway: FakeGateway) -> None:

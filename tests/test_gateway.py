@@ -13,7 +13,8 @@ from django.test import override_settings
 from django_paiementpro import gateway as gateway_module
 from django_paiementpro.exceptions import GatewayRefusedError, GatewayUnavailableError
 from django_paiementpro.gateway import checked_page_url, look_up, open_page
-from tests.conftest import PAGE_URL, STATUS_URL, FakeGateway
+from django_paiementpro.testing import FakeGateway
+from tests.conftest import PAGE_URL, STATUS_URL
 from tests.test_messages import request
 
 
@@ -21,7 +22,7 @@ def test_a_page_is_opened(gateway: FakeGateway) -> None:
     gateway.opens()
 
     assert open_page(request()) == PAGE_URL
-    assert gateway.requests == [request().as_json()]
+    assert gateway.page_requests == [request()]
 
 
 @pytest.mark.parametrize("content_type", ["text/html", "application/json", "text/plain; charset=utf-16", ""])
@@ -44,7 +45,7 @@ def test_a_no_is_told_in_the_gateways_words(gateway: FakeGateway, key: str, stat
 
 
 def test_a_no_may_be_silent(gateway: FakeGateway) -> None:
-    gateway.refuses()
+    gateway.answers({"success": False})
 
     with pytest.raises(GatewayRefusedError) as caught:
         open_page(request())
@@ -118,12 +119,7 @@ def test_calls_are_bounded_verified_and_not_redirected(gateway: FakeGateway) -> 
 
 
 def test_a_redirect_is_not_followed(gateway: FakeGateway) -> None:
-    gateway.mock.upsert(
-        "POST",
-        gateway_module.conf.gateway_url + gateway_module.INITIALIZE_PATH,
-        status=307,
-        headers={"Location": PAGE_URL},
-    )
+    gateway.answers(lambda request: (307, {"Location": PAGE_URL}, ""))
 
     with pytest.raises(GatewayUnavailableError):
         open_page(request())
@@ -132,17 +128,15 @@ def test_a_redirect_is_not_followed(gateway: FakeGateway) -> None:
 
 @pytest.mark.parametrize("location", ["http://[", "//[::1", "\xff", "/elsewhere"])
 def test_a_garbled_redirect_is_not_even_read(gateway: FakeGateway, location: str) -> None:
-    url = gateway_module.conf.gateway_url + gateway_module.INITIALIZE_PATH
-    gateway.mock.upsert("POST", url, status=302, headers={"Location": location})
+    gateway.answers(lambda request: (302, {"Location": location}, ""))
 
     with pytest.raises(GatewayUnavailableError):
         open_page(request())
 
 
 def test_one_payers_cookie_is_not_the_next_ones(gateway: FakeGateway) -> None:
-    url = gateway_module.conf.gateway_url + gateway_module.INITIALIZE_PATH
     body = json.dumps({"success": True, "url": PAGE_URL})
-    gateway.mock.upsert("POST", url, body=body, headers={"Set-Cookie": "PHPSESSID=payer1; path=/"})
+    gateway.answers(lambda request: (200, {"Set-Cookie": "PHPSESSID=payer1; path=/"}, body))
 
     for _ in range(2):
         open_page(request())
@@ -271,7 +265,7 @@ def test_allowed_hosts_are_read_as_django_reads_its_own() -> None:
 
 
 def test_the_status_is_looked_up(gateway: FakeGateway) -> None:
-    gateway.knows("abc-2", success=True, reference="abc-2", amount=100, marchant_id="PP-F324")
+    gateway.tells("abc-2", {"success": True, "reference": "abc-2", "amount": "100", "marchant_id": "PP-F324"})
 
     with override_settings(PAIEMENTPRO_STATUS_URL=STATUS_URL + "/"):
         answer = look_up("abc-2")

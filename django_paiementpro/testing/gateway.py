@@ -11,9 +11,16 @@ from requests import PreparedRequest
 
 from django_paiementpro.conf import conf
 from django_paiementpro.gateway import INITIALIZE_PATH
-from django_paiementpro.messages import PageAnswer, PageRequest, StatusAnswer
+from django_paiementpro.messages import PageAnswer, PageRequest
 from django_paiementpro.models import Payment
-from django_paiementpro.testing.wire import SESSION_ID, changed, notification_of
+from django_paiementpro.testing.wire import (
+    NO_TRANSACTION,
+    SESSION_ID,
+    changed,
+    notification_of,
+    page_answer,
+    paid_answer,
+)
 
 try:
     import responses
@@ -87,7 +94,7 @@ class FakeGateway:
 
     def opens(self, url: str | None = None) -> None:
         """Open a page for whoever asks, at ``page_url`` or at another URL. It does so from the start."""
-        self.answers(PageAnswer(True, False, url or self.page_url, "Initialisation effectuée avec succès").as_json())
+        self.answers(page_answer(url or self.page_url))
 
     def refuses(self, message: str = "Echec de l'initialisation") -> None:
         """
@@ -108,17 +115,7 @@ class FakeGateway:
         on, as it is in the live environment: see ``PAIEMENTPRO_STATUS_URL``.
         """
         paid = notification_of(payment, attempt=attempt)
-        answer = StatusAnswer(
-            is_success=True,
-            merchant_id=paid.merchant_id,
-            reference=paid.reference,
-            amount=paid.amount,
-            gateway_id=paid.gateway_id,
-            channel=paid.channel,
-            transaction_date=paid.transaction_date,
-            data={},
-        )
-        self.tells(paid.reference, changed(answer.as_json(), changes))
+        self.tells(paid.reference, changed(paid_answer(paid), changes))
 
     def knows_nothing(self) -> None:
         """
@@ -127,7 +124,7 @@ class FakeGateway:
         That proves nothing, and changes nothing: it has denied payments that were made (FIELD_GUIDE section 7).
         """
         self._known.clear()
-        self._unknown = _play(StatusAnswer.from_json({}).as_json())
+        self._unknown = _play(NO_TRANSACTION)
 
     def is_away(self, how: Outage = "timeout") -> None:
         """

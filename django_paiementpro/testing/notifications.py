@@ -14,7 +14,13 @@ from django_paiementpro.enums import Status
 from django_paiementpro.messages import FAILURE_CODE, SUCCESS_CODE, USER_AGENT
 from django_paiementpro.models import Payment
 from django_paiementpro.testing.signals import deliver_signals
-from django_paiementpro.testing.wire import Encoding, changed, notification_of, prepare_notification
+from django_paiementpro.testing.wire import (
+    Encoding,
+    changed,
+    notification_fields,
+    notification_of,
+    prepare_notification,
+)
 
 
 def pay(payment: Payment, *, encoding: Encoding = "query+multipart", **fields: Any) -> Payment:
@@ -74,7 +80,7 @@ def notify(
     """
     purpose = signing.RETURN if forged else signing.NOTIFICATION
     path = reverse("paiementpro:notification", args=[signing.sign(payment.reference, purpose)])
-    sent = changed(notification_of(payment).as_fields(), fields)
+    sent = notification_fields(payment, **fields)
     request = prepare_notification(f"https://testserver{path}", sent, encoding)
     with deliver_signals():
         response = (client or Client(enforce_csrf_checks=True)).post(

@@ -9,13 +9,16 @@ from django.utils import timezone
 
 from django_paiementpro.conf import conf
 from django_paiementpro.enums import Channel
-from django_paiementpro.messages import SUCCESS_CODE, Notification, encode_context
+from django_paiementpro.messages import SUCCESS_CODE, Notification, PageAnswer, StatusAnswer, encode_context
 from django_paiementpro.models import Payment
 
 #: How a notification's fields travel: what the gateway has been seen to do (FIELD_GUIDE section 6).
 Encoding: TypeAlias = Literal["query+multipart", "query", "urlencoded", "multipart", "json"]
 
 SESSION_ID = "1a0ab9252785d65fcd396eaa47797e03"
+
+#: What the status look-up says of a payment that it does not know, or has not seen paid.
+NO_TRANSACTION = StatusAnswer.from_json({}).as_json()
 
 
 def notification_of(payment: Payment, code: str = SUCCESS_CODE, attempt: int | None = None) -> Notification:
@@ -30,13 +33,37 @@ def notification_of(payment: Payment, code: str = SUCCESS_CODE, attempt: int | N
         reference=reference,
         amount=payment.amount,
         response_code=code,
-        currency_number=conf.currencies[payment.currency],
+        currency_number=conf.currencies.get(payment.currency, ""),
         gateway_id=f"PAY-{reference}",
         channel=payment.channel or Channel.ORANGE_CI,
         session_id=SESSION_ID,
         transaction_date=timezone.now(),
         return_context=encode_context(payment.return_context),
     )
+
+
+def notification_fields(payment: Payment, **changes: Any) -> dict[str, Any]:
+    """Return the fields of a success in the gateway's spelling and order, with changes."""
+    return changed(notification_of(payment).as_fields(), changes)
+
+
+def page_answer(url: str) -> dict[str, Any]:
+    """Return what the gateway answers where it opens a page (DOC)."""
+    return PageAnswer(True, False, url, "Initialisation effectuée avec succès").as_json()
+
+
+def paid_answer(paid: Notification) -> dict[str, Any]:
+    """Return what the status look-up says of a payment that the gateway has notified."""
+    return StatusAnswer(
+        is_success=True,
+        merchant_id=paid.merchant_id,
+        reference=paid.reference,
+        amount=paid.amount,
+        gateway_id=paid.gateway_id,
+        channel=paid.channel,
+        transaction_date=paid.transaction_date,
+        data={},
+    ).as_json()
 
 
 def changed(fields: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:
