@@ -83,8 +83,6 @@ def test_an_order_that_the_shop_does_not_know_is_not_found(api: APIClient, numbe
 
 
 def test_the_shop_decides_what_is_paid(api: APIClient, awa: User, order: Order, gateway: FakeGateway) -> None:
-    gateway.opens()
-
     response = create(api, order=str(order.pk), channel="OMCIV2")
 
     payment = Payment.objects.get()
@@ -122,7 +120,6 @@ def test_a_client_may_say_the_payers_data_where_the_host_lets_it(
     api: APIClient, order: Order, gateway: FakeGateway, settings: Any
 ) -> None:
     settings.PAIEMENTPRO_API_CUSTOMER_FIELDS = ["customer_phone"]
-    gateway.opens()
 
     assert create(api, order=str(order.pk), customer_phone="05 05 12 34 56").status_code == 201
 
@@ -184,7 +181,6 @@ def test_a_factory_may_find_the_orders_payment(
     api: APIClient, awa: User, order: Order, gateway: FakeGateway, settings: Any
 ) -> None:
     settings.PAIEMENTPRO_PAYMENT_FACTORY = "tests.test_api.stored_payment"
-    gateway.opens()
     payment = make_payment(content_object=order)
 
     first, second = create(api, str(uuid4()), order=str(order.pk)), create(api, order=str(order.pk))
@@ -349,7 +345,6 @@ def test_the_payer_comes_back_to_what_the_host_lists(
     api: APIClient, order: Order, gateway: FakeGateway, notify: Notify, settings: Any, target: str
 ) -> None:
     settings.PAIEMENTPRO_RETURN_HOSTS = RETURN_HOSTS
-    gateway.opens()
 
     assert create(api, order=str(order.pk), return_to=target).status_code == 201
 
@@ -434,8 +429,6 @@ def test_staff_who_may_view_payments_see_all(is_staff: bool, permission: bool, c
 
 
 def test_an_anonymous_payer_has_a_link(stranger: APIClient, order: Order, gateway: FakeGateway) -> None:
-    gateway.opens()
-
     response = create(stranger, order=str(order.pk))
 
     assert response.status_code == 201
@@ -486,7 +479,6 @@ def test_a_list_is_narrowed_and_has_pages(api: APIClient, awa: User, order: Orde
 def test_how_many_statements_each_takes(
     api: APIClient, awa: User, order: Order, gateway: FakeGateway, statements: Statements
 ) -> None:
-    gateway.opens()
     create(api, order=str(order.pk))  # the content type is in Django's memory from now on
     key = str(uuid4())
 
@@ -512,7 +504,6 @@ def test_how_many_statements_each_takes(
 
 
 def test_a_key_gives_the_same_answer(api: APIClient, order: Order, gateway: FakeGateway, notify: Notify) -> None:
-    gateway.opens()
     key = str(uuid4())
     first = create(api, key, order=str(order.pk))
     notify(Payment.objects.get())
@@ -530,7 +521,6 @@ def test_a_key_gives_the_same_answer(api: APIClient, order: Order, gateway: Fake
 
 
 def test_a_key_is_each_users_own(api: APIClient, stranger: APIClient, order: Order, gateway: FakeGateway) -> None:
-    gateway.opens()
     key = str(uuid4())
 
     first, second = create(api, key, order=str(order.pk)), create(stranger, key, order=str(order.pk))
@@ -568,7 +558,6 @@ class OutrunPayments(views.PaymentViewSet):
 def test_of_two_that_are_at_it_at_once_the_second_gives_the_firsts_answer(
     awa: User, order: Order, gateway: FakeGateway, settings: Any
 ) -> None:
-    gateway.opens()
     settings.PAIEMENTPRO_PAYMENT_FACTORY = "tests.test_api.outrun_payment"
     request = APIRequestFactory().post("/", {"order": str(order.pk)}, format="json", headers={"Idempotency-Key": "k"})
     force_authenticate(request, awa)
@@ -583,7 +572,6 @@ def test_of_two_that_are_at_it_at_once_the_second_gives_the_firsts_answer(
 
 
 def test_a_key_is_forgotten_after_a_day(api: APIClient, order: Order, gateway: FakeGateway) -> None:
-    gateway.opens()
     key = str(uuid4())
     first = create(api, key, order=str(order.pk))
     IdempotencyKey.objects.update(created_at=timezone.now() - timedelta(hours=24))
@@ -671,8 +659,6 @@ def test_bad_input_is_answered_400(api: APIClient, body: bytes) -> None:
 
 
 def test_a_form_may_be_sent_too(api: APIClient, order: Order, gateway: FakeGateway) -> None:
-    gateway.opens()
-
     assert api.post(PAYMENTS, {"order": str(order.pk)}).status_code == 201
     for length in ("x", "70000"):
         assert problem_of(api.post(PAYMENTS, {"order": "1"}, CONTENT_LENGTH=length)) == "malformed"

@@ -24,7 +24,6 @@ def stored(payment: Payment) -> Payment:
 
 @pytest.mark.parametrize("method", ["get", "post"])
 def test_the_payer_is_sent_to_the_gateways_page(gateway: FakeGateway, method: str) -> None:
-    gateway.opens()
     payment = make_payment(channel="OMCIV2", return_context={"order": 1})
 
     response = getattr(Client(enforce_csrf_checks=True), method)(payment.get_absolute_url())
@@ -53,7 +52,6 @@ def test_the_payer_is_sent_to_the_gateways_page(gateway: FakeGateway, method: st
 def test_checkout_takes_four_statements_and_one_when_repeated(
     client: Client, gateway: FakeGateway, statements: Statements
 ) -> None:
-    gateway.opens()
     payment = make_payment()
 
     with statements:
@@ -66,7 +64,6 @@ def test_checkout_takes_four_statements_and_one_when_repeated(
 
 
 def test_a_stale_page_is_not_offered_again(client: Client, gateway: FakeGateway) -> None:
-    gateway.opens()
     payment = make_payment()
     client.get(payment.get_absolute_url())
     Payment.objects.update(initialized_at=timezone.now() - timedelta(minutes=5))
@@ -78,7 +75,6 @@ def test_a_stale_page_is_not_offered_again(client: Client, gateway: FakeGateway)
 
 
 def test_a_failed_payment_is_tried_again_at_once(client: Client, gateway: FakeGateway, notify: Notify) -> None:
-    gateway.opens()
     payment = make_payment()
     client.get(payment.get_absolute_url())
     notify(stored(payment), responsecode=-1)
@@ -186,7 +182,6 @@ def test_a_page_elsewhere_is_never_gone_to(client: Client, gateway: FakeGateway)
 
 
 def test_the_site_url_is_told_rather_than_the_requests_host(client: Client, gateway: FakeGateway) -> None:
-    gateway.opens()
     payment = make_payment()
 
     with override_settings(PAIEMENTPRO_SITE_URL="https://shop.example/"):
@@ -201,7 +196,6 @@ def test_without_a_request_the_site_url_is_needed(gateway: FakeGateway) -> None:
 
 
 def test_a_host_may_take_the_page_itself(gateway: FakeGateway, rf: RequestFactory) -> None:
-    gateway.opens()
     payment = make_payment()
 
     assert services.initialize_payment(payment, rf.get("/")) == PAGE_URL
@@ -257,7 +251,6 @@ def test_no_transaction_of_ours_stays_open_during_a_call(client: Client, gateway
 
 
 def test_a_stale_copy_of_a_payment_is_read_again(gateway: FakeGateway, rf: RequestFactory) -> None:
-    gateway.opens()
     payment = make_payment()
     stale = stored(payment)
     services.initialize_payment(payment, rf.get("/"))
@@ -267,7 +260,6 @@ def test_a_stale_copy_of_a_payment_is_read_again(gateway: FakeGateway, rf: Reque
 
 
 def test_a_dead_process_blocks_no_longer_than_its_claim(client: Client, gateway: FakeGateway) -> None:
-    gateway.opens()
     payment = make_payment(attempt=1, claimed_until=timezone.now() + timedelta(seconds=0.3))
 
     assert client.get(payment.get_absolute_url()).status_code == 302

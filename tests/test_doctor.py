@@ -408,7 +408,6 @@ def test_the_gateway_is_not_asked_unasked(gateway: FakeGateway) -> None:
 
 
 def test_a_page_of_the_gateway_passes_and_touches_no_payment(gateway: FakeGateway) -> None:
-    gateway.opens()
     lines = asked()
     assert lines == [
         ("pass", "The gateway (www.paiementpro.net) opens pages, on www.paiementpro.net."),
@@ -462,7 +461,6 @@ STATUS = {"PAIEMENTPRO_STATUS_URL": "https://api.paiementpro.net/status"}
 
 def look_up(gateway: FakeGateway, monkeypatch: pytest.MonkeyPatch, body: Any, status: int = 200) -> tuple[str, str]:
     monkeypatch.setattr("django_paiementpro.models.secrets.token_hex", lambda size: "ab" * size)
-    gateway.opens()
     gateway.tells("ab" * 12, body, status)
     return asked(**STATUS)[1]
 

@@ -19,8 +19,6 @@ from tests.test_messages import request
 
 
 def test_a_page_is_opened(gateway: FakeGateway) -> None:
-    gateway.opens()
-
     assert open_page(request()) == PAGE_URL
     assert gateway.page_requests == [request()]
 
@@ -97,15 +95,11 @@ def test_a_broken_line_may_be_tried_again(gateway: FakeGateway, error: Exception
 
 
 def test_an_answer_that_drips_is_given_up(gateway: FakeGateway) -> None:
-    gateway.opens()
-
     with override_settings(PAIEMENTPRO_TIMEOUT=(1e-9, 1e-9)), pytest.raises(GatewayUnavailableError, match="too slow"):
         open_page(request())
 
 
 def test_calls_are_bounded_verified_and_not_redirected(gateway: FakeGateway) -> None:
-    gateway.opens()
-
     with pytest.MonkeyPatch.context() as environment:
         environment.delenv("REQUESTS_CA_BUNDLE", raising=False)
         environment.delenv("CURL_CA_BUNDLE", raising=False)
@@ -149,7 +143,6 @@ def test_passwords_of_the_machine_are_not_told(
     netrc = tmp_path / "netrc"
     netrc.write_text("default login me password secret")
     monkeypatch.setenv("NETRC", str(netrc))
-    gateway.opens()
 
     open_page(request())
     assert "Authorization" not in gateway.mock.calls[0].request.headers

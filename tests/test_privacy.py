@@ -455,7 +455,6 @@ def test_staff_who_had_the_page_open_can_act_all_the_same() -> None:
 
 def test_a_checkout_that_has_read_the_payer_before_sends_them_nowhere(gateway: FakeGateway, settings: Any) -> None:
     settings.PAIEMENTPRO_SITE_URL = "https://shop.example"
-    gateway.opens()
     payment = old(status="failed")
     prune()
 

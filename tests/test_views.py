@@ -23,7 +23,6 @@ def test_the_host_wraps_no_transaction_login_or_token_around_a_view(view: type[v
 @pytest.mark.django_db
 @pytest.mark.parametrize("language", ["en", "fr"])
 def test_urls_may_begin_with_the_language(gateway: FakeGateway, language: str) -> None:
-    gateway.opens()
     payment = make_payment()
     client = Client(enforce_csrf_checks=True)
 
