@@ -66,6 +66,9 @@ class FakeGateway:
 
     def __init__(self) -> None:
         self.mock = responses.RequestsMock(assert_all_requests_are_fired=False)
+        anything = re.compile("")
+        self.mock.add_callback("POST", anything, self._open, match=[_is_page_request], content_type=None)
+        self.mock.add_callback("GET", anything, self._look_up, match=[_is_look_up], content_type=None)
         #: What it was asked to open pages for, in order, each with the ``amount`` (whole francs), ``reference``,
         #: ``currency_number``, ``description``, ``channel``, the ``customer_...`` data, ``notification_url``,
         #: ``return_url`` and ``return_context`` that were sent.
@@ -78,14 +81,10 @@ class FakeGateway:
 
     def __enter__(self) -> "FakeGateway":  # noqa: PYI034  Self is of Python 3.11
         self.mock.start()
-        anything = re.compile("")
-        self.mock.add_callback("POST", anything, self._open, match=[_is_page_request], content_type=None)
-        self.mock.add_callback("GET", anything, self._look_up, match=[_is_look_up], content_type=None)
         return self
 
     def __exit__(self, *exc_info: object) -> None:
         self.mock.stop(allow_assert=False)
-        self.mock.reset()
 
     @property
     def page_url(self) -> str:
@@ -162,8 +161,7 @@ def _is_page_request(request: PreparedRequest) -> tuple[bool, str]:
 
 
 def _is_look_up(request: PreparedRequest) -> tuple[bool, str]:
-    is_so = bool(conf.status_url) and str(request.url).startswith(f"{conf.status_url}/")
-    return is_so, "this is not the gateway's status look-up"
+    return str(request.url).startswith(f"{conf.status_url}/"), "this is not the gateway's status look-up"
 
 
 def _play(body: Body, status: int = 200, content_type: str = "text/html") -> Play:

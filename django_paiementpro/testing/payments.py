@@ -46,5 +46,5 @@ def expire(payment: Payment) -> Payment:
         services.reconcile()
     payment.refresh_from_db()
     if payment.status != Status.EXPIRED:
-        raise AssertionError(f"only a pending payment expires: this one is {payment.status}")
+        raise AssertionError(f"the payment is {payment.status}, not expired: only a pending one expires")
     return payment

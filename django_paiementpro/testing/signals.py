@@ -28,6 +28,8 @@ def deliver_signals() -> Iterator[None]:
     using = router.db_for_write(Payment)
     connection = connections[using]
     count = len(connection.run_on_commit)
-    with TestCase.captureOnCommitCallbacks(using=using, execute=True):
-        yield
-    del connection.run_on_commit[count:]
+    try:
+        with TestCase.captureOnCommitCallbacks(using=using, execute=True):
+            yield
+    finally:
+        del connection.run_on_commit[count:]
