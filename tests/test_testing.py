@@ -375,8 +375,8 @@ def test_it_opens_a_page_and_writes_down_what_it_was_sent() -> None:
 
 def test_it_stands_where_the_settings_say() -> None:
     with FakeGateway() as gateway, override_settings(PAIEMENTPRO_GATEWAY_URL="http://127.0.0.1:8000/sandbox"):
-        gateway.opens()
-        assert check_out(make_payment())["Location"].startswith("http://127.0.0.1:8000/sandbox/webservice/")
+        assert check_out(make_payment())["Location"] == gateway.page_url
+        assert gateway.page_url.startswith("http://127.0.0.1:8000/sandbox/webservice/")
     assert len(gateway.page_requests) == 1
 
 

@@ -93,7 +93,11 @@ class FakeGateway:
 
     def opens(self, url: str | None = None) -> None:
         """Open a page for whoever asks, at ``page_url`` or at another URL. It does so from the start."""
-        self.answers(page_answer(url or self.page_url))
+
+        def play(request: PreparedRequest) -> tuple[int, dict[str, str], Any]:
+            return _play(page_answer(url or self.page_url))(request)
+
+        self.answers(play)
 
     def refuses(self, message: str = "Echec de l'initialisation") -> None:
         """
