@@ -25,6 +25,14 @@ from django_paiementpro.exceptions import InvalidNotification
 SUCCESS_CODE = "0"
 FAILURE_CODE = "-1"
 
+#: What the status look-up says of a reference that it knows nothing of (SEEN).
+NO_TRANSACTION = "Aucune transaction"
+
+#: As who a notification comes, as seen in 2026: old enough for some firewalls to refuse it.
+USER_AGENT = "Mozilla/4.0 (compatible; MSIE 6.0; Windows NT 5.1)"
+
+DATE_FORMAT = "%Y-%m-%d %H:%M:%S"
+
 MAX_BODY = 64 * 1024
 MAX_FIELDS = 500
 TOO_MANY_FIELDS = f"more than {MAX_FIELDS} fields"
@@ -88,11 +96,30 @@ class PageRequest:
             "customerPhoneNumber": self.customer_phone,
             "notificationURL": self.notification_url,
             "returnURL": self.return_url,
-            "returnContext": json.dumps(dict(self.return_context), ensure_ascii=False, separators=(",", ":")),
+            "returnContext": encode_context(self.return_context),
         }
         if not self.channel:
             del fields["channel"]
         return fields
+
+    @classmethod
+    def from_json(cls, fields: Mapping[str, Any]) -> "PageRequest":
+        """Read what ``as_json`` has made."""
+        return cls(
+            merchant_id=fields["merchantId"],
+            amount=fields["amount"],
+            description=fields["description"],
+            channel=fields.get("channel", ""),
+            currency_number=fields["countryCurrencyCode"],
+            reference=fields["referenceNumber"],
+            customer_email=fields["customerEmail"],
+            customer_first_name=fields["customerFirstName"],
+            customer_last_name=fields["customerLastname"],
+            customer_phone=fields["customerPhoneNumber"],
+            notification_url=fields["notificationURL"],
+            return_url=fields["returnURL"],
+            return_context=json.loads(fields["returnContext"]),
+        )
 
     def for_audit(self) -> dict[str, Any]:
         """Return the fields without the two URLs: whoever reads them could notify, or return, in the payer's place."""
@@ -120,6 +147,11 @@ class PageAnswer:
             url=url if isinstance(url, str) else "",
             message=message,
         )
+
+    def as_json(self) -> dict[str, Any]:
+        """Return the answer in the gateway's spelling; a refusal has no page."""
+        answer = {"success": self.is_success, "message": self.message, "url": self.url}
+        return answer if self.is_success else {name: value for name, value in answer.items() if name != "url"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,6 +185,20 @@ class StatusAnswer:
             data={clean(name): clean(value) for name, value in text.items()},
         )
 
+    def as_json(self) -> dict[str, Any]:
+        """Return the answer in the gateway's spelling; one that is no success says no more than that."""
+        if not self.is_success:
+            return {"success": False, "error": NO_TRANSACTION}
+        return {
+            "marchant_id": self.merchant_id,
+            "pay_id": self.gateway_id,
+            "reference": self.reference,
+            "amount": self.amount,
+            "channel": self.channel,
+            "date": format_date(self.transaction_date),
+            "success": True,
+        }
+
 
 @dataclass(frozen=True, slots=True)
 class Notification:
@@ -185,6 +231,28 @@ class Notification:
     @property
     def is_failure(self) -> bool:
         return self.response_code == FAILURE_CODE
+
+    def as_fields(self) -> dict[str, Any]:
+        """Return the fields in the gateway's spelling, in the order in which production sent them in 2026 (SEEN)."""
+        is_number = self.response_code in {SUCCESS_CODE, FAILURE_CODE}
+        unusual = {"hashcode": self.hashcode, "message": self.message}
+        return {
+            "merchantId": self.merchant_id,
+            "sessionId": self.session_id,
+            "payId": self.gateway_id,
+            "channel": self.channel,
+            "countryCurrencyCode": self.currency_number,
+            "referenceNumber": self.reference,
+            "amount": self.amount,
+            "transactiondt": format_date(self.transaction_date),
+            "returnContext": self.return_context,
+            "responsecode": int(self.response_code) if is_number else self.response_code,
+            **{name: value for name, value in unusual.items() if value},
+        }
+
+    def for_return(self) -> dict[str, Any]:
+        """Return those of them that the payer's browser brings back (FIELD_GUIDE section 5)."""
+        return {name: value for name, value in self.as_fields().items() if name != "payId"}
 
     @classmethod
     def from_request(cls, query: str, content_type: str, body: bytes) -> "Notification":
@@ -321,10 +389,20 @@ def parse_amount(text: str) -> int | None:
 def parse_date(text: str) -> datetime | None:
     """Read ``2026-09-25 15:44:25`` as Abidjan's clock, which is UTC all the year. None for what cannot be read."""
     try:
-        moment = datetime.strptime(text, "%Y-%m-%d %H:%M:%S").replace(tzinfo=timezone.utc)
+        moment = datetime.strptime(text, DATE_FORMAT).replace(tzinfo=timezone.utc)
     except ValueError:
         return None
     return moment if 2000 <= moment.year < 2100 else None
+
+
+def format_date(moment: datetime | None) -> str:
+    """Write it likewise; nothing where there is none."""
+    return moment.astimezone(timezone.utc).strftime(DATE_FORMAT) if moment else ""
+
+
+def encode_context(context: Mapping[str, Any]) -> str:
+    """Return the shop's context as it is sent, and comes back."""
+    return json.dumps(dict(context), ensure_ascii=False, separators=(",", ":"))
 
 
 class JSONObject(dict[str, Any]):

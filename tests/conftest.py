@@ -1,26 +1,24 @@
-import json
 import logging
 import re
 from collections.abc import Callable, Iterator
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlencode
 
 import hypothesis
 import pytest
-import responses
 from django.apps import apps
 from django.core.cache import cache
 from django.db import connection
 from django.http import HttpResponse
-from django.test import Client
 from django.utils import timezone, translation
 
-from django_paiementpro import log, migrations, signals
-from django_paiementpro.gateway import INITIALIZE_PATH
+from django_paiementpro import log, migrations, signals, testing
 from django_paiementpro.models import Payment, PaymentEvent
+from django_paiementpro.testing import FakeGateway, make_payment
 from tests.host.models import Order
+
+pytest_plugins = ["django_paiementpro.testing.fixtures"]
 
 # A slow machine is no finding.
 hypothesis.settings.register_profile(
@@ -31,23 +29,10 @@ hypothesis.settings.load_profile("any machine")
 #: The names of the app's migrations, in their order.
 MIGRATIONS = sorted(path.stem for path in Path(migrations.__path__[0]).glob("0*.py"))
 
-GATEWAY_URL = "https://www.paiementpro.net" + INITIALIZE_PATH
 STATUS_URL = "https://api.paiementpro.net/status"
-PAGE_URL = "https://www.paiementpro.net/webservice/onlinepayment/processing_v2.php?sessionid=1a0ab925"
-
-
-def make_payment(**values: Any) -> Payment:
-    return Payment.objects.create(
-        **{
-            "amount": 12500,
-            "description": "Order 1",
-            "customer_email": "awa@example.com",
-            "customer_first_name": "Awa",
-            "customer_last_name": "Koné",
-            "customer_phone": "07 07 12 34 56",
-            **values,
-        }
-    )
+PAGE_URL = (
+    "https://www.paiementpro.net/webservice/onlinepayment/processing_v2.php?sessionid=1a0ab9252785d65fcd396eaa47797e03"
+)
 
 
 @pytest.fixture
@@ -67,75 +52,9 @@ def due_event(payment: Payment) -> PaymentEvent:
     )
 
 
-class FakeGateway:
-    """The gateway's answers, on real ``requests`` objects; what it was asked is in ``calls``."""
-
-    url = GATEWAY_URL
-
-    def __init__(self, mock: responses.RequestsMock) -> None:
-        self.mock = mock
-
-    def opens(self, url: str = PAGE_URL, **answer: Any) -> None:
-        self.answers(
-            json.dumps({"success": True, "message": "Initialisation effectuée avec succès", "url": url} | answer)
-        )
-
-    def refuses(self, **answer: Any) -> None:
-        self.answers(json.dumps({"success": False} | answer))
-
-    def answers(self, body: str | bytes | Exception, status: int = 200, content_type: str = "text/html") -> None:
-        self.mock.upsert(responses.POST, GATEWAY_URL, body=body, status=status, content_type=content_type)
-
-    def knows(self, reference: str, /, **answer: Any) -> None:
-        self.tells(reference, json.dumps(answer))
-
-    def tells(self, reference: str, body: str | bytes | Exception, status: int = 200) -> None:
-        self.mock.upsert(responses.GET, f"{STATUS_URL}/{reference}", body=body, status=status)
-
-    def knows_paid(self, payment: Payment, attempt: int = 1, **answer: Any) -> None:
-        fields = {
-            "marchant_id": payment.merchant_id,
-            "pay_id": "CI2023013113165473",
-            "reference": payment.reference_of(attempt),
-            "amount": payment.amount,
-            "channel": "OMCIV2",
-            "token": "x",
-            "date": "2023-01-31 13:20:51",
-            "success": True,
-        }
-        self.knows(payment.reference_of(attempt), **(fields | answer))
-
-    @property
-    def requests(self) -> list[Any]:
-        return [json.loads(call.request.body) for call in self.mock.calls if call.request.method == "POST"]
-
-    @property
-    def asked(self) -> list[str]:
-        return [call.request.url.rsplit("/", 1)[1] for call in self.mock.calls if call.request.method == "GET"]
-
-
 @pytest.fixture
-def gateway() -> Iterator[FakeGateway]:
-    with responses.RequestsMock(assert_all_requests_are_fired=False) as mock:
-        yield FakeGateway(mock)
-
-
-def fields_of(payment: Payment, **fields: Any) -> dict[str, Any]:
-    """Return a notification's fields in the order of the samples; None leaves one out."""
-    values = {
-        "merchantId": payment.merchant_id,
-        "sessionId": "1a0ab9252785d65fcd396eaa47797e03",
-        "payId": "9210824147867",
-        "channel": "OMCIV2",
-        "countryCurrencyCode": "952",
-        "referenceNumber": payment.gateway_reference,
-        "amount": payment.amount,
-        "transactiondt": "2026-09-25 15:44:25",
-        "returnContext": "",
-        "responsecode": 0,
-        **fields,
-    }
-    return {name: value for name, value in values.items() if value is not None}
+def gateway(paiementpro_gateway: FakeGateway) -> FakeGateway:
+    return paiementpro_gateway
 
 
 Notify = Callable[..., HttpResponse]
@@ -143,14 +62,7 @@ Notify = Callable[..., HttpResponse]
 
 @pytest.fixture
 def notify() -> Notify:
-    """Post as the gateway does: the fields in the query and again in a multipart body, with CSRF checks on."""
-    client = Client(enforce_csrf_checks=True)
-
-    def post(payment: Payment, **fields: Any) -> Any:
-        values = fields_of(payment, **fields)
-        return client.post(f"{payment.get_notification_url()}?{urlencode(values)}", values)
-
-    return post
+    return testing.notify
 
 
 @pytest.fixture

@@ -19,9 +19,10 @@ from django_paiementpro.admin import PaymentAdmin
 from django_paiementpro.admin.changelist import MAX_ROWS, CappedPaginator
 from django_paiementpro.enums import Reason, Status
 from django_paiementpro.models import Payment, PaymentEvent
+from django_paiementpro.testing import FakeGateway, make_payment
 from shop.models import Order as ShopOrder
 from shop.models import Product
-from tests.conftest import FakeGateway, Notify, make_payment
+from tests.conftest import Notify
 from tests.host.models import Order
 
 pytestmark = pytest.mark.django_db
@@ -375,7 +376,7 @@ def test_a_payment_tells_its_story(viewer: Client, payment: Payment, notify: Not
     assert "The gateway notified: paid" in content
     assert "The gateway notified once more; nothing changed" in content
     assert "What was received" in content
-    assert "9210824147867" in content
+    assert f"PAY-{payment.reference}" in content
     assert "&lt;script&gt;" in content
     assert "<script>&quot" not in content
     assert "<dd><script>" not in content
@@ -533,13 +534,12 @@ def choose(client: Client, action: str, *payments: Payment) -> Any:
 
 @pytest.mark.usefixtures("look_up")
 def test_selected_payments_are_asked_about(payment: Payment, gateway: FakeGateway) -> None:
-    gateway.knows_paid(payment)
+    gateway.confirms(payment)
     pending, away, new = (
         make_payment(status="pending", attempt=1),
         make_payment(status="pending", attempt=1),
         make_payment(),
     )
-    gateway.knows(pending.reference, success=False)
     gateway.tells(away.reference, "", status=500)
 
     content = text_of(choose(client_of("check_payment"), "check_payments", payment, pending, away, new))
@@ -558,7 +558,7 @@ def test_asking_about_many_ends_before_the_person_leaves(
     monkeypatch.setattr("django_paiementpro.admin.payments.PATIENCE", -1.0)
     content = text_of(choose(client_of("check_payment"), "check_payments", payment))
     assert "There was no time for all of them: select fewer." in content
-    assert gateway.asked == []
+    assert gateway.look_ups == []
 
 
 @pytest.mark.usefixtures("look_up")
@@ -582,11 +582,10 @@ def test_an_action_of_the_list_needs_its_permission(viewer: Client, payment: Pay
 
 @pytest.mark.usefixtures("look_up")
 def test_what_was_asked_about_just_now_is_not_asked_about_again(payment: Payment, gateway: FakeGateway) -> None:
-    gateway.knows(payment.reference, success=False)
     client = client_of("check_payment")
     choose(client, "check_payments", payment)
     assert "about 0 payments" in text_of(choose(client, "check_payments", payment))
-    assert len(gateway.asked) == 1
+    assert len(gateway.look_ups) == 1
 
 
 def test_a_host_that_shows_some_payments_counts_and_sums_those(viewer: Client, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -603,7 +602,7 @@ def test_paid_payments_are_not_read_to_be_asked_about(gateway: FakeGateway) -> N
         make_payment(status="succeeded", attempt=1)
     client = client_of("check_payment")
     assert "about 0 payments" in text_of(choose(client, "check_payments", *Payment.objects.all()))
-    assert gateway.asked == []
+    assert gateway.look_ups == []
 
 
 def test_a_list_view_of_the_hosts_own_is_outside_of_transactions() -> None:

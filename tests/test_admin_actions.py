@@ -14,7 +14,8 @@ from django.utils import timezone
 
 from django_paiementpro import signals
 from django_paiementpro.models import Payment, PaymentEvent
-from tests.conftest import FakeGateway, Notify, make_payment
+from django_paiementpro.testing import FakeGateway, make_payment
+from tests.conftest import Notify
 from tests.test_admin import FRENCH, LIST, client_of, page_of, text_of
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -161,7 +162,6 @@ def test_it_takes_a_reason(action: str, heard: Heard) -> None:
 def test_a_double_click_does_it_once(action: str, gateway: FakeGateway, heard: Heard) -> None:
     client = client_of(PERMISSIONS[action])
     payment = payment_for(action)
-    gateway.knows(payment.reference, success=False)
     url = url_of(action, payment)
     form = {**form_of(client, url), **VALUES[action]}
 
@@ -192,7 +192,6 @@ def test_rubbish_for_what_was_seen_does_nothing(seen: str, heard: Heard) -> None
 def test_the_story_names_who_did_it_and_why(action: str, gateway: FakeGateway) -> None:
     client = client_of(PERMISSIONS[action])
     payment = payment_for(action)
-    gateway.knows(payment.reference, success=False)
 
     content = do(client, action, payment)
 
@@ -218,7 +217,7 @@ def test_the_list_is_outside_of_the_hosts_transaction() -> None:
 
 def test_the_gateway_is_asked(gateway: FakeGateway, heard: Heard) -> None:
     payment = payment_for("check")
-    gateway.knows_paid(payment)
+    gateway.confirms(payment)
     content = do(client_of("check_payment"), "check", payment)
     assert "The gateway knows of the payment: it is paid." in content
     assert (now(payment).settled_by, names(heard)) == ("status", ["payment_succeeded"])
@@ -232,7 +231,7 @@ def test_no_transaction_is_open_while_it_is_asked(gateway: FakeGateway) -> None:
         were_open.append(connection.in_atomic_block)
         return 200, {}, '{"success": false}'
 
-    gateway.mock.add_callback("GET", f"https://api.paiementpro.net/status/{payment.reference}", callback=answer)
+    gateway.tells(payment.reference, answer)
     assert "That proves nothing" in do(client_of("check_payment"), "check", payment)
     assert were_open == [False]
 
@@ -435,7 +434,7 @@ def test_a_replay_that_would_flag_says_so(notify: Notify) -> None:
 
 def test_a_dry_run_writes_dates_as_people_do(payment: Payment, notify: Notify, settings: Settings) -> None:
     settings.PAIEMENTPRO_CURRENCIES = {"XOF": "950"}
-    notify(payment)
+    notify(payment, countryCurrencyCode="952", transactiondt="2026-09-25 15:44:25")
     settings.PAIEMENTPRO_CURRENCIES = {"XOF": "952"}
     url = f"{LIST}{payment.pk}/events/{payment.events.get().pk}/replay/"
     content = text_of(client_of("confirm_payment").get(url, headers=FRENCH))

@@ -31,7 +31,8 @@ from django_paiementpro.api.bodies import bound_body, check_body
 from django_paiementpro.api.problems import TITLES
 from django_paiementpro.api.serializers import StrictSerializer
 from django_paiementpro.models import IdempotencyKey, Payment
-from tests.conftest import PAGE_URL, FakeGateway, Notify, Statements, make_payment
+from django_paiementpro.testing import FakeGateway, make_payment
+from tests.conftest import PAGE_URL, Notify, Statements
 from tests.host.models import Order
 from tests.host.payments import new_payment
 
@@ -93,8 +94,6 @@ def test_an_order_that_the_shop_does_not_know_is_not_found(api: APIClient, numbe
 
 
 def test_the_shop_decides_what_is_paid(api: APIClient, awa: User, order: Order, gateway: FakeGateway) -> None:
-    gateway.opens()
-
     response = create(api, order=str(order.pk), channel="OMCIV2")
 
     payment = Payment.objects.get()
@@ -109,8 +108,8 @@ def test_the_shop_decides_what_is_paid(api: APIClient, awa: User, order: Order, 
     assert response["Location"] == f"http://testserver{PAYMENTS}{payment.reference}/"
     assert "no-store" in response["Cache-Control"]
     assert (payment.amount, payment.user, payment.channel, payment.content_object) == (12500, awa, "OMCIV2", order)
-    [sent] = gateway.requests
-    assert sent["amount"] == 12500
+    [sent] = gateway.page_requests
+    assert sent.amount == 12500
 
 
 @pytest.mark.parametrize("name", ["amount", "currency", "merchant_id", "status"])
@@ -132,7 +131,6 @@ def test_a_client_may_say_the_payers_data_where_the_host_lets_it(
     api: APIClient, order: Order, gateway: FakeGateway, settings: Any
 ) -> None:
     settings.PAIEMENTPRO_API_CUSTOMER_FIELDS = ["customer_phone"]
-    gateway.opens()
 
     assert create(api, order=str(order.pk), customer_phone="05 05 12 34 56").status_code == 201
 
@@ -194,7 +192,6 @@ def test_a_factory_may_find_the_orders_payment(
     api: APIClient, awa: User, order: Order, gateway: FakeGateway, settings: Any
 ) -> None:
     settings.PAIEMENTPRO_PAYMENT_FACTORY = "tests.test_api.stored_payment"
-    gateway.opens()
     payment = make_payment(content_object=order)
 
     first, second = create(api, str(uuid4()), order=str(order.pk)), create(api, order=str(order.pk))
@@ -405,7 +402,6 @@ def test_the_payer_comes_back_to_what_the_host_lists(
     api: APIClient, order: Order, gateway: FakeGateway, notify: Notify, settings: Any, target: str
 ) -> None:
     settings.PAIEMENTPRO_RETURN_HOSTS = RETURN_HOSTS
-    gateway.opens()
 
     assert create(api, order=str(order.pk), return_to=target).status_code == 201
 
@@ -495,8 +491,6 @@ def test_staff_who_may_view_payments_see_all(is_staff: bool, permission: bool, c
 
 
 def test_an_anonymous_payer_has_a_link(stranger: APIClient, order: Order, gateway: FakeGateway) -> None:
-    gateway.opens()
-
     response = create(stranger, order=str(order.pk))
 
     assert response.status_code == 201
@@ -547,7 +541,6 @@ def test_a_list_is_narrowed_and_has_pages(api: APIClient, awa: User, order: Orde
 def test_how_many_statements_each_takes(
     api: APIClient, awa: User, order: Order, gateway: FakeGateway, statements: Statements
 ) -> None:
-    gateway.opens()
     create(api, order=str(order.pk))  # the content type is in Django's memory from now on
     key = str(uuid4())
 
@@ -573,7 +566,6 @@ def test_how_many_statements_each_takes(
 
 
 def test_a_key_gives_the_same_answer(api: APIClient, order: Order, gateway: FakeGateway, notify: Notify) -> None:
-    gateway.opens()
     key = str(uuid4())
     first = create(api, key, order=str(order.pk))
     notify(Payment.objects.get())
@@ -581,7 +573,7 @@ def test_a_key_gives_the_same_answer(api: APIClient, order: Order, gateway: Fake
     again = create(api, f'"{key}"', order=str(order.pk))
 
     assert (again.status_code, again.content, again["Location"]) == (201, first.content, first["Location"])
-    assert len(gateway.requests) == 1
+    assert len(gateway.page_requests) == 1
     other = create(api, key, order=str(order.pk), channel="WAVECI")
     assert (other.status_code, problem_of(other)) == (422, "key-reused")
     assert Payment.objects.count() == 1
@@ -591,7 +583,6 @@ def test_a_key_gives_the_same_answer(api: APIClient, order: Order, gateway: Fake
 
 
 def test_a_key_is_each_users_own(api: APIClient, stranger: APIClient, order: Order, gateway: FakeGateway) -> None:
-    gateway.opens()
     key = str(uuid4())
 
     first, second = create(api, key, order=str(order.pk)), create(stranger, key, order=str(order.pk))
@@ -630,7 +621,6 @@ class OutrunPayments(views.PaymentViewSet):
 def test_of_two_that_are_at_it_at_once_the_second_gives_the_firsts_answer(
     awa: User, order: Order, gateway: FakeGateway, settings: Any
 ) -> None:
-    gateway.opens()
     settings.PAIEMENTPRO_PAYMENT_FACTORY = "tests.test_api.outrun_payment"
     request = APIRequestFactory().post("/", {"order": str(order.pk)}, format="json", headers={"Idempotency-Key": "k"})
     force_authenticate(request, awa)
@@ -641,11 +631,10 @@ def test_of_two_that_are_at_it_at_once_the_second_gives_the_firsts_answer(
     assert "Location" not in response
     payment = Payment.objects.get()
     assert response.data["reference"] == payment.reference
-    assert len(gateway.requests) == 1
+    assert len(gateway.page_requests) == 1
 
 
 def test_a_key_is_forgotten_after_a_day(api: APIClient, order: Order, gateway: FakeGateway) -> None:
-    gateway.opens()
     key = str(uuid4())
     first = create(api, key, order=str(order.pk))
     IdempotencyKey.objects.update(created_at=timezone.now() - timedelta(hours=24))
@@ -733,8 +722,6 @@ def test_bad_input_is_answered_400(api: APIClient, body: bytes) -> None:
 
 
 def test_a_form_may_be_sent_too(api: APIClient, order: Order, gateway: FakeGateway) -> None:
-    gateway.opens()
-
     assert api.post(PAYMENTS, {"order": str(order.pk)}).status_code == 201
     for length in ("x", "70000"):
         assert problem_of(api.post(PAYMENTS, {"order": "1"}, CONTENT_LENGTH=length)) == "malformed"
@@ -776,7 +763,7 @@ def test_too_many_at_once_are_told_so_however_they_ask(
         checkout = api.post(f"{PAYMENTS}{kept['reference']}/checkout/")
 
     assert problem_of(again) == problem_of(checkout) == "busy"
-    assert len(gateway.requests) == 1
+    assert len(gateway.page_requests) == 1
 
 
 # The host's own -------------------------------------------------------------------------------------------------------
@@ -957,7 +944,7 @@ def test_a_host_may_take_fewer_fields(awa: User, order: Order, gateway: FakeGate
 
 
 def test_the_gateways_own_words_are_not_told(api: APIClient, order: Order, gateway: FakeGateway) -> None:
-    gateway.refuses(message="Awa Koné owes us money")
+    gateway.refuses("Awa Koné owes us money")
 
     response = create(api, order=str(order.pk))
 

@@ -13,7 +13,8 @@ from django.utils import timezone
 from django_paiementpro import services
 from django_paiementpro.exceptions import GatewayRefusedError, GatewayUnavailableError
 from django_paiementpro.models import Payment
-from tests.conftest import PAGE_URL, FakeGateway, Notify, Statements, make_payment
+from django_paiementpro.testing import FakeGateway, make_payment
+from tests.conftest import PAGE_URL, Notify, Statements
 from tests.server.threads import meanwhile
 
 pytestmark = pytest.mark.django_db
@@ -25,7 +26,6 @@ def stored(payment: Payment) -> Payment:
 
 @pytest.mark.parametrize("method", ["get", "post"])
 def test_the_payer_is_sent_to_the_gateways_page(gateway: FakeGateway, method: str) -> None:
-    gateway.opens()
     payment = make_payment(channel="OMCIV2", return_context={"order": 1})
 
     response = getattr(Client(enforce_csrf_checks=True), method)(payment.get_absolute_url())
@@ -33,13 +33,13 @@ def test_the_payer_is_sent_to_the_gateways_page(gateway: FakeGateway, method: st
     assert response.status_code == 302
     assert response["Location"] == PAGE_URL
     assert "no-store" in response["Cache-Control"]
-    [sent] = gateway.requests
-    assert sent["referenceNumber"] == payment.reference
-    assert sent["amount"] == 12500
-    assert sent["customerPhoneNumber"] == "0707123456"
-    assert sent["returnContext"] == '{"order":1}'
-    assert sent["notificationURL"] == f"http://testserver{payment.get_notification_url()}"
-    assert sent["returnURL"] == f"http://testserver{payment.get_return_url()}"
+    [sent] = gateway.page_requests
+    assert sent.reference == payment.reference
+    assert sent.amount == 12500
+    assert sent.customer_phone == "0707123456"
+    assert sent.return_context == {"order": 1}
+    assert sent.notification_url == f"http://testserver{payment.get_notification_url()}"
+    assert sent.return_url == f"http://testserver{payment.get_return_url()}"
     payment = stored(payment)
     assert (payment.status, payment.attempt, payment.payment_url) == ("pending", 1, PAGE_URL)
     assert payment.initialized_at is not None
@@ -54,7 +54,6 @@ def test_the_payer_is_sent_to_the_gateways_page(gateway: FakeGateway, method: st
 def test_checkout_takes_four_statements_and_one_when_repeated(
     client: Client, gateway: FakeGateway, statements: Statements
 ) -> None:
-    gateway.opens()
     payment = make_payment()
 
     with statements:
@@ -63,23 +62,21 @@ def test_checkout_takes_four_statements_and_one_when_repeated(
     with statements:
         assert client.get(payment.get_absolute_url())["Location"] == PAGE_URL
     assert len(statements) == 1
-    assert len(gateway.requests) == 1
+    assert len(gateway.page_requests) == 1
 
 
 def test_a_stale_page_is_not_offered_again(client: Client, gateway: FakeGateway) -> None:
-    gateway.opens()
     payment = make_payment()
     client.get(payment.get_absolute_url())
     Payment.objects.update(initialized_at=timezone.now() - timedelta(minutes=5))
 
     client.get(payment.get_absolute_url())
 
-    assert [sent["referenceNumber"] for sent in gateway.requests] == [payment.reference, f"{payment.reference}-2"]
+    assert [sent.reference for sent in gateway.page_requests] == [payment.reference, f"{payment.reference}-2"]
     assert stored(payment).attempt == 2
 
 
 def test_a_failed_payment_is_tried_again_at_once(client: Client, gateway: FakeGateway, notify: Notify) -> None:
-    gateway.opens()
     payment = make_payment()
     client.get(payment.get_absolute_url())
     notify(stored(payment), responsecode=-1)
@@ -88,7 +85,7 @@ def test_a_failed_payment_is_tried_again_at_once(client: Client, gateway: FakeGa
     assert client.get(payment.get_absolute_url())["Location"] == PAGE_URL
 
     payment = stored(payment)
-    assert (payment.status, payment.attempt, len(gateway.requests)) == ("pending", 2, 2)
+    assert (payment.status, payment.attempt, len(gateway.page_requests)) == ("pending", 2, 2)
     assert (payment.settled_by, payment.settled_at, payment.gateway_id, payment.response_code) == ("", None, "", "")
 
 
@@ -99,7 +96,7 @@ def test_what_is_over_goes_to_the_return_page(client: Client, gateway: FakeGatew
     response = client.get(payment.get_absolute_url())
 
     assert (response.status_code, response["Location"]) == (302, payment.get_return_url())
-    assert gateway.requests == []
+    assert gateway.page_requests == []
 
 
 @pytest.mark.parametrize(
@@ -122,11 +119,11 @@ def test_a_gateway_that_is_away_may_be_tried_again(
     assert payment.events.get().outcome == "failed"
     gateway.opens()
     assert client.get(payment.get_absolute_url()).status_code == 302
-    assert [sent["referenceNumber"] for sent in gateway.requests] == [payment.reference, f"{payment.reference}-2"]
+    assert [sent.reference for sent in gateway.page_requests] == [payment.reference, f"{payment.reference}-2"]
 
 
 def test_a_refusal_is_told_without_internals(client: Client, gateway: FakeGateway) -> None:
-    gateway.refuses(message="ID marchand inconnu PP-F324")
+    gateway.refuses("ID marchand inconnu PP-F324")
     payment = make_payment()
 
     response = client.get(payment.get_absolute_url(), headers={"accept-language": "fr"})
@@ -161,7 +158,7 @@ def test_data_that_the_gateway_would_refuse_are_not_sent(
     payment = make_payment(**values)
 
     assert client.get(payment.get_absolute_url()).status_code == 400
-    assert gateway.requests == []
+    assert gateway.page_requests == []
     assert stored(payment).attempt == payment.attempt
 
 
@@ -187,13 +184,12 @@ def test_a_page_elsewhere_is_never_gone_to(client: Client, gateway: FakeGateway)
 
 
 def test_the_site_url_is_told_rather_than_the_requests_host(client: Client, gateway: FakeGateway) -> None:
-    gateway.opens()
     payment = make_payment()
 
     with override_settings(PAIEMENTPRO_SITE_URL="https://shop.example/"):
         client.get(payment.get_absolute_url())
 
-    assert gateway.requests[0]["notificationURL"] == f"https://shop.example{payment.get_notification_url()}"
+    assert gateway.page_requests[0].notification_url == f"https://shop.example{payment.get_notification_url()}"
 
 
 def test_without_a_request_the_site_url_is_needed(gateway: FakeGateway) -> None:
@@ -202,7 +198,6 @@ def test_without_a_request_the_site_url_is_needed(gateway: FakeGateway) -> None:
 
 
 def test_a_host_may_take_the_page_itself(gateway: FakeGateway, rf: RequestFactory) -> None:
-    gateway.opens()
     payment = make_payment()
 
     assert services.initialize_payment(payment, rf.get("/")) == PAGE_URL
@@ -218,7 +213,7 @@ def test_what_is_over_is_invalid_for_the_host(rf: RequestFactory, status: str) -
 
 
 def test_a_refusal_is_raised_to_the_host(gateway: FakeGateway, rf: RequestFactory) -> None:
-    gateway.refuses(error="Le montant minimum est de 100 fr")
+    gateway.answers({"success": False, "error": "Le montant minimum est de 100 fr"})
 
     with pytest.raises(GatewayRefusedError) as caught:
         services.initialize_payment(make_payment(), rf.get("/"))
@@ -228,7 +223,7 @@ def test_a_refusal_is_raised_to_the_host(gateway: FakeGateway, rf: RequestFactor
 def test_a_refusal_that_quotes_the_payer_is_not_logged(
     gateway: FakeGateway, rf: RequestFactory, caplog: pytest.LogCaptureFixture
 ) -> None:
-    gateway.refuses(error="Le numéro 0707123456 de Awa Koné est invalide")
+    gateway.answers({"success": False, "error": "Le numéro 0707123456 de Awa Koné est invalide"})
     payment = make_payment()
 
     with pytest.raises(GatewayRefusedError):
@@ -250,11 +245,7 @@ def test_no_transaction_of_the_hosts_stays_open_during_a_call(verb: Any) -> None
 @pytest.mark.django_db(transaction=True)
 def test_no_transaction_of_ours_stays_open_during_a_call(client: Client, gateway: FakeGateway) -> None:
     seen = []
-    gateway.mock.add_callback(
-        "POST",
-        gateway.url,
-        lambda request: seen.append(connection.in_atomic_block) or (200, {}, b"{}"),
-    )
+    gateway.answers(lambda request: seen.append(connection.in_atomic_block) or (200, {}, b"{}"))
 
     client.get(make_payment().get_absolute_url())
 
@@ -262,21 +253,19 @@ def test_no_transaction_of_ours_stays_open_during_a_call(client: Client, gateway
 
 
 def test_a_stale_copy_of_a_payment_is_read_again(gateway: FakeGateway, rf: RequestFactory) -> None:
-    gateway.opens()
     payment = make_payment()
     stale = stored(payment)
     services.initialize_payment(payment, rf.get("/"))
 
     assert services.initialize_payment(stale, rf.get("/")) == PAGE_URL
-    assert len(gateway.requests) == 1
+    assert len(gateway.page_requests) == 1
 
 
 def test_a_dead_process_blocks_no_longer_than_its_claim(client: Client, gateway: FakeGateway) -> None:
-    gateway.opens()
     payment = make_payment(attempt=1, claimed_until=timezone.now() + timedelta(seconds=0.3))
 
     assert client.get(payment.get_absolute_url()).status_code == 302
-    assert [sent["referenceNumber"] for sent in gateway.requests] == [f"{payment.reference}-2"]
+    assert [sent.reference for sent in gateway.page_requests] == [f"{payment.reference}-2"]
     assert timezone.now() > payment.claimed_until
 
 
@@ -291,15 +280,13 @@ def test_who_waits_for_one_call_does_not_wait_for_the_next(gateway: FakeGateway,
             Payment.objects.filter(pk=payment.pk).update(attempt=attempt)
         Payment.objects.filter(pk=payment.pk).update(claimed_until=None)
     assert isinstance(waiting.exception(), GatewayUnavailableError)
-    assert gateway.requests == []
+    assert gateway.page_requests == []
 
 
 def test_a_claim_lasts_for_the_time_outs_and_a_few_seconds(gateway: FakeGateway, rf: RequestFactory) -> None:
     payment = make_payment()
     claims = []
-    gateway.mock.add_callback(
-        "POST", gateway.url, lambda request: claims.append(stored(payment).claimed_until) or (500, {}, b"")
-    )
+    gateway.answers(lambda request: claims.append(stored(payment).claimed_until) or (500, {}, b""))
 
     with override_settings(PAIEMENTPRO_TIMEOUT=(1, 2)), pytest.raises(GatewayUnavailableError):
         services.initialize_payment(payment, rf.get("/"))
@@ -322,11 +309,11 @@ def test_a_notification_may_overtake_the_answer(
             notify(current, responsecode=responsecode)
         return 200, {}, json.dumps({"success": True, "url": PAGE_URL})
 
-    gateway.mock.add_callback("POST", gateway.url, overtaken)
+    gateway.answers(overtaken)
 
     response = client.get(payment.get_absolute_url())
 
-    assert (response.status_code, len(gateway.requests)) == (answer, asked)
+    assert (response.status_code, len(gateway.page_requests)) == (answer, asked)
     assert response["Location"] == (payment.get_return_url() if status == "succeeded" else PAGE_URL)
     assert (stored(payment).status, stored(payment).claimed_until) == (status, None)
 
@@ -338,7 +325,7 @@ def test_a_slow_process_does_not_overwrite_a_later_attempt(gateway: FakeGateway,
         Payment.objects.update(attempt=2, status="pending", payment_url=f"{PAGE_URL}2", initialized_at=timezone.now())
         return 200, {}, json.dumps({"success": True, "url": PAGE_URL})
 
-    gateway.mock.add_callback("POST", gateway.url, overtaken)
+    gateway.answers(overtaken)
 
     assert services.initialize_payment(payment, rf.get("/")) == f"{PAGE_URL}2"
     assert stored(payment).payment_url == f"{PAGE_URL}2"
@@ -351,10 +338,10 @@ def test_a_flag_during_the_call_throws_no_page_away(client: Client, gateway: Fak
         notify(stored(payment), responsecode=7)
         return 200, {}, json.dumps({"success": True, "url": PAGE_URL})
 
-    gateway.mock.add_callback("POST", gateway.url, flagged)
+    gateway.answers(flagged)
 
     assert client.get(payment.get_absolute_url())["Location"] == PAGE_URL
-    assert (len(gateway.requests), stored(payment).needs_review) == (1, True)
+    assert (len(gateway.page_requests), stored(payment).needs_review) == (1, True)
 
 
 def test_a_bug_during_the_call_blocks_no_payment(gateway: FakeGateway, rf: RequestFactory) -> None:
@@ -368,7 +355,7 @@ def test_a_bug_during_the_call_blocks_no_payment(gateway: FakeGateway, rf: Reque
 
 def test_to_look_at_a_link_opens_no_page(client: Client, gateway: FakeGateway) -> None:
     assert client.head(make_payment().get_absolute_url()).status_code == 405
-    assert gateway.requests == []
+    assert gateway.page_requests == []
 
 
 def test_a_cancellation_during_the_call_keeps_the_payer_away(client: Client, gateway: FakeGateway) -> None:
@@ -378,7 +365,7 @@ def test_a_cancellation_during_the_call_keeps_the_payer_away(client: Client, gat
         services.cancel_payment(stored(payment), "sold out")
         return 200, {}, json.dumps({"success": True, "url": PAGE_URL})
 
-    gateway.mock.add_callback("POST", gateway.url, overtaken)
+    gateway.answers(overtaken)
 
     assert client.get(payment.get_absolute_url())["Location"] == payment.get_return_url()
     assert stored(payment).status == "cancelled"

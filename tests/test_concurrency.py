@@ -22,7 +22,9 @@ from django.utils import timezone
 from django_paiementpro import outbox
 from django_paiementpro.models import Payment, PaymentEvent
 from django_paiementpro.signals import payment_succeeded
-from tests.conftest import due_event, fields_of, make_payment
+from django_paiementpro.testing import make_payment
+from django_paiementpro.testing.wire import notification_fields
+from tests.conftest import due_event
 from tests.host.models import Order
 from tests.server import moments, receivers, wire
 from tests.server.gateway import Call, FakeGateway, knows_paid
@@ -87,7 +89,7 @@ def checkout(site: Site, payment: Payment) -> Callable[[], wire.Answer]:
 
 
 def notification(site: Site, payment: Payment, **fields: Any) -> Callable[[], wire.Answer]:
-    return partial(wire.notify, site.url + payment.get_notification_url(), fields_of(payment, **fields))
+    return partial(wire.notify, site.url + payment.get_notification_url(), notification_fields(payment, **fields))
 
 
 def outcomes(payment: Payment, kind: str = "notification") -> list[str]:

@@ -24,7 +24,8 @@ from django_paiementpro.admin.daybook.texts import (
 )
 from django_paiementpro.models import Payment
 from django_paiementpro.statistics import Figures, Line, Unit
-from tests.conftest import Statements, make_payment
+from django_paiementpro.testing import make_payment
+from tests.conftest import Statements
 
 pytestmark = pytest.mark.django_db
 

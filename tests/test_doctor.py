@@ -20,7 +20,8 @@ from django.utils import timezone
 from django_paiementpro.doctor import TOPICS, Visit
 from django_paiementpro.models import Payment, PaymentEvent, ReconciliationRun
 from django_paiementpro.signals import payment_succeeded
-from tests.conftest import INDISCREET, MIGRATIONS, PAGE_URL, FakeGateway, make_payment
+from django_paiementpro.testing import FakeGateway, make_payment
+from tests.conftest import INDISCREET, MIGRATIONS, PAGE_URL
 
 pytestmark = pytest.mark.django_db
 
@@ -407,23 +408,23 @@ def test_the_gateway_is_not_asked_unasked(gateway: FakeGateway) -> None:
 
 
 def test_a_page_of_the_gateway_passes_and_touches_no_payment(gateway: FakeGateway) -> None:
-    gateway.opens()
     lines = asked()
     assert lines == [
         ("pass", "The gateway (www.paiementpro.net) opens pages, on www.paiementpro.net."),
         ("pass", "The status look-up is off."),
     ]
-    [request] = gateway.requests
-    assert request["amount"] == 100
-    assert request["merchantId"] == settings.PAIEMENTPRO_MERCHANT_ID
-    assert len(request) == 12
-    assert all(request.values())
-    assert request["notificationURL"].startswith(f"{SHOP}/paiementpro/notification/")
+    [call] = gateway.mock.calls
+    sent = json.loads(call.request.body)
+    assert sent["amount"] == 100
+    assert sent["merchantId"] == settings.PAIEMENTPRO_MERCHANT_ID
+    assert len(sent) == 12
+    assert all(sent.values())
+    assert sent["notificationURL"].startswith(f"{SHOP}/paiementpro/notification/")
     assert not Payment.objects.exists()
 
 
 def test_a_refusal_is_told_in_the_gateways_words(gateway: FakeGateway) -> None:
-    gateway.refuses(message="ID marchand inconnu")
+    gateway.refuses("ID marchand inconnu")
     verdict, text = asked()[0]
     assert verdict == "fail"
     assert "refuses a page: “ID marchand inconnu”. See that PAIEMENTPRO_MERCHANT_ID" in text
@@ -460,7 +461,6 @@ STATUS = {"PAIEMENTPRO_STATUS_URL": "https://api.paiementpro.net/status"}
 
 def look_up(gateway: FakeGateway, monkeypatch: pytest.MonkeyPatch, body: Any, status: int = 200) -> tuple[str, str]:
     monkeypatch.setattr("django_paiementpro.models.secrets.token_hex", lambda size: "ab" * size)
-    gateway.opens()
     gateway.tells("ab" * 12, body, status)
     return asked(**STATUS)[1]
 

@@ -20,11 +20,12 @@ from django.urls import reverse
 from django.utils import timezone, translation
 
 from django_paiementpro.models import Payment
+from django_paiementpro.testing import FakeGateway
 from shop.catalogue import PRODUCTS, stock_the_shop
 from shop.models import Order, Product
 from shop.receivers import close_refunded_order, fulfil_order, warn_staff
 from shop.templatetags.shop import francs
-from tests.conftest import FakeGateway, Notify
+from tests.conftest import Notify
 
 EXAMPLE = Path(__file__).resolve().parent.parent / "example_project"
 

@@ -22,7 +22,8 @@ from django_paiementpro.admin import export
 from django_paiementpro.admin.export import csv_response, export_payments
 from django_paiementpro.enums import Channel, Status
 from django_paiementpro.models import OPERATOR, Payment
-from tests.conftest import Statements, make_payment
+from django_paiementpro.testing import make_payment
+from tests.conftest import Statements
 from tests.host.models import Order
 
 NOON = datetime(2026, 11, 25, 12, tzinfo=timezone.utc)

@@ -13,15 +13,14 @@ from django.test import override_settings
 from django_paiementpro import gateway as gateway_module
 from django_paiementpro.exceptions import GatewayRefusedError, GatewayUnavailableError
 from django_paiementpro.gateway import checked_page_url, look_up, open_page
-from tests.conftest import PAGE_URL, STATUS_URL, FakeGateway
+from django_paiementpro.testing import FakeGateway
+from tests.conftest import PAGE_URL, STATUS_URL
 from tests.test_messages import request
 
 
 def test_a_page_is_opened(gateway: FakeGateway) -> None:
-    gateway.opens()
-
     assert open_page(request()) == PAGE_URL
-    assert gateway.requests == [request().as_json()]
+    assert gateway.page_requests == [request()]
 
 
 @pytest.mark.parametrize("content_type", ["text/html", "application/json", "text/plain; charset=utf-16", ""])
@@ -44,7 +43,7 @@ def test_a_no_is_told_in_the_gateways_words(gateway: FakeGateway, key: str, stat
 
 
 def test_a_no_may_be_silent(gateway: FakeGateway) -> None:
-    gateway.refuses()
+    gateway.answers({"success": False})
 
     with pytest.raises(GatewayRefusedError) as caught:
         open_page(request())
@@ -96,15 +95,11 @@ def test_a_broken_line_may_be_tried_again(gateway: FakeGateway, error: Exception
 
 
 def test_an_answer_that_drips_is_given_up(gateway: FakeGateway) -> None:
-    gateway.opens()
-
     with override_settings(PAIEMENTPRO_TIMEOUT=(1e-9, 1e-9)), pytest.raises(GatewayUnavailableError, match="too slow"):
         open_page(request())
 
 
 def test_calls_are_bounded_verified_and_not_redirected(gateway: FakeGateway) -> None:
-    gateway.opens()
-
     with pytest.MonkeyPatch.context() as environment:
         environment.delenv("REQUESTS_CA_BUNDLE", raising=False)
         environment.delenv("CURL_CA_BUNDLE", raising=False)
@@ -118,12 +113,7 @@ def test_calls_are_bounded_verified_and_not_redirected(gateway: FakeGateway) -> 
 
 
 def test_a_redirect_is_not_followed(gateway: FakeGateway) -> None:
-    gateway.mock.upsert(
-        "POST",
-        gateway_module.conf.gateway_url + gateway_module.INITIALIZE_PATH,
-        status=307,
-        headers={"Location": PAGE_URL},
-    )
+    gateway.answers(lambda request: (307, {"Location": PAGE_URL}, ""))
 
     with pytest.raises(GatewayUnavailableError):
         open_page(request())
@@ -132,17 +122,15 @@ def test_a_redirect_is_not_followed(gateway: FakeGateway) -> None:
 
 @pytest.mark.parametrize("location", ["http://[", "//[::1", "\xff", "/elsewhere"])
 def test_a_garbled_redirect_is_not_even_read(gateway: FakeGateway, location: str) -> None:
-    url = gateway_module.conf.gateway_url + gateway_module.INITIALIZE_PATH
-    gateway.mock.upsert("POST", url, status=302, headers={"Location": location})
+    gateway.answers(lambda request: (302, {"Location": location}, ""))
 
     with pytest.raises(GatewayUnavailableError):
         open_page(request())
 
 
 def test_one_payers_cookie_is_not_the_next_ones(gateway: FakeGateway) -> None:
-    url = gateway_module.conf.gateway_url + gateway_module.INITIALIZE_PATH
     body = json.dumps({"success": True, "url": PAGE_URL})
-    gateway.mock.upsert("POST", url, body=body, headers={"Set-Cookie": "PHPSESSID=payer1; path=/"})
+    gateway.answers(lambda request: (200, {"Set-Cookie": "PHPSESSID=payer1; path=/"}, body))
 
     for _ in range(2):
         open_page(request())
@@ -155,7 +143,6 @@ def test_passwords_of_the_machine_are_not_told(
     netrc = tmp_path / "netrc"
     netrc.write_text("default login me password secret")
     monkeypatch.setenv("NETRC", str(netrc))
-    gateway.opens()
 
     open_page(request())
     assert "Authorization" not in gateway.mock.calls[0].request.headers
@@ -271,7 +258,7 @@ def test_allowed_hosts_are_read_as_django_reads_its_own() -> None:
 
 
 def test_the_status_is_looked_up(gateway: FakeGateway) -> None:
-    gateway.knows("abc-2", success=True, reference="abc-2", amount=100, marchant_id="PP-F324")
+    gateway.tells("abc-2", {"success": True, "reference": "abc-2", "amount": "100", "marchant_id": "PP-F324"})
 
     with override_settings(PAIEMENTPRO_STATUS_URL=STATUS_URL + "/"):
         answer = look_up("abc-2")

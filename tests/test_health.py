@@ -13,7 +13,8 @@ from django_paiementpro import views
 from django_paiementpro.enums import Channel
 from django_paiementpro.models import Payment, PaymentEvent, ReconciliationRun
 from django_paiementpro.services import Health, health, vitals
-from tests.conftest import Notify, Statements, make_payment
+from django_paiementpro.testing import make_payment
+from tests.conftest import Notify, Statements
 
 pytestmark = pytest.mark.django_db
 

@@ -1,5 +1,6 @@
 import json
-from datetime import datetime, timezone
+from dataclasses import replace
+from datetime import datetime, timedelta, timezone
 from typing import Any
 from urllib.parse import urlencode
 
@@ -14,6 +15,7 @@ from django_paiementpro.messages import (
     PageAnswer,
     PageRequest,
     StatusAnswer,
+    format_date,
     parse_amount,
     parse_date,
     parse_json_object,
@@ -374,3 +376,56 @@ def test_what_is_nested_too_deep_to_show_is_not_shown() -> None:
 @pytest.mark.parametrize("success", ["false", '"true"', "1", "null", "[true]"])
 def test_only_true_is_a_status(success: str) -> None:
     assert not StatusAnswer.from_json(parse_json_object(b'{"success": %s}' % success.encode())).is_success
+
+
+# What is written by those who play the gateway is read as it was meant.
+
+
+def test_what_is_asked_for_is_read_back() -> None:
+    for asked in (request(), request(channel="", return_context={"order": "42"})):
+        assert PageRequest.from_json(json.loads(json.dumps(asked.as_json()))) == asked
+
+
+@pytest.mark.parametrize(
+    "answer", [PageAnswer(True, False, "https://paiementpro.net/", "Bon"), PageAnswer(False, True, "", "Non")]
+)
+def test_an_answer_about_a_page_is_read_back(answer: PageAnswer) -> None:
+    assert PageAnswer.from_json(answer.as_json()) == answer
+
+
+@pytest.mark.parametrize("moment", [None, datetime(2026, 9, 25, 15, 44, 25, tzinfo=timezone.utc)])
+def test_a_success_of_the_look_up_is_read_back(moment: datetime | None) -> None:
+    answer = StatusAnswer(True, "PP-F324", "b7c1", 100, "CI1", "OMCIV2", moment, {})
+
+    read_back = StatusAnswer.from_json(parse_json_object(json.dumps(answer.as_json()).encode()))
+
+    assert replace(read_back, data={}) == answer
+
+
+def test_a_look_up_without_success_says_only_that() -> None:
+    assert StatusAnswer.from_json({}).as_json() == {"success": False, "error": "Aucune transaction"}
+
+
+@pytest.mark.parametrize("values", [{}, {"response_code": "-1", "message": "Solde insuffisant", "hashcode": "0b19"}])
+def test_a_notification_is_read_back(values: dict[str, str]) -> None:
+    notification = replace(read(urlencode(FIELDS)), data={}, **values)
+
+    read_back = read("", JSON, json.dumps(notification.as_fields()).encode())
+
+    assert replace(read_back, data={}) == notification
+
+
+def test_a_notification_is_written_as_production_does() -> None:
+    fields = read(urlencode(FIELDS)).as_fields()
+
+    assert urlencode(fields) == urlencode(FIELDS)
+    assert (fields["amount"], fields["responsecode"]) == (100, 0)
+    assert read(urlencode(changed(responsecode="00"))).as_fields()["responsecode"] == "00"
+
+
+def test_a_payer_brings_back_all_but_the_gateways_number() -> None:
+    assert urlencode(read(urlencode(FIELDS)).for_return()) == urlencode(changed(payId=None))
+
+
+def test_the_gateways_clock_is_abidjans() -> None:
+    assert format_date(datetime(2026, 9, 25, 17, 44, 25, tzinfo=timezone(timedelta(hours=2)))) == "2026-09-25 15:44:25"

@@ -9,7 +9,7 @@ from django.test import override_settings
 
 from django_paiementpro.enums import Channel, Status
 from django_paiementpro.models import Payment, PaymentEvent, cut
-from tests.conftest import make_payment
+from django_paiementpro.testing import make_payment
 from tests.host.models import Order
 
 pytestmark = pytest.mark.django_db

@@ -11,22 +11,14 @@ from django.utils import timezone as django_timezone
 from django_paiementpro import services, signals
 from django_paiementpro.messages import MAX_BODY, Notification
 from django_paiementpro.models import Payment, PaymentEvent
+from django_paiementpro.testing import make_payment
+from django_paiementpro.testing.wire import notification_fields
 from django_paiementpro.views import NotificationView
-from tests.conftest import Notify, Statements, fields_of, make_payment
+from tests.conftest import Notify, Statements
 
 pytestmark = pytest.mark.django_db
 
 Heard = list[tuple[str, Payment]]
-
-
-@pytest.fixture(autouse=True)
-def on_commit(django_capture_on_commit_callbacks: Any, request: pytest.FixtureRequest) -> Any:
-    """Let what waits for a commit run, in tests that roll back."""
-    if "transaction" in request.keywords["django_db"].kwargs:
-        yield
-    else:
-        with django_capture_on_commit_callbacks(execute=True):
-            yield
 
 
 def stored(payment: Payment) -> Payment:
@@ -52,19 +44,22 @@ real_commits = pytest.mark.django_db(transaction=True)
 
 @real_commits
 def test_a_success_settles_the_payment(payment: Payment, notify: Notify, heard: Heard) -> None:
-    response = notify(payment)
+    fields = notification_fields(payment, transactiondt="2026-09-25 15:44:25")
+
+    response = notify(payment, **fields)
 
     assert (response.status_code, response.content) == (200, b"OK")
     payment = stored(payment)
     assert (payment.status, payment.settled_by, payment.settled_attempt) == ("succeeded", "notification", 1)
-    assert (payment.gateway_id, payment.gateway_channel, payment.response_code) == ("9210824147867", "OMCIV2", "0")
+    assert (payment.gateway_id, payment.gateway_channel) == (f"PAY-{payment.reference}", "OMCIV2")
+    assert payment.response_code == "0"
     assert payment.transaction_date == datetime(2026, 9, 25, 15, 44, 25, tzinfo=timezone.utc)
     assert payment.settled_at is not None
     assert not payment.needs_review
     assert heard == [("payment_succeeded", payment)]
     event = last_event(payment)
     assert (event.kind, event.outcome, event.remote_address) == ("notification", "accepted", "127.0.0.1")
-    assert event.data == {name: str(value) for name, value in fields_of(payment).items()}
+    assert event.data == {name: str(value) for name, value in fields.items()}
 
 
 @real_commits
@@ -127,7 +122,7 @@ def test_the_other_urls_of_a_payment_do_not_notify(payment: Payment) -> None:
     for url in (payment.get_return_url(), payment.get_absolute_url(), payment.get_status_url()):
         forged = url.replace("/return/", "/notification/").replace("/checkout/", "/notification/")
         forged = forged.replace("/status/", "/notification/")
-        assert Client().post(f"{forged}?{urlencode(fields_of(payment))}").status_code == 404
+        assert Client().post(f"{forged}?{urlencode(notification_fields(payment))}").status_code == 404
     assert stored(payment).status == "pending"
 
 
@@ -210,7 +205,7 @@ def test_what_does_not_decide_may_be_absent(payment: Payment, notify: Notify, na
 def test_an_unknown_code_changes_no_state(payment: Payment, notify: Notify, heard: Heard, responsecode: str) -> None:
     client = Client()
     for _ in range(2):
-        body = urlencode(fields_of(payment, responsecode=responsecode))
+        body = urlencode(notification_fields(payment, responsecode=responsecode))
         response = client.post(payment.get_notification_url(), body, content_type="application/x-www-form-urlencoded")
         assert response.content == b"OK"
 
@@ -236,7 +231,7 @@ def test_an_unknown_code_changes_no_state(payment: Payment, notify: Notify, hear
     ],
 )
 def test_what_is_malformed_is_refused(payment: Payment, fields: dict[str, Any]) -> None:
-    body = urlencode(fields_of(payment, **fields))
+    body = urlencode(notification_fields(payment, **fields))
     url = payment.get_notification_url()
 
     assert Client().post(url, body, content_type="application/x-www-form-urlencoded").status_code == 400
@@ -247,7 +242,7 @@ def test_what_is_malformed_is_refused(payment: Payment, fields: dict[str, Any]) 
 
 @pytest.mark.parametrize("place", ["query", "body"])
 def test_a_field_with_two_values_is_refused(payment: Payment, place: str) -> None:
-    fields = urlencode(fields_of(payment))
+    fields = urlencode(notification_fields(payment))
     query = fields if place == "query" else f"{fields}&amount=1"
     body = "amount=1" if place == "query" else ""
 
@@ -262,7 +257,7 @@ def test_a_field_with_two_values_is_refused(payment: Payment, place: str) -> Non
 
 @pytest.mark.parametrize("size", [MAX_BODY + 1, 70_000, 3_000_000])
 def test_a_body_over_the_bound_is_refused(payment: Payment, size: int) -> None:
-    url = f"{payment.get_notification_url()}?{urlencode(fields_of(payment))}"
+    url = f"{payment.get_notification_url()}?{urlencode(notification_fields(payment))}"
 
     assert Client().post(url, b"x" * size, content_type="text/plain").status_code == 400
     assert stored(payment).status == "pending"
@@ -270,7 +265,7 @@ def test_a_body_over_the_bound_is_refused(payment: Payment, size: int) -> None:
 
 
 def test_a_body_at_the_bound_is_read(payment: Payment) -> None:
-    body = urlencode(fields_of(payment)).encode()
+    body = urlencode(notification_fields(payment)).encode()
     body += b"&x=" + b"y" * (MAX_BODY - len(body) - 3)
 
     url = payment.get_notification_url()
@@ -294,7 +289,7 @@ def test_a_lower_bound_of_the_hosts_is_a_refusal(payment: Payment, notify: Notif
 
 def test_a_body_that_the_hosts_middleware_has_parsed_is_read(payment: Payment) -> None:
     request = RequestFactory().post(
-        f"{payment.get_notification_url()}?responsecode=0", fields_of(payment, responsecode=None)
+        f"{payment.get_notification_url()}?responsecode=0", notification_fields(payment, responsecode=None)
     )
     assert request.POST
     signed = payment.get_notification_url().split("/")[-2]
@@ -304,7 +299,7 @@ def test_a_body_that_the_hosts_middleware_has_parsed_is_read(payment: Payment) -
 
 
 def test_values_too_long_for_their_column_are_cut_there_and_whole_in_the_event(payment: Payment) -> None:
-    fields = fields_of(payment, payId="p" * 5000, channel="c" * 5000, transactiondt="nonsense")
+    fields = notification_fields(payment, payId="p" * 5000, channel="c" * 5000, transactiondt="nonsense")
     client = Client()
 
     for _ in range(2):
@@ -320,7 +315,7 @@ def test_values_too_long_for_their_column_are_cut_there_and_whole_in_the_event(p
 
 @pytest.mark.parametrize("value", ["\x00", "\ud800", "👍" * 100, "<script>"])
 def test_any_text_is_stored(payment: Payment, value: str) -> None:
-    body = json.dumps(fields_of(payment, returnContext=value, channel=value, payId=value))
+    body = json.dumps(notification_fields(payment, returnContext=value, channel=value, payId=value))
 
     assert Client().post(payment.get_notification_url(), body, content_type="application/json").status_code == 200
     assert stored(payment).status == "succeeded"
@@ -440,7 +435,7 @@ def test_a_gateway_id_that_comes_later_is_learned_and_no_difference(
     notify(payment, payId=None)
     notify(payment)
     notify(payment, payId="")
-    assert (stored(payment).gateway_id, stored(payment).needs_review) == ("9210824147867", False)
+    assert (stored(payment).gateway_id, stored(payment).needs_review) == (f"PAY-{payment.reference}", False)
 
     notify(payment, payId="other")
     assert stored(payment).needs_review
@@ -490,7 +485,7 @@ def test_nothing_is_half_written_when_the_database_goes_away(payment: Payment, n
         return execute(sql, *arguments)
 
     client = Client(raise_request_exception=False)
-    url = f"{payment.get_notification_url()}?{urlencode(fields_of(payment))}"
+    url = f"{payment.get_notification_url()}?{urlencode(notification_fields(payment))}"
     with connection.execute_wrapper(away):
         assert client.post(url).status_code == 500
     assert stored(payment).status == "pending"
@@ -501,7 +496,7 @@ def test_nothing_is_half_written_when_the_database_goes_away(payment: Payment, n
 
 @real_commits
 def test_the_world_is_told_after_the_commit(payment: Payment) -> None:
-    notification = read(fields_of(payment))
+    notification = read(notification_fields(payment))
     states = []
 
     def receive(payment: Payment, **kwargs: Any) -> None:
@@ -519,7 +514,7 @@ def test_the_world_is_told_after_the_commit(payment: Payment) -> None:
 def test_a_payment_that_moved_on_is_judged_again(payment: Payment, notify: Notify) -> None:
     stale = stored(payment)
     notify(payment)
-    notification = read(fields_of(payment))
+    notification = read(notification_fields(payment))
 
     event = services.receive_notification(stale, notification)
 
@@ -557,7 +552,7 @@ def test_what_another_has_done_meanwhile_is_not_done_again(
 
     monkeypatch.setattr(services.transitions.time, "sleep", lambda seconds: notify(payment))
     with connection.execute_wrapper(conflict):
-        services.receive_notification(stored(payment), read(fields_of(payment)))
+        services.receive_notification(stored(payment), read(notification_fields(payment)))
 
     assert names(heard) == ["payment_succeeded"]
     assert [event.outcome for event in payment.events.all()] == ["accepted", "duplicate"]
@@ -574,7 +569,7 @@ def test_a_database_that_gives_up_for_good_is_an_error(
 
     monkeypatch.setattr(services.transitions, "CONFLICT_PAUSES", (0.0, 0.0))
     with connection.execute_wrapper(away), pytest.raises(OperationalError):
-        services.receive_notification(payment, read(fields_of(payment)))
+        services.receive_notification(payment, read(notification_fields(payment)))
     assert (stored(payment).status, heard) == ("pending", [])
 
 
@@ -592,7 +587,7 @@ def test_two_payments_that_are_named_at_once_are_told_apart(payment: Payment, no
     stale = stored(payment)
     notify(payment, payId="A")
 
-    services.receive_notification(stale, read(fields_of(payment, payId="B")))
+    services.receive_notification(stale, read(notification_fields(payment, payId="B")))
 
     assert (stored(payment).gateway_id, stored(payment).review_reason) == ("A", f"paid_twice: {payment.reference} B")
 
@@ -601,7 +596,7 @@ def test_two_findings_at_once_are_both_kept(payment: Payment, notify: Notify) ->
     stale = stored(payment)
     notify(payment, amount=1)
 
-    services.receive_notification(stale, read(fields_of(payment, amount=2)))
+    services.receive_notification(stale, read(notification_fields(payment, amount=2)))
 
     assert len(stored(payment).review_reason.splitlines()) == 2
 

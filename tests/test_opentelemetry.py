@@ -26,7 +26,8 @@ from opentelemetry.sdk.metrics.export import (
 
 from django_paiementpro.contrib.opentelemetry import GAUGES, register
 from django_paiementpro.models import Payment, PaymentEvent, ReconciliationRun
-from tests.conftest import Statements, make_payment
+from django_paiementpro.testing import make_payment
+from tests.conftest import Statements
 
 ROOT = Path(__file__).resolve().parent.parent
 

@@ -10,7 +10,8 @@ from django.utils import timezone
 from django_paiementpro import outbox
 from django_paiementpro.models import Payment, PaymentEvent
 from django_paiementpro.signals import payment_flagged, payment_succeeded
-from tests.conftest import Notify, Statements, make_payment
+from django_paiementpro.testing import make_payment
+from tests.conftest import Notify, Statements
 
 pytestmark = pytest.mark.django_db(transaction=True)
 

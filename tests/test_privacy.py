@@ -28,7 +28,8 @@ from django_paiementpro import log, services, statistics
 from django_paiementpro.admin.export import export_payments
 from django_paiementpro.exceptions import GatewayRefusedError
 from django_paiementpro.models import Payment, PaymentEvent
-from tests.conftest import FakeGateway, Notify, Statements, make_payment
+from django_paiementpro.testing import FakeGateway, make_payment
+from tests.conftest import Notify, Statements
 from tests.host.models import Order
 from tests.server import moments
 from tests.server.threads import DEADLINE, Gate, at_once, meanwhile
@@ -105,7 +106,7 @@ def lived(gateway: FakeGateway, notify: Notify, settings: Any) -> Payment:
     binta = User.objects.create_user("binta.dupont")
     awa = User.objects.create_user("awa")
     payment = make_payment(**PERSON, content_object=Order.objects.create(), user=awa, channel="OMCIV2")
-    gateway.refuses(message="Le compte de tante Awa est bloqué")
+    gateway.refuses("Le compte de tante Awa est bloqué")
     with pytest.raises(GatewayRefusedError):
         services.initialize_payment(payment)
     gateway.opens()
@@ -117,6 +118,7 @@ def lived(gateway: FakeGateway, notify: Notify, settings: Any) -> Payment:
         "telephone": "0707123456",
         "returnContext": json.dumps({"for": "Tante Awa"}),
         "message": "Merci Awa",
+        "transactiondt": "2026-09-25 15:44:25",
     }
     notify(payment, **payer, responsecode=-1)
     payment = stored(payment)
@@ -201,7 +203,7 @@ def test_an_event_keeps_what_the_gateway_said_of_the_money(lived: Payment) -> No
     }
     assert story["notification", "accepted", ""].data == {
         "merchantId": "PP-F324",
-        "payId": "9210824147867",
+        "payId": f"PAY-{lived.reference}-3",
         "channel": "OMCIV2",
         "countryCurrencyCode": "952",
         "referenceNumber": f"{lived.reference}-3",
@@ -412,7 +414,7 @@ def test_a_late_success_settles_a_blanked_payment(notify: Notify, heard: Heard) 
 
     assert (response.status_code, response.content) == (200, b"OK")
     payment = stored(payment)
-    assert (payment.status, payment.gateway_id) == ("succeeded", "9210824147867")
+    assert (payment.status, payment.gateway_id) == ("succeeded", f"PAY-{payment.reference}")
     assert heard == [("payment_succeeded", payment)]
     # What has come with it is due once more, when it is old.
     assert payment.blanked_at is None
@@ -453,7 +455,6 @@ def test_staff_who_had_the_page_open_can_act_all_the_same() -> None:
 
 def test_a_checkout_that_has_read_the_payer_before_sends_them_nowhere(gateway: FakeGateway, settings: Any) -> None:
     settings.PAIEMENTPRO_SITE_URL = "https://shop.example"
-    gateway.opens()
     payment = old(status="failed")
     prune()
 
@@ -461,7 +462,7 @@ def test_a_checkout_that_has_read_the_payer_before_sends_them_nowhere(gateway: F
         services.initialize_payment(payment)
 
     assert "customer_email" in caught.value.message_dict
-    assert gateway.requests == []
+    assert gateway.page_requests == []
     # A shop that asks again for the payer's data can go on.
     for name in ("customer_email", "customer_first_name", "customer_last_name", "customer_phone", "description"):
         setattr(payment, name, getattr(make_payment(), name))
@@ -574,7 +575,7 @@ def test_a_payment_that_is_settled_meanwhile_is_left(notify: Notify) -> None:
     late, blanked = map(stored, payments)
     assert (late.status, late.customer_email, late.blanked_at) == ("succeeded", "Awa.Kone@example.com", None)
     assert blanked.customer_email == ""
-    assert late.events.get().data["returnContext"] == ""
+    assert late.events.get().data["returnContext"] == '{"for":"Tante Awa"}'
 
 
 def test_a_payment_that_is_blanked_meanwhile_is_settled(notify: Notify, heard: Heard) -> None:

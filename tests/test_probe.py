@@ -16,7 +16,8 @@ from django.utils import timezone
 from django_paiementpro import probe, signing
 from django_paiementpro.messages import MAX_BODY
 from django_paiementpro.models import Payment, PaymentEvent
-from tests.conftest import Statements, make_payment
+from django_paiementpro.testing import make_payment
+from tests.conftest import Statements
 
 NONCE = "b7c1f0a29d3e4f5a6b7c8d9e"
 

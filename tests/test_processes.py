@@ -24,7 +24,8 @@ from django.db import connection
 from django.utils import timezone
 
 from django_paiementpro.models import Payment, PaymentEvent
-from tests.conftest import fields_of, make_payment
+from django_paiementpro.testing import make_payment
+from django_paiementpro.testing.wire import notification_fields
 from tests.host.models import Order
 from tests.server import wire
 from tests.server.gateway import Call, FakeGateway, knows_paid
@@ -123,7 +124,7 @@ class Server:
         return wire.get(self.url + payment.get_absolute_url())
 
     def notify(self, payment: Payment, **fields: Any) -> wire.Answer:
-        return wire.notify(self.url + payment.get_notification_url(), fields_of(payment, **fields))
+        return wire.notify(self.url + payment.get_notification_url(), notification_fields(payment, **fields))
 
     def is_dead(self) -> bool:
         return self.process.wait(DEADLINE) == -signal.SIGKILL

@@ -12,7 +12,8 @@ from django.utils import timezone
 
 from django_paiementpro import services
 from django_paiementpro.models import Payment
-from tests.conftest import STATUS_URL, FakeGateway, Statements, due_event, make_payment
+from django_paiementpro.testing import FakeGateway, make_payment
+from tests.conftest import STATUS_URL, Statements, due_event
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -35,12 +36,13 @@ def reconcile(capsys: pytest.CaptureFixture[str]) -> str:
 
 
 def test_proof_settles(payment: Payment, gateway: FakeGateway, heard: Heard) -> None:
-    gateway.knows_paid(payment)
+    gateway.confirms(payment)
 
     assert services.check_payment(payment) == Payment.Status.SUCCEEDED
 
     payment = stored(payment)
-    assert (payment.status, payment.settled_by, payment.gateway_id) == ("succeeded", "status", "CI2023013113165473")
+    assert (payment.status, payment.settled_by) == ("succeeded", "status")
+    assert payment.gateway_id == f"PAY-{payment.reference}"
     assert [(event.kind, event.outcome) for event in payment.events.all()] == [("status", "accepted")]
     assert heard == [("payment_succeeded", payment)]
 
@@ -64,7 +66,7 @@ def test_proof_settles(payment: Payment, gateway: FakeGateway, heard: Heard) -> 
 def test_anything_else_proves_nothing(
     payment: Payment, gateway: FakeGateway, heard: Heard, answer: dict[str, Any]
 ) -> None:
-    gateway.knows_paid(payment, **answer)
+    gateway.confirms(payment, **answer)
 
     assert services.check_payment(payment) == "pending"
     assert stored(payment).status == "pending"
@@ -73,7 +75,7 @@ def test_anything_else_proves_nothing(
 
 
 def test_a_success_of_another_payment_is_recorded(payment: Payment, gateway: FakeGateway) -> None:
-    gateway.knows_paid(payment, amount=1)
+    gateway.confirms(payment, amount=1)
 
     services.check_payment(payment)
 
@@ -90,12 +92,11 @@ def test_no_answer_is_no_proof(payment: Payment, gateway: FakeGateway, body: Any
 
 def test_every_attempt_is_asked_about_the_newest_first(gateway: FakeGateway) -> None:
     payment = make_payment(status="pending", attempt=3)
-    gateway.knows(payment.reference_of(3), success=False, error="Aucune transaction")
     gateway.tells(payment.reference_of(2), b"oops")
-    gateway.knows_paid(payment, 1)
+    gateway.confirms(payment, 1)
 
     assert services.check_payment(payment) == "succeeded"
-    assert gateway.asked == [payment.reference_of(attempt) for attempt in (3, 2, 1)]
+    assert gateway.look_ups == [payment.reference_of(attempt) for attempt in (3, 2, 1)]
     assert stored(payment).settled_attempt == 1
 
 
@@ -106,13 +107,13 @@ def test_a_look_up_that_hangs_is_not_waited_for_at_every_attempt(gateway: FakeGa
     with override_settings(PAIEMENTPRO_TIMEOUT=(1e-9, 1e-9)):
         services.check_payment(payment)
 
-    assert gateway.asked == [payment.reference_of(3)]
+    assert gateway.look_ups == [payment.reference_of(3)]
 
 
 def test_two_paid_attempts_are_paid_twice(gateway: FakeGateway, heard: Heard) -> None:
     payment = make_payment(status="pending", attempt=2)
-    gateway.knows_paid(payment, 1, pay_id="A")
-    gateway.knows_paid(payment, 2, pay_id="B")
+    gateway.confirms(payment, 1, pay_id="A")
+    gateway.confirms(payment, 2, pay_id="B")
 
     services.check_payment(payment)
 
@@ -121,7 +122,7 @@ def test_two_paid_attempts_are_paid_twice(gateway: FakeGateway, heard: Heard) ->
 
 
 def test_what_is_known_is_not_recorded_again(payment: Payment, gateway: FakeGateway) -> None:
-    gateway.knows_paid(payment)
+    gateway.confirms(payment)
     services.check_payment(payment)
     services.check_payment(payment)
 
@@ -130,17 +131,17 @@ def test_what_is_known_is_not_recorded_again(payment: Payment, gateway: FakeGate
 
 def test_the_look_up_may_name_a_payment_that_the_notification_did_not(payment: Payment, gateway: FakeGateway) -> None:
     Payment.objects.update(status="succeeded", settled_attempt=1)
-    gateway.knows_paid(payment)
+    gateway.confirms(payment)
 
     services.check_payment(stored(payment))
 
-    assert stored(payment).gateway_id == "CI2023013113165473"
+    assert stored(payment).gateway_id == f"PAY-{payment.reference}"
 
 
 @pytest.mark.parametrize("status", ["created", "failed", "expired", "cancelled"])
 def test_a_check_settles_late(gateway: FakeGateway, status: str) -> None:
     payment = make_payment(status=status, attempt=1)
-    gateway.knows_paid(payment)
+    gateway.confirms(payment)
 
     assert services.check_payment(payment) == "succeeded"
 
@@ -148,12 +149,12 @@ def test_a_check_settles_late(gateway: FakeGateway, status: str) -> None:
 def test_nothing_is_asked_where_there_is_no_look_up(payment: Payment, gateway: FakeGateway) -> None:
     with override_settings(PAIEMENTPRO_STATUS_URL=None):
         assert services.check_payment(payment) == "pending"
-    assert gateway.asked == []
+    assert gateway.look_ups == []
 
 
 def test_nothing_is_asked_about_what_was_never_sent(gateway: FakeGateway) -> None:
     assert services.check_payment(make_payment()) == "created"
-    assert gateway.asked == []
+    assert gateway.look_ups == []
 
 
 def test_reconciliation_asks_about_what_is_open(gateway: FakeGateway, capsys: pytest.CaptureFixture[str]) -> None:
@@ -161,23 +162,22 @@ def test_reconciliation_asks_about_what_is_open(gateway: FakeGateway, capsys: py
     make_payment()
     for status in ("succeeded", "failed", "expired", "cancelled", "refunded"):
         make_payment(status=status, attempt=1, checked_at=timezone.now())
-    gateway.knows_paid(paid)
-    gateway.knows_paid(lost)
-    gateway.knows(unpaid.reference, success=False)
+    gateway.confirms(paid)
+    gateway.confirms(lost)
 
     summary = reconcile(capsys)
 
-    assert sorted(gateway.asked) == sorted([paid.reference, unpaid.reference, lost.reference])
+    assert sorted(gateway.look_ups) == sorted([paid.reference, unpaid.reference, lost.reference])
     assert [stored(payment).status for payment in (paid, unpaid, lost)] == ["succeeded", "pending", "succeeded"]
     assert summary.startswith("3 asked about, 2 paid, 0 expired, 0 without an answer; ")
 
 
 def test_one_bad_answer_does_not_stop_the_rest(gateway: FakeGateway, capsys: pytest.CaptureFixture[str]) -> None:
     first, bad, away, last = (make_payment(status="pending", attempt=1) for _ in range(4))
-    gateway.knows_paid(first)
+    gateway.confirms(first)
     gateway.tells(bad.reference, KeyError("a bug"))
     gateway.tells(away.reference, b"", 500)
-    gateway.knows_paid(last)
+    gateway.confirms(last)
 
     summary = reconcile(capsys)
 
@@ -195,9 +195,7 @@ def test_what_nobody_paid_in_time_expires_after_asking_once_more(
     gateway: FakeGateway, heard: Heard, capsys: pytest.CaptureFixture[str]
 ) -> None:
     unpaid, paid, young = old(), old(), old(initialized_at=timezone.now() - timedelta(hours=23))
-    gateway.knows(unpaid.reference, success=False)
-    gateway.knows_paid(paid)
-    gateway.knows(young.reference, success=False)
+    gateway.confirms(paid)
 
     assert "1 expired" in reconcile(capsys)
 
@@ -221,7 +219,6 @@ def test_a_payment_that_is_being_tried_again_does_not_expire(
     gateway: FakeGateway, capsys: pytest.CaptureFixture[str]
 ) -> None:
     payment = old(claimed_until=timezone.now() + timedelta(seconds=20))
-    gateway.knows(payment.reference, success=False)
 
     reconcile(capsys)
 
@@ -240,7 +237,7 @@ def test_a_payment_that_moves_on_meanwhile_does_not_expire(
         connections.close_all()
         return 200, {}, b'{"success": false}'
 
-    gateway.mock.add_callback("GET", f"{STATUS_URL}/{payment.reference}", move_on)
+    gateway.tells(payment.reference, move_on)
 
     reconcile(capsys)
 
@@ -256,7 +253,7 @@ def test_a_page_that_was_lost_long_ago_is_not_asked_about(
 
     reconcile(capsys)
 
-    assert gateway.asked == []
+    assert gateway.look_ups == []
     assert stored(payment).status == "created"
 
 
@@ -266,11 +263,7 @@ def test_what_is_owed_does_not_wait_for_the_gateway(
     paid = make_payment(status="succeeded")
     due_event(paid)
     heard_before = []
-    gateway.mock.add_callback(
-        "GET",
-        f"{STATUS_URL}/{payment.reference}",
-        lambda request: heard_before.extend(heard) or (200, {}, b'{"success": false}'),
-    )
+    gateway.tells(payment.reference, lambda request: heard_before.extend(heard) or (200, {}, b'{"success": false}'))
 
     reconcile(capsys)
 
@@ -280,7 +273,6 @@ def test_what_is_owed_does_not_wait_for_the_gateway(
 def test_a_clock_that_was_set_back_blocks_nothing(gateway: FakeGateway, capsys: pytest.CaptureFixture[str]) -> None:
     tomorrow = timezone.now() + timedelta(days=1)
     payment = old(checked_at=tomorrow, claimed_until=tomorrow)
-    gateway.knows(payment.reference, success=False)
 
     reconcile(capsys)
 
@@ -288,7 +280,6 @@ def test_a_clock_that_was_set_back_blocks_nothing(gateway: FakeGateway, capsys: 
 
 
 def test_a_stale_copy_is_told_what_is_stored(payment: Payment, gateway: FakeGateway) -> None:
-    gateway.knows(payment.reference, success=False)
     Payment.objects.update(status="succeeded")
 
     assert services.check_payment(payment) == "succeeded"
@@ -296,12 +287,10 @@ def test_a_stale_copy_is_told_what_is_stored(payment: Payment, gateway: FakeGate
 
 def test_a_payer_who_waits_is_not_kept_by_many_attempts(gateway: FakeGateway, monkeypatch: pytest.MonkeyPatch) -> None:
     payment = make_payment(status="pending", attempt=5)
-    for attempt in range(1, 6):
-        gateway.knows(payment.reference_of(attempt), success=False)
     monkeypatch.setattr(services.evidence, "PATIENCE", 0.0)
 
     assert services.check_waiting_payment(payment) == "pending"
-    assert gateway.asked == [payment.reference_of(5)]
+    assert gateway.look_ups == [payment.reference_of(5)]
 
 
 def test_rows_are_read_in_pages(statements: Statements) -> None:
@@ -321,7 +310,6 @@ class Terminal(io.StringIO):
 def test_a_terminal_shows_how_far_it_is(
     payment: Payment, gateway: FakeGateway, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    gateway.knows(payment.reference, success=False)
     with monkeypatch.context() as patch:
         patch.setattr(sys, "stderr", terminal := Terminal())
         reconcile(capsys)
@@ -332,8 +320,6 @@ def test_a_terminal_shows_how_far_it_is(
 def test_cron_is_not_shown_how_far_it_is(
     payment: Payment, gateway: FakeGateway, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    gateway.knows(payment.reference, success=False)
-
     call_command("paiementpro_reconcile")
 
     assert capsys.readouterr().err == ""

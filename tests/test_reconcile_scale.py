@@ -21,7 +21,8 @@ from django_paiementpro.management.commands import paiementpro_reconcile
 from django_paiementpro.models import Payment, PaymentEvent, ReconciliationRun
 from django_paiementpro.services import pool, reconciliation, runs
 from django_paiementpro.signals import payment_succeeded
-from tests.conftest import STATUS_URL, FakeGateway, due_event, make_payment
+from django_paiementpro.testing import FakeGateway, make_payment
+from tests.conftest import STATUS_URL, due_event
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -46,7 +47,7 @@ def answer(gateway: FakeGateway, payment: Payment, before: Callable[[], Any] = l
         before()
         return 200, {}, b'{"success": false}'
 
-    gateway.mock.add_callback("GET", f"{STATUS_URL}/{payment.reference}", tell)
+    gateway.tells(payment.reference, tell)
 
 
 def stored(payment: Payment) -> Payment:
@@ -107,7 +108,7 @@ def test_the_newest_are_asked_about_first(gateway: FakeGateway) -> None:
 
     services.reconcile(workers=1)
 
-    assert gateway.asked == [payment.reference for payment in reversed(payments)]
+    assert gateway.look_ups == [payment.reference for payment in reversed(payments)]
 
 
 # How many, how fast --------------------------------------------------------------------------------------------------
@@ -151,7 +152,7 @@ def test_the_database_is_left_to_one_thread(gateway: FakeGateway) -> None:
         return execute(*arguments)
 
     for payment in pending(4):
-        gateway.knows_paid(payment)
+        gateway.confirms(payment)
     with connection.execute_wrapper(note):
         assert services.reconcile(workers=4).settled == 4
     assert threads == {threading.current_thread()}
@@ -163,8 +164,8 @@ def test_no_more_look_ups_in_a_minute_than_allowed(gateway: FakeGateway, monkeyp
     payments = [*pending(3), *pending(2, attempt=2)]
     for payment in payments:
         for attempt in range(1, payment.attempt + 1):
-            url = f"{STATUS_URL}/{payment.reference_of(attempt)}"
-            gateway.mock.add_callback("GET", url, lambda request: begun.append(time.monotonic()) or (200, {}, b"{}"))
+            reference = payment.reference_of(attempt)
+            gateway.tells(reference, lambda request: begun.append(time.monotonic()) or (200, {}, b"{}"))
 
     totals = services.reconcile(workers=4, rate=2)
 
@@ -188,17 +189,15 @@ def test_a_gateway_that_is_away_is_left_alone_and_the_rest_goes_on(
 
     totals = services.reconcile(workers=1)
 
-    assert gateway.asked == [payment.reference for payment in payments[:-6:-1]]
+    assert gateway.look_ups == [payment.reference for payment in payments[:-6:-1]]
     assert (totals.gateway_away, totals.asked, totals.unanswered) == (True, 5, 5)
     assert (totals.expired, totals.delivered) == (1, 1)
     assert [name for name, _payment in heard] == ["payment_succeeded", "payment_expired"]
     # Nobody was asked about, so that the next run asks, also about the one that has expired.
     assert not Payment.objects.exclude(pk=owed.pk).exclude(checked_at=None).exists()
 
-    gateway.mock.reset()
-    gateway.knows_paid(overdue)
-    for payment in payments:
-        gateway.knows(payment.reference, success=False)
+    gateway.knows_nothing()
+    gateway.confirms(overdue)
     totals = services.reconcile()
 
     assert (totals.gateway_away, totals.asked, totals.settled) == (False, 21, 1)
@@ -209,7 +208,7 @@ def test_one_answer_in_between_shows_that_the_gateway_is_there(gateway: FakeGate
     payments = pending(9)
     for payment in payments:
         gateway.tells(payment.reference, b"", 503)
-    gateway.knows(payments[4].reference, success=False)
+    gateway.tells(payments[4].reference, {"success": False})
 
     totals = services.reconcile(workers=1)
 
@@ -219,13 +218,12 @@ def test_one_answer_in_between_shows_that_the_gateway_is_there(gateway: FakeGate
 def test_what_expires_half_answered_is_asked_about_again(gateway: FakeGateway) -> None:
     (payment,) = pending(attempt=2, initialized_at=timezone.now() - timedelta(hours=25))
     gateway.tells(payment.reference, b"", 503)
-    gateway.knows(payment.reference_of(2), success=False)
 
     for _ in range(2):
         services.reconcile()
         assert (stored(payment).status, stored(payment).checked_at) == ("expired", None)
 
-    gateway.knows_paid(payment)
+    gateway.confirms(payment, 1)
     services.reconcile()
     assert stored(payment).status == "succeeded"
 
@@ -235,7 +233,7 @@ def test_answers_of_no_use_to_the_newest_do_not_hide_the_older(gateway: FakeGate
     (paid,) = pending(initialized_at=timezone.now() - timedelta(hours=25))
     for payment in pending(pool.AWAY_AFTER * 2):
         gateway.tells(payment.reference, body, status)
-    gateway.knows_paid(paid)
+    gateway.confirms(paid)
 
     totals = services.reconcile(workers=1)
 
@@ -288,7 +286,7 @@ def test_a_stop_ends_the_search_for_what_no_other_run_has_taken(gateway: FakeGat
     with connection.execute_wrapper(take):
         services.reconcile(stop=stop)
 
-    assert (taken, len(payments), gateway.asked) == (1, 5, [])
+    assert (taken, len(payments), gateway.look_ups) == (1, 5, [])
 
 
 def test_what_is_settled_now_and_not_delivered_waits_for_the_next_run(gateway: FakeGateway) -> None:
@@ -300,7 +298,7 @@ def test_what_is_settled_now_and_not_delivered_waits_for_the_next_run(gateway: F
         raise ValueError
 
     (paid,) = pending()
-    gateway.knows_paid(paid)
+    gateway.confirms(paid)
     payment_succeeded.connect(fail, dispatch_uid="fail")
     try:
         assert services.reconcile().undelivered == 0
@@ -313,12 +311,10 @@ def test_what_is_settled_now_and_not_delivered_waits_for_the_next_run(gateway: F
 def test_what_was_half_asked_when_it_stopped_is_asked_about_again(gateway: FakeGateway) -> None:
     stop = threading.Event()
     (payment,) = pending(attempt=2, initialized_at=timezone.now() - timedelta(hours=25))
-    gateway.mock.add_callback(
-        "GET",
-        f"{STATUS_URL}/{payment.reference_of(2)}",
-        lambda request: stop.set() or time.sleep(1.5) or (200, {}, b'{"success": false}'),
+    gateway.tells(
+        payment.reference_of(2), lambda request: stop.set() or time.sleep(1.5) or (200, {}, b'{"success": false}')
     )
-    gateway.knows_paid(payment)
+    gateway.confirms(payment, 1)
 
     services.reconcile(stop=stop)
 
@@ -329,7 +325,7 @@ def test_what_was_half_asked_when_it_stopped_is_asked_about_again(gateway: FakeG
 def test_what_expired_while_the_gateway_was_away_for_weeks_is_asked_about_when_it_is_back(gateway: FakeGateway) -> None:
     (payment,) = pending(status="expired")
     Payment.objects.update(updated_at=timezone.now() - timedelta(days=40))
-    gateway.knows_paid(payment)
+    gateway.confirms(payment)
 
     assert services.reconcile().settled == 1
 
@@ -338,16 +334,12 @@ def test_a_stop_ends_it_after_what_has_begun(gateway: FakeGateway) -> None:
     stop = threading.Event()
     payments = pending(6, initialized_at=timezone.now() - timedelta(hours=25))
     for payment in payments:
-        gateway.mock.add_callback(
-            "GET",
-            f"{STATUS_URL}/{payment.reference}",
-            lambda request: stop.set() or (200, {}, b'{"success": false}'),
-        )
+        gateway.tells(payment.reference, lambda request: stop.set() or (200, {}, b'{"success": false}'))
 
     totals = services.reconcile(workers=1, stop=stop)
 
     assert (totals.stopped, totals.asked, totals.expired) == (True, 1, 1)
-    assert len(gateway.asked) == 1
+    assert len(gateway.look_ups) == 1
 
 
 def test_a_stop_ends_the_wait_for_a_turn_and_gives_back_what_was_taken(gateway: FakeGateway) -> None:
@@ -384,7 +376,7 @@ def test_slow_receivers_do_not_keep_the_gateway_from_being_asked(
     for payment in owed:
         due_event(payment)
     (paid,) = pending()
-    gateway.knows_paid(paid)
+    gateway.confirms(paid)
 
     totals = services.reconcile()
 
@@ -415,8 +407,8 @@ def test_what_fails_is_called_once_in_a_run(monkeypatch: pytest.MonkeyPatch) -> 
 
 def test_a_payment_on_which_the_database_fails_does_not_stop_the_others(gateway: FakeGateway) -> None:
     bad, good = pending(2)
-    gateway.knows_paid(bad)
-    gateway.knows_paid(good)
+    gateway.confirms(bad)
+    gateway.confirms(good)
 
     def fail(execute: Any, sql: str, params: Any, *arguments: Any) -> Any:
         if sql.startswith("UPDATE") and bad.pk in params:
@@ -514,7 +506,7 @@ def test_where_an_earlier_run_has_not_ended_the_gateway_is_asked_first(
     owed = make_payment(status="succeeded")
     due_event(owed)
     (paid,) = pending()
-    gateway.knows_paid(paid)
+    gateway.confirms(paid)
 
     assert services.reconcile().delivered == 1
     assert [payment for _name, payment in heard] == [paid, owed]
@@ -617,7 +609,7 @@ def test_a_host_that_calls_the_command_gets_no_exit(gateway: FakeGateway) -> Non
 
 def test_a_program_reads_json(gateway: FakeGateway, capsys: pytest.CaptureFixture[str]) -> None:
     (payment,) = pending()
-    gateway.knows_paid(payment)
+    gateway.confirms(payment)
 
     call_command("paiementpro_reconcile", "--json", "--workers=2", "--rate=0")
 
@@ -648,7 +640,7 @@ def test_a_dry_run_does_nothing(gateway: FakeGateway, capsys: pytest.CaptureFixt
         call_command("paiementpro_reconcile", "--dry-run", "--json")
     assert json.loads(capsys.readouterr().out) == {"dry_run": True, "asked": 0, "expired": 3, "delivered": 0}
 
-    assert gateway.asked == []
+    assert gateway.look_ups == []
     assert Payment.objects.filter(status="pending", checked_at=None).count() == 5
     assert not ReconciliationRun.objects.exists()
 
@@ -685,7 +677,7 @@ def test_a_signal_ends_it_cleanly(
 def test_it_runs_in_a_test_case_of_the_host(gateway: FakeGateway) -> None:
     payments = pending(3)
     for payment in payments:
-        gateway.knows_paid(payment)
+        gateway.confirms(payment)
 
     call_command("paiementpro_reconcile")
 

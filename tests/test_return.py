@@ -5,7 +5,8 @@ import pytest
 from django.test import Client, override_settings
 
 from django_paiementpro.models import Payment
-from tests.conftest import STATUS_URL, FakeGateway, Statements, make_payment
+from django_paiementpro.testing import FakeGateway, make_payment
+from tests.conftest import STATUS_URL, Statements
 
 pytestmark = pytest.mark.django_db
 
@@ -189,17 +190,16 @@ def test_a_script_learns_where_to_go(client: Client, status: str) -> None:
 
 
 def test_the_gateway_is_asked_while_waiting_but_not_hammered(payment: Payment, gateway: FakeGateway) -> None:
-    gateway.knows(payment.reference, success=False, error="Aucune transaction")
 
     with override_settings(PAIEMENTPRO_STATUS_URL=STATUS_URL):
         for _ in range(3):
             assert "do not pay again" in page(payment)
 
-    assert gateway.asked == [payment.reference]
+    assert gateway.look_ups == [payment.reference]
 
 
 def test_proof_of_the_look_up_is_shown_at_once(payment: Payment, gateway: FakeGateway) -> None:
-    gateway.knows_paid(payment)
+    gateway.confirms(payment)
 
     with override_settings(PAIEMENTPRO_STATUS_URL=STATUS_URL):
         assert "Payment received" in page(payment)

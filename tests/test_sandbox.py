@@ -24,7 +24,7 @@ from django_paiementpro.sandbox.models import LIFETIME, SandboxSession
 from django_paiementpro.sandbox.operators import offered_operators, split_operators
 from django_paiementpro.sandbox.payer import AWKWARD_WAYS, Way
 from django_paiementpro.sandbox.views import InitializeView
-from tests.conftest import make_payment
+from django_paiementpro.testing import make_payment
 
 INITIALIZE = "/sandbox/webservice/onlinepayment/init/curl-init.php"
 PAGE = "/sandbox/sandbox.php"

@@ -14,7 +14,9 @@ from django.test import Client
 from django_paiementpro import services, signals
 from django_paiementpro.exceptions import GatewayUnavailableError
 from django_paiementpro.models import Payment, PaymentEvent
-from tests.conftest import FakeGateway, Notify, fields_of, make_payment
+from django_paiementpro.testing import FakeGateway, make_payment
+from django_paiementpro.testing.wire import notification_fields
+from tests.conftest import Notify
 
 # Signals are sent after real commits.
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -328,7 +330,7 @@ def look_up(settings: Settings) -> None:
 
 @pytest.mark.usefixtures("look_up")
 def test_the_gateway_is_asked_for_staff(awa: User, payment: Payment, gateway: FakeGateway, heard: Heard) -> None:
-    gateway.knows_paid(payment)
+    gateway.confirms(payment)
     assert services.ask_gateway(payment, awa, "She says so") == "succeeded"
     assert names(heard) == ["payment_succeeded"]
     kinds = [(event.kind, event.message) for event in payment.events.all()]
@@ -338,7 +340,6 @@ def test_the_gateway_is_asked_for_staff(awa: User, payment: Payment, gateway: Fa
 
 @pytest.mark.usefixtures("look_up")
 def test_a_gateway_that_knows_nothing_proves_nothing(awa: User, payment: Payment, gateway: FakeGateway) -> None:
-    gateway.knows(payment.reference, success=False, error="Aucune transaction")
     assert services.ask_gateway(payment, awa, "She says so") == "pending"
 
 
@@ -419,7 +420,7 @@ def test_where_nobody_listens_nothing_is_delivered(awa: User) -> None:
 
 def refused_by_a_wrong_setting(settings: Settings, payment: Payment, notify: Notify) -> PaymentEvent:
     settings.PAIEMENTPRO_CURRENCIES = {"XOF": "950"}
-    assert notify(payment).status_code == 400
+    assert notify(payment, countryCurrencyCode="952").status_code == 400
     settings.PAIEMENTPRO_CURRENCIES = {"XOF": "952"}
     return newest_event()
 
@@ -439,7 +440,11 @@ def test_a_replay_settles_what_a_wrong_setting_refused(
     replayed = services.replay_notification(event, awa, "The currency was wrong")
 
     after = stored(payment)
-    assert (after.status, after.settled_by, after.gateway_id) == ("succeeded", "notification", "9210824147867")
+    assert (after.status, after.settled_by, after.gateway_id) == (
+        "succeeded",
+        "notification",
+        f"PAY-{payment.reference}",
+    )
     assert names(heard) == ["payment_flagged", "payment_succeeded"]
     assert (replayed.kind, replayed.message, replayed.data["replayed"]) == ("staff", "The currency was wrong", event.pk)
     assert replayed.data["fields"] == event.data
@@ -478,14 +483,14 @@ def test_what_could_not_be_read_can_be_replayed_once_it_can(awa: User, payment: 
 
 
 def test_what_was_too_long_to_be_stored_is_not_replayed(payment: Payment, client: Client) -> None:
-    fields = [*fields_of(payment).items(), *((f"x{number}", "1") for number in range(600)), ("amount", "1")]
+    fields = [*notification_fields(payment).items(), *((f"x{number}", "1") for number in range(600)), ("amount", "1")]
     assert client.post(f"{payment.get_notification_url()}?{urlencode(fields)}").status_code == 400
     verdict = services.preview_replay(newest_event())
     assert (verdict.outcome, verdict.reason) == ("refused", "malformed")
 
 
 def test_fields_of_several_values_are_replayed_as_they_came(payment: Payment, client: Client) -> None:
-    query = urlencode([*fields_of(payment).items(), ("channel", "WAVECI")])
+    query = urlencode([*notification_fields(payment).items(), ("channel", "WAVECI")])
     assert client.post(f"{payment.get_notification_url()}?{query}").status_code == 400
     event = newest_event()
     assert event.data["channel"] == ["OMCIV2", "WAVECI"]

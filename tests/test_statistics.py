@@ -9,7 +9,8 @@ from django.utils import timezone
 from django_paiementpro import statistics
 from django_paiementpro.models import Payment
 from django_paiementpro.statistics import DayBook, Figures, Unit, day_book
-from tests.conftest import Statements, make_payment
+from django_paiementpro.testing import make_payment
+from tests.conftest import Statements
 
 pytestmark = pytest.mark.django_db
 

@@ -7,7 +7,8 @@ from django.utils import translation
 
 from django_paiementpro import views
 from django_paiementpro.models import Payment
-from tests.conftest import FakeGateway, fields_of, make_payment
+from django_paiementpro.testing import FakeGateway, make_payment
+from django_paiementpro.testing.wire import notification_fields
 
 
 @pytest.mark.parametrize("view", [views.CheckoutView, views.NotificationView, views.ReturnView, views.StatusView])
@@ -22,7 +23,6 @@ def test_the_host_wraps_no_transaction_login_or_token_around_a_view(view: type[v
 @pytest.mark.django_db
 @pytest.mark.parametrize("language", ["en", "fr"])
 def test_urls_may_begin_with_the_language(gateway: FakeGateway, language: str) -> None:
-    gateway.opens()
     payment = make_payment()
     client = Client(enforce_csrf_checks=True)
 
@@ -30,12 +30,12 @@ def test_urls_may_begin_with_the_language(gateway: FakeGateway, language: str) -
         with translation.override(language):
             checkout = payment.get_absolute_url()
         assert client.get(checkout).status_code == 302
-        [sent] = gateway.requests
-        assert urlsplit(sent["returnURL"]).path.startswith(f"/{language}/pay/")
-        notification = urlsplit(sent["notificationURL"]).path
+        [sent] = gateway.page_requests
+        assert urlsplit(sent.return_url).path.startswith(f"/{language}/pay/")
+        notification = urlsplit(sent.notification_url).path
         payment.refresh_from_db()
-        assert client.post(f"{notification}?{urlencode(fields_of(payment))}").content == b"OK"
-        assert f'lang="{language}"' in client.get(urlsplit(sent["returnURL"]).path).content.decode()
+        assert client.post(f"{notification}?{urlencode(notification_fields(payment))}").content == b"OK"
+        assert f'lang="{language}"' in client.get(urlsplit(sent.return_url).path).content.decode()
         assert client.post(notification.replace(payment.reference, "0" * 24)).status_code == 404
 
     assert Payment.objects.get().status == "succeeded"

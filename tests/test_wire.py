@@ -15,7 +15,7 @@ import pytest
 
 from django_paiementpro.models import Payment
 from django_paiementpro.signing import NOTIFICATION, sign, unsign
-from tests.conftest import make_payment
+from django_paiementpro.testing import make_payment
 from tests.server import wire
 from tests.server.gateway import UNKNOWN, Call, FakeGateway
 from tests.server.site import Site, running

@@ -25,10 +25,7 @@ from django_paiementpro import probe, signing
 from django_paiementpro.doctor import redirects
 from django_paiementpro.doctor.findings import Finding, failure, passed, warning, whereabouts
 from django_paiementpro.doctor.visits import Visit
-from django_paiementpro.messages import parse_json_object
-
-# The gateway's, as seen in 2026: old enough for some firewalls to refuse it.
-USER_AGENT = "Mozilla/4.0 (compatible; MSIE 6.0; Windows NT 5.1)"
+from django_paiementpro.messages import USER_AGENT, parse_json_object
 
 K = TypeVar("K")
 

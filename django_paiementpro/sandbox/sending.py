@@ -13,11 +13,11 @@ from collections.abc import Callable
 import requests
 from django.db import connections
 
+from django_paiementpro.messages import USER_AGENT
 from django_paiementpro.sandbox.wire import Fields
 
 logger = logging.getLogger("django_paiementpro.sandbox")
 
-USER_AGENT = "Mozilla/4.0 (compatible; MSIE 6.0; Windows NT 5.1)"
 TIMEOUT = 10.0
 
 # What is read of an answer, so that the shop's server is not cut short.

@@ -11,7 +11,7 @@ import pytest
 from django.contrib.auth.models import User
 from django.core.management import call_command
 
-from tests.conftest import make_payment
+from django_paiementpro.testing import make_payment
 from tests.host.models import Order
 from tests.server.gateway import FakeGateway
 from tests.server.site import Site, running

@@ -8,8 +8,10 @@ from socketserver import ThreadingMixIn
 from typing import Any
 
 from django_paiementpro.gateway import INITIALIZE_PATH
+from django_paiementpro.messages import SUCCESS_CODE, Notification
+from django_paiementpro.testing.wire import NO_TRANSACTION, page_answer, paid_answer
 
-UNKNOWN = b'{"success": false, "error": "Aucune transaction"}'
+UNKNOWN = json.dumps(NO_TRANSACTION).encode()
 
 
 class Call(BaseHTTPRequestHandler):
@@ -39,7 +41,7 @@ class Call(BaseHTTPRequestHandler):
     def opens(self) -> None:
         """Open a page, another one for each reference."""
         url = self.server.page_of(self.fields["referenceNumber"])
-        self.says(json.dumps({"success": True, "message": "Initialisation effectuée avec succès", "url": url}).encode())
+        self.says(json.dumps(page_answer(url)).encode())
 
     def log_message(self, *args: Any) -> None:
         pass
@@ -80,7 +82,7 @@ def knows_paid(amount: int) -> Callable[[Call, str], None]:
     """Return a status service that knows each reference as paid."""
 
     def play(call: Call, reference: str) -> None:
-        answer = {"marchant_id": "PP-F324", "pay_id": f"CI-{reference}", "reference": reference, "amount": amount}
-        call.says(json.dumps({**answer, "date": "2026-09-25 15:44:25", "success": True}).encode())
+        paid = Notification("PP-F324", reference, amount, SUCCESS_CODE, gateway_id=f"CI-{reference}")
+        call.says(json.dumps(paid_answer(paid)).encode())
 
     return play

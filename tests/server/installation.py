@@ -147,14 +147,14 @@ class Installation:
 
     def manage(self, *args: str, **settings: Any) -> Report:
         """Run one of the project's commands, with settings that the server may not have."""
-        return self._run("manage.py", *args, **settings)
+        return self.run("manage.py", *args, **settings)
 
     def does(self, script: str) -> None:
         """Run a script that has the models at hand."""
-        report = self._run("-c", f"import django\ndjango.setup()\n{IMPORTS}\n{script}")
+        report = self.run("-c", f"import django\ndjango.setup()\n{IMPORTS}\n{script}")
         assert report.code == 0, report.error
 
-    def _run(self, *args: str, **settings: Any) -> Report:
+    def run(self, *args: str, **settings: Any) -> Report:
         run = subprocess.run(
             [sys.executable, *args],
             check=False,

@@ -5,12 +5,11 @@ from collections.abc import Mapping
 from contextlib import closing
 from http.client import HTTPResponse
 from typing import Any, NamedTuple
-from urllib.parse import urlencode, urlsplit
+from urllib.parse import urlsplit
 
+from django_paiementpro.messages import USER_AGENT
+from django_paiementpro.testing.wire import prepare_notification
 from tests.server.threads import DEADLINE
-
-USER_AGENT = "Mozilla/4.0 (compatible; MSIE 6.0; Windows NT 5.1)"
-BOUNDARY = "------------------------a1b2c3"
 
 
 class Answer(NamedTuple):
@@ -46,15 +45,8 @@ def post(url: str, body: bytes, content_type: str = "", query: str = "") -> Answ
 
 def notify(url: str, fields: Mapping[str, Any]) -> Answer:
     """Notify as production does: the fields in the query, and again in a multipart body."""
-    return post(url, multipart(fields), f"multipart/form-data; boundary={BOUNDARY}", urlencode(fields))
-
-
-def multipart(fields: Mapping[str, Any]) -> bytes:
-    parts = (
-        f'--{BOUNDARY}\r\nContent-Disposition: form-data; name="{name}"\r\n\r\n{value}\r\n'
-        for name, value in fields.items()
-    )
-    return f"{''.join(parts)}--{BOUNDARY}--\r\n".encode()
+    request = prepare_notification(url, fields)
+    return post(url, request.body, request.headers["Content-Type"], urlsplit(request.url).query)
 
 
 def _request(line: str, *head: str) -> bytes:

@@ -92,6 +92,14 @@ def pay(request, pk):
 """
 
 
+MISSING = """
+try:
+    import django_paiementpro.testing
+except ImportError as error:
+    print(error)
+"""
+
+
 class Form(HTMLParser):
     """The first form of a page that is posted: its fields as a browser would send them, its buttons apart."""
 
@@ -127,6 +135,7 @@ def main(wheel: str) -> None:
         python = install(Path(wheel), folder / "venv")
         port = free_port()
         begin_project(python, folder / "project", port)
+        check_extra(python, folder / "project")
         with serve(python, folder / "project", port) as site:
             take_payment(site)
         run(python, "manage.py", "paiementpro_reconcile", cwd=folder / "project")
@@ -167,6 +176,12 @@ def begin_project(python: Path, folder: Path, port: int) -> None:
     run(python, "manage.py", "shell", "-c", "from shop.models import Order; Order.objects.create()", cwd=folder)
     place = run(python, "-c", "import django_paiementpro; print(django_paiementpro.__file__)", cwd=folder)
     require("site-packages" in place, f"not the installed package: {place}")
+
+
+def check_extra(python: Path, folder: Path) -> None:
+    """What only tests need is not there, and its place says how to get it."""
+    complaint = run(python, "manage.py", "shell", "-c", MISSING, cwd=folder)
+    require('pip install "django-paiementpro[testing]"' in complaint, f"no word of the extra: {complaint}")
 
 
 @contextlib.contextmanager

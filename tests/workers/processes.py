@@ -17,7 +17,7 @@ from django.db import connection
 
 from django_paiementpro.engines import CELERY_APP
 from django_paiementpro.models import Payment
-from tests.conftest import fields_of
+from django_paiementpro.testing.wire import notification_fields
 from tests.server import wire
 from tests.workers import settings as own_settings
 
@@ -130,7 +130,7 @@ class Server:
     def notify(self, payment: Payment, **fields: Any) -> float:
         """Notify, and return how many seconds the answer took, which is 200."""
         started_at = time.monotonic()
-        answer = wire.notify(self.url + payment.get_notification_url(), fields_of(payment, **fields))
+        answer = wire.notify(self.url + payment.get_notification_url(), notification_fields(payment, **fields))
         assert answer == (200, None, b"OK")
         return time.monotonic() - started_at
 

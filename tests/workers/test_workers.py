@@ -22,7 +22,7 @@ from django.db import connection, connections
 from django.utils import timezone
 
 from django_paiementpro.models import Payment, PaymentEvent
-from tests.conftest import make_payment
+from django_paiementpro.testing import make_payment
 from tests.host.models import ReceiverCall
 from tests.workers.processes import CeleryHost, FrameworkHost, Host, Redis, kill, wait_until
 

@@ -1,0 +1,30 @@
+"""
+What a shop needs to test how it takes payments: a gateway that is not there, and what it would say.
+
+It comes with ``pip install "django-paiementpro[testing]"``, and works under Django's ``TestCase`` and under pytest::
+
+    class OrderTests(TestCase):
+        def test_a_paid_order_is_delivered(self):
+            pay(self.order.open_payment())
+            self.order.refresh_from_db()
+            self.assertTrue(self.order.is_paid)
+
+        def test_the_gateway_is_asked_for_the_orders_total(self):
+            with FakeGateway() as gateway:
+                self.client.get(self.order.open_payment().get_absolute_url())
+            self.assertEqual(gateway.page_requests[0].amount, self.order.total)
+
+``pay`` and ``decline`` settle a payment as the gateway's notification does, ``notify`` sends one in any form, and
+``come_back`` is the payer on the way home. ``expire`` lets a day go by. ``make_payment`` makes a payment of its own.
+``FakeGateway`` answers what your shop asks the gateway. ``deliver_signals`` runs what waits for a commit. Fixtures for
+pytest are in ``django_paiementpro.testing.fixtures``.
+
+Only the network is played: your views, your receivers and all of the app run as in production.
+"""
+
+from django_paiementpro.testing.gateway import FakeGateway
+from django_paiementpro.testing.notifications import come_back, decline, notify, pay
+from django_paiementpro.testing.payments import expire, make_payment
+from django_paiementpro.testing.signals import deliver_signals
+
+__all__ = ["FakeGateway", "come_back", "decline", "deliver_signals", "expire", "make_payment", "notify", "pay"]
