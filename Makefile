@@ -45,9 +45,9 @@ browser: $(VENV)/.with-test$(driver)  ## run the tests that drive a real Chromiu
 
 # The steps of make check, each a command of its own ------------------------------------------------------------------
 
-.PHONY: check lint types imports migrations translations coverage schema postgres mariadb workers pairs build wheel
+.PHONY: check lint types imports migrations translations docs coverage schema postgres mariadb workers pairs build wheel
 
-steps := lint types imports migrations translations coverage schema postgres mariadb workers pairs wheel browser
+steps := lint types imports migrations translations docs coverage schema postgres mariadb workers pairs wheel browser
 check: $(steps)  ## run every step below, as CI does
 	@echo "All is well."
 
@@ -67,6 +67,10 @@ migrations: $(VENV)/.with-dev  ## no model without its migration
 
 translations: $(VENV)/.with-dev  ## every text translated, every .mo compiled from its .po
 	$(BIN)/python tests/translations/check.py django_paiementpro example_project
+
+docs: $(VENV)/.with-dev  ## build the documentation, docs/_build/en and docs/_build/fr; warnings are errors
+	$(on_sqlite) $(BIN)/sphinx-build -q -W --keep-going -c docs -t en docs/en docs/_build/en
+	$(on_sqlite) $(BIN)/sphinx-build -q -W --keep-going -c docs -t fr docs/fr docs/_build/fr
 
 coverage:  ## the tests on SQLite, with every branch of package and tests covered
 	@$(MAKE) --no-print-directory test DATABASE_URL= \
