@@ -34,8 +34,13 @@ extensions = [
     "sphinx_copybutton",
     "sphinxcontrib.plantuml",
     "languages",
+    "reference",
+    "texts",
 ]
+smartquotes = False  # "live" is what one writes into settings
+maximum_signature_line_length = 70
 nitpicky = True
+nitpick_ignore_regex = [("py:.*", ".*")]  # the types in signatures are Python’s and Django’s
 default_role = None
 highlight_language = "none"  # of what is written with :: alone
 templates_path = ["_templates"]
