@@ -4,6 +4,7 @@ The documentation, in English and in French: ``make docs`` builds docs/_build/en
 One page has one name in both. ``-t fr`` builds the French.
 """
 
+import logging
 import os
 import sys
 from pathlib import Path
@@ -14,8 +15,9 @@ from django.utils import translation
 HERE = Path(__file__).parent
 sys.path[:0] = [str(HERE / "_ext"), str(HERE.parent)]
 os.environ["DJANGO_SETTINGS_MODULE"] = "tests.settings"
-os.environ.pop("DATABASE_URL", None)
+os.environ["DATABASE_URL"] = "sqlite://:memory:"
 django.setup()
+logging.getLogger("django_paiementpro").setLevel(logging.CRITICAL)  # of what the state diagram tries
 
 from django_paiementpro import __version__  # noqa: E402
 
@@ -35,6 +37,7 @@ extensions = [
     "sphinxcontrib.plantuml",
     "languages",
     "reference",
+    "states",
     "texts",
 ]
 smartquotes = False  # "live" is what one writes into settings
@@ -69,5 +72,5 @@ copybutton_prompt_is_regexp = True
 # Pictures, drawn by the build ----------------------------------------------------------------------------------------
 
 graphviz_output_format = "svg"
-plantuml = "plantuml -Djava.awt.headless=true"
-plantuml_output_format = "svg"
+plantuml = f"plantuml -charset UTF-8 -config {HERE / 'plantuml.cfg'}"
+plantuml_output_format = "svg_img"

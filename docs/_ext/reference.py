@@ -180,14 +180,9 @@ class Fields(FromCode):
         model = import_string(f"django_paiementpro.models.{self.arguments[0]}")
         for field in model._meta.concrete_fields:
             if not field.primary_key:
-                help_text = comment_of(model, field.name) or capitalized(
-                    f"{field.verbose_name}. {field.help_text}".strip()
-                )
-                is_own = bool(comment_of(model, field.name))
                 yield f".. py:attribute:: {model.__name__}.{field.name}"
-                yield "   :no-index-entry:"
                 yield f"   :type: {kind_of(field)}\n"
-                yield indented(self.say(help_text) if is_own else escaped(help_text)) + "\n"
+                yield indented(self.say(comment_of(model, field.name))) + "\n"
 
 
 def kind_of(field: models.Field) -> str:
@@ -346,12 +341,18 @@ class Operations(FromCode):
         for status, answer in operation["responses"].items():
             if int(status) < 400:
                 yield f"``{status}``\n" + indented(self.say(answer["description"])) + "\n"
+                yield from map(indented, self.headers(answer))
                 if content := answer.get("content"):
-                    yield indented(
-                        "\n".join(self.properties(self.page(self.resolved(content["application/json"]["schema"]))))
-                    )
-        others = ", ".join(f"``{status}``" for status in operation["responses"] if int(status) >= 400)
+                    schema = self.resolved(content["application/json"]["schema"])
+                    yield from map(indented, self.properties(self.page(schema)))
+        others = ", ".join(f"``{status}``" for status in sorted(operation["responses"]) if int(status) >= 400)
         yield f"{others}\n" + indented(self.say("A problem.")) + "\n"
+
+    def headers(self, answer: Any) -> Iterator[str]:
+        """Tell the headers that are this answer's own: all have ``Cache-Control``."""
+        for name, header in answer.get("headers", {}).items():
+            if name != "Cache-Control":
+                yield from self.field(name, header["schema"], header["description"])
 
     def page(self, schema: Any) -> Any:
         """Return what a page holds, where it is one."""
@@ -359,14 +360,12 @@ class Operations(FromCode):
 
     def properties(self, schema: Any) -> Iterator[str]:
         for name, part in schema["properties"].items():
-            yield from self.field(
-                name, part, part.get("description", ""), is_required=name in schema.get("required", [])
-            )
+            yield from self.field(name, part, part.get("description", ""))
 
-    def field(self, name: str, schema: Any, description: str, *, is_required: bool = False) -> Iterator[str]:
+    def field(self, name: str, schema: Any, description: str) -> Iterator[str]:
         text = markdown(re.split(r"\n\n?\* ", description)[0])
-        yield f"``{name}``{' : *' + kind_in_schema(self.resolved(schema)) + '*'}"
-        yield indented(self.say(text) if text else "…") + "\n"
+        yield f"``{name}`` : *{kind_in_schema(self.resolved(schema))}*"
+        yield indented(self.say(text)) + "\n"
 
     def resolved(self, schema: Any) -> Any:
         if "$ref" in schema:

@@ -38,17 +38,20 @@ class Translator:
 
     def say(self, text: str) -> str:
         """Return a text of one or more paragraphs, translated where that is needed."""
-        return "\n\n".join(map(self._say_paragraph, paragraphs(text))) if self.is_needed else text
+        return "\n\n".join(map(self._say_paragraph, paragraphs(text)))
 
     def _say_paragraph(self, paragraph: str) -> str:
-        if not re.search("[A-Za-z]{2}", paragraph):
+        if not self.is_needed or not re.search("[A-Za-z]{2}", re.sub("``.+?``", "", paragraph)):
             return paragraph
         self.asked[paragraph] = None
+        return self._translation(paragraph) or paragraph
+
+    def _translation(self, paragraph: str) -> str:
         message = self.catalog.get(paragraph)
-        return paragraph if message is None or message.fuzzy or not message.string else str(message.string)
+        return "" if message is None or message.fuzzy else str(message.string)
 
     def untranslated(self) -> list[str]:
-        return [text for text in self.asked if self._say_paragraph(text) == text]
+        return [text for text in self.asked if not self._translation(text)]
 
     def unused(self) -> list[str]:
         return [str(message.id) for message in self.catalog if message.id and message.id not in self.asked]
@@ -64,8 +67,8 @@ class Translator:
 
 
 def paragraphs(text: str) -> list[str]:
-    """Return the paragraphs, each on one line unless it is indented, or a list."""
-    parts = re.split(r"\n\s*\n", text.strip("\n"))
+    """Return the paragraphs, each on one line unless it is indented, or a list. Sources that are not public go."""
+    parts = re.split(r"\n\s*\n", re.sub(r"\s+\(FIELD_GUIDE[^)]*\)", "", text.strip("\n")))
     return [part if re.search(r"^(\s|- )", part, re.MULTILINE) else " ".join(part.split()) for part in parts]
 
 
@@ -121,9 +124,9 @@ def finish(app: Sphinx, env: Any) -> Iterable[str]:
         translator.collect()
     elif translator.is_needed:
         for text in translator.untranslated():
-            logger.warning("untranslated: %s", text, location=str(PO))
+            logger.warning("untranslated: %s", text, location=PO.name)
         for text in translator.unused():
-            logger.warning("no text of the code any more: %s", text, location=str(PO))
+            logger.warning("no text of the code any more: %s", text, location=PO.name)
     return []
 
 
