@@ -28,6 +28,7 @@ author = copyright = "django-paiementpro contributors"  # noqa: A001
 version = release = __version__
 language = "fr" if tags.has("fr") else "en"  # noqa: F821  Sphinx gives it
 translation.activate(language)
+locale_dirs = ["../locale"]  # what the theme says; what the code says is read by _ext/texts.py
 
 extensions = [
     "sphinx.ext.autodoc",

@@ -67,6 +67,9 @@ ACTS: dict[str, Callable[[Payment], object]] = {
 }
 
 
+SAID = (*ACTS, "to review")
+
+
 def make_payment(status: Status) -> Payment:
     """Return a payment in a state, which has been taken to the gateway: a created one too, whose answer was lost."""
     Payment.objects.all().delete()
@@ -112,19 +115,19 @@ class States(SphinxDirective):
 
     def lines(self) -> Iterator[str]:
         yield "digraph states {"
-        yield 'graph [rankdir=TB, nodesep=0.35, ranksep=0.5, bgcolor="white", fontname="DejaVu Sans"]'
-        yield 'node [shape=box, style="rounded,filled", fontname="DejaVu Sans", fontsize=12, color="#525c6b"]'
-        yield 'edge [fontname="DejaVu Sans", fontsize=10, color="#525c6b", fontcolor="#1d2430"]'
+        yield 'graph [rankdir=TB, nodesep=0.15, ranksep=0.4, bgcolor="white", fontname="DejaVu Sans"]'
+        yield 'node [shape=box, style="rounded,filled", fontname="DejaVu Sans", fontsize=13, color="#525c6b"]'
+        yield 'edge [fontname="DejaVu Sans", fontsize=11, fontcolor="#1d2430"]'
         for status in Status:
             colour = COLOURS.get(status, "#fff4d6")
             yield f'{status.value} [label="{status.label}\\n{status.value}", fillcolor="{colour}"]'
-        yield "{rank=same; failed; expired; cancelled}"
         for (old, new), acts in arrows().items():
-            yield f'{old.value} -> {new.value} [label=" {self.says(acts, BREAK)} "]'
+            colour = "#0b6b3a" if new == Status.SUCCEEDED else "#525c6b"
+            yield f'{old.value} -> {new.value} [label=" {self.says(acts, BREAK)} ", color="{colour}"]'
         yield "}"
 
     def says(self, acts: list[str], separator: str) -> str:
-        return separator.join(self.env.translator.say(act) for act in dict.fromkeys(acts))
+        return separator.join(self.env.translator.say(act) for act in sorted(set(acts), key=SAID.index))
 
 
 def setup(app: Sphinx) -> dict[str, bool]:

@@ -58,12 +58,14 @@ class Translator:
 
     def collect(self) -> None:
         """Write the catalogue anew, with all that was asked for; what looks like an earlier text is marked fuzzy."""
+        header = PO.read_text(encoding="utf-8").partition("\n\n")[0]
         template = Catalog()
         for text in self.asked:
             template.add(text)
-        self.catalog.update(template, update_header_comment=False)
+        self.catalog.update(template)
         with PO.open("wb") as file:
-            write_po(file, self.catalog, width=120, omit_header=False, ignore_obsolete=True)
+            file.write(f"{header}\n\n".encode())
+            write_po(file, self.catalog, width=120, omit_header=True, ignore_obsolete=True)
 
 
 def paragraphs(text: str) -> list[str]:
