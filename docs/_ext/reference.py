@@ -50,18 +50,10 @@ class FromCode(SphinxDirective):
     def say(self, text: str) -> str:
         return self.env.translator.say(text)
 
-    def table(self, headers: list[str], rows: list[list[str]]) -> Iterator[str]:
-        yield from ("", ".. list-table::", "   :header-rows: 1", "   :class: from-code", "")
-        for row in [[self.say(header) for header in headers], *rows]:
-            yield from (
-                f"   {'-' if index else '* -'} {cell}".replace("   - ", "     - ", 1) for index, cell in enumerate(row)
-            )
-        yield ""
-
 
 def escaped(text: str) -> str:
     """Return a plain text for a place where reStructuredText is read."""
-    return re.sub(r"([*`|\\]|_\b)", r"\\\1", text)
+    return re.sub(r"([*`|\\]|_\b|://)", r"\\\1", text)
 
 
 def capitalized(text: str) -> str:
@@ -155,19 +147,15 @@ class Choices(FromCode):
         for name in also:
             if text := docstring_of(inspect.getattr_static(enum, name).fget):
                 yield indented(f"``{name}``\n" + indented(self.say(text))) + "\n"
-        rows = [
-            [
-                f"``{member.value}``",
-                f"``{member.name}``",
-                escaped(str(member.label)),
-                *map(self.mark, (getattr(member, name) for name in also)),
-            ]
-            for member in enum
-        ]
-        yield indented("\n".join(self.table(["Value", "Name", "Label", *(f"``{name}``" for name in also)], rows)))
-
-    def mark(self, value: object) -> str:
-        return {True: self.say("yes"), False: "–", "": "–"}.get(value, str(value))
+        yield from (".. list-table::", "   :class: choices", "")
+        for member in enum:
+            values = ((name, getattr(member, name)) for name in also)
+            told = [f"``{name}``" if value is True else value for name, value in values if value]
+            yield f"   * - | ``{member.value}``"
+            yield f"       | ``{member.name}``"
+            yield f"     - {escaped(str(member.label))}"
+            yield from [f"     - {', '.join(told)}"] if also else []
+        yield ""
 
 
 class Fields(FromCode):
