@@ -75,15 +75,14 @@ def paragraphs(text: str) -> list[str]:
 
 
 def comment_of(owner: type | ModuleType, name: str) -> str:
-    """Return the ``#:`` comment of an attribute of a class or a module."""
+    """Return the ``#:`` comment of an attribute of a class or a module. Raises ``LookupError`` where it has none."""
     module, prefix = (owner.__name__, "") if isinstance(owner, ModuleType) else (owner.__module__, owner.__qualname__)
-    lines = ModuleAnalyzer.for_module(module).find_attr_docs().get((prefix, name), [])
-    return "\n".join(lines).strip()
+    return "\n".join(ModuleAnalyzer.for_module(module).find_attr_docs()[prefix, name]).strip()
 
 
 @cache
 def comments_of_keys(module: ModuleType, name: str) -> dict[str, str]:
-    """Return the ``#:`` comment above each key of a dictionary of a module."""
+    """Return the ``#:`` comment above each key of a module's dictionary. Raises ``LookupError`` where one has none."""
     lines = inspect.getsource(module).splitlines()
     assignments = (node for node in ast.parse("\n".join(lines)).body if isinstance(node, (ast.Assign, ast.AnnAssign)))
     for node in assignments:
@@ -101,6 +100,8 @@ def _comment_above(lines: list[str], number: int) -> str:
         if not line.strip().startswith("#:"):
             break
         found.insert(0, line.strip()[2:].strip())
+    if not found:
+        raise LookupError(f"no comment above {lines[number - 1].strip()}")
     return " ".join(found)
 
 
