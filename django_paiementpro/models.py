@@ -110,8 +110,8 @@ class Payment(models.Model):
     Status = Status
     SettledBy = SettledBy
 
-    #: Ours, random unless you give one, which no other payment may have: 1 to 64 letters, digits, ``_`` and ``-``, not ending in
-    #: ``-`` and digits.
+    #: Ours, random unless you give one, which no other payment may have: 1 to 64 letters, digits, ``_`` and ``-``, not
+    #: ending in ``-`` and digits.
     reference = models.CharField(
         _("reference"),
         max_length=64,
