@@ -37,8 +37,9 @@ class Translator:
             self.catalog = read_po(file, locale="fr")
 
     def say(self, text: str) -> str:
-        """Return a text of one or more paragraphs, translated where that is needed."""
-        return "\n\n".join(map(self._say_paragraph, paragraphs(text)))
+        """Return a text of one or more paragraphs, translated where that is needed, with links to the settings."""
+        said = "\n\n".join(map(self._say_paragraph, paragraphs(text)))
+        return re.sub("``(PAIEMENTPRO_[A-Z_]*[A-Z])``", r":setting:`\1`", said)
 
     def _say_paragraph(self, paragraph: str) -> str:
         if not self.is_needed or not re.search("[A-Za-z]{2}", re.sub("``.+?``", "", paragraph)):
