@@ -42,7 +42,8 @@ class Translator:
         return re.sub("``(PAIEMENTPRO_[A-Z_]*[A-Z])``", r":setting:`\1`", said)
 
     def _say_paragraph(self, paragraph: str) -> str:
-        if not self.is_needed or not re.search("[A-Za-z]{2}", re.sub("``.+?``", "", paragraph)):
+        is_code = paragraph.startswith(" ") or not re.search("[A-Za-z]{2}", re.sub("``.+?``", "", paragraph))
+        if is_code or not self.is_needed:
             return paragraph
         self.asked[paragraph] = None
         return self._translation(paragraph) or paragraph
@@ -71,7 +72,7 @@ class Translator:
 
 def paragraphs(text: str) -> list[str]:
     """Return the paragraphs, each on one line unless it is indented, or a list. Sources that are not public go."""
-    parts = re.split(r"\n\s*\n", re.sub(r"\s+\(FIELD_GUIDE[^)]*\)", "", text.strip("\n")))
+    parts = re.split(r"\n\s*\n", re.sub(r"\s+\((?:CONTRACT|FIELD_GUIDE)[^)]*\)", "", text.strip("\n")))
     return [part if re.search(r"^(\s|- )", part, re.MULTILINE) else " ".join(part.split()) for part in parts]
 
 
