@@ -290,7 +290,7 @@ class Conf:
     #: Whether the REST API refuses to open a payment without an ``Idempotency-Key``.
     api_key_required = Setting(False, _flag)
     #: How many requests of one process may wait for the gateway at once, through the REST API. Set it below the number
-    #: of the process's threads.
+    #: of the process's threads, as it keeps some of them free; the checkout view itself has no such bound.
     api_gateway_calls = Setting(16, _call_limit)
     #: ``"immediate"``: receivers run in the web process, before the gateway has its answer. ``"task"``: in a worker.
     delivery = Setting("immediate", _delivery)

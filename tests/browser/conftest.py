@@ -30,18 +30,18 @@ def demo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Demo]:
 
 
 @pytest.fixture(scope="module")
-def deaf_demo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Demo]:
-    """A shop whose status look-up is answered by nobody: it depends on notifications."""
-    settings = {"PAIEMENTPRO_STATUS_URL": f"http://{HOST}:9/status"}
-    with Demo(tmp_path_factory.mktemp("deaf_demo"), **settings).running() as demo:
-        yield demo
-
-
-@pytest.fixture(scope="module")
 def cut_off_demo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Demo]:
     """A shop whose gateway is away."""
     settings = {"PAIEMENTPRO_GATEWAY_URL": f"http://{HOST}:9"}
     with Demo(tmp_path_factory.mktemp("cut_off_demo"), **settings).running() as demo:
+        yield demo
+
+
+@pytest.fixture(scope="module")
+def deaf_demo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Demo]:
+    """A shop whose status look-up is answered by nobody: it depends on notifications."""
+    settings = {"PAIEMENTPRO_STATUS_URL": f"http://{HOST}:9/status"}
+    with Demo(tmp_path_factory.mktemp("deaf_demo"), **settings).running() as demo:
         yield demo
 
 
