@@ -21,7 +21,7 @@ comma := ,
 driver := $(if $(filter postgres%,$(scheme)),$(comma)postgres)$(if $(filter mysql%,$(scheme)),$(comma)mysql)
 on_sqlite := env -u DATABASE_URL
 
-export CHROMIUM PORT REDIS_URL
+export CHROMIUM PORT REDIS_URL SCREENSHOTS
 .NOTPARALLEL:
 .DEFAULT_GOAL := help
 
@@ -43,11 +43,16 @@ browser: $(VENV)/.with-test$(driver)  ## run the tests that drive a real Chromiu
 	@test -x "$(CHROMIUM)" || { echo "No Chromium here: apt-get install chromium, or CHROMIUM=/path/to/it" >&2; exit 1; }
 	$(BIN)/pytest -m browser $(ARGS)
 
+# The pictures of the documentation, taken again when what they show has changed.
+pictures := docs/_build/screenshots/taken
+pictured := $(shell find django_paiementpro example_project tests/browser -type f \
+	! -name '*.pyc' ! -name '*.sqlite3*' ! -name .env)
+
 # The steps of make check, each a command of its own ------------------------------------------------------------------
 
-.PHONY: check lint types imports migrations translations coverage schema postgres mariadb workers pairs build wheel
+.PHONY: check lint types imports migrations translations docs coverage schema postgres mariadb workers pairs build wheel
 
-steps := lint types imports migrations translations coverage schema postgres mariadb workers pairs wheel browser
+steps := lint types imports migrations translations docs coverage schema postgres mariadb workers pairs wheel browser
 check: $(steps)  ## run every step below, as CI does
 	@echo "All is well."
 
@@ -67,6 +72,12 @@ migrations: $(VENV)/.with-dev  ## no model without its migration
 
 translations: $(VENV)/.with-dev  ## every text translated, every .mo compiled from its .po
 	$(BIN)/python tests/translations/check.py django_paiementpro example_project
+
+docs: $(VENV)/.with-dev $(pictures)  ## build the documentation in docs/_build, in English and French, warnings as errors
+	@command -v plantuml >/dev/null || { echo "No plantuml here: apt-get install plantuml graphviz" >&2; exit 1; }
+	$(BIN)/sphinx-build -q -E -W --keep-going -c docs -t en docs/en docs/_build/en
+	$(BIN)/sphinx-build -q -E -W --keep-going -c docs -t fr docs/fr docs/_build/fr
+	$(BIN)/python docs/twins.py
 
 coverage:  ## the tests on SQLite, with every branch of package and tests covered
 	@$(MAKE) --no-print-directory test DATABASE_URL= \
@@ -100,7 +111,17 @@ wheel: build  ## install the wheel into a fresh environment, and take a payment 
 
 # The rest -------------------------------------------------------------------------------------------------------------
 
-.PHONY: bench bench-reconcile soak clean
+.PHONY: screenshots docs-texts bench bench-reconcile soak clean
+
+screenshots: $(pictures)  ## take the pictures of the documentation, with a real Chromium (CHROMIUM= its path)
+
+$(pictures): $(pictured) | $(VENV)/.with-test
+	@$(MAKE) --no-print-directory browser DATABASE_URL= \
+		ARGS="tests/browser -k pictures" SCREENSHOTS=$(abspath $(dir $(pictures)))
+	@touch $@
+
+docs-texts: $(VENV)/.with-dev  ## collect what the code says and the documentation has to say in French
+	$(BIN)/sphinx-build -q -E -c docs -t fr -t collect docs/fr docs/_build/fr
 
 bench: $(VENV)/.with-test,postgres  ## measure the back office over a million payments on PostgreSQL (PAYMENTS=1000000)
 	$(BIN)/python -m benchmarks.fill --payments $(PAYMENTS) --keep
@@ -115,7 +136,7 @@ soak: $(VENV)/.with-test,postgres $(VENV)/.with-test,mysql  ## sell with everyth
 	$(operations) DELIVERY=task REDIS_URL=$(REDIS_URL) $(BIN)/python -m benchmarks.soak $(ARGS)
 
 clean:  ## remove what these commands made
-	rm -rf $(VENV) .tox build dist *.egg-info .coverage .hypothesis .*_cache
+	rm -rf $(VENV) .tox build dist docs/_build *.egg-info .coverage .hypothesis .*_cache
 
 $(BIN)/python:
 	$(PYTHON) -m venv $(VENV)

@@ -244,31 +244,64 @@ def _flag(value: Any) -> bool:
 
 
 class Conf:
-    """The settings of README.rst under their names without ``PAIEMENTPRO_``, in lower case."""
+    """The settings, under their names without ``PAIEMENTPRO_`` in lower case. The documentation has their comments."""
 
+    #: Your merchant id. ``Payment(merchant_id=...)`` names another, in marketplaces.
     merchant_id = Setting(None, _merchant_id)
+    #: ``"live"``, where money moves, or ``"sandbox"``: the gateway's own test server.
     environment = Setting("live", _environment)
+    #: The public base of your site, for the URLs that the gateway is given. Without it they are built from the request,
+    #: and ``ALLOWED_HOSTS`` must be strict.
     site_url = Setting(None, _site_url)
+    #: What your account may charge, by the gateway's numeric codes. The gateway reads any other currency as francs.
     currencies = Setting({"XOF": "952"}, _currencies)
+    #: The currency of payments that name none, one of ``PAIEMENTPRO_CURRENCIES``.
     currency = Setting("XOF", _currency)
+    #: What your account has, in the order to offer it. ``("CODE", "label")`` is for a code that this version does not
+    #: know; ``None`` offers all that it knows.
     channels = Setting(None, _channels)
+    #: The smallest amount that is accepted; the gateway takes none below 100 francs.
     min_amount = Setting(100, _min_amount)
+    #: Connect and read seconds of each call to the gateway.
     timeout = Setting((3.05, 20), _timeout)
+    #: For how long a payment page is offered again before a new one is asked for.
     session_lifetime = Setting(timedelta(minutes=5), _positive_timedelta)
+    #: A payment that waits for its payer expires at the first reconciliation so long after its newest page was opened.
     expires_after = Setting(timedelta(hours=24), _positive_timedelta)
+    #: Where a payment page may live, read as Django reads ``ALLOWED_HOSTS``; the host of ``PAIEMENTPRO_GATEWAY_URL``
+    #: counts too. Payers are sent nowhere else.
     allowed_redirect_hosts = Setting(["paiementpro.net", ".paiementpro.net"], _hosts)
+    #: Where the payer goes once the payment is paid, with ``{reference}`` replaced. ``None`` shows the built-in page.
+    #: ``Payment(success_url=...)`` takes its place, within this site and ``PAIEMENTPRO_RETURN_HOSTS``.
     success_url = Setting(None, _target)
+    #: The same for a payment that was not made.
     failure_url = Setting(None, _target)
+    #: ``verifier(notification) -> bool``, for merchants who have been told how their ``hashcode`` is computed. Only
+    #: ``True`` agrees; one that raises does not.
     hashcode_verifier = Setting(None, _dotted_path)
+    #: ``factory(request, validated_data) -> Payment``, unsaved, for the REST API, which makes no payment without it:
+    #: the shop, never the client, decides the amount.
     payment_factory = Setting(None, _dotted_path)
+    #: Where a payer may be sent back to, beyond this site: hosts by https (``.example.com`` for all below it too),
+    #: origins (``"http://localhost:5173"``) and the schemes of apps (``"maboutique://"``).
     return_hosts = Setting([], _return_hosts)
+    #: Which fields of the payer a client of the REST API may fill in.
     api_customer_fields = Setting([], _customer_fields)
+    #: Whether the REST API refuses to open a payment without an ``Idempotency-Key``.
     api_key_required = Setting(False, _flag)
+    #: How many requests of one process may wait for the gateway at once, through the REST API. Set it below the number
+    #: of the process's threads, as it keeps some of them free; the checkout view itself has no such bound.
     api_gateway_calls = Setting(24, _call_limit)
+    #: ``"immediate"``: receivers run in the web process, before the gateway has its answer. ``"task"``: in a worker.
     delivery = Setting("immediate", _delivery)
+    #: Whether metrics are told where the package of OpenTelemetry is installed.
     opentelemetry = Setting(True, _flag)
+    #: Whether the local sandbox may run where ``DEBUG`` is off.
     sandbox = Setting(False, _flag)
+    #: Another base URL of the gateway, in the place of the environment's: the local sandbox, a proxy.
     _gateway_url = Setting(None, _url)
+    #: The status look-up; ``None`` turns it off. Where it is not set it is ``https://api.paiementpro.net/status``, and
+    #: none in the sandbox or beside a ``PAIEMENTPRO_GATEWAY_URL``.
     _status_url = Setting(None, _url)
 
     @property

@@ -13,32 +13,48 @@ from django.core.exceptions import ValidationError
 
 logger = logging.getLogger("django_paiementpro")
 
-#: The level of each line, by its name; README.rst says what each means.
+#: The level of each line, by its name; the documentation has their comments.
 LEVELS = {
-    # The way to the gateway.
+    #: The gateway gave a page.
     "page_opened": logging.INFO,
+    #: The gateway said no; its words are in the payment's event.
     "page_refused": logging.WARNING,
-    "page_unavailable": logging.WARNING,  # error
-    "payment_invalid": logging.WARNING,  # fields
-    # What the gateway says.
-    "notification_received": logging.INFO,  # reason
-    "status_unavailable": logging.WARNING,  # error, count
+    #: The gateway gave no usable answer: ``error``.
+    "page_unavailable": logging.WARNING,
+    #: A payment cannot be taken to the gateway as it is: ``fields``.
+    "payment_invalid": logging.WARNING,
+    #: A notification came by its payment's own URL; ``reason`` where it was refused.
+    "notification_received": logging.INFO,
+    #: The status look-up gave no answer, ``count`` times: ``error``.
+    "status_unavailable": logging.WARNING,
+    #: Your hashcode verifier raised.
     "verifier_failed": logging.ERROR,
-    "payment_changed": logging.INFO,  # status, kind
-    # What the host is told.
-    "signal_delivered": logging.INFO,  # signal, receiver
-    "receiver_failed": logging.ERROR,  # signal, receiver
+    #: A payment went to ``status``, by an event of ``kind``.
+    "payment_changed": logging.INFO,
+    #: ``receiver`` has had ``signal``.
+    "signal_delivered": logging.INFO,
+    #: ``receiver`` raised on ``signal``, and is called again by the next reconciliation.
+    "receiver_failed": logging.ERROR,
+    #: A delivery took so long that another process has taken it over.
     "lease_lost": logging.WARNING,
-    "delivery_not_queued": logging.ERROR,  # error
-    # What goes on beside.
+    #: ``error``, a class, kept a delivery from the broker; the next reconciliation delivers.
+    "delivery_not_queued": logging.ERROR,
+    #: ``PAIEMENTPRO_SUCCESS_URL`` or ``PAIEMENTPRO_FAILURE_URL`` names no URL.
     "host_page_missing": logging.ERROR,
+    #: The database gave up a transaction for another's; it is tried again.
     "transaction_given_up": logging.WARNING,
-    "payments_exported": logging.INFO,  # user
-    "reconcile_failed": logging.ERROR,  # pk
-    "reconcile_finished": logging.INFO,  # the totals
+    #: ``user`` exported payments.
+    "payments_exported": logging.INFO,
+    #: Something raised for the row ``pk``; the others go on.
+    "reconcile_failed": logging.ERROR,
+    #: A reconciliation ended, with the numbers of what it has done.
+    "reconcile_finished": logging.INFO,
+    #: The gateway is not asked any more in this run.
     "gateway_away": logging.WARNING,
-    "metrics_unavailable": logging.WARNING,  # error
-    "personal_data_blanked": logging.INFO,  # payments, events
+    #: The figures for OpenTelemetry could not be had: ``error``.
+    "metrics_unavailable": logging.WARNING,
+    #: Personal data were blanked, in so many ``payments`` and ``events``.
+    "personal_data_blanked": logging.INFO,
 }
 
 

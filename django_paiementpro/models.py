@@ -110,6 +110,8 @@ class Payment(models.Model):
     Status = Status
     SettledBy = SettledBy
 
+    #: Ours, random unless you give one, which no other payment may have: 1 to 64 letters, digits, ``_`` and ``-``, not
+    #: ending in ``-`` and digits.
     reference = models.CharField(
         _("reference"),
         max_length=64,
@@ -122,19 +124,30 @@ class Payment(models.Model):
             )
         ],
     )
+    #: How often a page has been asked for. The gateway knows the first as ``reference``, the Nth as ``reference-N``.
     attempt = models.PositiveSmallIntegerField(
         _("attempts"), default=0, help_text=_("How often a page has been asked for.")
     )
+    #: ``PAIEMENTPRO_MERCHANT_ID`` unless you give another, as marketplaces do.
     merchant_id = models.CharField(_("merchant"), max_length=64, default=default_merchant_id)
+    #: In whole francs.
     amount = AmountField(_("amount"), validators=[MinValueValidator(min_amount)], help_text=_("In whole francs."))
+    #: ISO 4217; ``PAIEMENTPRO_CURRENCY`` unless you give another.
     currency = models.CharField(_("currency"), max_length=3, default=default_currency)
+    #: What is paid, for the payer and the gateway.
     description = models.CharField(_("description"), max_length=255)
+    #: The means of payment; blank lets the payer choose on the gateway's page.
     channel = models.CharField(_("means of payment"), max_length=32, choices=offered_channels, blank=True)
 
+    #: The payer's address.
     customer_email = models.EmailField(_("e-mail"))
+    #: The payer's first name.
     customer_first_name = models.CharField(_("first name"), max_length=150)
+    #: The payer's last name.
     customer_last_name = models.CharField(_("last name"), max_length=150)
+    #: The payer's number, in any spelling; the operator's request goes there.
     customer_phone = models.CharField(_("phone"), max_length=32)
+    #: Your customer, where there is an account.
     user = models.ForeignKey(
         settings.AUTH_USER_MODEL,
         models.SET_NULL,
@@ -144,6 +157,7 @@ class Payment(models.Model):
         verbose_name=_("user"),
     )
 
+    #: What kind of object ``content_object`` is, which you set: your order.
     content_type = models.ForeignKey(
         ContentType,
         models.SET_NULL,
@@ -152,32 +166,54 @@ class Payment(models.Model):
         related_name="+",
         verbose_name=_("kind of order"),
     )
+    #: The order's key.
     object_id = models.CharField(_("order"), max_length=255, null=True, blank=True)  # noqa: DJ001  GenericForeignKey
     content_object = GenericForeignKey("content_type", "object_id")
+    #: What the gateway is to send back, a dictionary; never trusted.
     return_context = models.JSONField(_("context"), default=dict, blank=True)
 
+    #: Where it stands: one of ``Payment.Status``.
     status = models.CharField(_("status"), max_length=16, choices=Status, default=Status.CREATED)
+    #: Whether a person must look at it.
     needs_review = models.BooleanField(_("to review"), default=False)
+    #: At what: a line for each finding, a code and what was found.
     review_reason = models.TextField(_("why to review"), blank=True)
+    #: The evidence that settled it.
     settled_by = models.CharField(_("settled by"), max_length=16, choices=SettledBy, blank=True)
+    #: The attempt that was settled.
     settled_attempt = models.PositiveSmallIntegerField(_("settled attempt"), null=True, blank=True)
 
+    #: The attempt that has the page.
     opened_attempt = models.PositiveSmallIntegerField(_("attempt of the page"), null=True, blank=True)
+    #: The gateway's page of the newest attempt.
     payment_url = models.CharField(_("payment page"), max_length=2000, blank=True)
+    #: The gateway's own number of the transaction.
     gateway_id = models.CharField(_("gateway id"), max_length=128, blank=True)
+    #: The means that was used, as the gateway says it.
     gateway_channel = models.CharField(_("means used"), max_length=32, blank=True)
+    #: The gateway's clock, read as Africa/Abidjan; empty where it cannot be read.
     transaction_date = models.DateTimeField(_("date at the gateway"), null=True, blank=True)
+    #: The gateway's answer, as a code.
     response_code = models.CharField(_("response code"), max_length=16, blank=True)
+    #: The same in the gateway's words.
     response_message = models.CharField(_("response"), max_length=255, blank=True)
+    #: What was given back, in whole francs.
     refunded_amount = FrancsField(_("amount refunded"), default=0, help_text=_("In whole francs."))
+    #: When the refund was recorded.
     refunded_at = models.DateTimeField(_("refunded"), null=True, blank=True)
 
+    #: Where the payer goes once it is paid, in the place of ``PAIEMENTPRO_SUCCESS_URL``.
     success_url = models.CharField(_("URL after success"), max_length=500, blank=True)
+    #: Where the payer goes if it is not, in the place of ``PAIEMENTPRO_FAILURE_URL``.
     failure_url = models.CharField(_("URL after failure"), max_length=500, blank=True)
 
+    #: When it was made.
     created_at = models.DateTimeField(_("created"), default=timezone.now, editable=False)
+    #: When it last changed.
     updated_at = models.DateTimeField(_("changed"), auto_now=True)
+    #: When the newest page was opened.
     initialized_at = models.DateTimeField(_("page opened"), null=True, blank=True)
+    #: When it was settled.
     settled_at = models.DateTimeField(_("settled"), null=True, blank=True)
     #: When the personal data were blanked. None where there may be some, also by what has come since.
     blanked_at = models.DateTimeField(_("personal data erased"), null=True, blank=True, editable=False)
@@ -407,13 +443,21 @@ class PaymentEvent(models.Model):
     Kind = Kind
     Outcome = Outcome
 
+    #: What it tells of.
     payment = models.ForeignKey(Payment, models.CASCADE, related_name="events", verbose_name=_("payment"))
+    #: What it is about.
     kind = models.CharField(_("kind"), max_length=16, choices=Kind)
+    #: What became of it.
     outcome = models.CharField(_("outcome"), max_length=16, choices=Outcome)
+    #: Why it was refused, or must be looked at.
     reason = models.CharField(_("reason"), max_length=32, choices=Reason, blank=True)
+    #: The same in words: the gateway's, yours, or those of who gave a reason.
     message = models.TextField(_("message"), blank=True)
+    #: The fields as they were sent or received.
     data = models.JSONField(_("data"), default=dict, blank=True)
+    #: Who notified.
     remote_address = models.CharField(_("remote address"), max_length=64, blank=True)
+    #: When.
     created_at = models.DateTimeField(_("created"), default=timezone.now, editable=False)
 
     #: Names of the signals to send.

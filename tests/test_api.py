@@ -1064,6 +1064,15 @@ def test_two_users_may_have_the_same_key(api: APIClient, order: Order, gateway: 
     assert len(references) == 2
 
 
+def test_each_mount_of_the_api_has_keys_of_its_own(order: Order, gateway: FakeGateway) -> None:
+    references = set()
+    for basename in ("payment", "gift"):
+        request = APIRequestFactory().post("/", {"order": str(order.pk)}, headers={"Idempotency-Key": "k" * 32})
+        response = views.PaymentViewSet.as_view({"post": "create"}, basename=basename)(request)
+        references.add(response.data["reference"])
+    assert len(references) == 2
+
+
 def test_a_key_is_known_until_a_day_has_passed(api: APIClient, order: Order, gateway: FakeGateway) -> None:
     gateway.opens()
     first = create(api, "a-key", order=str(order.pk))

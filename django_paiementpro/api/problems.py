@@ -30,24 +30,41 @@ PREFIX = "urn:paiementpro:problem:"
 #: After how many seconds it is worth knocking at a site that is busy.
 BUSY_SECONDS = 5
 
-#: The problems by the last part of their ``type``, with the title of each.
+#: The problems by the last part of their ``type``, with the title of each; the documentation has their comments.
 TITLES: dict[str, Any] = {
+    #: The body is no JSON, over 64 KiB, nested too deeply, or has NUL characters.
     "malformed": _("The request cannot be read."),
+    #: ``errors`` says which fields are wrong; ``amount`` is one that no client may send.
     "invalid-request": _("The request is not valid."),
+    #: What your factory made cannot be taken to the gateway: ``errors``.
     "invalid-payment": _("The payment cannot be taken to the gateway as it is."),
+    #: The ``Idempotency-Key`` is none.
     "invalid-key": _("The Idempotency-Key is not valid."),
+    #: ``PAIEMENTPRO_API_KEY_REQUIRED`` is on, and there is no key.
     "key-missing": _("The Idempotency-Key is missing."),
+    #: The key stands for another body.
     "key-reused": _("The Idempotency-Key stands for another request."),
+    #: 403 where REST framework's first authentication has no challenge, as sessions have none.
     "not-authenticated": _("Nobody is signed in."),
+    #: A permission of REST framework's, or your factory, says no.
     "permission-denied": _("This is not permitted."),
+    #: Also what is another's.
     "not-found": _("There is no such thing."),
+    #: Also where a payment is to be opened and there is no factory.
     "method-not-allowed": _("The method is not allowed."),
+    #: The ``Accept`` header wants what there is not.
     "not-acceptable": _("No answer can be had in this form."),
+    #: No parser of REST framework's settings reads the body.
     "unsupported-media-type": _("The form of the body is not supported."),
+    #: A throttle of REST framework's says no; ``Retry-After``.
     "throttled": _("There were too many requests."),
+    #: It is paid, expired or cancelled, or was tried too often.
     "not-payable": _("The payment can no longer be paid."),
+    #: The payment is kept: ``reference``, ``checkout_url``, ``status_url``. Why is in its event.
     "gateway-refused": _("The gateway has refused the payment."),
+    #: The payment is kept likewise; ``Retry-After``.
     "gateway-unavailable": _("The gateway gives no answer."),
+    #: ``PAIEMENTPRO_API_GATEWAY_CALLS`` requests wait already; nothing was stored; ``Retry-After``.
     "busy": _("Too many payments are being opened."),
 }
 

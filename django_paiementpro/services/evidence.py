@@ -248,7 +248,7 @@ class Evidence:
 
 
 def _judge(payment: Payment, evidence: Evidence) -> Verdict:
-    """Decide by the states that README.rst draws. The evidence fits the payment; nothing is written here."""
+    """Decide by the states that the documentation draws. The evidence fits the payment; nothing is written here."""
     status = Status(payment.status)
     if evidence.code == SUCCESS_CODE:
         return _judge_success(payment, status, evidence)

@@ -32,6 +32,14 @@ def demo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Demo]:
 
 
 @pytest.fixture(scope="module")
+def cut_off_demo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Demo]:
+    """A shop whose gateway is away."""
+    settings = {"PAIEMENTPRO_GATEWAY_URL": f"http://{HOST}:9"}
+    with Demo(tmp_path_factory.mktemp("cut_off_demo"), **settings).running() as demo:
+        yield demo
+
+
+@pytest.fixture(scope="module")
 def deaf_demo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Demo]:
     """A shop whose status look-up is answered by nobody: it depends on notifications."""
     settings = {"PAIEMENTPRO_STATUS_URL": f"http://{HOST}:9/status"}
@@ -74,6 +82,15 @@ def come_to(demo: Demo, browser: Browser, shots: Path, request: pytest.FixtureRe
 def payer(request: pytest.FixtureRequest, browser: Browser, demo: Demo, shots: Path) -> Iterator[Person]:
     """Somebody at the shop: on a phone and at a desk, in French and in English."""
     with come_to(demo, browser, shots, request) as person:
+        yield person
+
+
+@pytest.fixture(params=[("phone", "en"), ("phone", "fr")], ids="-".join)
+def unlucky_payer(
+    request: pytest.FixtureRequest, browser: Browser, cut_off_demo: Demo, shots: Path
+) -> Iterator[Person]:
+    """The same, at the shop whose gateway is away."""
+    with come_to(cut_off_demo, browser, shots, request) as person:
         yield person
 
 

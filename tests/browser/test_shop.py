@@ -246,6 +246,37 @@ def test_double_clicks_buy_once(payer: Person, demo: Demo) -> None:
     assert demo.stock("attieke") == stock - 1
 
 
+def test_pictures_of_a_gateway_that_is_away(unlucky_payer: Person, cut_off_demo: Demo) -> None:
+    page = unlucky_payer.page
+    page.goto("/products/attieke/buy/")
+    unlucky_payer.fills_the_form()
+    unlucky_payer.presses("Order and pay")
+    expect(page.get_by_role("link", name=unlucky_payer.says("Try again"))).to_be_visible()
+    # The answer is a 503, of which the browser tells in its console too.
+    assert [trouble for trouble in unlucky_payer.troubles if "503" not in trouble] == []
+    unlucky_payer.troubles.clear()
+    unlucky_payer.looks("unavailable")
+    assert cut_off_demo.payments_of(unlucky_payer.email) == [("created", 1)]
+
+
+@pytest.mark.parametrize("payer", [("phone", "fr"), ("phone", "en")], ids="-".join, indirect=True)
+def test_pictures_of_what_a_payer_sees(payer: Person, demo: Demo) -> None:
+    payer.page.goto("/products/attieke/buy/")
+    payer.fills_the_form()
+    payer.looks("pay")
+    payer.presses("Order and pay")
+    payer.sees("To pay")
+    payer.chooses_way("Return without payment")
+    payer.sees("We are waiting for the confirmation", "waiting")
+    payer.orders("bissap")
+    payer.presses("Refuse")
+    payer.sees("The payment was not made", "refused")
+    payer.orders("bissap")
+    demo.execute("UPDATE paiementpro_payment SET success_url = '' WHERE customer_email = ?", payer.email)
+    payer.presses("Pay")
+    payer.sees("Payment received", "paid")
+
+
 def test_keyboard_alone_buys(payer: Person, demo: Demo) -> None:
     keys = payer.page.keyboard
     payer.tabs_to(payer.page.locator("a.button[href='/products/attieke/buy/']"))

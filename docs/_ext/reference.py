@@ -1,0 +1,399 @@
+"""Directives that make the reference from the code: each writes reStructuredText, and has it parsed."""
+
+import importlib
+import inspect
+import logging
+import re
+from argparse import Action
+from collections.abc import Callable, Iterator
+from datetime import timedelta
+from types import ModuleType
+from typing import Any
+from unittest.mock import patch
+
+from django.conf import settings
+from django.core.checks import CheckMessage
+from django.core.management import load_command_class
+from django.core.management.base import BaseCommand
+from django.db import models
+from django.template.loader import get_template
+from django.template.loader_tags import BlockNode
+from django.test import override_settings
+from django.utils.module_loading import import_string
+from docutils import nodes
+from drf_spectacular.generators import SchemaGenerator
+from sphinx.application import Sphinx
+from sphinx.util.docutils import SphinxDirective
+from texts import comment_of, comments_of_keys, docstring_of, indented
+
+from django_paiementpro import checks, log, urls
+from django_paiementpro.api import problems
+from django_paiementpro.conf import Conf, Setting
+from django_paiementpro.contrib import tasks
+from django_paiementpro.contrib.opentelemetry import GAUGES
+from django_paiementpro.models import Payment
+from django_paiementpro.sandbox import checks as sandbox_checks
+from django_paiementpro.signals import payment_succeeded
+
+
+class FromCode(SphinxDirective):
+    """What the code says of something; the first argument, if any, is what."""
+
+    optional_arguments = 1
+
+    def run(self) -> list[nodes.Node]:
+        return self.parse_text_to_nodes("\n".join(self.lines()))
+
+    def lines(self) -> Iterator[str]:
+        raise NotImplementedError
+
+    def say(self, text: str) -> str:
+        return self.env.translator.say(text)
+
+
+def escaped(text: str) -> str:
+    """Return a plain text for a place where reStructuredText is read."""
+    return re.sub(r"([*`|\\]|_\b|://)", r"\\\1", text)
+
+
+def capitalized(text: str) -> str:
+    return text[:1].upper() + text[1:]
+
+
+class Settings(FromCode):
+    """Each setting: what it means, its default, and what to write, in the words of its own error."""
+
+    def lines(self) -> Iterator[str]:
+        for attribute, setting in vars(Conf).items():
+            if isinstance(setting, Setting):
+                is_required = setting is Conf.merchant_id
+                default = self.say("none: it is required") if is_required else f"``{as_written(setting.default)}``"
+                yield f".. setting:: {setting.name}\n"
+                yield indented(self.say(comment_of(Conf, attribute))) + "\n"
+                yield f"   :{self.say('Default')}: {default}"
+                yield f"   :{self.say('Value')}: {escaped(what_to_write(setting))}\n"
+
+
+def as_written(value: object) -> str:
+    """Return a default as one would write it in a settings file."""
+    if isinstance(value, timedelta):
+        hours, seconds = divmod(int(value.total_seconds()), 3600)
+        return f"timedelta(hours={hours})" if hours else f"timedelta(minutes={seconds // 60})"
+    return repr(value).replace("'", '"')
+
+
+def what_to_write(setting: Setting[Any]) -> str:
+    """Return what the setting says to who has written something else."""
+    try:
+        setting.read(object())
+    except ValueError as error:
+        return capitalized(str(error))
+    raise AssertionError(f"{setting.name} takes anything")
+
+
+class LogLines(FromCode):
+    def lines(self) -> Iterator[str]:
+        comments = comments_of_keys(log, "LEVELS")
+        for name, level in log.LEVELS.items():
+            yield f".. logline:: {name}\n"
+            yield indented(f"*{logging_name(level)}.* {self.say(comments[name])}") + "\n"
+
+
+def logging_name(level: int) -> str:
+    return logging.getLevelName(level).lower()
+
+
+class Command(FromCode):
+    """A management command, from its own parser."""
+
+    required_arguments = 1
+    optional_arguments = 0
+
+    def lines(self) -> Iterator[str]:
+        name = self.arguments[0]
+        command = load_command_class("django_paiementpro", name)
+        common = {action.dest for action in BaseCommand().create_parser("manage.py", "")._actions}
+        yield f".. program:: {name}\n"
+        yield self.say(command.help) + "\n"
+        for action in command.create_parser("manage.py", name)._actions:
+            if action.dest not in common:
+                yield f".. option:: {option(action)}\n"
+                yield indented(self.say(capitalized(help_of(action)) + ".")) + "\n"
+
+
+def option(action: Action) -> str:
+    values = "{" + ",".join(map(str, action.choices)) + "}" if action.choices else action.dest.upper()
+    return " ".join(action.option_strings) + ("" if action.nargs == 0 else f" {action.metavar or values}")
+
+
+def help_of(action: Action) -> str:
+    return str(action.help) % {"default": action.default}
+
+
+class Choices(FromCode):
+    """An enumeration: its values, their names and their labels, and what else is said of each."""
+
+    required_arguments = 1
+    optional_arguments = 0
+    option_spec = {"also": str.split}
+
+    def lines(self) -> Iterator[str]:
+        enum = import_string(f"django_paiementpro.enums.{self.arguments[0]}")
+        also = self.options.get("also", [])
+        yield f".. py:class:: django_paiementpro.enums.{enum.__name__}\n"
+        yield indented(self.say(docstring_of(enum))) + "\n"
+        for name in also:
+            if text := docstring_of(inspect.getattr_static(enum, name).fget):
+                yield indented(f"``{name}``\n" + indented(self.say(text))) + "\n"
+        yield from (".. list-table::", "   :class: choices", "")
+        for member in enum:
+            values = ((name, getattr(member, name)) for name in also)
+            told = [f"``{name}``" if value is True else value for name, value in values if value]
+            yield f"   * - | ``{member.value}``"
+            yield f"       | ``{member.name}``"
+            yield f"     - {escaped(str(member.label))}"
+            yield from [f"     - {', '.join(told)}"] if also else []
+        yield ""
+
+
+class Fields(FromCode):
+    """The fields of a model: their kinds, and what they are for."""
+
+    required_arguments = 1
+    optional_arguments = 0
+
+    def lines(self) -> Iterator[str]:
+        model = import_string(f"django_paiementpro.models.{self.arguments[0]}")
+        for field in model._meta.concrete_fields:
+            if not field.primary_key:
+                yield f".. py:attribute:: {model.__name__}.{field.name}"
+                yield f"   :type: {kind_of(field)}\n"
+                yield indented(self.say(comment_of(model, field.name))) + "\n"
+
+
+def kind_of(field: models.Field) -> str:
+    related = f"({field.related_model._meta.object_name})" if field.related_model else ""
+    return type(field).__name__ + related
+
+
+class Urls(FromCode):
+    """The app's URLs, their methods, and what their views promise."""
+
+    def lines(self) -> Iterator[str]:
+        for pattern in urls.urlpatterns:
+            view = pattern.callback.view_class
+            methods = ", ".join(name.upper() for name in view.http_method_names if name not in {"head", "options"})
+            yield f".. urlname:: {urls.app_name}:{pattern.name}\n"
+            yield indented(f"``{methods} {pattern.pattern}``\n")
+            yield indented(self.say(docstring_of(view))) + "\n"
+
+
+class Blocks(FromCode):
+    """The blocks of a template."""
+
+    required_arguments = 1
+    optional_arguments = 0
+
+    def lines(self) -> Iterator[str]:
+        template = get_template(self.arguments[0]).template
+        yield ", ".join(f"``{block.name}``" for block in template.nodelist.get_nodes_by_type(BlockNode))
+
+
+class Permissions(FromCode):
+    def lines(self) -> Iterator[str]:
+        for name, text in Payment._meta.permissions:
+            yield f"``paiementpro.{name}``"
+            yield indented(self.say(f"{text}.")) + "\n"
+
+
+class Metrics(FromCode):
+    def lines(self) -> Iterator[str]:
+        for gauge in GAUGES:
+            yield f".. metric:: {gauge.name}\n"
+            yield indented(f"*{escaped(gauge.unit)}.* {self.say(gauge.description)}") + "\n"
+
+
+MISSING = object()
+IMMEDIATE = f"{tasks.FRAMEWORK}.backends.immediate.ImmediateBackend"
+
+
+def without_urls() -> dict[str, Any]:
+    urlconf = ModuleType("no_urls")
+    urlconf.urlpatterns = []
+    return {"ROOT_URLCONF": urlconf}
+
+
+#: How to make each check speak: settings, and the function that then does.
+PROVOCATIONS: dict[str, tuple[Callable[..., Any], Callable[[], dict[str, Any]]]] = {
+    "paiementpro.E001": (checks.check_installation, lambda: {"PAIEMENTPRO_MERCHANT_ID": MISSING}),
+    "paiementpro.E002": (checks.check_installation, lambda: {"PAIEMENTPRO_ENVIRONMENT": "production"}),
+    "paiementpro.E003": (checks.check_installation, without_urls),
+    "paiementpro.E004": (checks.check_installation, lambda: {"PAIEMENTPRO_SITE_URL": "http://example.com"}),
+    "paiementpro.E005": (checks.check_installation, lambda: {"PAIEMENTPRO_SUCCESS_URL": "shop:thanks-you"}),
+    "paiementpro.E006": (checks.check_installation, lambda: {"PAIEMENTPRO_DELIVERY": "task", "TASKS": {}}),
+    "paiementpro.W001": (checks.check_installation, lambda: {"PAIEMENTPRO_MERCHANT": "PP-F324"}),
+    "paiementpro.W002": (checks.check_deployment, lambda: {"PAIEMENTPRO_ENVIRONMENT": "sandbox"}),
+    "paiementpro.W003": (checks.check_deployment, dict),
+    "paiementpro.W004": (checks.check_installation, lambda: {"ALLOWED_HOSTS": ["*"]}),
+    "paiementpro.W005": (checks.check_deployment, dict),
+    "paiementpro.W006": (
+        checks.check_deployment,
+        lambda: {"PAIEMENTPRO_DELIVERY": "task", "TASKS": {"default": {"BACKEND": IMMEDIATE}}},
+    ),
+    "paiementpro_sandbox.E001": (sandbox_checks.check_switch, lambda: {"PAIEMENTPRO_SANDBOX": False}),
+}
+
+
+class Checks(FromCode):
+    """Each check that the code has, as it speaks when it is provoked."""
+
+    def lines(self) -> Iterator[str]:
+        sources = inspect.getsource(checks) + inspect.getsource(sandbox_checks)
+        for identifier in sorted(set(re.findall(r"paiementpro\w*\.[EW][0-9]{3}", sources)), key=in_order):
+            message = provoke(identifier)
+            yield f".. check:: {identifier}\n"
+            yield indented(escaped(str(message.msg))) + "\n"
+            if message.hint:
+                yield indented(f"*{escaped(str(message.hint))}*") + "\n"
+
+
+def provoke(identifier: str) -> CheckMessage:
+    """Return what a check says where it has to. The example shop listens to signals: here nobody does."""
+    check, make_settings = PROVOCATIONS[identifier]
+    given = make_settings()
+    with override_settings(**given), patch.object(payment_succeeded, "has_listeners", return_value=False):
+        for name in (name for name, value in given.items() if value is MISSING):
+            delattr(settings, name)
+        return next(message for message in check() if message.id == identifier)
+
+
+def in_order(identifier: str) -> tuple[bool, str]:
+    return "sandbox" in identifier, identifier
+
+
+class Problems(FromCode):
+    """The problems of the REST API, with the statuses that they are answered with."""
+
+    def lines(self) -> Iterator[str]:
+        comments = comments_of_keys(problems, "TITLES")
+        statuses = statuses_of_problems()
+        for kind, title in problems.TITLES.items():
+            yield f".. problem:: {kind}\n"
+            yield indented(f"**{statuses[kind]}** {escaped(str(title))} {self.say(comments[kind])}") + "\n"
+
+
+def statuses_of_problems() -> dict[str, int]:
+    """Read from the code which status each kind is raised with."""
+    own = [importlib.import_module(f"django_paiementpro.api.{name}") for name in ("problems", "calls", "views")]
+    sources = "".join(map(inspect.getsource, own))
+    raised = re.findall(r'(?:Problem|__init__)\(\s*"([a-z-]+)",\s*([0-9]{3})', sources)
+    return {
+        **{kind: error.status_code for error, kind in problems.KINDS},
+        **{kind: int(status) for kind, status in raised},
+    }
+
+
+class Operations(FromCode):
+    """The operations of the REST API, from its OpenAPI schema."""
+
+    def lines(self) -> Iterator[str]:
+        schema = SchemaGenerator(urlconf="django_paiementpro.api.urls").get_schema(request=None, public=True)
+        self.schemas = schema["components"]["schemas"]
+        for path, methods in schema["paths"].items():
+            for method, operation in methods.items():
+                yield f".. operation:: {method.upper()} {path}\n"
+                yield indented(self.say(f"{operation['summary']}.")) + "\n"
+                yield indented(self.say(markdown(operation["description"]))) + "\n"
+                yield from map(indented, self.parameters(operation))
+                yield from map(indented, self.body(operation))
+                yield from map(indented, self.answers(operation))
+
+    def parameters(self, operation: Any) -> Iterator[str]:
+        for place, title in (("query", "In the query"), ("header", "In the headers")):
+            found = [parameter for parameter in operation["parameters"] if parameter["in"] == place]
+            if found:
+                yield f"**{self.say(title)}**\n"
+                for parameter in found:
+                    yield from self.field(parameter["name"], parameter["schema"], parameter.get("description", ""))
+
+    def body(self, operation: Any) -> Iterator[str]:
+        if content := operation.get("requestBody", {}).get("content"):
+            schema = self.resolved(content["application/json"]["schema"])
+            yield f"**{self.say('In the body')}**\n"
+            yield from self.properties(schema)
+
+    def answers(self, operation: Any) -> Iterator[str]:
+        yield f"**{self.say('Answers')}**\n"
+        for status, answer in operation["responses"].items():
+            if int(status) < 400:
+                yield f"``{status}``\n" + indented(self.say(answer["description"])) + "\n"
+                yield from map(indented, self.headers(answer))
+                if content := answer.get("content"):
+                    schema = self.resolved(content["application/json"]["schema"])
+                    yield from map(indented, self.properties(self.page(schema)))
+        others = ", ".join(f"``{status}``" for status in sorted(operation["responses"]) if int(status) >= 400)
+        yield f"{others}\n" + indented(self.say("A problem.")) + "\n"
+
+    def headers(self, answer: Any) -> Iterator[str]:
+        """Tell the headers that are this answer's own: all have ``Cache-Control``."""
+        for name, header in answer.get("headers", {}).items():
+            if name != "Cache-Control":
+                yield from self.field(name, header["schema"], header["description"])
+
+    def page(self, schema: Any) -> Any:
+        """Return what a page holds, where it is one."""
+        return self.resolved(schema["properties"]["results"]["items"]) if "results" in schema["properties"] else schema
+
+    def properties(self, schema: Any) -> Iterator[str]:
+        for name, part in schema["properties"].items():
+            yield from self.field(name, part, part.get("description", ""))
+
+    def field(self, name: str, schema: Any, description: str) -> Iterator[str]:
+        text = markdown(re.split(r"\n\n?\* ", description)[0])
+        yield f"``{name}`` : *{kind_in_schema(self.resolved(schema))}*"
+        yield indented(self.say(text)) + "\n"
+
+    def resolved(self, schema: Any) -> Any:
+        if "$ref" in schema:
+            return self.schemas[schema["$ref"].rpartition("/")[2]]
+        if found := schema.get("allOf") or schema.get("oneOf"):
+            return self.resolved(found[0])
+        return schema
+
+
+def kind_in_schema(schema: Any) -> str:
+    kind = schema.get("type", "string")
+    kinds = kind if isinstance(kind, list) else [kind]
+    return " | ".join([schema.get("format", kinds[0]) if kinds[0] == "string" else kinds[0], *kinds[1:]])
+
+
+def markdown(text: str) -> str:
+    """Return the schema's Markdown, of which it uses the backquotes, as reStructuredText."""
+    return re.sub(r"`([^`]+)`", r"``\1``", text)
+
+
+DIRECTIVES = {
+    "settings": Settings,
+    "log-lines": LogLines,
+    "command": Command,
+    "choices": Choices,
+    "fields": Fields,
+    "urls": Urls,
+    "blocks": Blocks,
+    "permissions": Permissions,
+    "metrics": Metrics,
+    "checks": Checks,
+    "problems": Problems,
+    "operations": Operations,
+}
+
+#: What can be linked to by name, as in :setting:`PAIEMENTPRO_CURRENCY`.
+OBJECTS = ["setting", "logline", "metric", "check", "problem", "urlname", "operation"]
+
+
+def setup(app: Sphinx) -> dict[str, bool]:
+    for name, directive in DIRECTIVES.items():
+        app.add_directive(name, directive)
+    for name in OBJECTS:
+        app.add_object_type(name, name, f"single: %s ({name})")
+    return {"parallel_read_safe": False}
