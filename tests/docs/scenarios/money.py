@@ -1,0 +1,34 @@
+"""What comes from the gateway, for the scenarios: a page that is opened, a notification, as README.rst has its fields."""
+
+from typing import Any
+
+from django.test import Client
+
+from django_paiementpro.models import Payment
+
+
+def opened(payment: Payment) -> Payment:
+    """Say that the payer is on the gateway's page."""
+    Payment.objects.filter(pk=payment.pk).update(status="pending", attempt=1)
+    payment.refresh_from_db()
+    return payment
+
+
+def notify(payment: Payment, **fields: Any) -> int:
+    """Notify that a payment was paid, and return the status of the answer."""
+    values = {
+        "merchantId": payment.merchant_id,
+        "referenceNumber": payment.gateway_reference,
+        "amount": payment.amount,
+        "payId": f"CI{payment.pk}",
+        "responsecode": 0,
+        **fields,
+    }
+    status: int = Client(enforce_csrf_checks=True).post(payment.get_notification_url(), values).status_code
+    return status
+
+
+def pay(payment: Payment) -> None:
+    assert notify(opened(payment)) == 200
+    payment.refresh_from_db()
+    assert payment.status == "succeeded"

@@ -1,0 +1,69 @@
+"""
+The code of the how-to guides, run in both languages.
+
+A guide goes on from the tutorial's project: each of its blocks with a caption is written into a copy of it, and what
+``scenarios`` says of the guide is then run there by ``manage.py test``, in a process of its own.
+"""
+
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from tests.docs.pages import LANGUAGES, blocks, write
+
+SCENARIOS = Path(__file__).parent / "scenarios"
+ROOT = SCENARIOS.parents[2]
+
+Run = Callable[..., str]
+
+
+def run(folder: Path, *arguments: str) -> str:
+    strange = {"DATABASE_URL", "DJANGO_SETTINGS_MODULE"}
+    environment = {name: value for name, value in os.environ.items() if name not in strange}
+    done = subprocess.run(
+        [sys.executable, "-W", "error", *arguments],
+        cwd=folder,
+        env={**environment, "PYTHONPATH": str(ROOT), "PYTHONDONTWRITEBYTECODE": "1"},
+        check=False,
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, f"{' '.join(arguments)}: {done.stdout}{done.stderr}"
+    return done.stdout + done.stderr
+
+
+@pytest.fixture(scope="session", params=LANGUAGES)
+def tutorial(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> tuple[str, Path]:
+    """The project that the tutorial ends with, as its pages have it."""
+    folder = tmp_path_factory.mktemp(f"tutorial_{request.param}")
+    run(folder, "-m", "django", "startproject", "shop", ".")
+    run(folder, "manage.py", "startapp", "orders")
+    for block in blocks(request.param, "tutorial/first-sale"):
+        if block.file:
+            write(block, folder)
+    return request.param, folder
+
+
+@pytest.mark.parametrize(
+    "name", sorted(path.stem for path in SCENARIOS.glob("*.py") if path.stem not in {"__init__", "money"})
+)
+def test_the_code_of_the_guide_does_what_it_says(tutorial: tuple[str, Path], name: str, tmp_path: Path) -> None:
+    language, base = tutorial
+    project = shutil.copytree(base, tmp_path / "project")
+    written = [
+        block for block in blocks(language, f"howto/{name.replace('_', '-')}") if block.file and block.file[0] != "/"
+    ]
+    assert written
+    for block in written:
+        write(block, project)
+
+    run(project, "manage.py", "makemigrations", "-v0")
+    said = run(project, "manage.py", "test", f"tests.docs.scenarios.{name}", "--debug-mode")
+
+    assert "\nOK" in said
+    assert "Ran 0" not in said
