@@ -119,4 +119,4 @@ def _tokens(code: str) -> list[str]:
 
 
 def _without_comment(line: str) -> str:
-    return re.sub(r"\s*#( .*)?$", "", line).strip()
+    return re.sub(r"(^|\s+)(#|//)( .*)?$", "", line).strip()

@@ -1,4 +1,4 @@
-"""What comes from the gateway, for the scenarios: a page that is opened, a notification, as README.rst has its fields."""
+"""What comes from the gateway, for the scenarios: a page that is opened, and a notification."""
 
 from typing import Any
 
