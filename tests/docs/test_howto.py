@@ -9,17 +9,20 @@ import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from django.db import connection
 
 from tests.docs.pages import LANGUAGES, blocks, write
 
 SCENARIOS = Path(__file__).parent / "scenarios"
 ROOT = SCENARIOS.parents[2]
 
-Run = Callable[..., str]
+NAMES = sorted(path.stem for path in SCENARIOS.glob("*.py") if path.stem not in {"__init__", "money", "mysql"})
+
+# What shows two ways to do one thing has a scenario for each: which of its files are written, by their numbers.
+WAYS = {"celery_and_tasks__tasks": {0, 4}, "celery_and_tasks__celery": {1, 2, 3, 4}}
 
 
 def run(folder: Path, *arguments: str) -> str:
@@ -37,6 +40,23 @@ def run(folder: Path, *arguments: str) -> str:
     return done.stdout + done.stderr
 
 
+def write_guide(project: Path, language: str, name: str) -> None:
+    """Write what the guide adds to the project."""
+    guide = name.partition("__")[0].replace("_", "-")
+    files = [block for block in blocks(language, f"howto/{guide}") if block.file and block.file[0] != "/"]
+    assert files
+    for number, block in enumerate(files):
+        if number in WAYS.get(name, range(len(files))):
+            write(block, project)
+
+
+def run_scenario(project: Path, name: str) -> None:
+    said = run(project, "manage.py", "test", f"tests.docs.scenarios.{name}", "--debug-mode")
+
+    assert "\nOK" in said
+    assert "Ran 0" not in said
+
+
 @pytest.fixture(scope="session", params=LANGUAGES)
 def tutorial(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> tuple[str, Path]:
     """The project that the tutorial ends with, as its pages have it."""
@@ -49,25 +69,29 @@ def tutorial(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFa
     return request.param, folder
 
 
-NAMES = sorted(path.stem for path in SCENARIOS.glob("*.py") if path.stem not in {"__init__", "money"})
-
-# What shows two ways to do one thing has a scenario for each: which of its files are written, by their numbers.
-WAYS = {"celery_and_tasks__tasks": {0, 4}, "celery_and_tasks__celery": {1, 2, 3, 4}}
-
-
 @pytest.mark.parametrize("name", NAMES)
 def test_the_code_of_the_guide_does_what_it_says(tutorial: tuple[str, Path], name: str, tmp_path: Path) -> None:
     language, base = tutorial
-    guide = name.partition("__")[0].replace("_", "-")
     project = shutil.copytree(base, tmp_path / "project")
-    files = [block for block in blocks(language, f"howto/{guide}") if block.file and block.file[0] != "/"]
-    assert files
-    for number, block in enumerate(files):
-        if number in WAYS.get(name, range(len(files))):
-            write(block, project)
 
+    write_guide(project, language, name)
     run(project, "manage.py", "makemigrations", "-v0")
-    said = run(project, "manage.py", "test", f"tests.docs.scenarios.{name}", "--debug-mode")
+    run_scenario(project, name)
 
-    assert "\nOK" in said
-    assert "Ran 0" not in said
+
+def test_the_settings_for_mysql_are_good(
+    tutorial: tuple[str, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """On MariaDB they are used; elsewhere they are only read, as the driver may be missing."""
+    language, base = tutorial
+    project = shutil.copytree(base, tmp_path / "project")
+    run(project, "manage.py", "makemigrations", "-v0")
+    monkeypatch.setenv("DB_NAME", "howto")
+    for name in ("USER", "PASSWORD", "HOST"):
+        monkeypatch.setenv(f"DB_{name}", connection.settings_dict[name])
+
+    write_guide(project, language, "mysql")
+    read = ("-c", "from shop import settings; print(settings.DATABASES)")
+    use = {"mysql": ("manage.py", "test", "tests.docs.scenarios.mysql", "--debug-mode")}
+    said = run(project, *use.get(connection.vendor, read))
+    assert "Ran 2 tests" in said or "'NAME': 'howto'" in said
