@@ -24,6 +24,11 @@ NAMES = sorted(path.stem for path in SCENARIOS.glob("*.py") if path.stem not in 
 # What shows two ways to do one thing has a scenario for each: which of its files are written, by their numbers.
 WAYS = {"celery_and_tasks__tasks": {0, 4}, "celery_and_tasks__celery": {1, 2, 3, 4}}
 
+# What goes on from another guide than the tutorial, and the settings of the server.
+BEFORE = {"nginx_and_passenger": "going_live"}
+SETTINGS = {"going_live": "shop.live", "nginx_and_passenger": "shop.live"}
+SERVER = {"SECRET_KEY": "0123456789" * 6, "PAIEMENTPRO_MERCHANT_ID": "PP-F900"}
+
 
 def run(folder: Path, *arguments: str) -> str:
     strange = {"DATABASE_URL", "DJANGO_SETTINGS_MODULE"}
@@ -31,7 +36,7 @@ def run(folder: Path, *arguments: str) -> str:
     done = subprocess.run(
         [sys.executable, "-W", "error", *arguments],
         cwd=folder,
-        env={**environment, "PYTHONPATH": str(ROOT), "PYTHONDONTWRITEBYTECODE": "1"},
+        env={**environment, **SERVER, "PYTHONPATH": str(ROOT), "PYTHONDONTWRITEBYTECODE": "1"},
         check=False,
         capture_output=True,
         text=True,
@@ -51,7 +56,8 @@ def write_guide(project: Path, language: str, name: str) -> None:
 
 
 def run_scenario(project: Path, name: str) -> None:
-    said = run(project, "manage.py", "test", f"tests.docs.scenarios.{name}", "--debug-mode")
+    options = ["--settings", SETTINGS[name]] if name in SETTINGS else ["--debug-mode"]
+    said = run(project, "manage.py", "test", f"tests.docs.scenarios.{name}", *options)
 
     assert "\nOK" in said
     assert "Ran 0" not in said
@@ -74,7 +80,8 @@ def test_the_code_of_the_guide_does_what_it_says(tutorial: tuple[str, Path], nam
     language, base = tutorial
     project = shutil.copytree(base, tmp_path / "project")
 
-    write_guide(project, language, name)
+    for guide in filter(None, [BEFORE.get(name), name]):
+        write_guide(project, language, guide)
     run(project, "manage.py", "makemigrations", "-v0")
     run_scenario(project, name)
 

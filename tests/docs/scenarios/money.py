@@ -24,7 +24,8 @@ def notify(payment: Payment, **fields: Any) -> int:
         "responsecode": 0,
         **fields,
     }
-    status: int = Client(enforce_csrf_checks=True).post(payment.get_notification_url(), values).status_code
+    client = Client(enforce_csrf_checks=True)
+    status: int = client.post(payment.get_notification_url(), values, secure=True).status_code
     return status
 
 
