@@ -55,7 +55,8 @@ class Block:
             return self.file, [_without_comment(command) for command, _answer in self.dialogue]
         if self.language == "html+django":
             return self.file, re.findall(r"<[^>]*>|{%[^%]*%}|{{[^}]*}}", self.text)
-        return self.file, [line for line in map(_without_comment, self.text.splitlines()) if line]
+        lines = map(_without_comment, self.text.splitlines())
+        return self.file, [line for line in lines if line and not line.startswith("Description=")]
 
 
 @dataclass(frozen=True)

@@ -27,7 +27,7 @@ WAYS = {"celery_and_tasks__tasks": {0, 4}, "celery_and_tasks__celery": {1, 2, 3,
 # What goes on from another guide than the tutorial, and the settings of the server.
 BEFORE = {"nginx_and_passenger": "going_live"}
 SETTINGS = {"going_live": "shop.live", "nginx_and_passenger": "shop.live"}
-SERVER = {"SECRET_KEY": "0123456789" * 6, "PAIEMENTPRO_MERCHANT_ID": "PP-F900"}
+SERVER = {"SECRET_KEY": "0123456789" * 6, "PAIEMENTPRO_MERCHANT_ID": "PP-F900", "HEALTH_TOKEN": "0123456789"}
 
 
 def run(folder: Path, *arguments: str) -> str:
