@@ -1,5 +1,5 @@
 """
-The code of the how-to guides, run in both languages.
+The code of the how-to guides, run as a reader would run it.
 
 A guide goes on from the tutorial's project: each of its blocks with a caption is written into a copy of it, and what
 ``scenarios`` says of the guide is then run there by ``manage.py test``, in a process of its own.
@@ -9,6 +9,8 @@ import os
 import shutil
 import subprocess
 import sys
+from collections.abc import Callable
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -19,7 +21,17 @@ from tests.docs.pages import LANGUAGES, blocks, write
 SCENARIOS = Path(__file__).parent / "scenarios"
 ROOT = SCENARIOS.parents[2]
 
-NAMES = sorted(path.stem for path in SCENARIOS.glob("*.py") if path.stem not in {"__init__", "money", "mysql"})
+Begin = Callable[[str, Path], Path]
+
+NAMES = sorted(
+    path.stem for path in SCENARIOS.glob("*.py") if path.stem not in {"__init__", "money", "mysql", "personal_data"}
+)
+# Each in one of the languages, in turn, as test_pages sees to it that the code is the same; answers are read in both.
+CASES = [
+    *((name, LANGUAGES[number % 2]) for number, name in enumerate(NAMES)),
+    ("personal_data", "en"),
+    ("personal_data", "fr"),
+]
 
 # What shows two ways to do one thing has a scenario for each: which of its files are written, by their numbers.
 WAYS = {"celery_and_tasks__tasks": {0, 4}, "celery_and_tasks__celery": {1, 2, 3, 4}}
@@ -63,22 +75,26 @@ def run_scenario(project: Path, name: str) -> None:
     assert "Ran 0" not in said
 
 
-@pytest.fixture(scope="session", params=LANGUAGES)
-def tutorial(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> tuple[str, Path]:
-    """The project that the tutorial ends with, as its pages have it."""
-    folder = tmp_path_factory.mktemp(f"tutorial_{request.param}")
-    run(folder, "-m", "django", "startproject", "shop", ".")
-    run(folder, "manage.py", "startapp", "orders")
-    for block in blocks(request.param, "tutorial/first-sale"):
-        if block.file:
-            write(block, folder)
-    return request.param, folder
+@pytest.fixture(scope="session")
+def begin(tmp_path_factory: pytest.TempPathFactory) -> Begin:
+    """Begin a project where the tutorial ends, as its pages have it."""
+
+    @cache
+    def tutorial(language: str) -> Path:
+        folder = tmp_path_factory.mktemp(f"tutorial_{language}")
+        run(folder, "-m", "django", "startproject", "shop", ".")
+        run(folder, "manage.py", "startapp", "orders")
+        for block in blocks(language, "tutorial/first-sale"):
+            if block.file:
+                write(block, folder)
+        return folder
+
+    return lambda language, folder: shutil.copytree(tutorial(language), folder / "project")
 
 
-@pytest.mark.parametrize("name", NAMES)
-def test_the_code_of_the_guide_does_what_it_says(tutorial: tuple[str, Path], name: str, tmp_path: Path) -> None:
-    language, base = tutorial
-    project = shutil.copytree(base, tmp_path / "project")
+@pytest.mark.parametrize(("name", "language"), CASES)
+def test_the_code_of_the_guide_does_what_it_says(begin: Begin, name: str, language: str, tmp_path: Path) -> None:
+    project = begin(language, tmp_path)
 
     for guide in filter(None, [BEFORE.get(name), name]):
         write_guide(project, language, guide)
@@ -86,19 +102,33 @@ def test_the_code_of_the_guide_does_what_it_says(tutorial: tuple[str, Path], nam
     run_scenario(project, name)
 
 
-def test_the_settings_for_mysql_are_good(
-    tutorial: tuple[str, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_the_settings_for_mysql_are_good(begin: Begin, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """On MariaDB they are used; elsewhere they are only read, as the driver may be missing."""
-    language, base = tutorial
-    project = shutil.copytree(base, tmp_path / "project")
+    project = begin("en", tmp_path)
     run(project, "manage.py", "makemigrations", "-v0")
     monkeypatch.setenv("DB_NAME", "howto")
     for name in ("USER", "PASSWORD", "HOST"):
         monkeypatch.setenv(f"DB_{name}", connection.settings_dict[name])
 
-    write_guide(project, language, "mysql")
+    write_guide(project, "en", "mysql")
     read = ("-c", "from shop import settings; print(settings.DATABASES)")
     use = {"mysql": ("manage.py", "test", "tests.docs.scenarios.mysql", "--debug-mode")}
     said = run(project, *use.get(connection.vendor, read))
     assert "Ran 2 tests" in said or "'NAME': 'howto'" in said
+
+
+def test_the_tests_of_the_guide_pass_and_fail_where_the_shop_does(begin: Begin, tmp_path: Path) -> None:
+    project = begin("fr", tmp_path)
+    write_guide(project, "fr", "testing")
+    run(project, "manage.py", "makemigrations", "-v0")
+    with_django = ("manage.py", "test", "orders.tests", "--settings", "shop.testing")
+    with_pytest = ("-m", "pytest", "-c", os.devnull, "--rootdir", ".", "--ds", "shop.testing", "orders")
+
+    assert "Ran 10 tests" in run(project, *with_django)
+    assert "7 passed" in run(project, *with_pytest)
+
+    (project / "orders" / "receivers.py").write_text("")
+    with pytest.raises(AssertionError, match=r"failures=6"):
+        run(project, *with_django)
+    with pytest.raises(AssertionError, match="1 failed, 6 passed"):
+        run(project, *with_pytest)

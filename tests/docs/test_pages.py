@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.docs.pages import DOCS, blocks
+from tests.docs.pages import DOCS, LANGUAGES, blocks
 
 PAGES = sorted(
     f"{folder}/{path.stem}"
@@ -29,3 +29,12 @@ def test_both_languages_have_the_same_code(name: str) -> None:
     ]
     for one, other in zip(english, french, strict=True):
         assert one.essence == other.essence
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+@pytest.mark.parametrize("name", PAGES)
+def test_every_program_is_one_and_has_a_file(name: str, language: str) -> None:
+    for block in blocks(language, name):
+        if block.language == "python":
+            assert block.file
+            compile(block.text, block.file, "exec")
