@@ -15,14 +15,14 @@ import socket
 import sqlite3
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from tests.docs.browser import WRITTEN, Browser, plain
-from tests.docs.pages import LANGUAGES, Act, Block, page, steps, write
+from tests.docs.pages import LANGUAGES, Act, page, steps, write
+from tests.server.threads import wait_until
 
 pytestmark = pytest.mark.process
 
@@ -44,7 +44,7 @@ class Terminal:
         self.home = home
         self.port = port
         self.moves: list[str] = []
-        self.server: subprocess.Popen[bytes] | None = None
+        self.servers: list[subprocess.Popen[bytes]] = []
         strange = {"DJANGO_SETTINGS_MODULE", "DATABASE_URL", "PYTHONHOME", "VIRTUAL_ENV"}
         self.environment = {
             **{name: value for name, value in os.environ.items() if name not in strange},
@@ -54,10 +54,6 @@ class Terminal:
             "PIP_DISABLE_PIP_VERSION_CHECK": "1",
             "NO_PROXY": "127.0.0.1",
         }
-
-    @property
-    def folder(self) -> Path:
-        return self.home.joinpath(*(move.removeprefix("cd ") for move in self.moves if move.startswith("cd ")))
 
     def type(self, command: str, answer: str) -> None:
         """Type a command, and compare what it says to what the page shows, where it shows anything."""
@@ -107,22 +103,19 @@ class Terminal:
         log = self.home / "runserver.log"
         with log.open("wb") as output:
             shell = self._shell(f"{command} {self.port}")
-            self.server = subprocess.Popen(
-                shell, cwd=self.home, env=self.environment, start_new_session=True, stdout=output, stderr=output
+            self.servers.append(
+                subprocess.Popen(
+                    shell, cwd=self.home, env=self.environment, start_new_session=True, stdout=output, stderr=output
+                )
             )
         self.moves = []
-        for _ in range(300):
-            said = log.read_text()
-            if _is(answer, said) and _is_listening(self.port):
-                return
-            assert self.server.poll() is None, said
-            time.sleep(0.1)
-        pytest.fail(f"the server does not say what the page shows: {said}")
+        wait_until(lambda: _is_listening(self.port))
+        wait_until(lambda: _is(answer, log.read_text()))
 
     def close(self) -> None:
-        if self.server:
-            os.killpg(self.server.pid, signal.SIGTERM)
-            self.server.wait(30)
+        for server in self.servers:
+            os.killpg(server.pid, signal.SIGTERM)
+            server.wait(30)
 
 
 def _is(wanted: str, said: str) -> bool:
@@ -158,20 +151,15 @@ def test_the_tutorial_can_be_followed_word_for_word(terminal: Terminal, language
     project = terminal.home / "first-sale"
 
     for step in steps(text):
-        match step:
-            case Block(language="console"):
-                for command, answer in step.dialogue:
-                    terminal.type(command, answer.replace(PORT, str(terminal.port)))
-            case Block():
-                assert step.file, f"no caption names the file of:\n{step.text}"
-                write(step, project)
-                _move_port(project / step.file, terminal.port)
-            case Act("open"):
-                browser.open(step.text.replace(PORT, str(terminal.port)))
-            case Act("press"):
-                browser.press(step.text)
-            case Act("read"):
-                browser.read(step.text)
+        if isinstance(step, Act):
+            getattr(browser, step.verb)(step.text.replace(PORT, str(terminal.port)))
+        elif step.language == "console":
+            for command, answer in step.dialogue:
+                terminal.type(command, answer.replace(PORT, str(terminal.port)))
+        else:
+            assert step.file, f"no caption names the file of:\n{step.text}"
+            write(step, project)
+            _move_port(project / step.file, terminal.port)
 
     # Three orders, of which two were paid: one by notification, one as the gateway was asked.
     with contextlib.closing(sqlite3.connect(project / "db.sqlite3")) as database:
