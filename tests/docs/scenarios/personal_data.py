@@ -48,5 +48,6 @@ class PersonalData(TransactionTestCase):
 
     def test_the_shop_forgets_who_asks_for_it(self) -> None:
         assert forget("AWA@example.com") == 1
+        assert not Payment.objects.get().has_payer
         assert Order.objects.get().first_name == ""
         assert Payment.objects.get().amount == 12500
