@@ -6,9 +6,8 @@ from django.core.management import call_command
 from django.test import TransactionTestCase
 from orders.models import Order
 
-from django_paiementpro.models import Payment
+from django_paiementpro.testing import make_payment, notify, pay
 from shop import celery_app
-from tests.docs.scenarios.money import notify, pay
 
 
 class Celery(TransactionTestCase):
@@ -19,17 +18,9 @@ class Celery(TransactionTestCase):
         order = Order.objects.create(
             first_name="Awa", last_name="Koné", email="awa@example.com", phone="07 07 12 34 56"
         )
-        payment = Payment.objects.create(
-            content_object=order,
-            amount=order.total,
-            description=str(order),
-            customer_first_name=order.first_name,
-            customer_last_name=order.last_name,
-            customer_email=order.email,
-            customer_phone=order.phone,
-        )
+        payment = make_payment(content_object=order)
         pay(payment)
-        assert notify(payment) == 200
+        assert notify(payment).status_code == 200
         assert not Order.objects.get().is_paid
 
         queues = ["celery", "payments"]

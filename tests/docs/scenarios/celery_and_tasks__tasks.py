@@ -5,7 +5,7 @@ from django.urls import reverse
 from orders.models import Order
 
 from django_paiementpro.models import Payment
-from tests.docs.scenarios.money import pay
+from django_paiementpro.testing import pay
 
 
 class Tasks(TransactionTestCase):

@@ -3,7 +3,7 @@ from django.urls import reverse
 from orders.models import Order, Seller
 
 from django_paiementpro.models import Payment
-from tests.docs.scenarios.money import notify, opened
+from django_paiementpro.testing import notify, pay
 
 
 class Marketplace(TransactionTestCase):
@@ -14,13 +14,13 @@ class Marketplace(TransactionTestCase):
         order = Order.objects.get()
         for _ in range(2):
             self.client.get(reverse("pay", args=[order.pk]))
-        payment = opened(Payment.objects.for_object(order).get())
+        payment = Payment.objects.for_object(order).get()
         assert payment.merchant_id == "PP-F900"
 
-        assert notify(payment, merchantId="PP-F324") == 400
+        assert notify(payment, merchantId="PP-F324").status_code == 400
         payment.refresh_from_db()
         assert payment.needs_review
 
-        assert notify(payment) == 200
+        pay(payment)
         order.refresh_from_db()
         assert order.is_paid

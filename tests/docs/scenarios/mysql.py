@@ -7,7 +7,7 @@ from django.test import TransactionTestCase
 from orders.models import Order
 
 from django_paiementpro.models import Payment
-from tests.docs.scenarios.money import pay
+from django_paiementpro.testing import make_payment, pay
 
 
 class MySQL(TransactionTestCase):
@@ -23,15 +23,7 @@ class MySQL(TransactionTestCase):
         order = Order.objects.create(
             first_name="Awa 🌺", last_name="Koné", email="awa@example.com", phone="07 07 12 34 56"
         )
-        payment = Payment.objects.create(
-            content_object=order,
-            amount=order.total,
-            description=str(order),
-            customer_first_name=order.first_name,
-            customer_last_name=order.last_name,
-            customer_email=order.email,
-            customer_phone=order.phone,
-        )
+        payment = make_payment(content_object=order, customer_first_name="Awa 🌺")
         pay(payment)
         assert Payment.objects.get().customer_first_name == "Awa 🌺"
         assert Order.objects.get().is_paid

@@ -6,36 +6,20 @@ from wsgiref.util import setup_testing_defaults
 
 from django.conf import settings
 from django.test import TransactionTestCase
-from orders.models import Order
 
-from django_paiementpro.models import Payment
+from django_paiementpro.testing import make_payment, notify
 from tests.docs.pages import blocks
-from tests.docs.scenarios.money import notify, opened
-
-
-def new_payment() -> Payment:
-    return opened(
-        Payment.objects.create(
-            content_object=Order.objects.create(),
-            amount=12500,
-            description="Order 1",
-            customer_first_name="Awa",
-            customer_last_name="Koné",
-            customer_email="awa@example.com",
-            customer_phone="07 07 12 34 56",
-        )
-    )
 
 
 class Proxied(TransactionTestCase):
     def test_no_signature_is_in_a_log_of_django(self) -> None:
         (handler,) = logging.getLogger().handlers
-        payment = new_payment()
+        payment = make_payment()
         signature = payment.get_notification_url().split("/")[-2]
         said = StringIO()
         before = handler.setStream(said)
         try:
-            assert notify(payment, amount=1) == 400
+            assert notify(payment, amount=1).status_code == 400
             assert self.client.get(payment.get_return_url()[:-3] + "/", secure=True).status_code == 404
         finally:
             handler.setStream(before)
@@ -49,7 +33,7 @@ class Proxied(TransactionTestCase):
         assert response.wsgi_request.is_secure()
 
     def test_nginx_logs_no_signature(self) -> None:
-        payment = new_payment()
+        payment = make_payment()
         for language in ("en", "fr"):
             (conf,) = (
                 block.text for block in blocks(language, "howto/nginx-and-passenger") if block.language == "nginx"

@@ -9,7 +9,7 @@ from orders.models import Order
 from orders.views import pay_at_once
 
 from django_paiementpro.models import Payment
-from tests.docs.scenarios.money import opened, pay
+from django_paiementpro.testing import make_payment, pay
 
 PAGE = "https://www.paiementpro.net/page?sessionid=1"
 
@@ -17,15 +17,7 @@ PAGE = "https://www.paiementpro.net/page?sessionid=1"
 class Pages(TransactionTestCase):
     def setUp(self) -> None:
         self.order = Order.objects.create(email="awa@example.com")
-        self.payment = Payment.objects.create(
-            content_object=self.order,
-            amount=self.order.total,
-            description=str(self.order),
-            customer_first_name="Awa",
-            customer_last_name="Koné",
-            customer_email="awa@example.com",
-            customer_phone="07 07 12 34 56",
-        )
+        self.payment = make_payment(content_object=self.order)
 
     def see(self) -> str:
         response = self.client.get(self.payment.get_return_url())
@@ -34,7 +26,6 @@ class Pages(TransactionTestCase):
 
     @override_settings(PAIEMENTPRO_STATUS_URL=None)
     def test_every_page_has_the_looks_of_the_shop(self) -> None:
-        opened(self.payment)
         page = self.see()
         assert '<p class="shop">Attiéké</p>' in page
         assert "--act: #b3541e" in page

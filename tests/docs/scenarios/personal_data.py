@@ -10,22 +10,16 @@ from orders.models import Order
 from orders.privacy import forget, forget_old_buyers
 
 from django_paiementpro.models import Payment, PaymentEvent
+from django_paiementpro.testing import make_payment, pay
 from tests.docs.browser import plain
 from tests.docs.pages import blocks
-from tests.docs.scenarios.money import pay
 
 
 class PersonalData(TransactionTestCase):
     def setUp(self) -> None:
         order = Order.objects.create(email="awa@example.com", first_name="Awa")
-        self.payment = Payment.objects.create(
-            content_object=order,
-            amount=order.total,
-            description=str(order),
-            customer_first_name="Awa",
-            customer_last_name="Koné",
-            customer_email="Awa@example.com",
-            customer_phone="+225 0707123456",
+        self.payment = make_payment(
+            content_object=order, customer_email="Awa@example.com", customer_phone="+225 0707123456"
         )
         pay(self.payment)
         long_ago = timezone.now() - timedelta(days=401)

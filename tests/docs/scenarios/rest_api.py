@@ -10,7 +10,7 @@ from orders.models import Order
 
 from django_paiementpro.api.problems import TITLES
 from django_paiementpro.models import Payment
-from tests.docs.scenarios.money import notify
+from django_paiementpro.testing import pay
 
 PAGE = "https://www.paiementpro.net/page?sessionid=1"
 GUIDES = [
@@ -37,7 +37,7 @@ class RestApi(TransactionTestCase):
         assert response.status_code == 201, response.content
         payment = Payment.objects.get()
         assert payment.amount == 12500
-        assert notify(payment) == 200
+        pay(payment)
         status = self.client.get(response.json()["status_url"])
         assert status.json()["redirect_url"] == f"https://shop.example.com/paid/{payment.reference}"
         assert "Retry-After" not in status

@@ -16,8 +16,8 @@ from django_paiementpro.admin import wording
 from django_paiementpro.admin.actions import ACTIONS
 from django_paiementpro.enums import Reason
 from django_paiementpro.models import Payment
+from django_paiementpro.testing import make_payment, notify
 from tests.docs.pages import blocks
-from tests.docs.scenarios.money import notify, opened
 
 GUIDES = {
     language: " ".join(
@@ -30,20 +30,10 @@ GUIDES = {
 class ReviewQueue(TransactionTestCase):
     def setUp(self) -> None:
         self.staff = User.objects.create_superuser("staff")
-        self.payment = opened(
-            Payment.objects.create(
-                content_object=Order.objects.create(),
-                amount=12500,
-                description="Order 1",
-                customer_first_name="Awa",
-                customer_last_name="Koné",
-                customer_email="awa@example.com",
-                customer_phone="07 07 12 34 56",
-            )
-        )
+        self.payment = make_payment(content_object=Order.objects.create())
 
     def test_staff_are_told_of_it_and_review_it_once(self) -> None:
-        assert notify(self.payment, amount=100) == 400
+        assert notify(self.payment, amount=100).status_code == 400
         (message,) = mail.outbox
         assert str(self.payment) in message.subject
         assert message.body.startswith("amount_mismatch: ")
