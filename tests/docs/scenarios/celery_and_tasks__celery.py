@@ -1,0 +1,42 @@
+import time
+
+from celery.contrib.testing.worker import start_worker
+from django.conf import settings
+from django.core.management import call_command
+from django.test import TransactionTestCase
+from orders.models import Order
+
+from django_paiementpro.testing import make_payment, notify, pay
+from shop import celery_app
+
+
+class Celery(TransactionTestCase):
+    def setUp(self) -> None:
+        celery_app.conf.broker_url = "memory://"
+
+    def test_the_receiver_runs_in_the_worker_that_takes_the_queue(self) -> None:
+        order = Order.objects.create(
+            first_name="Awa", last_name="Koné", email="awa@example.com", phone="07 07 12 34 56"
+        )
+        payment = make_payment(content_object=order)
+        pay(payment)
+        assert notify(payment).status_code == 200
+        assert not Order.objects.get().is_paid
+
+        queues = ["celery", "payments"]
+        with start_worker(celery_app, pool="solo", perform_ping_check=False, queues=queues):
+            for _ in range(100):
+                if Order.objects.get().is_paid:
+                    return
+                time.sleep(0.1)
+        raise AssertionError("no worker has run the receiver")
+
+    def test_beat_finds_its_task(self) -> None:
+        (entry,) = celery_app.conf.beat_schedule.values()
+        celery_app.loader.import_default_modules()
+        assert entry["task"] in celery_app.tasks
+        assert celery_app.amqp.router.route({}, entry["task"])["queue"].name == "payments"
+
+    def test_nothing_is_wrong_with_it(self) -> None:
+        assert settings.PAIEMENTPRO_DELIVERY == "task"
+        call_command("check", fail_level="WARNING")

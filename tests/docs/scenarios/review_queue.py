@@ -1,0 +1,72 @@
+import re
+from pathlib import Path
+
+import pytest
+from django.contrib import admin
+from django.contrib.auth.models import User
+from django.core import mail
+from django.core.exceptions import ValidationError
+from django.template import engines
+from django.test import RequestFactory, TransactionTestCase
+from django.utils import translation
+from orders.models import Order
+from orders.office import review
+
+from django_paiementpro.admin import wording
+from django_paiementpro.admin.actions import ACTIONS
+from django_paiementpro.enums import Reason
+from django_paiementpro.models import Payment
+from django_paiementpro.testing import make_payment, notify
+from tests.docs.pages import blocks
+
+GUIDES = {
+    language: " ".join(
+        (Path(__file__).parents[3] / "docs" / language / "howto" / "review-queue.rst").read_text("utf-8").split()
+    )
+    for language in ("en", "fr")
+}
+
+
+class ReviewQueue(TransactionTestCase):
+    def setUp(self) -> None:
+        self.staff = User.objects.create_superuser("staff")
+        self.payment = make_payment(content_object=Order.objects.create())
+
+    def test_staff_are_told_of_it_and_review_it_once(self) -> None:
+        assert notify(self.payment, amount=100).status_code == 400
+        (message,) = mail.outbox
+        assert str(self.payment) in message.subject
+        assert message.body.startswith("amount_mismatch: ")
+
+        self.payment.refresh_from_db()
+        again = Payment.objects.get()
+        review(self.payment, self.staff, "gave 100 F back")
+        assert not Payment.objects.get().needs_review
+        with pytest.raises(ValidationError) as caught:
+            review(again, self.staff, "gave 100 F back")
+        assert caught.value.code == "changed"
+
+    def test_the_table_has_every_reason_under_its_name(self) -> None:
+        for language, guide in GUIDES.items():
+            with translation.override(language):
+                told = re.findall(r"\* - \*\*([^*]+)\*\* \(``(\w+)``\)", guide)
+                assert told == [(str(reason.label), reason.value) for reason in wording.ADVICE]
+        assert {*wording.ADVICE, Reason.MALFORMED} == set(Reason)
+
+    def test_every_action_is_named_as_in_the_admin(self) -> None:
+        for language, guide in GUIDES.items():
+            with translation.override(language):
+                for name in ("review", "check", "confirm", "refund"):
+                    assert f"*{ACTIONS[name].label}" in guide, name
+
+    def test_the_admin_is_the_shops(self) -> None:
+        self.client.force_login(self.staff)
+        assert self.client.get("/admin/paiementpro/payment/").status_code == 200
+        assert admin.site.get_model_admin(Payment).list_per_page == 20
+
+    def test_an_index_of_ones_own_shows_what_waits(self) -> None:
+        Payment.objects.update(needs_review=True)
+        request = RequestFactory().get("/admin/")
+        request.user = self.staff
+        (text,) = (block.text for block in blocks("en", "howto/review-queue") if block.language == "html+django")
+        assert "1" in engines["django"].from_string(text).render({}, request)

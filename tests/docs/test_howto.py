@@ -1,0 +1,132 @@
+"""
+The code of the how-to guides, run as a reader would run it.
+
+A guide goes on from the tutorial's project: each of its blocks with a caption is written into a copy of it, and what
+``scenarios`` says of the guide is then run there by ``manage.py test``, in a process of its own.
+"""
+
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable
+from functools import cache
+from pathlib import Path
+
+import pytest
+from django.db import connection
+
+from tests.docs.pages import LANGUAGES, blocks, write
+
+SCENARIOS = Path(__file__).parent / "scenarios"
+ROOT = SCENARIOS.parents[2]
+
+Begin = Callable[[str, Path], Path]
+
+NAMES = sorted(path.stem for path in SCENARIOS.glob("*.py") if path.stem not in {"__init__", "mysql", "personal_data"})
+# Each in one of the languages, in turn, as test_pages sees to it that the code is the same; answers are read in both.
+CASES = [
+    *((name, LANGUAGES[number % 2]) for number, name in enumerate(NAMES)),
+    ("personal_data", "en"),
+    ("personal_data", "fr"),
+]
+
+# What shows two ways to do one thing has a scenario for each: which of its files are written, by their numbers.
+WAYS = {"celery_and_tasks__tasks": {0, 4}, "celery_and_tasks__celery": {1, 2, 3, 4}}
+
+# What goes on from another guide than the tutorial, and the settings of the server.
+BEFORE = {"nginx_and_passenger": "going_live"}
+SETTINGS = {"going_live": "shop.live", "nginx_and_passenger": "shop.live"}
+SERVER = {"SECRET_KEY": "0123456789" * 6, "PAIEMENTPRO_MERCHANT_ID": "PP-F900", "HEALTH_TOKEN": "0123456789"}
+
+
+def run(folder: Path, *arguments: str) -> str:
+    strange = {"DATABASE_URL", "DJANGO_SETTINGS_MODULE"}
+    environment = {name: value for name, value in os.environ.items() if name not in strange}
+    done = subprocess.run(
+        [sys.executable, "-W", "error", *arguments],
+        cwd=folder,
+        env={**environment, **SERVER, "PYTHONPATH": str(ROOT), "PYTHONDONTWRITEBYTECODE": "1"},
+        check=False,
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, f"{' '.join(arguments)}: {done.stdout}{done.stderr}"
+    return done.stdout + done.stderr
+
+
+def write_guide(project: Path, language: str, name: str) -> None:
+    """Write what the guide adds to the project."""
+    guide = name.partition("__")[0].replace("_", "-")
+    files = [block for block in blocks(language, f"howto/{guide}") if block.file and block.file[0] != "/"]
+    assert files
+    for number, block in enumerate(files):
+        if number in WAYS.get(name, range(len(files))):
+            write(block, project)
+
+
+def run_scenario(project: Path, name: str) -> None:
+    options = ["--settings", SETTINGS[name]] if name in SETTINGS else ["--debug-mode"]
+    said = run(project, "manage.py", "test", f"tests.docs.scenarios.{name}", *options)
+
+    assert "\nOK" in said
+    assert "Ran 0" not in said
+
+
+@pytest.fixture(scope="session")
+def begin(tmp_path_factory: pytest.TempPathFactory) -> Begin:
+    """Begin a project where the tutorial ends, as its pages have it."""
+
+    @cache
+    def tutorial(language: str) -> Path:
+        folder = tmp_path_factory.mktemp(f"tutorial_{language}")
+        run(folder, "-m", "django", "startproject", "shop", ".")
+        run(folder, "manage.py", "startapp", "orders")
+        for block in blocks(language, "tutorial/first-sale"):
+            if block.file:
+                write(block, folder)
+        return folder
+
+    return lambda language, folder: shutil.copytree(tutorial(language), folder / "project")
+
+
+@pytest.mark.parametrize(("name", "language"), CASES)
+def test_the_code_of_the_guide_does_what_it_says(begin: Begin, name: str, language: str, tmp_path: Path) -> None:
+    project = begin(language, tmp_path)
+
+    for guide in filter(None, [BEFORE.get(name), name]):
+        write_guide(project, language, guide)
+    run(project, "manage.py", "makemigrations", "-v0")
+    run_scenario(project, name)
+
+
+def test_the_settings_for_mysql_are_good(begin: Begin, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """On MariaDB they are used; elsewhere they are only read, as the driver may be missing."""
+    project = begin("en", tmp_path)
+    run(project, "manage.py", "makemigrations", "-v0")
+    monkeypatch.setenv("DB_NAME", "howto")
+    for name in ("USER", "PASSWORD", "HOST"):
+        monkeypatch.setenv(f"DB_{name}", connection.settings_dict[name])
+
+    write_guide(project, "en", "mysql")
+    read = ("-c", "from shop import settings; print(settings.DATABASES)")
+    use = {"mysql": ("manage.py", "test", "tests.docs.scenarios.mysql", "--debug-mode")}
+    said = run(project, *use.get(connection.vendor, read))
+    assert "Ran 2 tests" in said or "'NAME': 'howto'" in said
+
+
+def test_the_tests_of_the_guide_pass_and_fail_where_the_shop_does(begin: Begin, tmp_path: Path) -> None:
+    project = begin("fr", tmp_path)
+    write_guide(project, "fr", "testing")
+    run(project, "manage.py", "makemigrations", "-v0")
+    with_django = ("manage.py", "test", "orders.tests", "--settings", "shop.testing")
+    with_pytest = ("-m", "pytest", "-c", os.devnull, "--rootdir", ".", "--ds", "shop.testing", "orders")
+
+    assert "Ran 10 tests" in run(project, *with_django)
+    assert "7 passed" in run(project, *with_pytest)
+
+    (project / "orders" / "receivers.py").write_text("")
+    with pytest.raises(AssertionError, match=r"failures=6"):
+        run(project, *with_django)
+    with pytest.raises(AssertionError, match="1 failed, 6 passed"):
+        run(project, *with_pytest)

@@ -1,0 +1,174 @@
+"""
+The tutorial, followed word for word in an empty folder, in both languages.
+
+Its commands run in a real shell, in the virtual environment that they make; there the packages of the suite count as
+installed, so that pip fetches nothing. Its server is a real ``runserver``, on a port of its own, and what it says to do
+in a browser is done over HTTP.
+"""
+
+import contextlib
+import doctest
+import os
+import pty
+import signal
+import socket
+import sqlite3
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.docs.browser import WRITTEN, Browser, plain
+from tests.docs.pages import LANGUAGES, Act, page, steps, write
+from tests.server.threads import wait_until
+
+pytestmark = pytest.mark.process
+
+ROOT = Path(__file__).resolve().parents[2]
+
+# What the page calls them.
+PORT = "8000"
+PASSWORD_PROMPTS = ("Password:", "Password (again):")
+
+
+class Terminal:
+    """
+    One who types what the page says.
+
+    Each command has a shell of its own, in which what moves to a folder and activates an environment is typed first.
+    """
+
+    def __init__(self, home: Path, port: int) -> None:
+        self.home = home
+        self.port = port
+        self.moves: list[str] = []
+        self.servers: list[subprocess.Popen[bytes]] = []
+        strange = {"DJANGO_SETTINGS_MODULE", "DATABASE_URL", "PYTHONHOME", "VIRTUAL_ENV"}
+        self.environment = {
+            **{name: value for name, value in os.environ.items() if name not in strange},
+            "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
+            "PYTHONPATH": os.pathsep.join([str(ROOT), *(path for path in sys.path if path.endswith("-packages"))]),
+            "PYTHONUNBUFFERED": "1",
+            "PIP_DISABLE_PIP_VERSION_CHECK": "1",
+            "NO_PROXY": "127.0.0.1",
+        }
+
+    def type(self, command: str, answer: str) -> None:
+        """Type a command, and compare what it says to what the page shows, where it shows anything."""
+        if command.startswith(("cd ", "source ")):
+            self._run(command)
+            self.moves.append(command)
+        elif command.endswith(" runserver"):
+            self._serve(command, answer)
+        elif any(line.strip() in PASSWORD_PROMPTS for line in answer.splitlines()):
+            _assert_is(answer, self._run_dialogue(command))
+        elif answer:
+            _assert_is(answer, self._run(command))
+        else:
+            self._run(command)
+
+    def _shell(self, command: str) -> list[str]:
+        return ["bash", "-c", " && ".join([*self.moves, command])]
+
+    def _run(self, command: str) -> str:
+        done = subprocess.run(
+            self._shell(command), cwd=self.home, env=self.environment, check=False, capture_output=True, text=True
+        )
+        assert done.returncode == 0, f"{command}: {done.stdout}{done.stderr}"
+        return done.stdout
+
+    def _run_dialogue(self, command: str) -> str:
+        """Run a command on a terminal, and type the password whenever it is asked for."""
+        ours, theirs = pty.openpty()
+        environment = {**self.environment, "DJANGO_COLORS": "nocolor"}
+        shell = subprocess.Popen(
+            self._shell(command), cwd=self.home, env=environment, start_new_session=True,
+            stdin=theirs, stdout=theirs, stderr=theirs,
+        )  # fmt: skip
+        os.close(theirs)
+        said = ""
+        with contextlib.suppress(OSError):  # the other end has hung up
+            while heard := os.read(ours, 1024).decode():
+                said += heard
+                if said.rstrip(" ").endswith(PASSWORD_PROMPTS):
+                    os.write(ours, f"{WRITTEN['password']}\n".encode())
+        os.close(ours)
+        assert shell.wait(30) == 0, said
+        return said
+
+    def _serve(self, command: str, answer: str) -> None:
+        """Start the server, await what the page shows, and go on in another terminal."""
+        log = self.home / "runserver.log"
+        with log.open("wb") as output:
+            shell = self._shell(f"{command} {self.port}")
+            self.servers.append(
+                subprocess.Popen(
+                    shell, cwd=self.home, env=self.environment, start_new_session=True, stdout=output, stderr=output
+                )
+            )
+        self.moves = []
+        wait_until(lambda: _is_listening(self.port))
+        wait_until(lambda: _is(answer, log.read_text()))
+
+    def close(self) -> None:
+        for server in self.servers:
+            os.killpg(server.pid, signal.SIGTERM)
+            server.wait(30)
+
+
+def _is(wanted: str, said: str) -> bool:
+    return doctest.OutputChecker().check_output(plain(wanted), plain(said), doctest.ELLIPSIS)
+
+
+def _assert_is(wanted: str, said: str) -> None:
+    assert _is(wanted, said), f"the page shows\n{wanted}\nand the command says\n{said}"
+
+
+def _is_listening(port: int) -> bool:
+    with socket.socket() as probe:
+        return probe.connect_ex(("127.0.0.1", port)) == 0
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+@pytest.fixture
+def terminal(tmp_path: Path) -> Iterator[Terminal]:
+    terminal = Terminal(tmp_path, _free_port())
+    yield terminal
+    terminal.close()
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_the_tutorial_can_be_followed_word_for_word(terminal: Terminal, language: str) -> None:
+    text = page(language, "tutorial/first-sale")
+    browser = Browser()
+    project = terminal.home / "first-sale"
+
+    for step in steps(text):
+        if isinstance(step, Act):
+            getattr(browser, step.verb)(step.text.replace(PORT, str(terminal.port)))
+        elif step.language == "console":
+            for command, answer in step.dialogue:
+                terminal.type(command, answer.replace(PORT, str(terminal.port)))
+        else:
+            assert step.file, f"no caption names the file of:\n{step.text}"
+            write(step, project)
+            _move_port(project / step.file, terminal.port)
+
+    # Three orders, of which two were paid: one by notification, one as the gateway was asked.
+    with contextlib.closing(sqlite3.connect(project / "db.sqlite3")) as database:
+        paid = database.execute("SELECT is_paid FROM orders_order ORDER BY is_paid").fetchall()
+        settled = database.execute("SELECT status, settled_by FROM paiementpro_payment ORDER BY id").fetchall()
+    assert paid == [(0,), (1,), (1,)]
+    assert settled == [("succeeded", "notification"), ("succeeded", "status"), ("pending", "")]
+
+
+def _move_port(path: Path, port: int) -> None:
+    """Have a file name the port that this machine has free."""
+    path.write_text(path.read_text(encoding="utf-8").replace(PORT, str(port)), encoding="utf-8")
