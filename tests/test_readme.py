@@ -66,3 +66,12 @@ def test_the_ten_lines_sell_an_order(page: str, notify: Notify, monkeypatch: pyt
     assert host["INSTALLED_APPS"] == ["django_paiementpro"]
     assert host["PAIEMENTPRO_MERCHANT_ID"] == payment.merchant_id
     assert host["urlpatterns"][0].app_name == "paiementpro"
+
+
+@pytest.mark.parametrize("page", ["README.rst", "LISEZMOI.rst"])
+def test_the_pages_that_it_names_are_there(page: str) -> None:
+    text = (ROOT / page).read_text(encoding="utf-8")
+    names = [name for name in re.findall(r"``(docs/[\w./-]+)``", text) if not name.startswith("docs/_build/")]
+
+    assert names
+    assert [name for name in names if not (ROOT / name).exists()] == []

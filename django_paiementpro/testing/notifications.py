@@ -74,7 +74,7 @@ def notify(
     ``forged`` has somebody notify who knows no more than a payer does: the URL has the return URL's signature.
     ``client`` is the test client to send it with, ``Client(enforce_csrf_checks=True)`` unless given.
 
-    The answer is that of CONTRACT section 5: 200 ``OK`` where it was recorded, the second of two alike included; 400
+    The answer is 200 ``OK`` where it was recorded, the second of two alike included; 400
     with the reason where it was refused (``Bad Request: amount_mismatch``); 404 where the signature is wrong. Signals
     are delivered, as ``deliver_signals`` says. Raises ``ValueError`` for an unknown encoding.
     """
