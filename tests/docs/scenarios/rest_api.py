@@ -8,7 +8,6 @@ from django.core.management import call_command
 from django.test import TransactionTestCase
 from orders.models import Order
 
-from django_paiementpro.api.problems import TITLES
 from django_paiementpro.models import Payment
 from django_paiementpro.testing import pay
 
@@ -65,10 +64,16 @@ class RestApi(TransactionTestCase):
                 for name in re.findall(r'headers\.get\("([\w-]+)"\)', front):
                     assert name in status
 
-    def test_every_problem_is_told(self) -> None:
-        for guide in GUIDES:
-            told = re.findall(r"^``([a-z-]+)`` +\d{3}", guide, re.MULTILINE)
-            assert sorted(told) == sorted(TITLES)
+    def test_what_is_no_order_is_not_paid(self) -> None:
+        for order, status in (("", 400), ("x", 409), (str(uuid4()), 404)):
+            response = self.client.post("/api/payments/", {"order": order}, "application/json")
+            assert response.status_code == status
+
+    def test_an_order_whose_payment_is_over_has_a_new_one(self) -> None:
+        self.open()
+        Payment.objects.update(status=Payment.Status.EXPIRED)
+        assert self.open().status_code == 201
+        assert Payment.objects.count() == 2
 
     def test_there_is_a_schema(self) -> None:
         call_command("spectacular", file="schema.json", format="openapi-json", validate=True)
