@@ -284,6 +284,7 @@ def test_what_the_gateway_does_not_open_is_kept(
         (PermissionDenied(), 403, "permission-denied"),
         (ValidationError({NON_FIELD_ERRORS: ["sold out"]}), 400, "invalid-payment"),
         (ValidationError("sold out"), 409, "not-payable"),
+        (ValidationError("no UUID", code="invalid"), 400, "invalid-request"),
         (InvalidRequest(["sold out"]), 400, "invalid-request"),
         (NotAuthenticated(), 401, "not-authenticated"),
         (Throttled(30), 429, "throttled"),

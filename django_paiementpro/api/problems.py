@@ -148,6 +148,9 @@ def gateway_problem(error: GatewayRefusedError | GatewayUnavailableError, member
 def invalid_payment(error: ValidationError, members: Mapping[str, Any] | None = None) -> Problem:
     """Return the problem of a payment that is not taken to the gateway: by its data, or by its state."""
     if not hasattr(error, "error_dict"):
+        # What a field of the host's says of a key that is none, as a UUID field does.
+        if getattr(error, "code", None) == "invalid":
+            return Problem("invalid-request", 400, " ".join(error.messages), members=members)
         return Problem("not-payable", 409, " ".join(error.messages), members=members)
     errors = {_field(name): texts for name, texts in error.message_dict.items()}
     return Problem("invalid-payment", 400, gettext("Some of its data are not valid."), errors=errors, members=members)
