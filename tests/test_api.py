@@ -17,13 +17,17 @@ from django.http import Http404
 from django.test import override_settings
 from django.urls import include, path
 from django.utils import timezone
+from drf_spectacular.utils import extend_schema
 from rest_framework.authentication import BasicAuthentication
 from rest_framework.exceptions import APIException, NotAuthenticated, ParseError, Throttled
 from rest_framework.exceptions import ValidationError as InvalidRequest
 from rest_framework.permissions import BasePermission, IsAuthenticated
 from rest_framework.renderers import AdminRenderer, JSONRenderer
-from rest_framework.serializers import CharField
+from rest_framework.response import Response
+from rest_framework.routers import SimpleRouter
+from rest_framework.serializers import CharField, ChoiceField, Serializer
 from rest_framework.test import APIClient, APIRequestFactory, force_authenticate
+from rest_framework.views import APIView
 
 import django_paiementpro.api
 from django_paiementpro.api import calls, views
@@ -794,10 +798,46 @@ def test_a_session_needs_a_csrf_token(awa: User, order: Order) -> None:
 
 # What a host may have otherwise ---------------------------------------------------------------------------------------
 
+
+class ParcelSerializer(Serializer[Any]):
+    status = ChoiceField(choices=["packed", "sent"])
+    channel = ChoiceField(choices=["van", "motorbike"])
+    type = ChoiceField(choices=["letter", "box"])
+
+
+class ParcelView(APIView):
+    @extend_schema(responses=ParcelSerializer)
+    def get(self, request: Any) -> Response:
+        return Response()
+
+
+router = SimpleRouter(use_regex_path=False)
+router.register("pay", views.PaymentViewSet, basename="pay")
+
 urlpatterns = [
+    path("parcels/", ParcelView.as_view()),
+    path("", include(router.urls)),
     path("shops/<slug:shop>/", include("django_paiementpro.api.urls")),
     path("paiementpro/", include("django_paiementpro.urls")),
 ]
+
+
+def test_a_host_may_have_states_of_its_own(settings: Any, capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    settings.ROOT_URLCONF = "tests.test_api"
+
+    call_command("spectacular", file=str(tmp_path / "schema.yaml"), urlconf="tests.test_api")
+
+    assert "enum" not in capsys.readouterr().err
+
+
+def test_it_may_be_mounted_by_a_router_without_regular_expressions(
+    api: APIClient, order: Order, gateway: FakeGateway, settings: Any
+) -> None:
+    settings.ROOT_URLCONF = "tests.test_api"
+
+    response = api.post("/pay/", {"order": str(order.pk)}, format="json")
+
+    assert api.get(response["Location"]).json()["reference"] == response.json()["reference"]
 
 
 def test_it_may_be_mounted_below_a_path_with_arguments(

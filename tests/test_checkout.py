@@ -13,7 +13,7 @@ from django.utils import timezone
 from django_paiementpro import services
 from django_paiementpro.exceptions import GatewayRefusedError, GatewayUnavailableError
 from django_paiementpro.models import Payment
-from django_paiementpro.testing import FakeGateway, make_payment
+from django_paiementpro.testing import FakeGateway, make_payment, pay
 from tests.conftest import PAGE_URL, Notify, Statements
 from tests.server.threads import meanwhile
 
@@ -399,3 +399,18 @@ def test_a_stale_copy_does_not_cancel_what_was_paid(notify: Notify) -> None:
     with transaction.atomic(), pytest.raises(ValidationError):
         services.cancel_payment(stale, "sold out")
     assert stored(payment).status == "succeeded"
+
+
+@pytest.mark.parametrize("answer", [(500, {}, ""), (200, {}, '{"success": false}')], ids=["away", "refused"])
+def test_who_has_paid_meanwhile_is_not_told_to_try_again(client: Client, gateway: FakeGateway, answer: Any) -> None:
+    payment = make_payment()
+
+    def paid_meanwhile(request: Any) -> Any:
+        pay(payment)
+        return answer
+
+    gateway.answers(paid_meanwhile)
+
+    response = client.get(payment.get_absolute_url())
+
+    assert (response.status_code, response["Location"]) == (302, payment.get_return_url())

@@ -254,9 +254,8 @@ def test_a_success_during_the_call_is_not_undone_by_no_page(site: Site, gateway:
         call.says(body)
 
     gateway.play = play
-    assert checkout(site, payment)().status in {502, 503}
-    stands(payment, "succeeded")
     assert checkout(site, payment)().location == payment.get_return_url()
+    stands(payment, "succeeded")
 
 
 def test_a_success_before_the_claim_is_not_taken_to_the_gateway(site: Site, gateway: FakeGateway) -> None:

@@ -525,7 +525,12 @@ def test_an_order_of_the_single_page_is_the_shops(post: Any, buy: Buy) -> None:
     answer = post(ORDERS, {**BUYER, "total": 1, "price": 1})
     order = Order.objects.get()
     assert answer.status_code == 201
-    assert answer.json() == {"order": str(order.pk), "url": order.get_absolute_url()}
+    assert answer.json() == {
+        "order": str(order.pk),
+        "url": order.get_absolute_url(),
+        "title": f"Order {order.pk}",
+        "total": 25000,
+    }
     assert order.total == 25000
     assert post(ORDERS, BUYER).json() == answer.json()
     buy()
@@ -547,7 +552,8 @@ def test_the_api_opens_the_payment_of_an_order(post: Any, gateway: FakeGateway) 
     assert answer.status_code == 201
     payment = payment_of(Order.objects.get())
     assert (payment.reference, payment.status, payment.amount) == (answer.json()["reference"], "pending", 25000)
-    assert payment.success_url == payment.failure_url == "/shop/express/"
+    assert payment.success_url == reverse("shop:thanks", args=[payment.reference])
+    assert payment.failure_url == "/shop/express/"
 
 
 def test_one_order_is_one_payment_whatever_the_keys(post: Any, gateway: FakeGateway) -> None:
@@ -577,6 +583,21 @@ def test_the_api_pays_no_order_that_is_over(post: Any, changes: dict[str, Any]) 
     answer = post(PAYMENTS, {"order": order})
     assert (answer.status_code, answer.json()["type"]) == (409, "urn:paiementpro:problem:not-payable")
     assert not Payment.objects.exists()
+
+
+def test_the_api_pays_nothing_that_a_person_must_look_at(post: Any, gateway: FakeGateway) -> None:
+    order = post(ORDERS, BUYER).json()["order"]
+    post(PAYMENTS, {"order": order})
+    Payment.objects.update(needs_review=True)
+
+    answer = post(PAYMENTS, {"order": order})
+
+    assert (answer.status_code, answer.json()["detail"]) == (409, "We are looking at your payment: do not pay again.")
+
+
+def test_an_order_that_no_database_takes_is_refused(client: Client, post: Any) -> None:
+    for body in (b'{"first_name": "\\ud800"}', b"[" * 100_000):
+        assert client.post(ORDERS, body, content_type="application/json").status_code == 400
 
 
 # Languages, settings, the demo

@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from django.utils.translation import override
-from drf_spectacular.extensions import OpenApiSerializerExtension
+from drf_spectacular.extensions import OpenApiSerializerExtension, OpenApiSerializerFieldExtension
 from drf_spectacular.utils import OpenApiExample, OpenApiParameter, OpenApiResponse, extend_schema
 
 from django_paiementpro.api.problems import PREFIX, TITLES
@@ -91,6 +91,25 @@ OPENING: dict[int, list[tuple[str, str, dict[str, Any]]]] = {
         ("key-missing", "Send an Idempotency-Key: a new UUID for each payment.", {}),
     ],
 }
+
+
+class StatusFieldExtension(OpenApiSerializerFieldExtension):
+    """The states have a name that no field of the host's takes away from them."""
+
+    target_class = "django_paiementpro.api.serializers.StatusField"
+
+    def get_name(self) -> str:
+        return "PaymentStatus"
+
+    def map_serializer_field(self, auto_schema: Any, direction: Any) -> Any:
+        return auto_schema._map_serializer_field(self.target, direction, bypass_extensions=True)
+
+
+class ChannelFieldExtension(StatusFieldExtension):
+    target_class = "django_paiementpro.api.serializers.ChannelField"
+
+    def get_name(self) -> str:
+        return "PaymentChannel"
 
 
 def _problem(status: int, kinds: Iterable[tuple[str, str, dict[str, Any]]]) -> OpenApiResponse:

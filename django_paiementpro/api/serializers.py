@@ -55,6 +55,13 @@ class TextField(serializers.CharField):
         return super().to_internal_value(data)
 
 
+class StatusField(serializers.ChoiceField):
+    """Where a payment stands."""
+
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(choices=Status.choices, **kwargs)
+
+
 class ChannelField(serializers.ChoiceField):
     """A means of payment that the merchant account has, as the settings say now."""
 
@@ -125,7 +132,7 @@ class OpenedPaymentSerializer(serializers.Serializer[Payment]):
     """A payment that has just been taken to the gateway."""
 
     reference = serializers.CharField(help_text="The payment’s own name.")
-    status = serializers.ChoiceField(choices=Status.choices, help_text="Where it stands.")
+    status = StatusField(help_text="Where it stands.")
     checkout_url = serializers.SerializerMethodField(
         help_text="Send the payer here: it leads to the gateway, and can be tried again."
     )

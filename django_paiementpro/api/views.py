@@ -66,6 +66,7 @@ class PaymentViewSet(GenericViewSet[Payment]):
     filter_backends = ()
     lookup_field = "reference"
     lookup_value_regex = "[^/]+"  # what is no reference is a problem like any other
+    lookup_value_converter = "str"
 
     @classmethod
     def as_view(cls, *args: Any, **kwargs: Any) -> Any:

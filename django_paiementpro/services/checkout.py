@@ -81,7 +81,10 @@ def initialize_payment(payment: Payment, request: HttpRequest | None = None) -> 
             url = gateway.open_page(page_request)
         except GatewayError as error:
             _record_no_page(payment, page_request, error, time.monotonic() - asked_at)
-            raise
+            read_again(payment)
+            if Status(payment.status).is_payable:
+                raise
+            continue  # paid in the meantime, or given up: nobody is to be told to try again
         except BaseException:
             free(payment)
             raise

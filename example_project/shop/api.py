@@ -6,6 +6,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
+from django_paiementpro.api.bodies import read_body
 from shop.forms import OrderForm
 from shop.models import Order, Product, buyer_of
 
@@ -16,8 +17,10 @@ class OrderView(APIView):
 
     def post(self, request: Request, slug: str) -> Response:
         product = get_object_or_404(Product, slug=slug)
-        form = OrderForm(product, request.data if isinstance(request.data, dict) else {})
+        data = read_body(request)
+        form = OrderForm(product, data if isinstance(data, dict) else {})
         if not form.is_valid():
             return Response(form.errors, status=400)
         order = Order.objects.place(buyer_of(request), product, **form.cleaned_data)
-        return Response({"order": str(order.pk), "url": order.get_absolute_url()}, status=201)
+        answer = {"order": str(order.pk), "url": order.get_absolute_url(), "title": str(order), "total": order.total}
+        return Response(answer, status=201)

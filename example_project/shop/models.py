@@ -165,7 +165,7 @@ class Order(models.Model):
         """
         Return the payment to send the buyer to, always the same while it lives; call it with the order locked.
 
-        Once paid, a new one leads to the order, unless ``return_to`` says where to.
+        Once paid it leads to the order; where it was not, back to ``return_to``, if that is given.
         """
         reference = generate_reference()
         return self.live_payments.first() or Payment.objects.create(
@@ -178,7 +178,7 @@ class Order(models.Model):
             customer_last_name=self.last_name,
             customer_email=self.email,
             customer_phone=self.phone,
-            success_url=return_to or reverse("shop:thanks", args=[reference]),
+            success_url=reverse("shop:thanks", args=[reference]),
             failure_url=return_to,
         )
 

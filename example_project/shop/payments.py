@@ -21,4 +21,7 @@ def new_payment(request: HttpRequest, data: Mapping[str, Any]) -> Payment:
         order = get_object_or_404(Order.objects.of_buyer(request).select_for_update(), pk=data["order"])
         if not order.is_payable:
             raise ValidationError(_("This order can no longer be paid."))
-        return order.open_payment(return_to=data["return_to"])
+        payment = order.open_payment(return_to=data["return_to"])
+        if payment.needs_review:
+            raise ValidationError(_("We are looking at your payment: do not pay again."))
+        return payment

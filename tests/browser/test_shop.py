@@ -315,36 +315,111 @@ def test_single_page_buys_and_tells_the_outcome(payer: Person, demo: Demo) -> No
     assert opened.value.status == 201
     payer.sees("To pay")
     payer.presses("Pay")
-    payer.sees("Payment received, thank you!", "express-paid")
-    payer.follows("See my order")
     payer.sees("Paid, thank you!")
     assert demo.orders_of(payer.email) == ["paid"]
     assert demo.payments_of(payer.email) == [("succeeded", 1)]
     assert demo.stock("pagne-wax") == stock - 2
+    payer.page.goto("/express/")
+    payer.sees("Payment received, thank you!", "express-paid")
+    expect(payer.page.locator("[data-title]")).to_have_text(re.compile(r"25\s000"))
+    payer.follows("See my order")
+    payer.sees("Paid, thank you!")
 
 
 def test_single_page_waits_and_takes_up_again(payer: Person, demo: Demo) -> None:
     orders_express(payer, "bissap")
     payer.page.go_back()
     payer.sees("We are waiting for your payment", "express-waiting")
-    payer.follows("Resume the payment")
+    payer.presses("Resume the payment")
     payer.sees("To pay")
     payer.presses("Refuse")
     payer.sees("The payment was not made", "express-refused")
-    payer.follows("Try again")
+    payer.presses("Try again")
     payer.sees("To pay")
-    waiting = payer.context.new_page()
-    waiting.goto("/express/")
-    gateway, payer.page = payer.page, waiting
+    gateway, payer.page = payer.page, payer.context.new_page()
+    payer.page.goto("/express/")
     payer.sees("We are waiting for your payment")
-    payer.page = gateway
+    waiting, payer.page = payer.page, gateway
     payer.presses("Pay")
-    payer.sees("Payment received, thank you!")
+    payer.sees("Paid, thank you!")
     payer.page = waiting
     payer.sees("Payment received, thank you!")
     payer.presses("Buy something else")
     payer.sees("Express checkout")
     assert demo.payments_of(payer.email) == [("succeeded", 2)]
+
+
+def test_single_page_tells_each_tab_of_its_own_payment(payer: Person) -> None:
+    orders_express(payer, "attieke")
+    first, payer.page = payer.page, payer.context.new_page()
+    payer.page.goto("/express/")
+    payer.sees("We are waiting for your payment")
+    payer.presses("Buy something else")
+    orders_express(payer, "bissap", here=True)
+    payer.page = first
+    payer.presses("Refuse")
+    payer.sees("Express checkout")  # this one was given up for something else
+    payer.page.goto("/express/")
+    payer.sees("We are waiting for your payment")
+    expect(payer.page.locator("[data-title]")).to_have_text(re.compile(r"1\s200"))
+
+
+def test_single_page_sells_nothing_that_has_gone_meanwhile(payer: Person, demo: Demo) -> None:
+    orders_express(payer, "cafe-de-man")
+    payer.page.go_back()
+    payer.sees("We are waiting for your payment")
+    demo.execute("UPDATE shop_product SET stock = 0 WHERE slug = 'cafe-de-man'")
+    with payer.page.expect_response("**/api/payments/") as asked:
+        payer.presses("Resume the payment")
+    demo.execute("UPDATE shop_product SET stock = 24 WHERE slug = 'cafe-de-man'")
+    assert asked.value.status == 409
+    expect(payer.page.get_by_role("heading", level=1)).to_have_text(payer.says("Not paid yet"))
+    payer.forgets_troubles("409")
+    payer.looks()
+
+
+def test_single_page_pays_elsewhere_too(payer: Person) -> None:
+    with payer.page.expect_request("**/paiementpro/checkout/**") as checkout:
+        orders_express(payer, "bissap")
+    tablet = payer.other()
+    tablet.chooses_language()
+    tablet.page.goto(checkout.value.url)
+    tablet.sees("To pay")
+    tablet.presses("Pay")
+    tablet.sees("Paid, thank you!")
+
+
+@pytest.mark.parametrize("payer", [("phone", "fr"), ("desk", "en")], ids="-".join, indirect=True)
+def test_single_page_needs_no_storage(payer: Person, demo: Demo) -> None:
+    payer.context.add_init_script(
+        "Object.defineProperty(window, 'localStorage', {get() { throw new DOMException('no', 'SecurityError'); }})"
+    )
+    orders_express(payer, "bissap")
+    payer.presses("Pay")
+    payer.sees("Paid, thank you!")
+    payer.page.goto("/express/")
+    payer.sees("Express checkout")
+    assert demo.payments_of(payer.email) == [("succeeded", 1)]
+
+
+@pytest.mark.parametrize("payer", [("phone", "fr"), ("desk", "en")], ids="-".join, indirect=True)
+def test_single_page_is_patient_with_errors(payer: Person) -> None:
+    orders_express(payer, "bissap")
+    asked: list[float] = []
+
+    def fail(route: Route) -> None:
+        asked.append(time.monotonic())
+        route.fulfill(status=502, content_type="application/json", body="{}")
+
+    payer.page.route("**/paiementpro/status/**", fail)
+    payer.page.go_back()
+    expect(payer.page.get_by_role("heading", level=1)).to_have_text(payer.says("We are waiting for your payment"))
+    payer.page.wait_for_timeout(7000)
+    assert 1 <= len(asked) <= 2
+    payer.page.unroute("**/paiementpro/status/**")
+    payer.page.route("**/paiementpro/status/**", lambda route: route.fulfill(status=404))
+    expect(payer.page.get_by_role("heading", level=1)).to_have_text(payer.says("Express checkout"))
+    payer.troubles.clear()
 
 
 def test_single_page_asks_no_sooner_than_it_is_told(payer: Person) -> None:
@@ -423,8 +498,9 @@ def test_single_page_tries_again_when_the_gateway_is_back(moody_payer: Person, m
     assert payer.demo.payments_of(payer.email) == [("pending", 2)]
 
 
-def orders_express(payer: Person, slug: str) -> None:
-    payer.page.goto("/express/")
+def orders_express(payer: Person, slug: str, *, here: bool = False) -> None:
+    if not here:
+        payer.page.goto("/express/")
     payer.page.locator(f"[name=product][value*={slug}]").check()
     payer.fills_the_form()
     payer.page.locator("[name=pay]").click()

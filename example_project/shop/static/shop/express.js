@@ -4,22 +4,51 @@ const page = document.getElementById("express");
 const main = page.appendChild(document.createElement("div"));
 const token = page.querySelector("[name=csrfmiddlewaretoken]").value;
 
-// What is being paid outlives the way to the gateway and back: {order, url, key, checkout_url, status_url}.
+// What is being paid outlives the way to the gateway and back, where the browser keeps anything at all:
+// {order, url, title, total, key, reference, checkout_url, status_url}, the newest last.
 const memory = {
-  read: () => JSON.parse(localStorage.getItem("purchase")),
-  keep: (purchase) => localStorage.setItem("purchase", JSON.stringify(purchase)),
-  forget: () => localStorage.removeItem("purchase"),
+  purchases: [],
+  read() {
+    try {
+      this.purchases = JSON.parse(localStorage.getItem("purchases")) ?? [];
+    } catch {
+      // What is kept in the page has to do.
+    }
+    return this.purchases;
+  },
+  keep(purchase) {
+    this.purchases = [...this.others(purchase), purchase];
+    this.write();
+  },
+  forget(purchase) {
+    this.purchases = this.others(purchase);
+    this.write();
+  },
+  others(purchase) {
+    return this.read().filter((other) => other.order !== purchase.order);
+  },
+  write() {
+    try {
+      localStorage.setItem("purchases", JSON.stringify(this.purchases));
+    } catch {
+      // Likewise.
+    }
+  },
 };
 
 const seconds = (number) => new Promise((done) => setTimeout(done, 1000 * number));
 const francs = (amount) => `${new Intl.NumberFormat("fr").format(amount)}\u00a0F\u00a0CFA`;
 const template = (name) => page.querySelector(`template[data-name=${name}]`).content;
+const newKey = () => Array.from(crypto.getRandomValues(new Uint8Array(16)), (byte) => byte.toString(16).padStart(2, "0")).join("");
 
-function show(name, purchase = {}) {
+function show(name, purchase) {
   main.replaceChildren(template(name).cloneNode(true));
-  main.querySelector("[data-checkout]")?.setAttribute("href", purchase.checkout_url);
-  main.querySelector("[data-order]")?.setAttribute("href", purchase.url);
-  main.querySelector("[data-again]")?.addEventListener("click", buy);
+  if (purchase) {
+    main.querySelector("[data-title]").textContent = `${purchase.title} · ${francs(purchase.total)}`;
+    main.querySelector("[data-order]").href = purchase.url;
+    main.querySelector("[data-again]").addEventListener("click", () => (memory.forget(purchase), buy()));
+    main.querySelector("[data-resume]")?.addEventListener("click", () => resume(purchase));
+  }
   return main.firstElementChild;
 }
 
@@ -68,17 +97,29 @@ async function order(form) {
   const [isPlaced, placed] = await post(product, details);
   if (!isPlaced) return complain(form, placed.detail ?? template("invalid").textContent, placed);
   // One order has one key, however often it takes to open its payment.
-  const kept = memory.read();
-  const purchase = kept?.order === placed.order ? kept : { ...placed, key: crypto.randomUUID() };
+  const kept = memory.read().find((purchase) => purchase.order === placed.order);
+  const problem = await open({ ...placed, key: kept?.key ?? newKey() });
+  if (problem) complain(form, problem.detail);
+}
+
+// Send the payer to the gateway; return the problem where there is one.
+async function open(purchase) {
   memory.keep(purchase);
-  const [isOpen, payment] = await post(
+  const [isOpen, answer] = await post(
     page.dataset.payments,
-    { order: purchase.order, channel: details.channel, return_to: location.pathname },
+    { order: purchase.order, return_to: `${location.pathname}?payment={reference}` },
     { "Idempotency-Key": purchase.key },
   );
-  if (!isOpen) return complain(form, payment.detail);
-  memory.keep({ ...purchase, checkout_url: payment.checkout_url, status_url: payment.status_url });
-  location.assign(payment.checkout_url);
+  if (!isOpen) return answer;
+  const { reference, checkout_url, status_url } = answer;
+  memory.keep({ ...purchase, reference, checkout_url, status_url });
+  location.assign(checkout_url);
+}
+
+// Once more, if the shop still sells it: under a new key, as it is asked anew. The order says why not.
+async function resume(purchase) {
+  const problem = await open({ ...purchase, key: newKey() }).catch(() => true);
+  if (problem) location.assign(purchase.url);
 }
 
 function complain(form, words, errors = {}) {
@@ -100,16 +141,17 @@ function complain(form, words, errors = {}) {
 
 // Waiting -------------------------------------------------------------------------------------------------------------
 
-// Ask no sooner than Retry-After says. The browser itself sends the ETag, and reads a 304 as what it has.
+// Ask no sooner than Retry-After says, and not too soon where nothing says it.
 async function wait(purchase) {
   const shown = show("waiting", purchase);
   while (shown.isConnected) {
     let pause = 5;
     try {
-      const response = await fetch(purchase.status_url, { cache: "no-cache" });
-      const payment = await response.json();
+      const response = await fetch(purchase.status_url);
+      if (response.status === 404) return memory.forget(purchase), buy();
+      const payment = response.ok ? await response.json() : {};
       if (payment.is_final) return tell(payment.status, purchase);
-      pause = response.headers.get("Retry-After");
+      pause = Number(response.headers.get("Retry-After")) || pause;
     } catch {
       // Away for a moment.
     }
@@ -119,12 +161,14 @@ async function wait(purchase) {
 
 function tell(status, purchase) {
   show(["succeeded", "failed"].includes(status) ? status : "over", purchase);
-  if (status !== "failed") memory.forget();
+  if (status !== "failed") memory.forget(purchase);
 }
 
 // Also for those who come back by the browser's own button, to the page as they had left it.
 addEventListener("pageshow", () => {
-  const purchase = memory.read();
-  if (purchase?.status_url) wait(purchase);
+  const reference = new URLSearchParams(location.search).get("payment");
+  const opened = memory.read().filter((purchase) => purchase.status_url);
+  const purchase = opened.find((one) => one.reference === reference) ?? (reference ? null : opened.at(-1));
+  if (purchase) wait(purchase);
   else buy();
 });
