@@ -1,0 +1,340 @@
+"""
+Take notifications beside others: in process, under gunicorn, and four times at once.
+
+The contenders, and what each promises, are in ``benchmarks.contenders``. Distinct payments, duplicates and forged
+notifications are measured apart. In process all take turns, notification by notification, and a time is that of the
+whole request through the middleware, on a connection that stays open. Under gunicorn they take turns by the second;
+wrk keeps four connections busy. ``ratio`` is how many times as fast ours is.
+"""
+
+import argparse
+import json
+import os
+import random
+import shutil
+import signal
+import socket
+import statistics
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from django.core.handlers.wsgi import WSGIHandler
+from django.db import connection, connections
+
+from benchmarks.contenders.contender import Contender, heard
+from benchmarks.contenders.field import contenders
+from benchmarks.contenders.wire import HOST, Request
+from benchmarks.database import create_tables
+from benchmarks.table import Row, goal, report
+
+OURS, FLOOR, LEAST = "ours", "floor", "least"
+BARE, UNKNOWN = "a view that says 404", "a URL that Django does not know"
+
+DISTINCT, DUPLICATE, FORGED = "distinct", "duplicate", "forged"
+WARM_UP = 20
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.notification", description=__doc__)
+    parser.add_argument("--payments", type=int, default=300, help="of each contender, in process (300)")
+    parser.add_argument("--seconds", type=float, default=2.0, help="of each turn under gunicorn (2)")
+    parser.add_argument("--turns", type=int, default=3, help="of each contender under gunicorn, 0 for none (3)")
+    parser.add_argument("--race", type=int, default=300, help="payments notified four times at once (300)")
+    parser.add_argument("--port", type=int, default=0, help="of gunicorn (any that is free)")
+    options = parser.parse_args()
+    create_tables()
+    rivals = contenders()
+    for rival in rivals:
+        rival.prepare()
+    database = connection.display_name
+    report(rows_in_process(in_process(rivals, options.payments), f"in process, {database}"))
+    if options.turns:
+        rates = under_gunicorn(rivals, options.seconds, options.turns, options.port or free_port())
+        report(rows_under_gunicorn(rates, f"gunicorn, {database}"))
+    if options.race and connection.vendor != "sqlite":
+        report(rows_of_race(race(rivals, options.race), options.race, database))
+
+
+# In process.
+
+
+@dataclass
+class Series:
+    """The times of one contender, in milliseconds, and its statements."""
+
+    times: list[float] = field(default_factory=list)
+    statements: int = 0
+
+    def __str__(self) -> str:
+        p95 = statistics.quantiles(self.times, n=20)[-1]
+        return f"{statistics.median(self.times):.2f} ms, p95 {p95:.2f}, {self.statements} SQL"
+
+    def times_as_fast_as(self, other: "Series") -> float:
+        return statistics.median(other.times) / statistics.median(self.times)
+
+
+Results = dict[tuple[str, str], Any]
+
+
+def in_process(rivals: list[Contender], number: int) -> dict[tuple[str, str], Series]:
+    """Return the times by kind and contender."""
+    results: dict[tuple[str, str], Series] = {}
+    genuine = {rival.name: rival.notifications(number + WARM_UP) for rival in rivals}
+    forged = {rival.name: [rival.forged() for _ in range(number + WARM_UP)] for rival in rivals}
+    forged |= strangers(forged[OURS])
+    for kind, requests in ((DISTINCT, genuine), (DUPLICATE, genuine), (FORGED, forged)):
+        names = list(requests)
+        for index in range(number + WARM_UP):
+            random.shuffle(names)
+            for name in names:
+                series = results.setdefault((kind, name), Series())
+                if index == WARM_UP - 1:
+                    series.statements = count_statements(requests[name][index])
+                else:
+                    milliseconds, _status = post(requests[name][index])
+                    if index >= WARM_UP:
+                        series.times.append(milliseconds)
+    check(rivals, number + WARM_UP)
+    return results
+
+
+def strangers(requests: list[Request]) -> dict[str, list[Request]]:
+    """Return the same notifications, to nobody."""
+    return {
+        BARE: [request.to(request.path.replace("/paiementpro/notification/", "/bare/")) for request in requests],
+        UNKNOWN: [request.to(request.path.replace("/paiementpro/", "/unknown/")) for request in requests],
+    }
+
+
+application = WSGIHandler()
+
+
+def post(request: Request) -> tuple[float, int]:
+    """Return how long the answer took, in milliseconds, and its status."""
+    environ = request.environ()
+    statuses: list[str] = []
+    started_at = time.perf_counter()
+    response = application(environ, lambda status, headers: statuses.append(status))
+    for _chunk in response:
+        pass
+    response.close()
+    return 1000 * (time.perf_counter() - started_at), int(statuses[0][:3])
+
+
+def count_statements(request: Request) -> int:
+    """Return how many statements it takes, BEGIN and COMMIT apart."""
+    made: list[str] = []
+
+    def note(execute: Callable[..., Any], sql: str, params: Any, many: bool, context: Any) -> Any:
+        if not sql.startswith("BEGIN"):
+            made.append(sql)
+        return execute(sql, params, many, context)
+
+    with connection.execute_wrapper(note):
+        post(request)
+    return len(made)
+
+
+def check(rivals: Iterable[Contender], number: int) -> None:
+    """See to it that each has done its work."""
+    for rival in rivals:
+        if heard[rival.name] < number:
+            raise AssertionError(f"{rival.name} has sent {heard[rival.name]} signals for {number} payments")
+
+
+def rows_in_process(results: dict[tuple[str, str], Series], where: str) -> Iterator[Row]:
+    for (kind, name), series in results.items():
+        if name != OURS:
+            ours = results[kind, OURS]
+            ratio = ours.times_as_fast_as(series)
+            yield Row("Notification", f"{kind}, {where}", str(ours), name, str(series), f"{ratio:.2f}", aim(kind, name, ratio))
+
+
+def aim(kind: str, name: str, ratio: float) -> str:
+    """Return what the ratio should be, and whether it is."""
+    if kind == FORGED:
+        return goal("≥ 0.91 (within 1.1)", ratio >= 1 / 1.1) if name in {BARE, UNKNOWN} else ""
+    if name == LEAST:
+        return ""
+    return goal("≥ 1", ratio >= 1) if kind == DISTINCT or name != FLOOR else ""
+
+
+# Under gunicorn.
+
+
+@dataclass
+class Turn:
+    """What wrk has counted in one turn."""
+
+    rate: float
+    p99: float
+
+
+@dataclass
+class Turns:
+    turns: list[Turn] = field(default_factory=list)
+
+    @property
+    def rate(self) -> float:
+        return statistics.median(turn.rate for turn in self.turns)
+
+    def __str__(self) -> str:
+        return f"{self.rate:,.0f} a second, p99 {statistics.median(turn.p99 for turn in self.turns):.1f} ms"
+
+
+def under_gunicorn(rivals: list[Contender], seconds: float, turns: int, port: int) -> dict[tuple[str, str], Turns]:
+    """Return the rates by kind and contender."""
+    results: dict[tuple[str, str], Turns] = {}
+    number = 0
+    with serving(port), tempfile.TemporaryDirectory() as folder:
+        file = Path(folder) / "requests"
+        for turn in range(turns + 1):
+            # The first turn does not count: it is short, and tells how many payments a turn takes.
+            length = seconds if turn else 1.0
+            for rival in random.sample(rivals, len(rivals)):
+                number = int(4000 * length)
+                requests = rival.notifications(number)
+                before = rival.count_paid()
+                distinct = attack(requests, file, length, port)
+                if rival.count_paid() - before >= number:
+                    raise AssertionError(f"{rival.name} has run out of payments")
+                paid = requests[: rival.count_paid() - before - 8]
+                duplicate = attack(paid, file, length, port)
+                forged = attack([rival.forged() for _ in range(200)], file, length, port, refused=True)
+                if turn:
+                    for kind, result in ((DISTINCT, distinct), (DUPLICATE, duplicate), (FORGED, forged)):
+                        results.setdefault((kind, rival.name), Turns()).turns.append(result)
+                if rival.name == OURS:
+                    for name, others in strangers([rival.forged() for _ in range(200)]).items():
+                        result = attack(others, file, length, port, refused=True)
+                        if turn:
+                            results.setdefault((FORGED, name), Turns()).turns.append(result)
+                clear(rival)
+    order = {name: index for index, name in enumerate([*(rival.name for rival in rivals), BARE, UNKNOWN])}
+    kinds = [DISTINCT, DUPLICATE, FORGED]
+    return dict(sorted(results.items(), key=lambda item: (kinds.index(item[0][0]), order[item[0][1]])))
+
+
+def clear(rival: Contender) -> None:
+    """Empty its tables, so that none is slow for the size that another turn has left."""
+    with connection.cursor() as cursor:
+        for model in rival.models:
+            if connection.vendor == "postgresql":
+                cursor.execute(f"TRUNCATE {model._meta.db_table} CASCADE")
+            else:
+                cursor.execute(f"DELETE FROM {model._meta.db_table}")
+
+
+@contextmanager
+def serving(port: int) -> Iterator[None]:
+    """Run gunicorn with as many workers as there are cores, each with two threads that keep connections alive."""
+    workers = os.cpu_count() or 2
+    command = [
+        *(sys.executable, "-m", "gunicorn", "benchmarks.contenders.wsgi", f"--bind={HOST}:{port}"),
+        *(f"--workers={workers}", "--worker-class=gthread", "--threads=2", "--keep-alive=60", "--log-level=error"),
+    ]
+    with subprocess.Popen(command) as server:
+        try:
+            await_port(port)
+            yield
+        finally:
+            server.send_signal(signal.SIGTERM)
+
+
+def await_port(port: int) -> None:
+    deadline = time.monotonic() + 30
+    while time.monotonic() < deadline:
+        with socket.socket() as probe:
+            if probe.connect_ex((HOST, port)) == 0:
+                return
+        time.sleep(0.1)
+    raise RuntimeError("gunicorn does not come up")
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind((HOST, 0))
+        return int(probe.getsockname()[1])
+
+
+def attack(requests: list[Request], file: Path, seconds: float, port: int, *, refused: bool = False) -> Turn:
+    """Have wrk send them, from the first on, for so many seconds."""
+    file.write_text("".join(map(as_line, requests)))
+    command = [
+        *("wrk", "--threads=1", "--connections=4", f"--duration={seconds:.0f}s", "--latency", "--timeout=30s"),
+        *(f"--script={Path(__file__).parent / 'wrk.lua'}", f"http://{HOST}:{port}", "--", str(file)),
+    ]
+    out = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True).stdout
+    counted = json.loads(out.strip().splitlines()[-1])
+    wrong = counted["broken"] + (counted["requests"] - counted["refused"] if refused else counted["refused"])
+    if wrong:
+        raise AssertionError(f"{wrong} answers of {counted['requests']} are not as expected for {requests[0].path}")
+    return Turn(counted["requests"] / counted["seconds"], counted["p99"])
+
+
+def as_line(request: Request) -> str:
+    """Return what the script of wrk reads."""
+    path = f"{request.path}?{request.query}" if request.query else request.path
+    headers = {"Host": HOST, "Content-Type": request.content_type, **request.headers}
+    parts = [path, request.body.decode(), *(part for header in headers.items() for part in header)]
+    return "\t".join(part.replace("\r", "\\r").replace("\n", "\\n") for part in parts) + "\n"
+
+
+def rows_under_gunicorn(results: dict[tuple[str, str], Turns], where: str) -> Iterator[Row]:
+    for (kind, name), turns in results.items():
+        if name != OURS:
+            ours = results[kind, OURS]
+            ratio = ours.rate / turns.rate
+            yield Row("Notification", f"{kind}, {where}", str(ours), name, str(turns), f"{ratio:.2f}", aim(kind, name, ratio))
+
+
+# The race.
+
+
+def race(rivals: list[Contender], number: int, times: int = 4) -> dict[str, int]:
+    """Return how many signals each sends for so many payments, each notified so many times at once."""
+    requests = {rival.name: rival.notifications(number) for rival in rivals}
+    heard.clear()
+    start = threading.Barrier(times)
+
+    def run() -> None:
+        for index in range(number):
+            for name in requests:
+                start.wait()
+                post(requests[name][index])
+        connections.close_all()
+
+    threads = [threading.Thread(target=run) for _ in range(times)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    return {name: heard[name] for name in requests}
+
+
+def rows_of_race(signals: dict[str, int], number: int, database: str) -> Iterator[Row]:
+    ours = signals[OURS]
+    what = f"{number} payments, each notified four times at once, {database}"
+    for name, count in signals.items():
+        if name != OURS:
+            yield Row(
+                "Notification",
+                what,
+                f"{ours} signals",
+                name,
+                f"{count} signals",
+                "",
+                goal(f"{number} signals", ours == number),
+            )
+
+
+if __name__ == "__main__":
+    main()
