@@ -2,10 +2,11 @@
 From HTTP to ``services`` and back.
 
 All views but the last are open to whoever holds a signed URL: no login, no CSRF token (the gateway has none), no
-transaction of the host's around them, nothing kept in a cache. The last is for staff and their monitoring.
+transaction of the host's around them. No cache keeps what they answer. The last is for staff and their monitoring.
 """
 
 import time
+from collections.abc import Callable
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -43,11 +44,28 @@ from django_paiementpro.models import Payment
 # After how long a waiting page reloads itself, without JavaScript.
 REFRESH_SECONDS = 8
 
-open_to_holders = method_decorator([login_not_required, csrf_exempt, never_cache, non_atomic], name="dispatch")
+
+class OpenView(View):
+    """
+    A view for whoever holds a signed URL.
+
+    It is decorated once, where the URL is made: on ``dispatch`` each request would pay for it anew.
+    """
+
+    @classmethod
+    def as_view(cls, **initkwargs: Any) -> Callable[..., HttpResponseBase]:
+        return login_not_required(csrf_exempt(non_atomic(super().as_view(**initkwargs))))
 
 
-@open_to_holders
-class CheckoutView(View):
+class PayerView(OpenView):
+    """One that a browser asks with GET, whose answers no cache may keep."""
+
+    @classmethod
+    def as_view(cls, **initkwargs: Any) -> Callable[..., HttpResponseBase]:
+        return never_cache(super().as_view(**initkwargs))
+
+
+class CheckoutView(PayerView):
     """Send the payer to the gateway's page. The same link tries again, and resumes on another device."""
 
     # No HEAD: to look at a link opens no page.
@@ -74,10 +92,11 @@ class CheckoutView(View):
     post = get
 
 
-@open_to_holders
-class NotificationView(View):
+class NotificationView(OpenView):
     """
     The door that the gateway knocks at. A stranger costs a signature check: no query, no row, a plain 404.
+
+    It needs no ``never_cache``: what answers a POST is kept in no cache that is not told to (RFC 9111, section 3).
 
     Whoever holds the URL is answered 200 (recorded), 400 (refused, recorded too), or 404 where the payment is gone.
     A probe of ``paiementpro_doctor`` is told how it has arrived; it costs no query and leaves nothing behind.
@@ -112,8 +131,7 @@ class NotificationView(View):
         return HttpResponse("OK", content_type="text/plain")
 
 
-@open_to_holders
-class ReturnView(View):
+class ReturnView(PayerView):
     """
     Tell the payer who comes back where the payment stands. What the URL carries proves nothing, and is not read.
 
@@ -135,8 +153,7 @@ class ReturnView(View):
     post = get
 
 
-@open_to_holders
-class StatusView(View):
+class StatusView(PayerView):
     """
     Tell the same to a script, without personal data. ``redirect_url`` is null until the payment is final.
 
@@ -238,7 +255,7 @@ def _answer_probe(request: HttpRequest, nonce: str) -> HttpResponse:
         in_query, in_body = _read_fields(request)
     except InvalidNotification:
         in_query, in_body = query_fields(request.META.get("QUERY_STRING", "")), []
-    return JsonResponse(probe.sighting(request, nonce, in_query, in_body))
+    return JsonResponse(probe.sighting(request, nonce, in_query, in_body), headers={"Cache-Control": "no-store"})
 
 
 def _host_page(request: HttpRequest, payment: Payment) -> str:
