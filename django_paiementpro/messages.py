@@ -39,6 +39,10 @@ _UNSTORABLE = re.compile("[\x00\ud800-\udfff]")
 # have come encoded.
 _STRAY_QUESTION_MARK = re.compile(r"\?(?=\w+=)", re.ASCII)
 
+# A multipart body as the gateway sends it (SEEN), and a part of one.
+_USUAL_MULTIPART = re.compile(r"multipart/form-data; boundary=([\w'()+,./:=?-]{1,70})", re.ASCII)
+_USUAL_PART = re.compile(rb'\r\nContent-Disposition: form-data; name="(\w+)"\r\n\r\n(.*)', re.DOTALL)
+
 Fields = list[tuple[str, str]]
 
 # What tells of a payment and of nobody, in the requests, notifications and status answers, in lower case. Not the
@@ -370,12 +374,31 @@ def _decoded(content: bytes) -> str:
 
 
 def _multipart_fields(content_type: str, body: bytes) -> Fields:
+    if usual := _usual_multipart_fields(content_type, body):
+        return usual
     meta = {"CONTENT_TYPE": content_type, "CONTENT_LENGTH": len(body)}
     try:
         form, _files = MultiPartParser(meta, BytesIO(body), [], "utf-8").parse()
     except (MultiPartParserError, SuspiciousOperation, LookupError, ValueError):
         return [("body", _decoded(body))]
     return [(name, value) for name, values in form.lists() for value in values]
+
+
+def _usual_multipart_fields(content_type: str, body: bytes) -> Fields:
+    """
+    Read a body of the very form that the gateway sends, at a tenth of what Django's parser costs: a fifth of all.
+
+    Nothing is returned for any other, by so little as a header more, a name twice or a boundary within a value.
+    """
+    if not (usual := _USUAL_MULTIPART.fullmatch(content_type)):
+        return []
+    delimiter = b"--" + usual[1].encode()
+    before, *parts = (b"\r\n" + body).split(b"\r\n" + delimiter)
+    if before or parts[-1:] not in ([b"--"], [b"--\r\n"]) or body.count(delimiter) != len(parts):
+        return []
+    matches = [match for part in parts if (match := _USUAL_PART.fullmatch(part))]
+    fields = {match[1].decode(): _decoded(match[2]) for match in matches}
+    return list(fields.items()) if len(fields) == len(parts) - 1 <= MAX_FIELDS else []
 
 
 def _json_fields(body: bytes) -> Fields:
