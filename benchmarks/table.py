@@ -1,5 +1,5 @@
 """
-The table in which all that is measured stands: ``python -m benchmarks.table FILE`` prints what others have noted.
+The table in which all that is measured stands.
 
 Each benchmark prints its own rows, and notes them in the file that ``BENCHMARK_ROWS`` names, if it names one.
 """
@@ -9,7 +9,6 @@ import os
 import sys
 from collections.abc import Iterable
 from dataclasses import asdict, astuple, dataclass, fields
-from itertools import groupby
 from pathlib import Path
 
 
@@ -44,15 +43,12 @@ def report(rows: Iterable[Row]) -> None:
 
 def print_table(rows: list[Row]) -> None:
     """Print them as a table of Markdown, aligned to be read as it is."""
-    heads = tuple(field.name for field in fields(Row))[1:]
-    cells = [astuple(row)[1:] for row in rows]
+    heads = tuple(field.name for field in fields(Row))
+    cells = [astuple(row) for row in rows]
     widths = [max(map(len, column)) for column in zip(heads, *cells, strict=True)]
-    for section, group in groupby(rows, key=lambda row: row.section):
-        print(f"\n**{section}**\n")
-        print(_line(heads, widths))
-        print(_line(["-" * width for width in widths], widths))
-        for row in group:
-            print(_line(astuple(row)[1:], widths))
+    print()
+    for line in (heads, ["-" * width for width in widths], *cells):
+        print(_line(line, widths))
     sys.stdout.flush()
 
 
@@ -60,6 +56,7 @@ def _line(cells: Iterable[str], widths: list[int]) -> str:
     return "| " + " | ".join(f"{cell:{width}}" for cell, width in zip(cells, widths, strict=True)) + " |"
 
 
-if __name__ == "__main__":
-    lines = Path(sys.argv[1]).read_text().splitlines()
-    print_table([Row(**json.loads(line)) for line in lines])
+def print_noted(file: Path) -> None:
+    """Print what has been noted, as one table, section by section."""
+    rows = [Row(**json.loads(line)) for line in file.read_text().splitlines()]
+    print_table(sorted(rows, key=lambda row: [other.section for other in rows].index(row.section)))

@@ -19,7 +19,7 @@ class Contender(ABC):
     #: Its tables, those first that refer to others.
     models: ClassVar[list[type[Model]]]
 
-    def prepare(self) -> None:
+    def prepare(self) -> None:  # noqa: B027  most need nothing
         """Store what there must be before any payment."""
 
     @abstractmethod

@@ -1,5 +1,7 @@
 """This app."""
 
+from typing import Any
+
 from django.dispatch import receiver
 from django.utils import timezone
 
@@ -14,21 +16,13 @@ class Ours(Contender):
     models = [PaymentEvent, Payment]
 
     def notifications(self, number: int) -> list[Request]:
-        payments = Payment.objects.bulk_create(
-            Payment(
-                amount=AMOUNT,
-                description=f"Order {index}",
-                customer_email=f"payer{index}@example.com",
-                customer_first_name="Awa",
-                customer_last_name="Koné",
-                customer_phone="0707123456",
-                status="pending",
-                attempt=1,
-                opened_attempt=1,
-                initialized_at=timezone.now(),
-                payment_url="https://www.paiementpro.net/webservice/onlinepayment/processing_v2.php?sessionid=a1",
-            )
-            for index in range(number)
+        payments = make_payments(
+            number,
+            status="pending",
+            attempt=1,
+            opened_attempt=1,
+            initialized_at=timezone.now(),
+            payment_url="https://www.paiementpro.net/webservice/onlinepayment/processing_v2.php?sessionid=a1b2c3",
         )
         return [notification(payment.get_notification_url(), payment.reference) for payment in payments]
 
@@ -44,3 +38,19 @@ class Ours(Contender):
 @receiver(payment_succeeded)
 def hear(payment: Payment, **kwargs: object) -> None:
     heard[Ours.name] += 1
+
+
+def make_payments(number: int, **others: Any) -> list[Payment]:
+    """Store so many payments of one payer."""
+    return Payment.objects.bulk_create(
+        Payment(
+            amount=AMOUNT,
+            description=f"Order {index}",
+            customer_email="payer@example.com",
+            customer_first_name="Awa",
+            customer_last_name="Koné",
+            customer_phone="0707123456",
+            **others,
+        )
+        for index in range(number)
+    )

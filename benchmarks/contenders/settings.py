@@ -45,11 +45,22 @@ PEERS = {
 }
 HERE = [name for name in PEERS if find_spec(name)]
 
-INSTALLED_APPS = [*APPS, "benchmarks.contenders.floor", *(app for name in HERE for app in PEERS[name])]
+INSTALLED_APPS = [
+    *APPS,
+    "rest_framework",
+    "benchmarks.contenders.floor",
+    *(app for name in HERE for app in PEERS[name]),
+]
 # The tables are made as the models say.
 MIGRATION_MODULES = dict.fromkeys(
     ["admin", "auth", "contenttypes", "djstripe", "getpaid", "paiementpro", "payments", "sessions"]
 )
+
+PAIEMENTPRO_PAYMENT_FACTORY = "benchmarks.rest.new_payment"
+REST_FRAMEWORK = {
+    "DEFAULT_PERMISSION_CLASSES": ["rest_framework.permissions.IsAuthenticated"],
+    "DEFAULT_RENDERER_CLASSES": ["rest_framework.renderers.JSONRenderer"],
+}
 
 PAYMENT_HOST = "127.0.0.1"
 PAYMENT_MODEL = "with_payments.Payment"
@@ -57,7 +68,7 @@ PAYMENT_VARIANTS = {"gateway": ("benchmarks.contenders.with_payments.provider.Pr
 
 DJSTRIPE_FOREIGN_KEY_TO_FIELD = "id"
 STRIPE_LIVE_MODE = False
-STRIPE_TEST_SECRET_KEY = "sk_test_onlyforbenchmarksonlyforben"  # noqa: S105
+STRIPE_TEST_SECRET_KEY = "sk_test_onlyforbenchmarksonlyforben"
 
 GETPAID_ORDER_MODEL = "with_getpaid.Order"
 GETPAID_PAYMENT_MODEL = "with_getpaid.Payment"

@@ -4,6 +4,7 @@ from django.urls import include, path
 from django.views.decorators.csrf import csrf_exempt
 
 from benchmarks.contenders.floor import views
+from benchmarks.contenders.viewset import plain
 
 
 @csrf_exempt
@@ -14,6 +15,8 @@ def bare(request: HttpRequest, signed: str) -> HttpResponse:
 
 urlpatterns = [
     path("paiementpro/", include("django_paiementpro.urls")),
+    path("api/", include("django_paiementpro.api.urls")),
+    path("plain/", include(plain.urls)),
     path("floor/", views.floor),
     path("least/", views.least),
     path("bare/<str:signed>/", bare),

@@ -16,13 +16,14 @@ BOUNDARY = "------------------------a1b2c3"
 
 @dataclass(frozen=True)
 class Request:
-    """A POST."""
+    """A POST, or with another method something else."""
 
     path: str
     body: bytes
     content_type: str
     query: str = ""
     headers: Mapping[str, str] = field(default_factory=dict)
+    method: str = "POST"
 
     def to(self, path: str) -> "Request":
         """Return the same, to another path."""
@@ -34,7 +35,7 @@ class Request:
     def environ(self) -> dict[str, Any]:
         """Return it as WSGI has it; once, as its body is read."""
         return {
-            "REQUEST_METHOD": "POST",
+            "REQUEST_METHOD": self.method,
             "SCRIPT_NAME": "",
             "PATH_INFO": self.path,
             "QUERY_STRING": self.query,
@@ -56,14 +57,6 @@ class Request:
             "wsgi.run_once": False,
         }
 
-    def as_lua(self) -> dict[str, Any]:
-        """Return what the script of wrk reads."""
-        path = f"{self.path}?{self.query}" if self.query else self.path
-        return {"path": path, "body": self.body.decode(), "headers": self.all_headers()}
-
-    def all_headers(self) -> dict[str, str]:
-        return {"Host": HOST, "Content-Type": self.content_type, **self.headers}
-
 
 def notification(path: str, reference: str, session: str = "", **others: str) -> Request:
     """Return a notification of success, as the gateway sends it: the fields in the query, and again in the body."""
@@ -84,7 +77,9 @@ def notification(path: str, reference: str, session: str = "", **others: str) ->
 
 
 def multipart(fields: Iterable[tuple[str, str]]) -> bytes:
-    parts = (f'--{BOUNDARY}\r\nContent-Disposition: form-data; name="{name}"\r\n\r\n{value}\r\n' for name, value in fields)
+    parts = (
+        f'--{BOUNDARY}\r\nContent-Disposition: form-data; name="{name}"\r\n\r\n{value}\r\n' for name, value in fields
+    )
     return ("".join(parts) + f"--{BOUNDARY}--\r\n").encode()
 
 

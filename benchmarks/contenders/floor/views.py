@@ -54,11 +54,15 @@ def least(request: HttpRequest) -> HttpResponse:
         return HttpResponseBadRequest("Bad Request")
     payments = Payment.objects.filter(reference=reference)
     with transaction.atomic():
-        is_news = payments.filter(merchant_id=merchant_id, amount=amount).exclude(status="succeeded").update(
-            status="succeeded" if code == "0" else "failed",
-            gateway_id=fields.get("payId", ""),
-            gateway_channel=fields.get("channel", ""),
-            settled_at=timezone.now(),
+        is_news = (
+            payments.filter(merchant_id=merchant_id, amount=amount)
+            .exclude(status="succeeded")
+            .update(
+                status="succeeded" if code == "0" else "failed",
+                gateway_id=fields.get("payId", ""),
+                gateway_channel=fields.get("channel", ""),
+                settled_at=timezone.now(),
+            )
         )
         if not is_news and not payments.exists():
             return HttpResponse("Not Found", status=404)

@@ -33,7 +33,7 @@ class DjangoGetpaid(Contender):
         return [self._signed(payment) for payment in payments]
 
     def forged(self) -> Request:
-        """It looks the payment up first: the one that comes first is named."""
+        """Return one of a payment that there is: getpaid looks it up first."""
         payment = Payment.objects.first() or Payment()
         return self._signed(payment).with_header(SIGNATURE, "0" * 64)
 

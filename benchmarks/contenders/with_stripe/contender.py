@@ -13,7 +13,7 @@ from djstripe.models import Account, APIKey, Event, WebhookEndpoint, WebhookEven
 from benchmarks.contenders.contender import Contender, heard
 from benchmarks.contenders.wire import AMOUNT, Request, json_of_size, notification
 
-SECRET = "whsec_only_for_benchmarks"  # noqa: S105
+SECRET = "whsec_only_for_benchmarks"
 KIND = "invoice_payment.paid"
 
 
