@@ -20,7 +20,7 @@ def claim(payment: Payment) -> bool:
     """Count the attempt and take the payment for as long as the call may last; False where others were first."""
     now = timezone.now()
     changes = {"attempt": payment.attempt + 1, "claimed_until": now + _longest_claim(), "updated_at": now}
-    if not as_read(payment).filter(is_free(now)).update(**changes):
+    if not Payment.objects.primary().filter(is_free(now), **as_read(payment)).update(**changes):
         return False
     payment.apply(changes)
     return True
@@ -52,7 +52,7 @@ def claim_check(payment: Payment, unless_since: datetime) -> bool:
     now = timezone.now()
     # A look-up in the future was noted by a clock that has been set back since.
     is_due = Q(checked_at=None) | Q(checked_at__lte=unless_since) | Q(checked_at__gt=now + CLOCK_SKEW)
-    if not as_read(payment).filter(is_due).update(checked_at=now):
+    if not Payment.objects.primary().filter(is_due, **as_read(payment)).update(checked_at=now):
         return False
     payment.apply({"checked_at": now})
     return True

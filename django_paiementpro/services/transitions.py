@@ -20,14 +20,16 @@ from django.db import OperationalError, router, transaction
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
-from django_paiementpro import log, outbox
+from django_paiementpro import log, outbox, rows
 from django_paiementpro.enums import Kind, Outcome, Reason, SettledBy, Status
-from django_paiementpro.models import Payment, PaymentEvent, PaymentQuerySet
+from django_paiementpro.models import Payment, PaymentEvent
 
 P = ParamSpec("P")
 T = TypeVar("T")
 
 MAX_REVIEW_REASON = 4000
+
+PAID = [status for status in Status if status.is_paid]
 
 # How long to stand back, in seconds, when the database has given up our transaction; at random, to let others pass.
 CONFLICT_PAUSES = (0.05, 0.1, 0.2, 0.4, 0.4, 0.4)
@@ -46,16 +48,16 @@ class Verdict:
     may_queue: bool = True
 
 
-def as_read(payment: Payment) -> PaymentQuerySet:
-    """Return the payment's row if all that decisions rest on is as it was read."""
-    return Payment.objects.primary().filter(
-        pk=payment.pk,
-        status=payment.status,
-        attempt=payment.attempt,
-        gateway_id=payment.gateway_id,
-        review_reason=payment.review_reason,
-        blanked_at=payment.blanked_at,
-    )
+def as_read(payment: Payment) -> dict[str, Any]:
+    """Return what tells the payment's row if all that decisions rest on is as it was read."""
+    return {
+        "id": payment.pk,
+        "status": payment.status,
+        "attempt": payment.attempt,
+        "gateway_id": payment.gateway_id,
+        "review_reason": payment.review_reason,
+        "blanked_at": payment.blanked_at,
+    }
 
 
 def settle(
@@ -64,7 +66,7 @@ def settle(
     kind: Kind,
     data: Any = None,
     remote_address: str = "",
-    guard: Callable[[Payment], PaymentQuerySet] = as_read,
+    guard: Callable[[Payment], rows.Conditions] = as_read,
 ) -> PaymentEvent:
     """
     Judge the payment as read, and store the verdict if the payment is still as read; else read and judge again.
@@ -80,12 +82,12 @@ def settle(
 
 
 def store(
-    payment: Payment, unchanged: PaymentQuerySet, kind: Kind, verdict: Verdict, data: Any, remote_address: str
+    payment: Payment, unchanged: rows.Conditions, kind: Kind, verdict: Verdict, data: Any, remote_address: str
 ) -> PaymentEvent | None:
     """Store the transition, if the payment is still as it was when it was judged, and the event with it."""
     if verdict.changes:
         changes = {**verdict.changes, "updated_at": timezone.now()}
-        if not unchanged.update(**changes):
+        if not rows.update(Payment, database(), unchanged, changes):
             return None
         if changes.get("status") == Status.SUCCEEDED and changes["gateway_id"]:
             verdict = _compare_transaction(payment, verdict)
@@ -111,15 +113,12 @@ def _compare_transaction(payment: Payment, verdict: Verdict) -> Verdict:
     stands; where staff have given its transaction to another payment before, both must be looked at.
     """
     gateway_id = verdict.changes["gateway_id"]
-    paid = [status for status in Status if status.is_paid]
-    others = Payment.objects.primary().filter(
-        gateway_id__in={gateway_id, gateway_id.upper(), gateway_id.lower()}, status__in=paid
-    )
+    same = {"gateway_id": {gateway_id, gateway_id.upper(), gateway_id.lower()}, "status": PAID}
     if verdict.changes["settled_by"] != SettledBy.STAFF:
         # This payment is none of staff's, now that the UPDATE is done.
-        by_staff = others.filter(settled_by=SettledBy.STAFF)
-        if other := by_staff.values_list("reference", flat=True).first():
-            finding = (Reason.TRANSACTION_REUSED, f"{gateway_id} {other}")
+        by_staff = same | {"settled_by": SettledBy.STAFF}
+        if reference := rows.read_text(Payment, database(), "reference", by_staff):
+            finding = (Reason.TRANSACTION_REUSED, f"{gateway_id} {reference}")
             stored = copy(payment)
             vars(stored).update(verdict.changes)
             alarm = flagged(stored, verdict.outcome, finding)
@@ -135,6 +134,7 @@ def _compare_transaction(payment: Payment, verdict: Verdict) -> Verdict:
     # One after the other: of two that are confirmed at once, the second sees the first.
     kinds = ContentType.objects.using(database()).select_for_update()
     list(kinds.filter(app_label=Payment._meta.app_label, model=Payment._meta.model_name))
+    others = Payment.objects.primary().filter(gateway_id__in=same["gateway_id"], status__in=PAID)
     if other := others.exclude(pk=payment.pk).first():
         raise ValidationError(
             _("This transaction has paid for the payment %(reference)s already."),
@@ -215,10 +215,10 @@ def outside_transactions(function: Callable[P, T]) -> Callable[P, T]:
 
 def read_again(payment: Payment) -> None:
     """Read what is stored now: inside a caller's transaction under a lock, as a snapshot would never change."""
-    rows = Payment.objects.primary()
+    payments = Payment.objects.primary()
     if transaction.get_connection(database()).in_atomic_block:
-        rows = rows.select_for_update()
-    payment.refresh_from_db(from_queryset=rows)
+        payments = payments.select_for_update()
+    payment.refresh_from_db(from_queryset=payments)
 
 
 def database() -> str:
