@@ -1,70 +1,94 @@
 """
 Single rows, by plain SQL: for the few statements of a notification.
 
-Django's ORM takes longer to write such a statement than the rest of it takes: it is built and compiled anew each time.
-The values pass through the fields as they do there. For all other statements there is the ORM.
+Django's ORM takes longer to write such a statement than all the rest of it takes: it is built and compiled anew each
+time. The values pass through the fields as they do there. For all other statements there is the ORM.
 """
 
+import functools
 from collections.abc import Mapping
-from typing import Any, TypeVar, cast
+from typing import Any, TypeVar
 
 from django.db import connections
-from django.db.models import Field, Model
+from django.db.backends.base.base import BaseDatabaseWrapper
+from django.db.models import Model
 
 M = TypeVar("M", bound=Model)
 
-#: What a row must be like: a value of each field, or several of which it has one. None is NULL.
+#: What a row must be like: the value of each field, or a list of values of which it has one. None is NULL.
 Conditions = Mapping[str, Any]
 
 
 def read(model: type[M], using: str, found: Conditions) -> M | None:
     """Return the instance of a row, None where there is none."""
-    where, params = _where(model, using, found)
-    query = f"SELECT * FROM {_quoted(model._meta.db_table, using)} WHERE {where} LIMIT 1"  # noqa: S608  the model's names
-    return next(iter(model._default_manager.using(using).raw(query, params)), None)
+    fields, converters = _reading(model, using)
+    row = _select(model, using, fields, found)
+    if row is None:
+        return None
+    values = list(row)
+    for position, column, functions in converters:
+        for function in functions:
+            values[position] = function(values[position], column, connections[using])
+    return model.from_db(using, [field.attname for field in fields], values)
 
 
 def read_text(model: type[Model], using: str, name: str, found: Conditions) -> str | None:
     """Return one text of a row, None where there is no such row."""
-    column = _quoted(_field(model, name).column, using)
-    where, params = _where(model, using, found)
-    query = f"SELECT {column} FROM {_quoted(model._meta.db_table, using)} WHERE {where} LIMIT 1"  # noqa: S608
-    with connections[using].cursor() as cursor:
-        cursor.execute(query, params)
-        row = cursor.fetchone()
+    row = _select(model, using, [_field(model, name)], found)
     return row[0] if row else None
 
 
 def update(model: type[Model], using: str, found: Conditions, changes: Mapping[str, Any]) -> bool:
     """Change a row if it is as found; return whether it was."""
+    connection = connections[using]
+    quote = connection.ops.quote_name
     fields = {_field(model, name): value for name, value in changes.items()}
-    columns = ", ".join(f"{_quoted(field.column, using)} = %s" for field in fields)
-    values = [field.get_db_prep_save(value, connections[using]) for field, value in fields.items()]
-    where, params = _where(model, using, found)
-    query = f"UPDATE {_quoted(model._meta.db_table, using)} SET {columns} WHERE {where}"  # noqa: S608
-    with connections[using].cursor() as cursor:
-        cursor.execute(query, [*values, *params])
+    columns = ", ".join(f"{quote(field.column)} = %s" for field in fields)
+    values = [field.get_db_prep_save(value, connection) for field, value in fields.items()]
+    where, params = _where(model, connection, found)
+    with connection.cursor() as cursor:
+        cursor.execute(f"UPDATE {quote(model._meta.db_table)} SET {columns} WHERE {where}", [*values, *params])  # noqa: S608
         return bool(cursor.rowcount)
 
 
-def _where(model: type[Model], using: str, found: Conditions) -> tuple[str, list[Any]]:
+def _select(model: type[Model], using: str, fields: list[Any], found: Conditions) -> Any:
+    connection = connections[using]
+    quote = connection.ops.quote_name
+    columns = ", ".join(quote(field.column) for field in fields)
+    where, params = _where(model, connection, found)
+    with connection.cursor() as cursor:
+        cursor.execute(f"SELECT {columns} FROM {quote(model._meta.db_table)} WHERE {where}", params)  # noqa: S608
+        return cursor.fetchone()
+
+
+def _where(model: type[Model], connection: BaseDatabaseWrapper, found: Conditions) -> tuple[str, list[Any]]:
     conditions: list[str] = []
     params: list[Any] = []
     for name, value in found.items():
         field = _field(model, name)
-        column = _quoted(field.column, using)
+        column = connection.ops.quote_name(field.column)
         if value is None:
             conditions.append(f"{column} IS NULL")
         else:
-            values = list(value) if isinstance(value, (list, set)) else [value]
+            values = value if isinstance(value, list) else [value]
             conditions.append(f"{column} IN ({', '.join(['%s'] * len(values))})")
-            params += [field.get_db_prep_value(value, connections[using]) for value in values]
+            params += [field.get_db_prep_value(value, connection) for value in values]
     return " AND ".join(conditions), params
 
 
-def _field(model: type[Model], name: str) -> "Field[Any, Any]":
-    return cast("Field[Any, Any]", model._meta.get_field(name))
+@functools.cache
+def _reading(model: type[Model], using: str) -> tuple[list[Any], list[tuple[int, Any, list[Any]]]]:
+    """Return the fields of a model, and what turns the database's values into theirs, by the position of the column."""
+    connection = connections[using]
+    fields: list[Any] = list(model._meta.concrete_fields)
+    columns = [field.get_col(model._meta.db_table) for field in fields]
+    converters = [
+        (position, column, [*connection.ops.get_db_converters(column), *column.get_db_converters(connection)])
+        for position, column in enumerate(columns)
+    ]
+    return fields, [entry for entry in converters if entry[2]]
 
 
-def _quoted(name: str | None, using: str) -> str:
-    return connections[using].ops.quote_name(name or "")
+def _field(model: type[Model], name: str) -> Any:
+    """Return a field that has a column, which the types do not tell from those that have none."""
+    return model._meta.get_field(name)

@@ -113,7 +113,7 @@ def _compare_transaction(payment: Payment, verdict: Verdict) -> Verdict:
     stands; where staff have given its transaction to another payment before, both must be looked at.
     """
     gateway_id = verdict.changes["gateway_id"]
-    same = {"gateway_id": {gateway_id, gateway_id.upper(), gateway_id.lower()}, "status": PAID}
+    same = {"gateway_id": [gateway_id, gateway_id.upper(), gateway_id.lower()], "status": PAID}
     if verdict.changes["settled_by"] != SettledBy.STAFF:
         # This payment is none of staff's, now that the UPDATE is done.
         by_staff = same | {"settled_by": SettledBy.STAFF}
