@@ -314,12 +314,13 @@ class Payment(models.Model):
         return {}
 
     def _remember(self, names: Collection[str] | None = None) -> None:
+        values = self.__dict__
         self._stored |= {
-            field.attname: self.__dict__[field.attname]
+            field.attname: values[field.attname]
             for field in self._meta.concrete_fields
             if (names is None or field.name in names)
-            and field.attname in self.__dict__
-            and not isinstance(self.__dict__[field.attname], (dict, list))
+            and field.attname in values
+            and not isinstance(values[field.attname], (dict, list))
         }
 
     def clean(self) -> None:

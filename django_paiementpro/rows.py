@@ -21,20 +21,20 @@ Conditions = Mapping[str, Any]
 
 def read(model: type[M], using: str, found: Conditions) -> M | None:
     """Return the instance of a row, None where there is none."""
-    fields, converters = _reading(model, using)
-    row = _select(model, using, fields, found)
+    columns, names, converters = _reading(model, using)
+    row = _select(model, using, columns, found)
     if row is None:
         return None
     values = list(row)
     for position, column, functions in converters:
         for function in functions:
             values[position] = function(values[position], column, connections[using])
-    return model.from_db(using, [field.attname for field in fields], values)
+    return model.from_db(using, names, values)
 
 
 def read_text(model: type[Model], using: str, name: str, found: Conditions) -> str | None:
     """Return one text of a row, None where there is no such row."""
-    row = _select(model, using, [_field(model, name)], found)
+    row = _select(model, using, connections[using].ops.quote_name(_field(model, name).column), found)
     return row[0] if row else None
 
 
@@ -51,13 +51,12 @@ def update(model: type[Model], using: str, found: Conditions, changes: Mapping[s
         return bool(cursor.rowcount)
 
 
-def _select(model: type[Model], using: str, fields: list[Any], found: Conditions) -> Any:
+def _select(model: type[Model], using: str, columns: str, found: Conditions) -> Any:
     connection = connections[using]
-    quote = connection.ops.quote_name
-    columns = ", ".join(quote(field.column) for field in fields)
+    table = connection.ops.quote_name(model._meta.db_table)
     where, params = _where(model, connection, found)
     with connection.cursor() as cursor:
-        cursor.execute(f"SELECT {columns} FROM {quote(model._meta.db_table)} WHERE {where}", params)  # noqa: S608
+        cursor.execute(f"SELECT {columns} FROM {table} WHERE {where}", params)  # noqa: S608
         return cursor.fetchone()
 
 
@@ -77,8 +76,12 @@ def _where(model: type[Model], connection: BaseDatabaseWrapper, found: Condition
 
 
 @functools.cache
-def _reading(model: type[Model], using: str) -> tuple[list[Any], list[tuple[int, Any, list[Any]]]]:
-    """Return the fields of a model, and what turns the database's values into theirs, by the position of the column."""
+def _reading(model: type[Model], using: str) -> tuple[str, list[str], list[tuple[int, Any, list[Any]]]]:
+    """
+    Return the columns of a model, the names of its fields, and what turns the database's values into theirs.
+
+    The last is by the position of the column, where there is anything to turn.
+    """
     connection = connections[using]
     fields: list[Any] = list(model._meta.concrete_fields)
     columns = [field.get_col(model._meta.db_table) for field in fields]
@@ -86,7 +89,11 @@ def _reading(model: type[Model], using: str) -> tuple[list[Any], list[tuple[int,
         (position, column, [*connection.ops.get_db_converters(column), *column.get_db_converters(connection)])
         for position, column in enumerate(columns)
     ]
-    return fields, [entry for entry in converters if entry[2]]
+    return (
+        ", ".join(connection.ops.quote_name(field.column) for field in fields),
+        [field.attname for field in fields],
+        [entry for entry in converters if entry[2]],
+    )
 
 
 def _field(model: type[Model], name: str) -> Any:
