@@ -149,7 +149,8 @@ def _mark(event: PaymentEvent, deliver_at: datetime | None) -> bool:
     """Store who has had it, and until when the lease runs. Return False where the lease has been lost."""
     is_ours = {"id": event.pk, "deliver_at": event.deliver_at}
     changes = {"delivered": event.delivered, "deliver_at": deliver_at}
-    if not rows.update(PaymentEvent, router.db_for_write(PaymentEvent), is_ours, changes):
+    # Were it forgotten, the lease would run out, and the receivers would be called again, as after any crash.
+    if not rows.update(PaymentEvent, router.db_for_write(PaymentEvent), is_ours, changes, durably=False):
         log.write("lease_lost", event.payment)
         return False
     event.deliver_at = deliver_at

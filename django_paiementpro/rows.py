@@ -15,6 +15,9 @@ from django.db.models import Model
 
 M = TypeVar("M", bound=Model)
 
+# A condition that holds. It has this very statement, which is its own transaction, not wait for the disk.
+ONLY_SOON_DURABLE = {"postgresql": " AND set_config('synchronous_commit', 'off', true) IS NOT NULL"}
+
 #: What a row must be like: the value of each field, or a list of values of which it has one. None is NULL.
 Conditions = Mapping[str, Any]
 
@@ -38,14 +41,23 @@ def read_text(model: type[Model], using: str, name: str, found: Conditions) -> s
     return row[0] if row else None
 
 
-def update(model: type[Model], using: str, found: Conditions, changes: Mapping[str, Any]) -> bool:
-    """Change a row if it is as found; return whether it was."""
+def update(
+    model: type[Model], using: str, found: Conditions, changes: Mapping[str, Any], *, durably: bool = True
+) -> bool:
+    """
+    Change a row if it is as found; return whether it was.
+
+    What need not be durable, outside of a transaction, PostgreSQL does not wait for its disk to have: it forgets the
+    last of it where its server crashes.
+    """
     connection = connections[using]
     quote = connection.ops.quote_name
     fields = {_field(model, name): value for name, value in changes.items()}
     columns = ", ".join(f"{quote(field.column)} = %s" for field in fields)
     values = [field.get_db_prep_save(value, connection) for field, value in fields.items()]
     where, params = _where(model, connection, found)
+    if not durably and not connection.in_atomic_block:
+        where += ONLY_SOON_DURABLE.get(connection.vendor, "")
     with connection.cursor() as cursor:
         cursor.execute(f"UPDATE {quote(model._meta.db_table)} SET {columns} WHERE {where}", [*values, *params])  # noqa: S608
         return bool(cursor.rowcount)
