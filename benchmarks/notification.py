@@ -147,6 +147,8 @@ class Turn:
 
     rate: float
     p99: float
+    #: Answers with another status than is right, and connections that broke.
+    wrong: int
 
 
 @dataclass
@@ -158,7 +160,9 @@ class Turns:
         return statistics.median(turn.rate for turn in self.turns)
 
     def __str__(self) -> str:
-        return f"{self.rate:,.0f} a second, p99 {statistics.median(turn.p99 for turn in self.turns):.1f} ms"
+        wrong = sum(turn.wrong for turn in self.turns)
+        p99 = statistics.median(turn.p99 for turn in self.turns)
+        return f"{self.rate:,.0f} a second, p99 {p99:.1f} ms" + (f", {wrong} wrong answers" if wrong else "")
 
 
 def under_gunicorn(rivals: list[Contender], seconds: int, turns: int, port: int) -> dict[tuple[str, str], Turns]:
@@ -254,9 +258,7 @@ def attack(requests: list[Request], file: Path, seconds: int, port: int, *, refu
     out = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True).stdout
     counted = json.loads(out.strip().splitlines()[-1])
     wrong = counted["broken"] + (counted["requests"] - counted["refused"] if refused else counted["refused"])
-    if wrong:
-        raise AssertionError(f"{wrong} answers of {counted['requests']} are not as expected for {requests[0].path}")
-    return Turn(counted["requests"] / counted["seconds"], counted["p99"])
+    return Turn(counted["requests"] / counted["seconds"], counted["p99"], wrong)
 
 
 def as_line(request: Request) -> str:

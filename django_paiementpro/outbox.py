@@ -37,7 +37,7 @@ def post(event: PaymentEvent, signals: list[str], *, may_queue: bool = True) -> 
     lease = _lease()
     if event.signals:
         event.deliver_at = lease
-    event.save(force_insert=True)
+    rows.insert(event, router.db_for_write(PaymentEvent))
     if event.signals:
         transaction.on_commit(lambda: _send(event, lease, may_queue), using=event._state.db, robust=True)
 

@@ -41,6 +41,23 @@ def read_text(model: type[Model], using: str, name: str, found: Conditions) -> s
     return row[0] if row else None
 
 
+def insert(instance: Model, using: str) -> None:
+    """Store a new row, and give its key to the instance. No ``post_save`` is sent."""
+    connection = connections[using]
+    quote = connection.ops.quote_name
+    key: Any = instance._meta.pk
+    fields: list[Any] = [field for field in instance._meta.concrete_fields if field is not key]
+    values = [field.get_db_prep_save(field.pre_save(instance, add=True), connection) for field in fields]
+    columns, places = ", ".join(quote(field.column) for field in fields), ", ".join(["%s"] * len(fields))
+    # MySQL tells the key by other means.
+    returning = f" RETURNING {quote(key.column)}" if connection.features.can_return_columns_from_insert else ""
+    with connection.cursor() as cursor:
+        table = quote(instance._meta.db_table)
+        cursor.execute(f"INSERT INTO {table} ({columns}) VALUES ({places}){returning}", values)  # noqa: S608
+        instance.pk = cursor.fetchone()[0] if returning else cursor.lastrowid
+    instance._state.adding, instance._state.db = False, using
+
+
 def update(
     model: type[Model], using: str, found: Conditions, changes: Mapping[str, Any], *, durably: bool = True
 ) -> bool:
