@@ -395,10 +395,11 @@ def _usual_multipart_fields(content_type: str, body: bytes) -> Fields:
         return []
     delimiter = b"--" + usual[1].encode()
     before, *parts = (b"\r\n" + body).split(b"\r\n" + delimiter)
-    if before or parts[-1:] not in ([b"--"], [b"--\r\n"]) or body.count(delimiter) != len(parts):
+    if before or body.count(delimiter) != len(parts):
         return []
     matches = [match for part in parts if (match := _USUAL_PART.fullmatch(part))]
     fields = {match[1].decode(): _decoded(match[2]) for match in matches}
+    # What follows the last boundary is no part.
     return list(fields.items()) if len(fields) == len(parts) - 1 <= MAX_FIELDS else []
 
 

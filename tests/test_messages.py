@@ -1,9 +1,11 @@
 import json
 from datetime import datetime, timezone
+from io import BytesIO
 from typing import Any
 from urllib.parse import urlencode
 
 import pytest
+from django.http.multipartparser import MultiPartParser, MultiPartParserError
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -14,6 +16,7 @@ from django_paiementpro.messages import (
     PageAnswer,
     PageRequest,
     StatusAnswer,
+    body_fields,
     parse_amount,
     parse_date,
     parse_json_object,
@@ -263,6 +266,36 @@ def test_any_json_is_read_or_refused(body: bytes) -> None:
 def test_any_multipart_is_read_or_refused(noise: bytes, header: str) -> None:
     body = b"--x\r\n" + header.encode() + b"\r\n\r\n" + noise + b"\r\n--x--\r\n"
     refusal("", "multipart/form-data; boundary=x", body)
+
+
+names = st.text("abcXYZ_09", min_size=1, max_size=8)
+pieces = st.sampled_from(
+    [b"a", b"100", b"\r\n", b"\n", b"--x", b"\r\n--x", b"--x--", b"-", b" ", b"\0", b"\xff", "é".encode(), b""]
+)
+contents = st.lists(pieces, max_size=6).map(b"".join)
+
+
+@given(
+    fields=st.lists(st.tuples(names, contents), min_size=1, max_size=6),
+    header=st.sampled_from([b"", b"", b"\r\nContent-Type: text/plain", b'; filename="a"']),
+    end=st.sampled_from([b"--\r\n", b"--\r\n", b"--", b"", b"\r\n", b"--\r\nmore", b"--\r\n\r\n--x"]),
+)
+def test_the_usual_multipart_says_what_it_says_to_django(
+    fields: list[tuple[str, bytes]], header: bytes, end: bytes
+) -> None:
+    parts = [
+        b'--x\r\nContent-Disposition: form-data; name="%s"%s\r\n\r\n%s\r\n' % (name.encode(), header, value)
+        for name, value in fields
+    ]
+    body = b"".join(parts) + b"--x" + end
+    meta = {"CONTENT_TYPE": "multipart/form-data; boundary=x", "CONTENT_LENGTH": len(body)}
+    try:
+        form, _files = MultiPartParser(meta, BytesIO(body), [], "utf-8").parse()
+        expected = [(name, value) for name, values in form.lists() for value in values]
+    except (MultiPartParserError, ValueError):
+        expected = [("body", body.decode("utf-8", "replace"))]
+
+    assert body_fields("multipart/form-data; boundary=x", body) == expected
 
 
 @given(st.text())
