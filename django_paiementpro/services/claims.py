@@ -5,9 +5,9 @@ from datetime import datetime, timedelta
 from django.db.models import Q
 from django.utils import timezone
 
-from django_paiementpro import gateway
+from django_paiementpro import gateway, rows
 from django_paiementpro.models import Payment
-from django_paiementpro.services.transitions import as_read
+from django_paiementpro.services.transitions import as_read, database
 
 # What a claim has beyond the time-outs, for the work around the call.
 CLAIM_MARGIN = timedelta(seconds=5)
@@ -19,8 +19,9 @@ CLOCK_SKEW = timedelta(minutes=1)
 def claim(payment: Payment) -> bool:
     """Count the attempt and take the payment for as long as the call may last; False where others were first."""
     now = timezone.now()
+    unclaimed = as_read(payment) | {"claimed_until": payment.claimed_until}
     changes = {"attempt": payment.attempt + 1, "claimed_until": now + _longest_claim(), "updated_at": now}
-    if not Payment.objects.primary().filter(is_free(now), **as_read(payment)).update(**changes):
+    if is_claimed(payment) or not rows.update(Payment, database(), unclaimed, changes):
         return False
     payment.apply(changes)
     return True
