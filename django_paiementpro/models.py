@@ -402,7 +402,8 @@ class PaymentEvent(models.Model):
 
     What it says is never edited, but for personal data, which ``services.privacy`` blanks.
 
-    It is the outbox as well: ``signals`` names what the host is owed for it, ``delivered`` who has had it.
+    It is the outbox as well: ``signals`` names what the host is owed for it, ``delivered`` who has had it. Django's
+    ``post_save`` is sent neither for an event nor for what it does to its payment: the app's signals are.
     """
 
     Kind = Kind
