@@ -20,8 +20,9 @@ import tempfile
 import threading
 import time
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
+from http.client import HTTPConnection
 from pathlib import Path
 from typing import TypeVar
 
@@ -188,7 +189,7 @@ def under_gunicorn(rivals: list[Contender], seconds: int, turns: int, port: int)
                 results.setdefault((DISTINCT, rival.name), Turns()).turns.append(result)
                 enough[rival.name] = int(3 * result.rate) + 200
                 # The last few may have been cut off.
-                paid[rival.name] = genuine[rival.name][: count - 8]
+                paid[rival.name] = genuine[rival.name][: max(1, count - 8)]
             for name in shuffled(paid):
                 result = attack(paid[name], file, length, port)
                 results.setdefault((DUPLICATE, name), Turns()).turns.append(result)
@@ -226,18 +227,21 @@ def serving(port: int) -> Iterator[None]:
     ]
     with subprocess.Popen(command) as server:
         try:
-            await_port(port)
+            await_answer(port)
             yield
         finally:
             server.send_signal(signal.SIGTERM)
 
 
-def await_port(port: int) -> None:
-    deadline = time.monotonic() + 30
+def await_answer(port: int) -> None:
+    """Wait until a worker has loaded the project."""
+    deadline = time.monotonic() + 60
     while time.monotonic() < deadline:
-        with socket.socket() as probe:
-            if probe.connect_ex((HOST, port)) == 0:
-                return
+        connection = HTTPConnection(HOST, port, timeout=60)
+        with suppress(OSError):
+            connection.request("GET", "/")
+            connection.getresponse()
+            return
         time.sleep(0.1)
     raise RuntimeError("gunicorn does not come up")
 
