@@ -5,8 +5,8 @@ What was measured, each with the command that measures it.
 each is a command of its own, with ``--help``.
 
 ``benchmarks.notification``
-    Notifications beside views written by hand, django-payments, dj-stripe and django-getpaid; what each of them promises
-    is in ``benchmarks.contenders``. On PostgreSQL (``NOTIFICATION_URL``) and on SQLite.
+    Notifications beside views written by hand, django-payments, dj-stripe and django-getpaid, on PostgreSQL
+    (``NOTIFICATION_URL``) and on SQLite; what each of them promises is in ``benchmarks.contenders``.
 ``benchmarks.checkout``, ``benchmarks.rest``
     The checkout and the REST API, beside the bare HTTP call to a gateway that answers at once.
 ``benchmarks.footprint``
