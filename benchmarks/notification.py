@@ -131,11 +131,11 @@ def rows_in_process(results: dict[tuple[str, str], Series], where: str) -> Itera
 def row(what: str, ours: object, name: str, theirs: object, ratio: float, kind: str) -> Row:
     """Return a row, with what the ratio should be where the other does the same work, and whether it is."""
     if kind == FORGED:
-        aim = goal("≥ 0.91", ratio >= 1 / 1.1) if name in {BARE, UNKNOWN} else ""
+        aim = goal("≥ 0.91", round(ratio, 2) >= 0.91) if name in {BARE, UNKNOWN} else ""
     elif name == LEAST or (kind == DUPLICATE and name in WITHOUT_RECORD):
         aim = ""
     else:
-        aim = goal("≥ 1", ratio >= 1)
+        aim = goal("≥ 1", round(ratio, 2) >= 1)
     return Row(SECTION, what, str(ours), name, str(theirs), f"{ratio:.2f}", aim)
 
 
