@@ -5,7 +5,6 @@ PORT ?= 8000
 PG_URL ?= postgres://postgres@127.0.0.1:5432/postgres
 MARIADB_URL ?= mysql://root@127.0.0.1:3306/test
 REDIS_URL ?= redis://127.0.0.1:6379/0
-PAYMENTS ?= 1000000
 OPERATIONS_URL ?= postgres://postgres@127.0.0.1:5432/paiementpro_operations
 CHROMIUM ?= $(shell command -v chromium || command -v chromium-browser || command -v google-chrome)
 # The oldest and the newest, as tox environments; the Pythons of pyenv are found too.
@@ -14,6 +13,10 @@ PYENV_PYTHONS := $(wildcard $(or $(PYENV_ROOT),$(HOME)/.pyenv)/versions/3.1*/bin
 
 VENV := .venv
 BIN := $(VENV)/bin
+
+# Those that make bench measures beside ours, with the newest Python that is here: one of them needs 3.12.
+PEERS := .venv-peers
+PEERS_PYTHON ?= $(or $(lastword $(PYENV_PYTHONS)),$(PYTHON))
 
 # The driver of the database that DATABASE_URL names; SQLite needs none.
 scheme := $(firstword $(subst :, ,$(DATABASE_URL)))
@@ -123,9 +126,9 @@ $(pictures): $(pictured) | $(VENV)/.with-test
 docs-texts: $(VENV)/.with-dev  ## collect what the code says and the documentation has to say in French
 	$(BIN)/sphinx-build -q -E -c docs -t fr -t collect docs/fr docs/_build/fr
 
-bench: $(VENV)/.with-test,postgres  ## measure the back office over a million payments on PostgreSQL (PAYMENTS=1000000)
-	$(BIN)/python -m benchmarks.fill --payments $(PAYMENTS) --keep
-	$(BIN)/python -m benchmarks.admin
+bench: $(PEERS)/.installed  ## measure all of it beside others: 20 minutes, one table (BENCH="--full", see CONTRIBUTING.rst)
+	@command -v wrk >/dev/null || { echo "No wrk here: apt-get install wrk" >&2; exit 1; }
+	$(PEERS)/bin/python -m benchmarks $(BENCH)
 
 operations := DJANGO_SETTINGS_MODULE=benchmarks.operations OPERATIONS_URL=$(OPERATIONS_URL)
 
@@ -136,10 +139,17 @@ soak: $(VENV)/.with-test,postgres $(VENV)/.with-test,mysql  ## sell with everyth
 	$(operations) DELIVERY=task REDIS_URL=$(REDIS_URL) $(BIN)/python -m benchmarks.soak $(ARGS)
 
 clean:  ## remove what these commands made
-	rm -rf $(VENV) .tox build dist docs/_build *.egg-info .coverage .hypothesis .*_cache
+	rm -rf $(VENV) $(PEERS) .tox build dist docs/_build *.egg-info .coverage .hypothesis .*_cache
 
 $(BIN)/python:
 	$(PYTHON) -m venv $(VENV)
+
+$(PEERS)/.installed: setup.cfg benchmarks/peers.txt
+	$(PEERS_PYTHON) -m venv $(PEERS)
+	@echo "Installing the package and its peers"
+	@$(PEERS)/bin/pip install --quiet --disable-pip-version-check \
+		--editable ".[api,celery,example,postgres]" --requirement benchmarks/peers.txt
+	@touch $@
 
 # .with-test,postgres: the package as it lies here, with these extras; again when setup.cfg has changed.
 $(VENV)/.with-%: setup.cfg | $(BIN)/python

@@ -1,7 +1,8 @@
 """
 Measure the back office beside a plain ModelAdmin: whole requests, through the middleware, on the filled database.
 
-Times are medians in milliseconds, with the worst behind them. The two take turns, and their first turn does not count.
+Times are medians in milliseconds, with the worst in brackets; then come the statements with their time, and how many
+payments are shown. The two take turns, and their first turn does not count.
 """
 
 import argparse
@@ -11,7 +12,7 @@ import resource
 import statistics
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -27,6 +28,7 @@ from django.urls import NoReverseMatch, reverse
 from django.utils import timezone
 
 from benchmarks.questions import OURS, PLAIN, Question, questions, since
+from benchmarks.table import Row, goal, report
 from django_paiementpro.models import Payment, PaymentEvent
 
 # In seconds; a quicker statement is not explained.
@@ -46,22 +48,21 @@ def main() -> None:
         help="print instead how PostgreSQL goes about the statements of one of the two that take over a millisecond",
     )
     options = parser.parse_args()
-    print_conditions()
+    print(conditions())
     if options.explain:
         explain(options.explain)
     else:
         # First, as on Linux the peak of a new process begins with its parent's.
-        exports = measure_exports()
-        measure(options.rounds)
-        print(exports)
+        exports = list(measure_exports())
+        report([*measure(options.rounds), *exports])
 
 
-def print_conditions() -> None:
-    """Print what the figures depend on."""
+def conditions() -> str:
+    """Return what the figures depend on."""
     with connection.cursor() as cursor:
         cursor.execute("SELECT current_setting('server_version'), current_setting('shared_buffers')")
         version, buffers = cursor.fetchone()
-    print(
+    return (
         f"{Payment.objects.count():,} payments, {PaymentEvent.objects.count():,} events; "
         f"PostgreSQL {version.split()[0]} with shared_buffers {buffers}, "
         f"Django {django.__version__}, Python {platform.python_version()}\n"
@@ -124,8 +125,8 @@ def ask(client: Client, site: str, question: Question) -> Answer | None:
     return Answer(milliseconds, statements.made, list(shown))
 
 
-def measure(rounds: int) -> None:
-    """Ask each question in each round, and print the table."""
+def measure(rounds: int) -> Iterator[Row]:
+    """Ask each question in each round, and return the rows of the table."""
     client, asked = sign_in(), questions()
     answers: dict[tuple[str, str], list[Answer]] = {}
     for number in range(rounds + 1):
@@ -134,48 +135,31 @@ def measure(rounds: int) -> None:
                 answer = ask(client, site, question)
                 if answer and number:
                     answers.setdefault((question.name, site), []).append(answer)
-    print(f"{'':32}{'ours':>14}{'plain':>18}{'':>9}{'SQL ours':>13}{'plain':>14}{'shown':>14}  goal")
+    section = f"Back office, {Payment.objects.count():,} payments on PostgreSQL"
     for question in asked:
-        print(line(question, answers.get((question.name, OURS)), answers.get((question.name, PLAIN))))
+        ours, plain = answers.get((question.name, OURS)), answers.get((question.name, PLAIN))
+        yield Row(
+            section,
+            question.name,
+            figures(ours) if ours else "not there yet",
+            "a plain ModelAdmin" if plain else "",
+            figures(plain) if plain else "",
+            f"{median(plain) / median(ours):.1f}" if ours and plain else "",
+            goal(f"≤ {question.goal:.0f} ms", median(ours) <= question.goal) if question.goal and ours else "",
+        )
 
 
-def line(question: Question, ours: list[Answer] | None, plain: list[Answer] | None) -> str:
-    """Return a line of the table: times, how many times faster ours is, statements with their time, what is shown."""
-    cells = [
-        f"{question.name:32}",
-        f"{times(ours) if ours else 'not there yet':>14}",
-        f"{times(plain) if plain else '':>18}",
-        f"{f'{median(plain) / median(ours):.1f}×' if ours and plain else '':>9}",
-        f"{in_sql(ours) if ours else '':>13}",
-        f"{in_sql(plain) if plain else '':>14}",
-        f"{shown(ours, plain):>14}",
-    ]
-    if question.goal:
-        cells.append(f"  {question.goal:.0f}")
-        if ours:
-            cells.append(" holds" if median(ours) <= question.goal else " MISSED")
-    return "".join(cells).rstrip()
+def figures(answers: list[Answer]) -> str:
+    """Return times, statements with their time, and how many payments are shown."""
+    milliseconds = statistics.median(1000 * sum(seconds for seconds, *_ in answer.statements) for answer in answers)
+    return (
+        f"{median(answers):,.0f} ms ({max(answer.milliseconds for answer in answers):,.0f}), "
+        f"{len(answers[-1].statements)} SQL in {milliseconds:,.0f}, {len(answers[-1].shown)} shown"
+    )
 
 
 def median(answers: list[Answer]) -> float:
     return statistics.median(answer.milliseconds for answer in answers)
-
-
-def times(answers: list[Answer]) -> str:
-    return f"{median(answers):,.0f} ({max(answer.milliseconds for answer in answers):,.0f})"
-
-
-def in_sql(answers: list[Answer]) -> str:
-    """Return how many statements an answer takes, and their time in milliseconds."""
-    milliseconds = statistics.median(1000 * sum(seconds for seconds, *_ in answer.statements) for answer in answers)
-    return f"{len(answers[-1].statements)} in {milliseconds:,.0f}"
-
-
-def shown(ours: list[Answer] | None, plain: list[Answer] | None) -> str:
-    """Return how many payments are shown; of both where they do not show the same."""
-    if ours and plain and ours[-1].shown != plain[-1].shown:
-        return f"{len(ours[-1].shown)} ≠ {len(plain[-1].shown)}"
-    return str(len((ours or plain)[-1].shown)) if ours or plain else ""
 
 
 def explain(site: str) -> None:
@@ -200,14 +184,14 @@ def explain(site: str) -> None:
 # The export.
 
 
-def measure_exports() -> str:
+def measure_exports() -> Iterator[Row]:
     """Return how fast the export of some ten thousand payments is, and that of all, and what memory they take."""
+    count = Payment.objects.count()
     oldest = Payment.objects.order_by("-created_at")[:10_000].aggregate(day=Min("created_at"))["day"]
-    lines = []
-    for parameters in (since(timezone.localdate(oldest)), {}):
+    for what, parameters in (("the newest", since(timezone.localdate(oldest))), ("all", {})):
         with ProcessPoolExecutor(1, get_context("spawn")) as process:
-            lines.append(f"export: {process.submit(export, parameters).result()}")
-    return "\n".join(lines)
+            exported = process.submit(export, parameters).result()
+        yield Row(f"Back office, {count:,} payments on PostgreSQL", f"export of {what}", exported)
 
 
 def export(parameters: dict[str, Any]) -> str:
@@ -222,8 +206,8 @@ def export(parameters: dict[str, Any]) -> str:
             rows = sum(chunk.count(b"\n") for chunk in response) - 1
             seconds = time.perf_counter() - started_at
             return (
-                f"{rows:,} rows in {seconds:.1f} s, {rows / seconds:,.0f} rows a second, "
-                f"with {peak_memory()} MB of memory at most, of which {before} MB before"
+                f"{rows:,} rows, {rows / seconds:,.0f} a second, "
+                f"{peak_memory()} MB of memory at most, {before} MB before"
             )
     return "not there yet"
 

@@ -8,6 +8,8 @@ from django.db import connection
 
 def create_database() -> None:
     """Create the database where it is missing. Whoever may not is told so by the server."""
+    if connection.vendor == "sqlite":
+        return
     name = connection.settings_dict["NAME"]
     with connection._nodb_cursor() as cursor:
         if name not in database_names(cursor):

@@ -1,7 +1,8 @@
 """
 Reconcile many pending payments with the sandbox, whose every answer takes a while: how long, how many, what memory.
 
-Each row is a run of ``paiementpro_reconcile`` in a process of its own, against a server in another.
+Each row is a run of ``paiementpro_reconcile`` in a process of its own, against a server in another. Beside it stands
+what so many workers could ask at best, if nothing but the answers took time.
 """
 
 import argparse
@@ -17,6 +18,7 @@ from django.db import connection
 from django.utils import timezone
 
 from benchmarks.database import create_tables
+from benchmarks.table import Row, report
 from django_paiementpro.models import Payment
 
 BATCH = 5_000
@@ -28,18 +30,28 @@ def main() -> None:
     parser.add_argument("--workers", type=int, nargs="+", default=[8, 32])
     parser.add_argument("--delay", type=float, default=0.2, help="seconds that each answer takes (0.2)")
     options = parser.parse_args()
-    print(f"{connection.display_name}, an answer takes {options.delay * 1000:.0f} ms")
-    print(f"{'pending':>10}{'workers':>10}{'seconds':>10}{'a second':>10}{'at best':>10}{'peak MB':>10}")
     with serving(options.delay) as url:
-        for payments in options.payments:
-            create_tables()
-            make_pending(payments)
-            for workers in options.workers:
-                Payment.objects.update(checked_at=None)
-                seconds, asked, peak = reconcile(url, workers)
-                assert asked == payments
-                rates = f"{asked / seconds:>10.1f}{workers / options.delay if options.delay else 0:>10.0f}"
-                print(f"{payments:>10,}{workers:>10}{seconds:>10.1f}{rates}{peak:>10.0f}", flush=True)
+        report(measure(url, options.payments, options.workers, options.delay))
+
+
+def measure(url: str, numbers: list[int], workers: list[int], delay: float) -> Iterator[Row]:
+    """Reconcile each number of payments with each number of workers, beside what so many could at best."""
+    for payments in numbers:
+        create_tables()
+        make_pending(payments)
+        for count in workers:
+            Payment.objects.update(checked_at=None)
+            seconds, asked, peak = reconcile(url, count)
+            assert asked == payments
+            at_best = count / delay if delay else 0.0
+            yield Row(
+                "Reconciliation",
+                f"{payments:,} payments, {count} workers, {connection.display_name}",
+                f"{asked / seconds:,.0f} a second, {seconds:.1f} s, {peak:.0f} MB at most",
+                f"at best, at {1000 * delay:.0f} ms an answer",
+                f"{at_best:,.0f} a second" if delay else "",
+                f"{asked / seconds / at_best:.2f}" if delay else "",
+            )
 
 
 def make_pending(number: int) -> None:

@@ -269,7 +269,8 @@ class Notification:
         """Do the same with fields that have been read already: names and values, in the order received."""
         received: dict[str, list[str]] = {}
         data: dict[str, Any] = {}
-        for name, value in fields[:MAX_FIELDS]:
+        # What stands in the query and again in the body is read once.
+        for name, value in dict.fromkeys(fields[:MAX_FIELDS]):
             values = received.setdefault(name.strip().lower(), [])
             if value.strip() not in values:
                 values.append(value.strip())

@@ -45,6 +45,8 @@ def sign_probe(nonce: str) -> str:
 
 def unsign_probe(signed: str) -> str | None:
     """Return the nonce of a probe that this site has signed of late; None where it has not."""
+    if signed.count(".") != 2:
+        return None  # by its look alone: a stranger is not to cost a second signature
     try:
         return _probe_signer().unsign(signed, max_age=PROBE_LIFETIME)
     except BadSignature:

@@ -6,6 +6,7 @@ transaction of the host's around them, nothing kept in a cache. The last is for 
 """
 
 import time
+from collections.abc import Callable
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -43,11 +44,20 @@ from django_paiementpro.models import Payment
 # After how long a waiting page reloads itself, without JavaScript.
 REFRESH_SECONDS = 8
 
-open_to_holders = method_decorator([login_not_required, csrf_exempt, never_cache, non_atomic], name="dispatch")
+
+class OpenView(View):
+    """
+    A view for whoever holds a signed URL.
+
+    It is decorated once, where the URL is made: on ``dispatch`` each request would pay for it anew.
+    """
+
+    @classmethod
+    def as_view(cls, **initkwargs: Any) -> Callable[..., HttpResponseBase]:
+        return login_not_required(csrf_exempt(never_cache(non_atomic(super().as_view(**initkwargs)))))
 
 
-@open_to_holders
-class CheckoutView(View):
+class CheckoutView(OpenView):
     """Send the payer to the gateway's page. The same link tries again, and resumes on another device."""
 
     # No HEAD: to look at a link opens no page.
@@ -74,8 +84,7 @@ class CheckoutView(View):
     post = get
 
 
-@open_to_holders
-class NotificationView(View):
+class NotificationView(OpenView):
     """
     The door that the gateway knocks at. A stranger costs a signature check: no query, no row, a plain 404.
 
@@ -112,8 +121,7 @@ class NotificationView(View):
         return HttpResponse("OK", content_type="text/plain")
 
 
-@open_to_holders
-class ReturnView(View):
+class ReturnView(OpenView):
     """
     Tell the payer who comes back where the payment stands. What the URL carries proves nothing, and is not read.
 
@@ -135,8 +143,7 @@ class ReturnView(View):
     post = get
 
 
-@open_to_holders
-class StatusView(View):
+class StatusView(OpenView):
     """
     Tell the same to a script, without personal data. ``redirect_url`` is null until the payment is final.
 

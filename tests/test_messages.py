@@ -267,6 +267,12 @@ def test_any_multipart_is_read_or_refused(noise: bytes, header: str) -> None:
     refusal("", "multipart/form-data; boundary=x", body)
 
 
+def test_a_value_is_one_by_whatever_spelling_of_the_name_it_comes() -> None:
+    notification = read(urlencode([*FIELDS.items(), ("PAYID", " 9210824147867"), ("payid", "9210824147867")]))
+
+    assert (notification.gateway_id, notification.data) == ("9210824147867", FIELDS)
+
+
 @given(st.text())
 def test_an_amount_is_a_number_of_digits_or_nothing(text: str) -> None:
     amount = parse_amount(text)

@@ -116,8 +116,10 @@ def _compare_transaction(payment: Payment, verdict: Verdict) -> Verdict:
         gateway_id__in={gateway_id, gateway_id.upper(), gateway_id.lower()}, status__in=paid
     )
     if verdict.changes["settled_by"] != SettledBy.STAFF:
-        if other := others.filter(settled_by=SettledBy.STAFF).exclude(pk=payment.pk).first():
-            finding = (Reason.TRANSACTION_REUSED, f"{gateway_id} {other.reference}")
+        # This payment is none of staff's, now that the UPDATE is done.
+        by_staff = others.filter(settled_by=SettledBy.STAFF)
+        if reference := by_staff.values_list("reference", flat=True).first():
+            finding = (Reason.TRANSACTION_REUSED, f"{gateway_id} {reference}")
             stored = copy(payment)
             vars(stored).update(verdict.changes)
             alarm = flagged(stored, verdict.outcome, finding)

@@ -1,0 +1,81 @@
+"""
+Measure all of it, and print one table at the end: ``python -m benchmarks``, which ``make bench`` runs.
+
+Each part is a process of its own with its own settings. All is done in some twenty minutes, with ``--full``, in the
+sizes that the goals are about, in an hour or more. ``--only`` names the parts to run.
+"""
+
+import argparse
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from benchmarks.table import print_noted
+
+CONTENDERS = "benchmarks.contenders.settings"
+
+
+@dataclass(frozen=True)
+class Part:
+    """A command, and its environment."""
+
+    name: str
+    command: list[str]
+    environment: dict[str, str] = field(default_factory=dict)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
+    parser.add_argument("--full", action="store_true", help="in the sizes that the goals are about")
+    parser.add_argument(
+        "--only", nargs="+", metavar="PART", help="notification, checkout, rest, footprint, reconcile, admin"
+    )
+    parser.add_argument("--payments", type=int, help="in the back office (100000; with --full 1000000)")
+    options = parser.parse_args()
+    with tempfile.TemporaryDirectory() as folder:
+        rows = Path(folder) / "rows"
+        rows.touch()
+        for part in parts(Path(folder), options.full, options.payments):
+            if not options.only or part.name in options.only:
+                run(part, rows)
+        print("\n\nAll of it\n=========")
+        print_noted(rows)
+
+
+def parts(folder: Path, full: bool, payments: int | None) -> Iterator[Part]:
+    """Return what there is to be measured, on both databases where it matters."""
+    sqlite = {"NOTIFICATION_URL": f"sqlite:///{folder / 'benchmark.sqlite3'}"}
+    contenders = {"DJANGO_SETTINGS_MODULE": CONTENDERS}
+    notification = ["--payments=1000", "--seconds=5", "--turns=5"] if full else []
+    for environment in (contenders, contenders | sqlite):
+        yield Part("notification", ["benchmarks.notification", *notification], environment)
+    for environment in (contenders, contenders | sqlite):
+        yield Part("checkout", ["benchmarks.checkout", *(["--payments=1000"] if full else [])], environment)
+    yield Part("rest", ["benchmarks.rest", *(["--requests=500"] if full else [])], contenders)
+    yield Part("footprint", ["benchmarks.footprint"], contenders | sqlite)
+    reconcile = ["--payments", *(["10000", "100000"] if full else ["2000"])]
+    yield Part("reconcile", ["benchmarks.reconcile", *reconcile], {"DJANGO_SETTINGS_MODULE": "benchmarks.operations"})
+    number = payments or (1_000_000 if full else 100_000)
+    yield Part("admin", ["benchmarks.fill", f"--payments={number}", "--keep"])
+    yield Part("admin", ["benchmarks.admin", *([] if full else ["--rounds=5"])])
+
+
+def run(part: Part, rows: Path) -> None:
+    started_at = time.monotonic()
+    print(f"\n$ python -m {' '.join(part.command)}", flush=True)
+    environment = {name: value for name, value in os.environ.items() if name != "DJANGO_SETTINGS_MODULE"}
+    subprocess.run(
+        [sys.executable, "-m", *part.command],
+        env={**environment, **part.environment, "BENCHMARK_ROWS": str(rows)},
+        check=True,
+    )
+    print(f"({time.monotonic() - started_at:.0f} s)", flush=True)
+
+
+if __name__ == "__main__":
+    main()

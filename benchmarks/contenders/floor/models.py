@@ -1,0 +1,42 @@
+"""What a developer stores who writes it by hand."""
+
+from django.db import models
+from django.utils import timezone
+
+
+class Payment(models.Model):
+    reference = models.CharField(max_length=64, unique=True)
+    merchant_id = models.CharField(max_length=64)
+    amount = models.PositiveBigIntegerField()
+    currency = models.CharField(max_length=3, default="XOF")
+    description = models.CharField(max_length=255)
+    customer_email = models.EmailField()
+    customer_name = models.CharField(max_length=255)
+    customer_phone = models.CharField(max_length=32)
+    status = models.CharField(max_length=16, default="pending")
+    gateway_id = models.CharField(max_length=128, blank=True)
+    gateway_channel = models.CharField(max_length=32, blank=True)
+    created_at = models.DateTimeField(default=timezone.now)
+    settled_at = models.DateTimeField(null=True)
+
+    class Meta:
+        indexes = [
+            models.Index(fields=["status", "-created_at"], name="floor_status_created"),
+            models.Index(fields=["-created_at"], name="floor_created"),
+        ]
+
+    def __str__(self) -> str:
+        return self.reference
+
+
+class Notice(models.Model):
+    """The audit trail."""
+
+    payment = models.ForeignKey(Payment, models.CASCADE)
+    outcome = models.CharField(max_length=16)
+    data = models.JSONField()
+    remote_address = models.CharField(max_length=64)
+    created_at = models.DateTimeField(default=timezone.now)
+
+    def __str__(self) -> str:
+        return self.outcome

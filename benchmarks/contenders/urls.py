@@ -1,0 +1,29 @@
+from django.conf import settings
+from django.http import HttpRequest, HttpResponse, HttpResponseNotFound
+from django.urls import include, path
+from django.views.decorators.csrf import csrf_exempt
+
+from benchmarks.contenders.floor import views
+from benchmarks.contenders.viewset import plain
+
+
+@csrf_exempt
+def bare(request: HttpRequest, signed: str) -> HttpResponse:
+    """Say 404, and nothing else."""
+    return HttpResponseNotFound("Not Found", content_type="text/plain")
+
+
+urlpatterns = [
+    path("paiementpro/", include("django_paiementpro.urls")),
+    path("api/", include("django_paiementpro.api.urls")),
+    path("plain/", include(plain.urls)),
+    path("floor/", views.floor),
+    path("least/", views.least),
+    path("bare/<str:signed>/", bare),
+]
+if "payments" in settings.HERE:
+    urlpatterns.append(path("payments/", include("payments.urls")))
+if "djstripe" in settings.HERE:
+    urlpatterns.append(path("stripe/", include("djstripe.urls", namespace="djstripe")))
+if "getpaid" in settings.HERE:
+    urlpatterns.append(path("getpaid/", include("getpaid.urls")))

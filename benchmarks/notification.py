@@ -1,0 +1,324 @@
+"""
+Take notifications beside others: in process, under gunicorn, and four times at once.
+
+The contenders, and what each promises, are in ``benchmarks.contenders``. Distinct payments, duplicates and forged
+notifications are measured apart. In process all take turns, notification by notification, and a time is that of the
+whole request through the middleware, on a connection that stays open. Under gunicorn they take turns by the second;
+wrk keeps four connections busy. ``ratio`` is how many times as fast ours is.
+"""
+
+import argparse
+import json
+import os
+import random
+import signal
+import socket
+import statistics
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
+from http.client import HTTPConnection
+from pathlib import Path
+from typing import TypeVar
+
+from django.db import connection, connections
+
+from benchmarks.contenders.contender import Contender, heard
+from benchmarks.contenders.field import contenders
+from benchmarks.contenders.wire import HOST, Request
+from benchmarks.database import create_tables
+from benchmarks.inprocess import Series, send, statements
+from benchmarks.table import Row, goal, report
+
+OURS, FLOOR, LEAST = "ours", "floor", "least"
+BARE, UNKNOWN = "a view that says 404", "a URL that Django does not know"
+
+T = TypeVar("T")
+
+SECTION = "Notification"
+
+#: Those who leave no trace of a duplicate, and so do less.
+WITHOUT_RECORD = {"django-payments", "django-getpaid"}
+
+DISTINCT, DUPLICATE, FORGED = "distinct", "duplicate", "forged"
+WARM_UP = 20
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.notification", description=__doc__)
+    parser.add_argument("--payments", type=int, default=300, help="of each contender, in process (300)")
+    parser.add_argument("--seconds", type=int, default=2, help="of each turn under gunicorn (2)")
+    parser.add_argument("--turns", type=int, default=3, help="of each contender under gunicorn, 0 for none (3)")
+    parser.add_argument("--race", type=int, default=300, help="payments notified four times at once (300)")
+    parser.add_argument("--port", type=int, default=0, help="of gunicorn (any that is free)")
+    options = parser.parse_args()
+    create_tables()
+    rivals = contenders()
+    for rival in rivals:
+        rival.prepare()
+    database = connection.display_name
+    report(rows_in_process(in_process(rivals, options.payments), f"in process, {database}"))
+    if options.turns:
+        rates = under_gunicorn(rivals, options.seconds, options.turns, options.port or free_port())
+        report(rows_under_gunicorn(rates, f"gunicorn, {database}"))
+    if options.race and connection.vendor != "sqlite":
+        report(rows_of_race(race(rivals, options.race), options.race, database))
+
+
+# In process.
+
+
+def in_process(rivals: list[Contender], number: int) -> dict[tuple[str, str], Series]:
+    """Return the times by kind and contender."""
+    results: dict[tuple[str, str], Series] = {}
+    genuine = {rival.name: rival.notifications(number + WARM_UP) for rival in rivals}
+    forged = {rival.name: [rival.forged() for _ in range(number + WARM_UP)] for rival in rivals}
+    forged |= strangers(forged[OURS])
+    for kind, requests in ((DISTINCT, genuine), (DUPLICATE, genuine), (FORGED, forged)):
+        names = list(requests)
+        for index in range(number + WARM_UP):
+            random.shuffle(names)
+            for name in names:
+                series = results.setdefault((kind, name), Series())
+                if index == WARM_UP - 1:
+                    series.statements = count_statements(requests[name][index])
+                else:
+                    milliseconds, _status = send(requests[name][index])
+                    if index >= WARM_UP:
+                        series.times.append(milliseconds)
+    check(rivals, number + WARM_UP)
+    return in_order(results, rivals)
+
+
+def in_order(results: dict[tuple[str, str], T], rivals: list[Contender]) -> dict[tuple[str, str], T]:
+    kinds, names = [DISTINCT, DUPLICATE, FORGED], [*(rival.name for rival in rivals), BARE, UNKNOWN]
+    return {(kind, name): results[kind, name] for kind in kinds for name in names if (kind, name) in results}
+
+
+def strangers(requests: list[Request]) -> dict[str, list[Request]]:
+    """Return the same notifications, to nobody."""
+    return {
+        BARE: [request.to(request.path.replace("/paiementpro/notification/", "/bare/")) for request in requests],
+        UNKNOWN: [request.to(request.path.replace("/paiementpro/", "/unknown/")) for request in requests],
+    }
+
+
+def count_statements(request: Request) -> int:
+    with statements() as made:
+        send(request)
+    return len(made)
+
+
+def check(rivals: Iterable[Contender], number: int) -> None:
+    """See to it that each has done its work."""
+    for rival in rivals:
+        if heard[rival.name] < number:
+            raise AssertionError(f"{rival.name} has sent {heard[rival.name]} signals for {number} payments")
+
+
+def rows_in_process(results: dict[tuple[str, str], Series], where: str) -> Iterator[Row]:
+    for (kind, name), series in results.items():
+        if name != OURS:
+            ours = results[kind, OURS]
+            yield row(f"{kind}, {where}", ours, name, series, series.median / ours.median, kind)
+
+
+def row(what: str, ours: object, name: str, theirs: object, ratio: float, kind: str) -> Row:
+    """Return a row, with what the ratio should be where the other does the same work, and whether it is."""
+    if kind == FORGED:
+        aim = goal("≥ 0.91", round(ratio, 2) >= 0.91) if name in {BARE, UNKNOWN} else ""
+    elif name == LEAST or (kind == DUPLICATE and name in WITHOUT_RECORD):
+        aim = ""
+    else:
+        aim = goal("≥ 1", round(ratio, 2) >= 1)
+    return Row(SECTION, what, str(ours), name, str(theirs), f"{ratio:.2f}", aim)
+
+
+# Under gunicorn.
+
+
+@dataclass
+class Turn:
+    """What wrk has counted in one turn."""
+
+    rate: float
+    p99: float
+    #: Answers with another status than is right, and connections that broke.
+    wrong: int
+
+
+@dataclass
+class Turns:
+    turns: list[Turn] = field(default_factory=list)
+
+    @property
+    def rate(self) -> float:
+        return statistics.median(turn.rate for turn in self.turns)
+
+    def __str__(self) -> str:
+        wrong = sum(turn.wrong for turn in self.turns)
+        p99 = statistics.median(turn.p99 for turn in self.turns)
+        return f"{self.rate:,.0f} a second, p99 {p99:.1f} ms" + (f", {wrong} wrong answers" if wrong else "")
+
+
+def under_gunicorn(rivals: list[Contender], seconds: int, turns: int, port: int) -> dict[tuple[str, str], Turns]:
+    """Return the rates by kind and contender."""
+    results: dict[tuple[str, str], Turns] = {}
+    # How many payments a turn may take: more than it took.
+    enough = {rival.name: 3000 for rival in rivals}
+    with serving(port), tempfile.TemporaryDirectory() as folder:
+        file = Path(folder) / "requests"
+        for turn in range(turns + 1):
+            # The first turn does not count: it is short, and warms up.
+            length = seconds if turn else 1
+            genuine = {rival.name: rival.notifications(enough[rival.name] * length) for rival in rivals}
+            forged = {rival.name: [rival.forged() for _ in range(200)] for rival in rivals}
+            forged |= strangers(forged[OURS])
+            paid = {}
+            for rival in shuffled(rivals):
+                before = rival.count_paid()
+                result = attack(genuine[rival.name], file, length, port)
+                count = rival.count_paid() - before
+                if count >= len(genuine[rival.name]):
+                    raise AssertionError(f"{rival.name} has run out of payments")
+                results.setdefault((DISTINCT, rival.name), Turns()).turns.append(result)
+                enough[rival.name] = int(3 * result.rate) + 200
+                # The last few may have been cut off.
+                paid[rival.name] = genuine[rival.name][: max(1, count - 8)]
+            for name in shuffled(paid):
+                result = attack(paid[name], file, length, port)
+                results.setdefault((DUPLICATE, name), Turns()).turns.append(result)
+            for name in shuffled(forged):
+                result = attack(forged[name], file, length, port, refused=True)
+                results.setdefault((FORGED, name), Turns()).turns.append(result)
+            if not turn:
+                results.clear()
+            for rival in rivals:
+                clear(rival)
+    return in_order(results, rivals)
+
+
+def shuffled(items: Iterable[T]) -> list[T]:
+    return random.sample(items := list(items), len(items))
+
+
+def clear(rival: Contender) -> None:
+    """Empty its tables, so that none is slow for the size that another turn has left."""
+    with connection.cursor() as cursor:
+        for model in rival.models:
+            if connection.vendor == "postgresql":
+                cursor.execute(f"TRUNCATE {model._meta.db_table} CASCADE")
+            else:
+                cursor.execute(f"DELETE FROM {model._meta.db_table}")
+
+
+@contextmanager
+def serving(port: int) -> Iterator[None]:
+    """Run gunicorn with as many workers as there are cores, each with two threads that keep connections alive."""
+    workers = os.cpu_count() or 2
+    command = [
+        *(sys.executable, "-m", "gunicorn", "benchmarks.contenders.wsgi", f"--bind={HOST}:{port}"),
+        *(f"--workers={workers}", "--worker-class=gthread", "--threads=2", "--keep-alive=60", "--log-level=error"),
+    ]
+    with subprocess.Popen(command) as server:
+        try:
+            await_answer(port)
+            yield
+        finally:
+            server.send_signal(signal.SIGTERM)
+
+
+def await_answer(port: int) -> None:
+    """Wait until a worker has loaded the project."""
+    deadline = time.monotonic() + 60
+    while time.monotonic() < deadline:
+        connection = HTTPConnection(HOST, port, timeout=60)
+        with suppress(OSError):
+            connection.request("GET", "/")
+            connection.getresponse()
+            return
+        time.sleep(0.1)
+    raise RuntimeError("gunicorn does not come up")
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind((HOST, 0))
+        return int(probe.getsockname()[1])
+
+
+def attack(requests: list[Request], file: Path, seconds: int, port: int, *, refused: bool = False) -> Turn:
+    """Have wrk send them, from the first on, for so many seconds."""
+    file.write_text("".join(map(as_line, requests)))
+    command = [
+        *("wrk", "--threads=1", "--connections=4", f"--duration={seconds}s", "--latency", "--timeout=30s"),
+        *(f"--script={Path(__file__).parent / 'wrk.lua'}", f"http://{HOST}:{port}", "--", str(file)),
+    ]
+    out = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True).stdout
+    counted = json.loads(out.strip().splitlines()[-1])
+    wrong = counted["broken"] + (counted["requests"] - counted["refused"] if refused else counted["refused"])
+    return Turn(counted["requests"] / counted["seconds"], counted["p99"], wrong)
+
+
+def as_line(request: Request) -> str:
+    """Return what the script of wrk reads."""
+    path = f"{request.path}?{request.query}" if request.query else request.path
+    headers = {"Host": HOST, "Content-Type": request.content_type, **request.headers}
+    parts = [path, request.body.decode(), *(part for header in headers.items() for part in header)]
+    return "\t".join(part.replace("\r", "\\r").replace("\n", "\\n") for part in parts) + "\n"
+
+
+def rows_under_gunicorn(results: dict[tuple[str, str], Turns], where: str) -> Iterator[Row]:
+    for (kind, name), turns in results.items():
+        if name != OURS:
+            ours = results[kind, OURS]
+            yield row(f"{kind}, {where}", ours, name, turns, ours.rate / turns.rate, kind)
+
+
+# The race.
+
+
+def race(rivals: list[Contender], number: int, times: int = 4) -> dict[str, int]:
+    """Return how many signals each sends for so many payments, each notified so many times at once."""
+    requests = {rival.name: rival.notifications(number) for rival in rivals}
+    heard.clear()
+    start = threading.Barrier(times)
+
+    def run() -> None:
+        for index in range(number):
+            for name in requests:
+                start.wait()
+                send(requests[name][index])
+        connections.close_all()
+
+    threads = [threading.Thread(target=run) for _ in range(times)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    return {name: heard[name] for name in requests}
+
+
+def rows_of_race(signals: dict[str, int], number: int, database: str) -> Iterator[Row]:
+    ours = signals[OURS]
+    what = f"{number} payments, each notified four times at once, {database}"
+    for name, count in signals.items():
+        if name != OURS:
+            yield Row(
+                SECTION,
+                what,
+                f"{ours} signals",
+                name,
+                f"{count} signals",
+                "",
+                goal(f"{number} signals", ours == number),
+            )
+
+
+if __name__ == "__main__":
+    main()
