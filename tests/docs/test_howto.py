@@ -120,13 +120,13 @@ def test_the_tests_of_the_guide_pass_and_fail_where_the_shop_does(begin: Begin, 
     write_guide(project, "fr", "testing")
     run(project, "manage.py", "makemigrations", "-v0")
     with_django = ("manage.py", "test", "orders.tests", "--settings", "shop.testing")
-    with_pytest = ("-m", "pytest", "-c", os.devnull, "--rootdir", ".", "--ds", "shop.testing", "orders")
+    with_pytest = ("-m", "pytest")
 
     assert "Ran 10 tests" in run(project, *with_django)
-    assert "7 passed" in run(project, *with_pytest)
+    assert "17 passed" in run(project, *with_pytest)
 
     (project / "orders" / "receivers.py").write_text("")
     with pytest.raises(AssertionError, match=r"failures=6"):
         run(project, *with_django)
-    with pytest.raises(AssertionError, match="1 failed, 6 passed"):
+    with pytest.raises(AssertionError, match="7 failed, 10 passed"):
         run(project, *with_pytest)
