@@ -31,8 +31,8 @@ CASES = [
     ("personal_data", "fr"),
 ]
 
-# What shows two ways to do one thing has a scenario for each: which of its files are written, by their numbers.
-WAYS = {"celery_and_tasks__tasks": {0, 4}, "celery_and_tasks__celery": {1, 2, 3, 4}}
+# What shows two ways to do one thing, or a database server: which of its files a scenario is for, by their numbers.
+WAYS = {"celery_and_tasks__tasks": {0, 4}, "celery_and_tasks__celery": {1, 2, 3, 4}, "going_live": {0, 1}}
 
 # What goes on from another guide than the tutorial, and the settings of the server.
 BEFORE = {"nginx_and_passenger": "going_live"}
@@ -100,19 +100,36 @@ def test_the_code_of_the_guide_does_what_it_says(begin: Begin, name: str, langua
     run_scenario(project, name)
 
 
-def test_the_settings_for_mysql_are_good(begin: Begin, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """On MariaDB they are used; elsewhere they are only read, as the driver may be missing."""
+@pytest.mark.parametrize(
+    ("vendor", "name", "settings", "options"),
+    [
+        ("mysql", "mysql", "shop.settings", ["--debug-mode"]),
+        ("postgresql", "going_live__postgresql", "shop.live", []),
+    ],
+)
+def test_the_settings_for_a_database_are_good(
+    begin: Begin,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    vendor: str,
+    name: str,
+    settings: str,
+    options: list[str],
+) -> None:
+    """On that database they are used; elsewhere they are only read, as the driver may be missing."""
     project = begin("en", tmp_path)
     run(project, "manage.py", "makemigrations", "-v0")
     monkeypatch.setenv("DB_NAME", "howto")
-    for name in ("USER", "PASSWORD", "HOST"):
-        monkeypatch.setenv(f"DB_{name}", connection.settings_dict[name])
+    for key in ("USER", "PASSWORD", "HOST"):
+        monkeypatch.setenv(f"DB_{key}", connection.settings_dict[key])
 
-    write_guide(project, "en", "mysql")
-    read = ("-c", "from shop import settings; print(settings.DATABASES)")
-    use = {"mysql": ("manage.py", "test", "tests.docs.scenarios.mysql", "--debug-mode")}
+    write_guide(project, "en", name)
+    read = ("-c", f"from {settings} import DATABASES; print(DATABASES)")
+    scenario = f"tests.docs.scenarios.{name.partition('__')[0]}"
+    use = {vendor: ("manage.py", "test", scenario, "--settings", settings, *options)}
     said = run(project, *use.get(connection.vendor, read))
-    assert "Ran 2 tests" in said or "'NAME': 'howto'" in said
+    assert "\nOK" in said or "'NAME': 'howto'" in said
+    assert "Ran 0" not in said
 
 
 def test_the_tests_of_the_guide_pass_and_fail_where_the_shop_does(begin: Begin, tmp_path: Path) -> None:
@@ -120,13 +137,13 @@ def test_the_tests_of_the_guide_pass_and_fail_where_the_shop_does(begin: Begin, 
     write_guide(project, "fr", "testing")
     run(project, "manage.py", "makemigrations", "-v0")
     with_django = ("manage.py", "test", "orders.tests", "--settings", "shop.testing")
-    with_pytest = ("-m", "pytest", "-c", os.devnull, "--rootdir", ".", "--ds", "shop.testing", "orders")
+    with_pytest = ("-m", "pytest")
 
     assert "Ran 10 tests" in run(project, *with_django)
-    assert "7 passed" in run(project, *with_pytest)
+    assert "17 passed" in run(project, *with_pytest)
 
     (project / "orders" / "receivers.py").write_text("")
     with pytest.raises(AssertionError, match=r"failures=6"):
         run(project, *with_django)
-    with pytest.raises(AssertionError, match="1 failed, 6 passed"):
+    with pytest.raises(AssertionError, match="7 failed, 10 passed"):
         run(project, *with_pytest)

@@ -145,7 +145,9 @@ def terminal(tmp_path: Path) -> Iterator[Terminal]:
 
 
 @pytest.mark.parametrize("language", LANGUAGES)
-def test_the_tutorial_can_be_followed_word_for_word(terminal: Terminal, language: str) -> None:
+def test_the_tutorial_can_be_followed_word_for_word(
+    terminal: Terminal, language: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     text = page(language, "tutorial/first-sale")
     browser = Browser()
     project = terminal.home / "first-sale"
@@ -160,6 +162,12 @@ def test_the_tutorial_can_be_followed_word_for_word(terminal: Terminal, language
             assert step.file, f"no caption names the file of:\n{step.text}"
             write(step, project)
             _move_port(project / step.file, terminal.port)
+
+    # A mistyped number brings the form back, and makes no order.
+    monkeypatch.setitem(WRITTEN, "phone", "0707")
+    browser.open(f"http://127.0.0.1:{terminal.port}/")
+    browser.press(browser.page.buttons[0].label)
+    browser.read("07 07 12 34 56")
 
     # Three orders, of which two were paid: one by notification, one as the gateway was asked.
     with contextlib.closing(sqlite3.connect(project / "db.sqlite3")) as database:

@@ -64,6 +64,15 @@ class RestApi(TransactionTestCase):
                 for name in re.findall(r'headers\.get\("([\w-]+)"\)', front):
                     assert name in status
 
+    def test_curl_is_answered_as_shown(self) -> None:
+        with responses.RequestsMock() as gateway:
+            gateway.post(re.compile(".*/curl-init.php"), json={"success": True, "url": PAGE})
+            answer = self.client.post("/api/payments/", {"order": str(self.order.pk)}).json()
+        for guide in GUIDES:
+            path, fields = re.findall(r"\$ curl http://127.0.0.1:8000(\S+) -d (\w+)=", guide)[0]
+            assert (path, fields) == ("/api/payments/", "order")
+            assert re.findall(r'"(\w+)":"', guide) == list(answer)
+
     def test_what_is_no_order_is_not_paid(self) -> None:
         for order, status in (("", 400), ("x", 400), (str(uuid4()), 404)):
             response = self.client.post("/api/payments/", {"order": order}, "application/json")
