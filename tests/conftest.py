@@ -22,10 +22,11 @@ from django_paiementpro.gateway import INITIALIZE_PATH
 from django_paiementpro.models import Payment, PaymentEvent
 from tests.host.models import Order
 
-# A slow machine is no finding.
+# A slow machine is no finding. make prove takes the other profile, by --hypothesis-profile.
 hypothesis.settings.register_profile(
     "any machine", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow]
 )
+hypothesis.settings.register_profile("prove", hypothesis.settings.get_profile("any machine"), max_examples=2000)
 hypothesis.settings.load_profile("any machine")
 
 #: The names of the app's migrations, in their order.

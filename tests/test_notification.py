@@ -9,6 +9,8 @@ from django.test import Client, RequestFactory, override_settings
 from django.utils import timezone as django_timezone
 
 from django_paiementpro import services, signals
+from django_paiementpro.enums import Reason
+from django_paiementpro.exceptions import InvalidNotification
 from django_paiementpro.messages import MAX_BODY, Notification
 from django_paiementpro.models import Payment, PaymentEvent
 from django_paiementpro.views import NotificationView
@@ -514,6 +516,17 @@ def test_the_world_is_told_after_the_commit(payment: Payment) -> None:
     signals.SIGNALS["payment_succeeded"].disconnect(dispatch_uid="states")
 
     assert states == [False]
+
+
+def test_who_says_so_is_recorded_where_that_is_known(payment: Payment, notify: Notify) -> None:
+    services.receive_notification(payment, read(fields_of(payment)))
+    assert last_event(payment).remote_address == ""
+    services.refuse_notification(payment, InvalidNotification(Reason.MALFORMED, "no amount"))
+    assert last_event(payment).remote_address == ""
+    notify(payment, amount="")
+    assert last_event(payment).remote_address == "127.0.0.1"
+    services.receive_notification(payment, read(fields_of(payment)), "f" * 100)
+    assert last_event(payment).remote_address == "f" * 64
 
 
 def test_a_payment_that_moved_on_is_judged_again(payment: Payment, notify: Notify) -> None:

@@ -706,11 +706,22 @@ def test_the_same_digits_abroad_are_another_persons() -> None:
     assert blanked == [True, False, True, False]
 
 
-def test_a_pending_payment_is_left_to_its_payer() -> None:
-    payment, pending = make_payment(**PERSON), make_payment(**PERSON, status="pending")
+def test_a_person_is_found_by_either() -> None:
+    make_payment(customer_email="awa.kone@example.com", customer_phone="0505050505")
+    make_payment(customer_email="other@example.com", customer_phone="0707123456")
+    make_payment(customer_email="xxxx", customer_phone="0101010101")
 
-    assert services.count_personal_data(email=PERSON["customer_email"]) == services.Blanked(1, left=1)
-    assert services.erase_personal_data(email=PERSON["customer_email"]) == services.Blanked(1, left=1)
+    assert services.count_personal_data(phone="0707123456") == services.Blanked(1)
+    assert services.count_personal_data(email="awa.kone@example.com", phone="0707123456") == services.Blanked(2)
+    assert services.erase_personal_data(email="awa.kone@example.com", phone="0707123456") == services.Blanked(2)
+
+
+def test_a_pending_payment_is_left_to_its_payer() -> None:
+    payment, *others = (make_payment(**PERSON, status=status) for status in ("created", "pending", "pending"))
+    pending = others[0]
+
+    assert services.count_personal_data(email=PERSON["customer_email"]) == services.Blanked(1, left=2)
+    assert services.erase_personal_data(email=PERSON["customer_email"]) == services.Blanked(1, left=2)
 
     assert stored(payment).customer_email == ""
     assert stored(pending).customer_email == "Awa.Kone@example.com"

@@ -1,4 +1,4 @@
-"""A host that reads from a replica: what decides about money is read where it is written, as a replica may be behind."""
+"""A host that reads from a replica: what decides about money is read where it is written: a replica is behind."""
 
 from datetime import timedelta
 from typing import Any

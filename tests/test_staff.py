@@ -65,6 +65,7 @@ def test_a_confirmed_payment_is_paid(awa: User, heard: Heard, status: str) -> No
 
     after = stored(payment)
     assert (after.status, after.settled_by, after.gateway_id) == ("succeeded", "staff", "CI20230131")
+    assert (after.settled_attempt, after.response_code) == (None, "")
     assert after.settled_at is not None
     assert names(heard) == ["payment_succeeded"]
     assert (event.kind, event.outcome, event.message) == ("staff", "accepted", "Seen in the back office")
@@ -150,7 +151,14 @@ def test_a_customers_second_payment_pays_no_other(awa: User, payment: Payment, n
     with pytest.raises(ValidationError) as error:
         services.confirm_payment(payment, awa, **{**PROOF, "gateway_id": "second"})
     assert code_of(error) == "gateway_id_taken"
+    assert other.reference in error.value.messages[0]
     services.confirm_payment(payment, awa, **{**PROOF, "gateway_id": "SEC"})
+    assert stored(payment).status == "succeeded"
+
+
+def test_a_payment_that_was_reviewed_stands_in_nobodys_way(awa: User, payment: Payment) -> None:
+    make_payment(review_reason="paid_twice: abc SECOND")
+    services.confirm_payment(payment, awa, **{**PROOF, "gateway_id": "SECOND"})
     assert stored(payment).status == "succeeded"
 
 

@@ -473,6 +473,7 @@ class Shop(RuleBasedStateMachine):
 
 
 @pytest.mark.django_db
+@pytest.mark.hypothesis
 def test_whatever_comes_in_whatever_order(gateway: FakeGateway) -> None:
     receivers, staff = Receivers(), User.objects.create_user("awa")
     profile = settings.default
