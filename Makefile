@@ -128,8 +128,8 @@ mutants: $(VENV)/.with-prove  ## break the code in thousands of ways; a test not
 	PATH=$(CURDIR)/$(BIN):$$PATH $(on_sqlite) $(BIN)/mutmut run $(MUTANTS)
 	$(BIN)/python -m tests.mutation.check
 
-matrix: $(VENV)/.with-dev  ## the tests on every pair of Python and Django, on every database (PG_URL=, MARIADB_URL=)
-	$(tox) -- $(ARGS)
+matrix: $(VENV)/.with-dev  ## the tests on every pair of Python and Django, on every database (ENVS= for some)
+	$(tox) $(if $(ENVS),-e $(ENVS)) -- $(ARGS)
 
 unaudited := Not audited, or not clean: see above. It needs pypi.org, or osv.dev with AUDIT="-s osv".
 audit: $(VENV)/.with-prove  ## no dependency with a known vulnerability; asks pypi.org (AUDIT= for pip-audit)

@@ -140,6 +140,7 @@ def test_a_reference_of_another_payment_is_no_attempt(reference: str) -> None:
 
 def test_an_amount_is_shown_as_people_write_it() -> None:
     assert Payment(amount=1250000, currency="XOF").amount_display == "1\u202f250\u202f000\u00a0F\u00a0CFA"
+    assert Payment(amount=999, currency="XAF").amount_display == "999\u00a0F\u00a0CFA"
     assert Payment(amount=100, currency="GNF").amount_display == "100\u00a0GNF"
 
 

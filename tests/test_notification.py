@@ -619,6 +619,27 @@ def test_two_findings_at_once_are_both_kept(payment: Payment, notify: Notify) ->
     assert len(stored(payment).review_reason.splitlines()) == 2
 
 
+def test_what_was_found_before_a_review_is_found_again(payment: Payment, notify: Notify) -> None:
+    Payment.objects.update(review_reason="amount_mismatch: 1 ≠ 12500")
+
+    notify(payment, amount=1)
+
+    assert stored(payment).needs_review
+    assert stored(payment).review_reason == "amount_mismatch: 1 ≠ 12500"
+
+
+def test_all_that_does_not_fit_is_told_at_once(payment: Payment, notify: Notify) -> None:
+    notify(payment, merchantId="PP-F1", amount=1)
+
+    assert last_event(payment).message == "merchant_mismatch: PP-F1 ≠ PP-F324; amount_mismatch: 1 ≠ 12500"
+
+
+def test_what_was_found_is_told_in_short(payment: Payment, notify: Notify) -> None:
+    notify(payment, referenceNumber="x " * 300)
+
+    assert stored(payment).review_reason == "reference_mismatch: " + "x " * 100
+
+
 def test_the_reason_to_review_is_bounded(payment: Payment, notify: Notify) -> None:
     for number in range(60):
         notify(payment, merchantId=f"{number:0100}")

@@ -322,7 +322,45 @@ def test_what_is_owed_to_receivers_is_owed_still(heard: Heard) -> None:
     assert data_of(event) == {}
 
 
+def test_what_staff_wrote_is_no_finding_and_each_finding_stays() -> None:
+    payment = old()
+    written = event_of(payment, "staff", message="paid_twice: Awa called")
+    found = event_of(payment, message="merchant_mismatch: Awa: Koné; paid_twice: r-2 CI2; Awa: Koné")
+
+    prune()
+
+    messages = {event.pk: event.message for event in PaymentEvent.objects.all()}
+    assert messages == {written.pk: "", found.pk: "merchant_mismatch; paid_twice: r-2 CI2"}
+
+
+def test_a_user_that_stands_for_an_order_goes_whole() -> None:
+    payment = old(content_object=User.objects.create_user("awa"))
+
+    prune()
+
+    assert (stored(payment).content_type, stored(payment).object_id) == (None, None)
+
+
+def test_what_was_left_is_counted_batch_by_batch(monkeypatch: pytest.MonkeyPatch, statements: Statements) -> None:
+    monkeypatch.setattr(services.privacy, "BATCH_SIZE", 2)
+    for status in ("pending", "failed", "pending", "failed", "failed"):
+        make_payment(**PERSON, status=status)
+
+    with statements:
+        assert services.erase_personal_data(email=PERSON["customer_email"]) == services.Blanked(3, left=2)
+
+    updates = [sql for sql in statements if "blanked_at" in sql and sql.startswith("UPDATE")]
+    assert len(updates) == 3
+
+
 # When
+
+
+def test_what_was_made_since_is_not_old_whatever_changed_it() -> None:
+    make_payment(status="failed")
+    Payment.objects.update(updated_at=timezone.now() - timedelta(days=400))
+
+    assert prune() == services.Blanked()
 
 
 def test_only_what_is_old_and_at_rest_is_blanked() -> None:
