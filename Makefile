@@ -117,7 +117,7 @@ reproducible: $(VENV)/.with-dev  ## the last commit, built twice, by unlike peop
 
 .PHONY: prove properties mutants matrix audit
 
-prove: bandit audit reproducible properties mutants matrix  ## every step below, bandit, reproducible, a million for fuzz
+prove: bandit audit reproducible properties mutants matrix  ## every step below, bandit, reproducible, a long fuzz
 	@$(MAKE) --no-print-directory fuzz RUNS=$(PROVE_RUNS)
 	@echo "All is well."
 

@@ -195,7 +195,7 @@ def commit(work: Callable[[], T]) -> T:
                     return work()
             except OperationalError:
                 log.write("transaction_given_up")
-            time.sleep(random.uniform(0, longest_pause))  # noqa: S311  # nosec B311  no secret
+            time.sleep(random.uniform(0, longest_pause))  # noqa: S311  no secret  # nosec B311
     with transaction.atomic(using=alias):
         return work()
 
