@@ -185,7 +185,7 @@ class Door:
             assert MERCHANT in values["merchantid"]
             assert values["referencenumber"] & {REFERENCE, f"{REFERENCE}-2"}
             assert any(re.fullmatch(r"0*100(\.0+)?", amount, re.ASCII) for amount in values["amount"])
-            assert {"0": "succeeded", "-1": "failed"}[min(values["responsecode"] & {"0", "-1"})] == now
+            assert {"succeeded": "0", "failed": "-1"}[now] in values["responsecode"]
 
 
 def main() -> None:
