@@ -51,13 +51,28 @@ def test_a_look_up_that_was_not_made_is_given_back_alone(before: object) -> None
     assert stored(later).checked_at == now + timedelta(seconds=1)
 
 
-@pytest.mark.parametrize(("skew", "is_claimed"), [(0, True), (59, True), (61, False)])
-def test_a_claim_of_a_clock_set_back_since_is_none(skew: int, is_claimed: bool) -> None:
-    longest = timedelta(seconds=3.05 + 20 + 5)
-    payment = make_payment(attempt=1, claimed_until=timezone.now() + longest + timedelta(seconds=skew))
+LONGEST = timedelta(seconds=3.05 + 20 + 5)
+
+
+@pytest.mark.parametrize(
+    ("end", "is_claimed"),
+    [
+        (timedelta(seconds=-1), False),
+        (timedelta(0), False),
+        (timedelta(microseconds=1), True),
+        (LONGEST, True),
+        (LONGEST + timedelta(seconds=60), True),
+        # By a clock that has been set back since.
+        (LONGEST + timedelta(seconds=60, microseconds=1), False),
+    ],
+)
+def test_a_claim_ends_by_itself(end: timedelta, is_claimed: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    now = timezone.now()
+    monkeypatch.setattr(timezone, "now", lambda: now)
+    payment = make_payment(attempt=1, claimed_until=now + end)
 
     assert claims.is_claimed(payment) == is_claimed
-    assert Payment.objects.filter(claims.is_free(timezone.now())).exists() == (not is_claimed)
+    assert Payment.objects.filter(claims.is_free(now)).exists() == (not is_claimed)
 
 
 def test_a_claim_counts_the_attempt_and_lasts_as_long_as_the_call_may() -> None:

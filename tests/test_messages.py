@@ -318,6 +318,12 @@ def test_a_request_is_the_thirteen_fields_of_the_official_page() -> None:
     }
 
 
+def test_a_context_is_sent_as_it_is_written() -> None:
+    assert (
+        request(return_context={"commande": "n° 1 – Koné"}).as_json()["returnContext"] == '{"commande":"n° 1 – Koné"}'
+    )
+
+
 def test_an_empty_channel_is_left_out() -> None:
     assert "channel" not in request(channel="").as_json()
 
@@ -361,6 +367,23 @@ def test_a_status_is_read_in_its_own_spelling() -> None:
     assert (answer.is_success, answer.merchant_id, answer.reference) == (True, "PP-F324", "b7c1")
     assert (answer.amount, answer.gateway_id, answer.channel) == (1000, "CI2023", "OMCIV2")
     assert answer.transaction_date == datetime(2023, 1, 31, 13, 20, 51, tzinfo=timezone.utc)
+
+
+def test_a_status_may_be_spelt_rightly() -> None:
+    assert StatusAnswer.from_json({"merchant_id": "PP-F324"}).merchant_id == "PP-F324"
+
+
+def test_a_status_that_says_nothing_says_nothing() -> None:
+    assert StatusAnswer.from_json({}) == StatusAnswer(
+        is_success=False,
+        merchant_id="",
+        reference="",
+        amount=None,
+        gateway_id="",
+        channel="",
+        transaction_date=None,
+        data={},
+    )
 
 
 def test_what_is_nested_too_deep_to_show_is_not_shown() -> None:

@@ -128,10 +128,12 @@ class Receivers:
 
             signal.connect(flaky, weak=False, dispatch_uid="flaky")
             signal.connect(good, weak=False, dispatch_uid="good")
-        yield
-        for signal in signals.SIGNALS.values():
-            signal.disconnect(dispatch_uid="flaky")
-            signal.disconnect(dispatch_uid="good")
+        try:
+            yield
+        finally:
+            for signal in signals.SIGNALS.values():
+                signal.disconnect(dispatch_uid="flaky")
+                signal.disconnect(dispatch_uid="good")
 
 
 class Shop(RuleBasedStateMachine):
@@ -449,8 +451,9 @@ class Shop(RuleBasedStateMachine):
             if debt.attempt:
                 self.gateway.knows_paid(debt.payment, debt.attempt, pay_id=gateway_id)
             services.reconcile()
-            # Of one that has expired it may have been asked already.
-            if debt.status == "pending" or (debt.status == "expired" and debt.payment.status == "succeeded"):
+            # About others that may be paid it may have been asked already, or too long ago.
+            may_be_asked = debt.attempt and debt.status in {"created", "expired"}
+            if debt.status == "pending" or (may_be_asked and debt.payment.status == "succeeded"):
                 debt.succeed("status", debt.attempt, gateway_id)
             for other in self.debts:
                 other.expire_if_due()
