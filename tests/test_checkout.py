@@ -354,7 +354,7 @@ def test_who_waited_for_another_in_vain_may_try_again(rf: RequestFactory, monkey
     payment = make_payment(attempt=1, claimed_until=timezone.now() + timedelta(seconds=20))
     monkeypatch.setattr(services.checkout.time, "sleep", lambda seconds: Payment.objects.update(claimed_until=None))
 
-    with pytest.raises(GatewayUnavailableError, match="^no answer from the gateway to another process$"):
+    with pytest.raises(GatewayUnavailableError, match=r"^no answer from the gateway to another process$"):
         services.initialize_payment(payment, rf.get("/"))
     assert stored(payment).attempt == 1
 

@@ -221,6 +221,13 @@ class Shop(RuleBasedStateMachine):
                     debt.events.append(("initialize", "refused" if answer == "refuses" else "failed"))
             assert len(self.gateway.requests) == sum(kind == "initialize" for kind, _ in debt.events)
 
+    @rule(number=debts_of, answers=st.lists(st.sampled_from(["opens", "is lost"]), min_size=1, max_size=3))
+    def come_back_later(self, number: int, answers: list[str]) -> None:
+        """An attempt is seldom the only one."""
+        for answer in answers:
+            self.time_passes(1)
+            self.checkout(number, answer)
+
     def gateway_opens(self) -> None:
         self.gateway.opens()
 
@@ -483,5 +490,5 @@ def test_whatever_comes_in_whatever_order(gateway: FakeGateway) -> None:
     with receivers.connected():
         run_state_machine_as_test(
             lambda: Shop(gateway, receivers, staff),
-            settings=settings(profile, max_examples=profile.max_examples // 4, stateful_step_count=30),
+            settings=settings(profile, max_examples=profile.max_examples // 2, stateful_step_count=30),
         )
