@@ -120,7 +120,7 @@ def checked_page_url(url: str) -> str:
     backslashes, control characters and user info in ways of their own: a page's URL has none.
     Raises ``GatewayUnavailableError``, without the URL, which is the payer's.
     """
-    match = re.match(r"(https?)://([a-z0-9.-]+|\[[0-9a-f:.]+\])(?::[0-9]{1,5})?(?:[/?#]|$)", url, re.IGNORECASE)
+    match = re.match(r"(https?)://([a-z0-9-]+(?:\.[a-z0-9-]+)*|\[[0-9a-f:.]+\])(?::[0-9]{1,5})?(?:[/?#]|$)", url, re.IGNORECASE)
     if not match or len(url) > MAX_PAGE_URL or UNSAFE.search(url):
         raise GatewayUnavailableError("the gateway gave a page whose URL cannot be trusted")
     scheme, host = match[1].lower(), match[2].lower()
