@@ -122,7 +122,7 @@ prove: bandit audit reproducible properties mutants matrix  ## every step below,
 	@echo "All is well."
 
 properties: $(VENV)/.with-test  ## hypothesis, at length: the parsers, the gateway's answers, the states in any order
-	$(on_sqlite) $(BIN)/pytest --hypothesis-profile=prove -m "hypothesis and not schema" $(ARGS)
+	$(on_sqlite) $(BIN)/pytest --hypothesis-profile=prove -o faulthandler_timeout=0 -m "hypothesis and not schema" $(ARGS)
 
 mutants: $(VENV)/.with-prove  ## break the code in thousands of ways; a test notices, or survivors.toml says why not
 	PATH=$(CURDIR)/$(BIN):$$PATH $(on_sqlite) $(BIN)/mutmut run $(MUTANTS)
