@@ -4,6 +4,7 @@ from typing import Any
 from urllib.parse import urlencode
 
 import pytest
+from django.test import override_settings
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -188,6 +189,22 @@ def test_what_does_not_decide_may_be_unreadable() -> None:
 
     assert notification.return_context == "café"
     json.dumps(notification.data).encode()
+
+
+def test_a_form_is_utf_8_whatever_the_hosts_charset() -> None:
+    content_type, body = multipart(FIELDS | {"returnContext": "café"})
+
+    with override_settings(DEFAULT_CHARSET="latin-1"):
+        assert read("", content_type, body).return_context == "café"
+
+
+def test_what_nobody_can_read_is_shown_as_far_as_it_goes() -> None:
+    assert read(f"{urlencode(changed(payId=None))}&payId=a%ff").gateway_id == "a�"
+
+
+def test_a_long_name_is_told_in_short() -> None:
+    name = "x" * 100
+    assert refusal(f"{urlencode(FIELDS)}&{name}=1&{name}=2").detail == "two values of " + "x" * 64
 
 
 def test_what_no_database_stores_is_replaced() -> None:

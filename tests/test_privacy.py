@@ -771,7 +771,7 @@ def test_a_pending_payment_is_left_to_its_payer() -> None:
 def test_nobody_in_particular_is_an_error(person: dict[str, str]) -> None:
     make_payment(customer_email="", customer_phone="")
 
-    with pytest.raises(ValueError, match="telephone number"):
+    with pytest.raises(ValueError, match=r"^(an e-mail address or )?a telephone number|^not a telephone number"):
         services.erase_personal_data(**person)
 
     assert not Payment.objects.exclude(blanked_at=None).exists()
