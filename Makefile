@@ -7,6 +7,9 @@ MARIADB_URL ?= mysql://root@127.0.0.1:3306/test
 REDIS_URL ?= redis://127.0.0.1:6379/0
 OPERATIONS_URL ?= postgres://postgres@127.0.0.1:5432/paiementpro_operations
 CHROMIUM ?= $(shell command -v chromium || command -v chromium-browser || command -v google-chrome)
+# How many inputs the door is fuzzed with: some for make check, more for make prove.
+RUNS ?= 5000
+PROVE_RUNS ?= 1000000
 # The oldest and the newest, as tox environments; the Pythons of pyenv are found too.
 PAIRS ?= py310-django52,py313-django61
 PYENV_PYTHONS := $(wildcard $(or $(PYENV_ROOT),$(HOME)/.pyenv)/versions/3.1*/bin/python3.1?)
@@ -24,7 +27,7 @@ comma := ,
 driver := $(if $(filter postgres%,$(scheme)),$(comma)postgres)$(if $(filter mysql%,$(scheme)),$(comma)mysql)
 on_sqlite := env -u DATABASE_URL
 
-export CHROMIUM PORT REDIS_URL SCREENSHOTS
+export CHROMIUM MARIADB_URL PG_URL PORT REDIS_URL SCREENSHOTS
 .NOTPARALLEL:
 .DEFAULT_GOAL := help
 
@@ -53,9 +56,11 @@ pictured := $(shell find django_paiementpro example_project tests/browser -type 
 
 # The steps of make check, each a command of its own ------------------------------------------------------------------
 
-.PHONY: check lint types imports migrations translations docs coverage schema postgres mariadb workers pairs build wheel
+.PHONY: check lint types imports bandit migrations translations docs coverage schema postgres mariadb workers pairs
+.PHONY: fuzz build wheel reproducible
 
-steps := lint types imports migrations translations docs coverage schema postgres mariadb workers pairs wheel browser
+steps := lint types imports bandit migrations translations docs coverage schema postgres mariadb workers pairs fuzz \
+	wheel reproducible browser
 check: $(steps)  ## run every step below, as CI does
 	@echo "All is well."
 
@@ -68,6 +73,9 @@ types: $(VENV)/.with-dev  ## mypy --strict, with django-stubs
 
 imports: $(VENV)/.with-dev  ## the floors: imports run down only
 	$(BIN)/lint-imports
+
+bandit: $(VENV)/.with-dev  ## what bandit finds in the package is mended, or explained where it stands
+	$(BIN)/bandit --quiet --recursive django_paiementpro
 
 migrations: $(VENV)/.with-dev  ## no model without its migration
 	$(on_sqlite) $(BIN)/python -m django makemigrations --check --dry-run --settings tests.settings --pythonpath .
@@ -101,16 +109,47 @@ workers: $(VENV)/.with-test,postgres  ## real workers, killed, on SQLite and on 
 	$(on_sqlite) $(BIN)/$(worker_tests) $(ARGS)
 	DATABASE_URL=$(PG_URL) $(BIN)/$(worker_tests) $(ARGS)
 
+tox := $(BIN)/tox run $(if $(PYENV_PYTHONS),--discover $(PYENV_PYTHONS))
 pairs: $(VENV)/.with-dev  ## the tests on the oldest and the newest pair of Python and Django (PAIRS=)
-	$(BIN)/tox run $(if $(PYENV_PYTHONS),--discover $(PYENV_PYTHONS)) -e $(PAIRS) -- $(ARGS)
+	$(tox) -e $(PAIRS) -- $(ARGS)
+
+fuzz: $(VENV)/.with-prove  ## whatever atheris makes of notifications, at the door (RUNS=5000)
+	$(BIN)/python -m tests.fuzz.door $(RUNS) $(ARGS)
 
 build: $(VENV)/.with-dev  ## build the package, and check what an index would show of it
 	rm -rf build dist
-	$(BIN)/python -m build
+	$(BIN)/python tests/wheel/build.py
 	$(BIN)/twine check --strict dist/*
 
 wheel: build  ## install the wheel into a fresh environment, and take a payment with it
 	$(BIN)/python tests/wheel/take_a_payment.py dist/*.whl
+
+reproducible: $(VENV)/.with-dev  ## the last commit, built twice, by unlike people, is the same bytes
+	$(BIN)/python tests/wheel/build_twice.py
+
+# The steps of make prove: they take hours -----------------------------------------------------------------------------
+
+.PHONY: prove properties mutants matrix audit
+
+prove: bandit audit reproducible properties mutants matrix  ## every step below, bandit, reproducible, a long fuzz
+	@$(MAKE) --no-print-directory fuzz RUNS=$(PROVE_RUNS)
+	@echo "All is well."
+
+properties: $(VENV)/.with-test  ## hypothesis, at length: the parsers, the gateway's answers, the states in any order
+	$(on_sqlite) $(BIN)/pytest --hypothesis-profile=prove -o faulthandler_timeout=0 -m "hypothesis and not schema" $(ARGS)
+
+mutants: $(VENV)/.with-prove  ## break the code in thousands of ways; a test notices, or survivors.toml says why not
+	PATH=$(CURDIR)/$(BIN):$$PATH $(on_sqlite) $(BIN)/mutmut run $(MUTANTS)
+	$(BIN)/python -m tests.mutation.check
+
+matrix: $(VENV)/.with-dev  ## the tests on every pair of Python and Django, on every database (ENVS= for some)
+	$(tox) $(if $(ENVS),-e $(ENVS)) -- $(ARGS)
+
+unaudited := Not audited, or not clean: see above. It needs pypi.org, or osv.dev with AUDIT="-s osv".
+audit: $(VENV)/.with-prove  ## no dependency with a known vulnerability; asks pypi.org (AUDIT= for pip-audit)
+	@$(BIN)/pip freeze --exclude-editable > $(VENV)/frozen.txt
+	@$(BIN)/pip-audit --strict --disable-pip --no-deps --requirement $(VENV)/frozen.txt $(AUDIT) || \
+		{ echo '$(unaudited)' >&2; exit 1; }
 
 # The rest -------------------------------------------------------------------------------------------------------------
 
@@ -139,7 +178,7 @@ soak: $(VENV)/.with-test,postgres $(VENV)/.with-test,mysql  ## sell with everyth
 	$(operations) DELIVERY=task REDIS_URL=$(REDIS_URL) $(BIN)/python -m benchmarks.soak $(ARGS)
 
 clean:  ## remove what these commands made
-	rm -rf $(VENV) $(PEERS) .tox build dist docs/_build *.egg-info .coverage .hypothesis .*_cache
+	rm -rf $(VENV) $(PEERS) .tox build dist docs/_build mutants *.egg-info .coverage .hypothesis .*_cache
 
 $(BIN)/python:
 	$(PYTHON) -m venv $(VENV)

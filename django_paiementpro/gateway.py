@@ -36,6 +36,11 @@ CHUNK = 4096
 # Routers and firewalls forget an idle connection without a word; a new one costs less than the time-out that follows.
 MAX_IDLE_SECONDS = 30.0
 
+# Scheme and host, as a browser reads them; no label of the host is empty.
+_PAGE_URL = re.compile(
+    r"(https?)://([a-z0-9-]+(?:\.[a-z0-9-]+)*|\[[0-9a-f:.]+\])(?::[0-9]{1,5})?(?:[/?#]|$)", re.IGNORECASE
+)
+
 
 class Session(requests.Session):
     """
@@ -120,7 +125,7 @@ def checked_page_url(url: str) -> str:
     backslashes, control characters and user info in ways of their own: a page's URL has none.
     Raises ``GatewayUnavailableError``, without the URL, which is the payer's.
     """
-    match = re.match(r"(https?)://([a-z0-9.-]+|\[[0-9a-f:.]+\])(?::[0-9]{1,5})?(?:[/?#]|$)", url, re.IGNORECASE)
+    match = _PAGE_URL.match(url)
     if not match or len(url) > MAX_PAGE_URL or UNSAFE.search(url):
         raise GatewayUnavailableError("the gateway gave a page whose URL cannot be trusted")
     scheme, host = match[1].lower(), match[2].lower()

@@ -20,10 +20,11 @@ from tests.host.models import Order
 
 pytest_plugins = ["django_paiementpro.testing.fixtures"]
 
-# A slow machine is no finding.
+# A slow machine is no finding. make prove takes the other profile, by --hypothesis-profile.
 hypothesis.settings.register_profile(
     "any machine", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow]
 )
+hypothesis.settings.register_profile("prove", hypothesis.settings.get_profile("any machine"), max_examples=2000)
 hypothesis.settings.load_profile("any machine")
 
 #: The names of the app's migrations, in their order.

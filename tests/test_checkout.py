@@ -353,6 +353,15 @@ def test_a_bug_during_the_call_blocks_no_payment(gateway: FakeGateway, rf: Reque
     assert stored(payment).claimed_until is None
 
 
+def test_who_waited_for_another_in_vain_may_try_again(rf: RequestFactory, monkeypatch: pytest.MonkeyPatch) -> None:
+    payment = make_payment(attempt=1, claimed_until=timezone.now() + timedelta(seconds=20))
+    monkeypatch.setattr(services.checkout.time, "sleep", lambda seconds: Payment.objects.update(claimed_until=None))
+
+    with pytest.raises(GatewayUnavailableError, match=r"^no answer from the gateway to another process$"):
+        services.initialize_payment(payment, rf.get("/"))
+    assert stored(payment).attempt == 1
+
+
 def test_to_look_at_a_link_opens_no_page(client: Client, gateway: FakeGateway) -> None:
     assert client.head(make_payment().get_absolute_url()).status_code == 405
     assert gateway.page_requests == []

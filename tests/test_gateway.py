@@ -226,6 +226,8 @@ def test_a_page_of_the_gateway_is_trusted(url: str) -> None:
         "https://www.paiementpro.net:http/a",
         "https://[::1]/a",
         "https://www.paiementpro.net./a",
+        "https://.paiementpro.net/a",
+        "https://a..paiementpro.net/a",
         "https://www.paiementpro.net/" + "a" * 2000,
         "data:text/html,https://www.paiementpro.net/",
     ],

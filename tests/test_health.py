@@ -124,6 +124,7 @@ def test_what_is_to_be_reviewed_is_counted_and_is_no_alarm() -> None:
     reconciled(NOW)
     make_payment(needs_review=True)
     make_payment()
+    make_payment()
 
     assert (health(NOW).to_review, health(NOW).problems) == (1, [])
 
@@ -136,7 +137,7 @@ def test_of_two_reconciliations_the_one_seen_last_counts() -> None:
     assert health(NOW).reconciled_at == NOW - MINUTE
 
 
-@pytest.mark.parametrize(("silence", "is_at_work"), [(SECOND, True), (3 * MINUTE, False)])
+@pytest.mark.parametrize(("silence", "is_at_work"), [(SECOND, True), (2 * MINUTE - SECOND, True), (2 * MINUTE, False)])
 def test_a_reconciliation_that_has_not_ended_counts_while_it_is_at_work(silence: timedelta, is_at_work: bool) -> None:
     ReconciliationRun.objects.create(host="web", process_id=1, seen_at=NOW - silence)
 
@@ -175,6 +176,29 @@ def test_a_moment_ahead_has_no_age() -> None:
     found = health(NOW)
 
     assert (found.age(NOW + MINUTE), found.age(NOW - MINUTE), found.age(None)) == (0, 60, None)
+
+
+def test_the_same_is_told_as_json(payment: Payment) -> None:
+    Payment.objects.update(initialized_at=NOW - HOUR, needs_review=True)
+    happened(payment, at=NOW - DAY, deliver_at=NOW)
+    paid(NOW - MINUTE, "OMCIV2")
+    reconciled(NOW - SECOND)
+
+    told = health(NOW).as_json()
+
+    assert told.pop("last_success") == {
+        code: {"at": "2026-11-02T11:59:00+00:00", "age": 60} if code == "OMCIV2" else None for code in Channel.values
+    }
+    assert told == {
+        "ok": False,
+        "problems": ["undelivered"],
+        "at": "2026-11-02T12:00:00+00:00",
+        "last_notification": {"at": "2026-11-01T12:00:00+00:00", "age": 86400},
+        "pending": {"count": 1, "oldest": {"at": "2026-11-02T11:00:00+00:00", "age": 3600}},
+        "undelivered": {"count": 1, "oldest": {"at": "2026-11-01T12:00:00+00:00", "age": 86400}},
+        "to_review": {"count": 1},
+        "last_reconciliation": {"at": "2026-11-02T11:59:59+00:00", "age": 1},
+    }
 
 
 def test_without_time_zones_it_is_the_same(settings: Any) -> None:

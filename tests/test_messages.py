@@ -5,6 +5,7 @@ from typing import Any
 from urllib.parse import urlencode
 
 import pytest
+from django.test import override_settings
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -192,6 +193,22 @@ def test_what_does_not_decide_may_be_unreadable() -> None:
     json.dumps(notification.data).encode()
 
 
+def test_a_form_is_utf_8_whatever_the_hosts_charset() -> None:
+    content_type, body = multipart(FIELDS | {"returnContext": "café"})
+
+    with override_settings(DEFAULT_CHARSET="latin-1"):
+        assert read("", content_type, body).return_context == "café"
+
+
+def test_what_nobody_can_read_is_shown_as_far_as_it_goes() -> None:
+    assert read(f"{urlencode(changed(payId=None))}&payId=a%ff").gateway_id == "a�"
+
+
+def test_a_long_name_is_told_in_short() -> None:
+    name = "x" * 100
+    assert refusal(f"{urlencode(FIELDS)}&{name}=1&{name}=2").detail == "two values of " + "x" * 64
+
+
 def test_what_no_database_stores_is_replaced() -> None:
     body = json.dumps(FIELDS | {"channel": "a\x00\ud800b", "x\x00": "y"}).encode()
 
@@ -326,6 +343,12 @@ def test_a_request_is_the_thirteen_fields_of_the_official_page() -> None:
     }
 
 
+def test_a_context_is_sent_as_it_is_written() -> None:
+    assert (
+        request(return_context={"commande": "n° 1 – Koné"}).as_json()["returnContext"] == '{"commande":"n° 1 – Koné"}'
+    )
+
+
 def test_an_empty_channel_is_left_out() -> None:
     assert "channel" not in request(channel="").as_json()
 
@@ -369,6 +392,23 @@ def test_a_status_is_read_in_its_own_spelling() -> None:
     assert (answer.is_success, answer.merchant_id, answer.reference) == (True, "PP-F324", "b7c1")
     assert (answer.amount, answer.gateway_id, answer.channel) == (1000, "CI2023", "OMCIV2")
     assert answer.transaction_date == datetime(2023, 1, 31, 13, 20, 51, tzinfo=timezone.utc)
+
+
+def test_a_status_may_be_spelt_rightly() -> None:
+    assert StatusAnswer.from_json({"merchant_id": "PP-F324"}).merchant_id == "PP-F324"
+
+
+def test_a_status_that_says_nothing_says_nothing() -> None:
+    assert StatusAnswer.from_json({}) == StatusAnswer(
+        is_success=False,
+        merchant_id="",
+        reference="",
+        amount=None,
+        gateway_id="",
+        channel="",
+        transaction_date=None,
+        data={},
+    )
 
 
 def test_what_is_nested_too_deep_to_show_is_not_shown() -> None:

@@ -3,6 +3,7 @@ from decimal import Decimal
 from typing import Any
 
 import pytest
+from django.contrib.auth.models import User
 from django.core.exceptions import ImproperlyConfigured, ValidationError
 from django.db import DatabaseError, IntegrityError, transaction
 from django.test import override_settings
@@ -10,7 +11,7 @@ from django.test import override_settings
 from django_paiementpro.enums import Channel, Status
 from django_paiementpro.models import Payment, PaymentEvent, cut
 from django_paiementpro.testing import make_payment
-from tests.host.models import Order
+from tests.host.models import Gift, Order
 
 pytestmark = pytest.mark.django_db
 
@@ -106,6 +107,22 @@ def test_an_order_finds_its_payments() -> None:
     assert Payment.objects.get(pk=first.pk).content_object == order
 
 
+def test_an_object_of_another_kind_has_other_payments() -> None:
+    order = Order.objects.create()
+    user = User.objects.create_user("awa", pk=order.pk)
+    payment = make_payment(content_object=order)
+    make_payment(content_object=user)
+
+    assert list(Payment.objects.for_object(order)) == [payment]
+
+
+def test_a_proxy_is_the_object_that_it_stands_for() -> None:
+    order = Order.objects.create()
+    payment = make_payment(content_object=order)
+
+    assert list(Payment.objects.for_object(Gift.objects.get(pk=order.pk))) == [payment]
+
+
 def test_each_attempt_has_a_reference_of_its_own() -> None:
     payment = Payment(reference="abc", attempt=3)
 
@@ -123,6 +140,7 @@ def test_a_reference_of_another_payment_is_no_attempt(reference: str) -> None:
 
 def test_an_amount_is_shown_as_people_write_it() -> None:
     assert Payment(amount=1250000, currency="XOF").amount_display == "1\u202f250\u202f000\u00a0F\u00a0CFA"
+    assert Payment(amount=999, currency="XAF").amount_display == "999\u00a0F\u00a0CFA"
     assert Payment(amount=100, currency="GNF").amount_display == "100\u00a0GNF"
 
 

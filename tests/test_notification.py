@@ -9,6 +9,8 @@ from django.test import Client, RequestFactory, override_settings
 from django.utils import timezone as django_timezone
 
 from django_paiementpro import services, signals
+from django_paiementpro.enums import Reason
+from django_paiementpro.exceptions import InvalidNotification
 from django_paiementpro.messages import MAX_BODY, Notification
 from django_paiementpro.models import Payment, PaymentEvent
 from django_paiementpro.testing import make_payment
@@ -511,6 +513,17 @@ def test_the_world_is_told_after_the_commit(payment: Payment) -> None:
     assert states == [False]
 
 
+def test_who_says_so_is_recorded_where_that_is_known(payment: Payment, notify: Notify) -> None:
+    services.receive_notification(payment, read(notification_fields(payment)))
+    assert last_event(payment).remote_address == ""
+    services.refuse_notification(payment, InvalidNotification(Reason.MALFORMED, "no amount"))
+    assert last_event(payment).remote_address == ""
+    notify(payment, amount="")
+    assert last_event(payment).remote_address == "127.0.0.1"
+    services.receive_notification(payment, read(notification_fields(payment)), "f" * 100)
+    assert last_event(payment).remote_address == "f" * 64
+
+
 def test_a_payment_that_moved_on_is_judged_again(payment: Payment, notify: Notify) -> None:
     stale = stored(payment)
     notify(payment)
@@ -599,6 +612,27 @@ def test_two_findings_at_once_are_both_kept(payment: Payment, notify: Notify) ->
     services.receive_notification(stale, read(notification_fields(payment, amount=2)))
 
     assert len(stored(payment).review_reason.splitlines()) == 2
+
+
+def test_what_was_found_before_a_review_is_found_again(payment: Payment, notify: Notify) -> None:
+    Payment.objects.update(review_reason="amount_mismatch: 1 ≠ 12500")
+
+    notify(payment, amount=1)
+
+    assert stored(payment).needs_review
+    assert stored(payment).review_reason == "amount_mismatch: 1 ≠ 12500"
+
+
+def test_all_that_does_not_fit_is_told_at_once(payment: Payment, notify: Notify) -> None:
+    notify(payment, merchantId="PP-F1", amount=1)
+
+    assert last_event(payment).message == "merchant_mismatch: PP-F1 ≠ PP-F324; amount_mismatch: 1 ≠ 12500"
+
+
+def test_what_was_found_is_told_in_short(payment: Payment, notify: Notify) -> None:
+    notify(payment, referenceNumber="x " * 300)
+
+    assert stored(payment).review_reason == "reference_mismatch: " + "x " * 100
 
 
 def test_the_reason_to_review_is_bounded(payment: Payment, notify: Notify) -> None:

@@ -13,7 +13,7 @@ from django.utils import timezone
 
 from django_paiementpro.enums import Channel
 from django_paiementpro.models import Payment
-from django_paiementpro.services import ChannelHealth, Performance, channel_health
+from django_paiementpro.services import ChannelHealth, Performance, channel_health, radar
 from django_paiementpro.services.radar import CACHE_KEY, WEEK, at_most, measure_channels
 from tests.conftest import Statements
 
@@ -404,6 +404,16 @@ def test_chance_has_its_ends() -> None:
     assert at_most(4, 5, 1.0) == 0
     assert at_most(0, 5, 1e-300) == pytest.approx(1)
     assert 0 <= at_most(30_000, 100_000, 0.9) < 1e-100
+
+
+@pytest.mark.parametrize(("successes", "tries"), [(15, 20), (1, 20), (19, 20), (900, 1000)])
+def test_what_is_usual_is_the_end_of_wilsons_interval(successes: int, tries: int) -> None:
+    """Which is the rate from which so many successes are just one spread of chance away."""
+    rate, bound = successes / tries, radar._lower_bound(successes, tries)
+
+    assert 0 < bound < rate
+    assert (rate - bound) ** 2 == pytest.approx(1.645**2 * bound * (1 - bound) / tries)
+    assert radar._lower_bound(0, tries) == pytest.approx(0, abs=1e-12)
 
 
 def test_the_databases_agree_about_the_sharpest_moment() -> None:

@@ -90,6 +90,17 @@ def test_no_answer_is_no_proof(payment: Payment, gateway: FakeGateway, body: Any
     assert services.check_payment(payment) == "pending"
 
 
+@pytest.mark.parametrize(("age", "is_just_checked"), [(None, False), (0, True), (4, True), (5, False), (3600, False)])
+def test_who_was_asked_a_few_seconds_ago_is_not_asked_again(
+    age: int | None, is_just_checked: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now = timezone.now()
+    monkeypatch.setattr(timezone, "now", lambda: now)
+    payment = make_payment(checked_at=None if age is None else now - timedelta(seconds=age))
+
+    assert services.is_just_checked(payment) == is_just_checked
+
+
 def test_every_attempt_is_asked_about_the_newest_first(gateway: FakeGateway) -> None:
     payment = make_payment(status="pending", attempt=3)
     gateway.tells(payment.reference_of(2), b"oops")

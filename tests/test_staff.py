@@ -10,6 +10,7 @@ from django.contrib.auth.models import User
 from django.core.exceptions import ValidationError
 from django.db import connection, connections, transaction
 from django.test import Client
+from django.utils import translation
 
 from django_paiementpro import services, signals
 from django_paiementpro.exceptions import GatewayUnavailableError
@@ -48,6 +49,10 @@ def names(heard: Heard) -> list[str]:
 
 
 def code_of(error: pytest.ExceptionInfo[ValidationError]) -> str:
+    """Return the code of a refusal, which is told in French as well."""
+    english = error.value.messages
+    with translation.override("fr"):
+        assert error.value.messages != english
     return str(error.value.code)
 
 
@@ -62,6 +67,7 @@ def test_a_confirmed_payment_is_paid(awa: User, heard: Heard, status: str) -> No
 
     after = stored(payment)
     assert (after.status, after.settled_by, after.gateway_id) == ("succeeded", "staff", "CI20230131")
+    assert (after.settled_attempt, after.response_code) == (None, "")
     assert after.settled_at is not None
     assert names(heard) == ["payment_succeeded"]
     assert (event.kind, event.outcome, event.message) == ("staff", "accepted", "Seen in the back office")
@@ -147,7 +153,14 @@ def test_a_customers_second_payment_pays_no_other(awa: User, payment: Payment, n
     with pytest.raises(ValidationError) as error:
         services.confirm_payment(payment, awa, **{**PROOF, "gateway_id": "second"})
     assert code_of(error) == "gateway_id_taken"
+    assert other.reference in error.value.messages[0]
     services.confirm_payment(payment, awa, **{**PROOF, "gateway_id": "SEC"})
+    assert stored(payment).status == "succeeded"
+
+
+def test_a_payment_that_was_reviewed_stands_in_nobodys_way(awa: User, payment: Payment) -> None:
+    make_payment(review_reason="paid_twice: abc SECOND")
+    services.confirm_payment(payment, awa, **{**PROOF, "gateway_id": "SECOND"})
     assert stored(payment).status == "succeeded"
 
 
@@ -259,10 +272,22 @@ def test_what_the_gateway_said_meanwhile_stands(awa: User, payment: Payment, not
 
 
 def test_a_second_act_on_the_same_copy_is_done(awa: User) -> None:
-    payment = make_payment(**PAID, needs_review=True, review_reason="paid_twice: 2")
+    payment = make_payment(status="pending", attempt=1, needs_review=True, review_reason="unknown_code: 7")
     services.review_payment(payment, awa, "Given back")
+    services.confirm_payment(payment, awa, **PROOF)
     services.refund_payment(payment, awa, **REFUND)
     assert stored(payment).status == "refunded"
+
+
+# Cancelling
+
+
+@pytest.mark.parametrize("status", ["succeeded", "expired", "cancelled", "refunded"])
+def test_what_is_over_is_not_cancelled(heard: Heard, status: str) -> None:
+    payment = make_payment(status=status)
+    with pytest.raises(ValidationError) as error:
+        services.cancel_payment(payment, "Given up")
+    assert (code_of(error), stored(payment).status, heard) == ("not_cancellable", status, [])
 
 
 # Refunds
@@ -285,6 +310,13 @@ def test_only_what_is_paid_is_refunded(awa: User, heard: Heard, status: str) -> 
     with pytest.raises(ValidationError) as error:
         services.refund_payment(make_payment(status=status), awa, **REFUND)
     assert (code_of(error), heard) == ("not_refundable", [])
+
+
+@pytest.mark.parametrize("amount", [1, 12500])
+def test_a_refund_is_a_franc_at_least_and_all_at_most(awa: User, amount: int) -> None:
+    payment = make_payment(**PAID)
+    services.refund_payment(payment, awa, **{**REFUND, "amount": amount})
+    assert stored(payment).refunded_amount == amount
 
 
 @pytest.mark.parametrize("amount", [-1, 0, 12501])
@@ -361,12 +393,14 @@ def test_no_transaction_is_open_while_the_gateway_is_asked(awa: User, payment: P
 # Delivering again
 
 
-def test_signals_are_sent_again(awa: User, heard: Heard) -> None:
+def test_signals_are_sent_again(awa: User, heard: Heard, settings: Settings) -> None:
+    settings.PAIEMENTPRO_DELIVERY = "task"  # whoever asks for it by hand waits for it all the same
     payment = make_payment(**PAID)
     assert services.redeliver_signals(payment, awa, "The mail was away") is True
     assert names(heard) == ["payment_succeeded"]
     event = payment.events.get()
     assert (event.kind, event.signals) == ("staff", ["payment_succeeded"])
+    assert event.data["action"] == "redeliver"
 
 
 def test_only_who_has_not_had_it_is_called(awa: User, payment: Payment, notify: Notify, heard: Heard) -> None:
@@ -447,7 +481,7 @@ def test_a_replay_settles_what_a_wrong_setting_refused(
     )
     assert names(heard) == ["payment_flagged", "payment_succeeded"]
     assert (replayed.kind, replayed.message, replayed.data["replayed"]) == ("staff", "The currency was wrong", event.pk)
-    assert replayed.data["fields"] == event.data
+    assert (replayed.data["action"], replayed.data["fields"]) == ("replay", event.data)
 
 
 def test_a_replay_is_done_once(awa: User, payment: Payment, notify: Notify, heard: Heard, settings: Settings) -> None:

@@ -84,12 +84,13 @@ def store(
 ) -> PaymentEvent | None:
     """Store the transition, if the payment is still as it was when it was judged, and the event with it."""
     if verdict.changes:
-        changes = {**verdict.changes, "updated_at": timezone.now()}
+        now = timezone.now()
+        changes = {**verdict.changes, "updated_at": now}
         if not unchanged.update(**changes):
             return None
         if changes.get("status") == Status.SUCCEEDED and changes["gateway_id"]:
             verdict = _compare_transaction(payment, verdict)
-            changes |= verdict.changes
+            changes = {**verdict.changes, "updated_at": now}
         payment.apply(changes)
         report = functools.partial(
             log.write,
@@ -196,7 +197,7 @@ def commit(work: Callable[[], T]) -> T:
                     return work()
             except OperationalError:
                 log.write("transaction_given_up")
-            time.sleep(random.uniform(0, longest_pause))  # noqa: S311  no secret
+            time.sleep(random.uniform(0, longest_pause))  # noqa: S311  no secret  # nosec B311
     with transaction.atomic(using=alias):
         return work()
 

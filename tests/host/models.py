@@ -8,6 +8,13 @@ class Order(models.Model):
     times_paid = models.PositiveIntegerField(default=0)
 
 
+class Gift(Order):
+    """An order, seen otherwise."""
+
+    class Meta:
+        proxy = True
+
+
 class ReceiverCall(models.Model):
     """A receiver at work, for one payment; it has no end where its process was killed."""
 

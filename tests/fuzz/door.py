@@ -1,0 +1,205 @@
+"""
+Fuzz the door: hand the notification view whatever atheris makes of the samples, and see that it stands.
+
+    python -m tests.fuzz.door [RUNS] [option of libFuzzer ...]
+
+An input is four parts with a newline between them: what stands in the URL where the signed reference should (nothing
+for the right one), the query string, the content type, the body. The database is SQLite in memory. For each input: no
+exception, an answer of 200, 400 or 404; a 404 writes nothing; and no payment changes its state but by a notification
+that says so, read here once more, by other parsers.
+"""
+
+import json
+import os
+import re
+import sys
+import tempfile
+from contextlib import suppress
+from email import message_from_bytes
+from io import BytesIO
+from pathlib import Path
+from urllib.parse import parse_qsl, unquote_to_bytes
+
+import atheris
+
+os.environ.update(DJANGO_SETTINGS_MODULE="tests.settings", DATABASE_URL="sqlite://:memory:")
+
+with atheris.instrument_imports(include=["django_paiementpro"]):
+    import django
+
+    django.setup()
+
+    from django.core.handlers.wsgi import WSGIRequest
+    from django.core.management import call_command
+    from django.db import connection, transaction
+
+    from django_paiementpro.models import Payment
+    from django_paiementpro.views import NotificationView
+
+SAMPLES = Path(__file__).parent.parent / "samples"
+RUNS = 1_000_000
+
+# The payment of tests/samples/notification_production_2026.http.
+MERCHANT, REFERENCE, AMOUNT = "PP-F324", "b7c1f0a29d3e4f5a6b7c8d9e", 100
+
+# What no server takes in a header; Django stumbles over the first.
+_UNSENDABLE = re.compile(rb"[\0\r]")
+
+Values = dict[str, set[str]]
+
+
+def seeds() -> list[bytes]:
+    """Return the samples as inputs, and each of them in the other forms that a notification may take."""
+    head, body = (SAMPLES / "notification_production_2026.http").read_bytes().split(b"\n\n", 1)
+    query = re.search(rb"\?(\S+) HTTP", head)[1]
+    content_type = re.search(rb"Content-Type: (.+)", head)[1]
+    old_query = (SAMPLES / "notification_production_2021.txt").read_bytes().strip()
+    sandbox = (SAMPLES / "notification_sandbox_2026.json").read_bytes()
+    fields = dict(parse_qsl(query.decode(), keep_blank_values=True))
+    multipart = body.replace(b"\n", b"\r\n")
+    form, as_json = b"application/x-www-form-urlencoded", b"application/json"
+    refused = query.replace(b"responsecode=0", b"responsecode=-1")
+    return [
+        b"\n".join(parts)
+        for parts in (
+            (b"", query, content_type, multipart),
+            (b"", query, b"", b""),
+            (b"", b"utm=1?" + query, b"", b""),
+            (b"", refused, b"", b""),
+            (b"", query.replace(b"amount=100", b"amount=100.00"), b"", b""),
+            (b"", query + b"&amount=7", b"", b""),
+            (b"", old_query, b"", b""),
+            (b"", b"", content_type, multipart),
+            (b"", b"", form, query),
+            (b"", b"", as_json, sandbox),
+            (b"", b"", as_json, json.dumps(fields).encode()),
+            (b"", b"", as_json, json.dumps(fields | {"amount": AMOUNT, "responsecode": 0}).encode()),
+            (b"", query, as_json, b'{"amount": 100, "amount": "7"}'),
+            (b"abc.def", query, b"", b""),
+            (REFERENCE.encode(), query, b"", b""),
+        )
+    ]
+
+
+def values_of(query: bytes, content_type: bytes, body: bytes) -> Values:
+    """Read the fields in every way that one may: by name in lower case, all values that anybody could see."""
+    pairs = [(name, value) for text in (query, body) for name, value in _pairs_of_form(text)]
+    with suppress(ValueError, RecursionError):
+        pairs += _pairs_of_json(body)
+    if content_type.lower().startswith(b"multipart/"):
+        pairs += _pairs_of_multipart(content_type, body)
+    values: Values = {}
+    for name, value in pairs:
+        values.setdefault(name.strip().lower(), set()).add(value.strip())
+    return values
+
+
+def _pairs_of_form(content: bytes) -> list[tuple[str, str]]:
+    parts = (part.partition(b"=") for part in re.split(rb"[&?]", content))
+    return [
+        tuple(unquote_to_bytes(text.replace(b"+", b" ")).decode("utf-8", "replace") for text in (name, value))
+        for name, _, value in parts
+    ]
+
+
+def _pairs_of_json(body: bytes) -> list[tuple[str, str]]:
+    pairs = json.loads(
+        body.decode("utf-8-sig", "replace"), object_pairs_hook=list, parse_int=str, parse_float=str, parse_constant=str
+    )
+    return [(name, value) for name, value in pairs if isinstance(value, str)] if isinstance(pairs, list) else []
+
+
+def _pairs_of_multipart(content_type: bytes, body: bytes) -> list[tuple[str, str]]:
+    message = message_from_bytes(b"Content-Type: " + content_type.splitlines()[0] + b"\r\n\r\n" + body)
+    return [
+        (
+            str(part.get_param("name", header="content-disposition")),
+            (part.get_payload(decode=True) or b"").decode("utf-8", "replace"),
+        )
+        for part in message.walk()
+        if not part.is_multipart()
+    ]
+
+
+class Door:
+    """The view, with one payment that waits."""
+
+    def __init__(self) -> None:
+        call_command("migrate", verbosity=0)
+        payment = Payment.objects.create(
+            reference=REFERENCE,
+            merchant_id=MERCHANT,
+            amount=AMOUNT,
+            description="Order 1",
+            status="pending",
+            attempt=2,
+            opened_attempt=2,
+        )
+        self.view = NotificationView.as_view()
+        self.signed = payment.get_notification_url().split("/")[-2]
+        self.answers: dict[int, int] = {}
+        # Past Django's own layers, which would take longer than all the rest.
+        self.database = connection.connection
+
+    def knock(self, data: bytes) -> None:
+        """Hand over one input, and undo what it has done."""
+        signed, query, content_type, body = [*data.split(b"\n", 3), b"", b"", b""][:4]
+        content_type = _UNSENDABLE.sub(b"", content_type)
+        with transaction.atomic():
+            rows = self.database.total_changes
+            status = self._post(signed, query, content_type, body)
+            self.answers[status] = self.answers.get(status, 0) + 1
+            if status == 404:
+                assert signed
+                assert self.database.total_changes == rows
+            else:
+                assert status in {200, 400}, status
+                assert not signed
+                self._check(status == 400, query, content_type, body)
+            transaction.set_rollback(True)
+
+    def _post(self, signed: bytes, query: bytes, content_type: bytes, body: bytes) -> int:
+        request = WSGIRequest(
+            {
+                "REQUEST_METHOD": "POST",
+                "PATH_INFO": "/",
+                "QUERY_STRING": query.decode("latin-1"),
+                "CONTENT_TYPE": content_type.decode("latin-1"),
+                "CONTENT_LENGTH": str(len(body)),
+                "REMOTE_ADDR": "127.0.0.1",
+                "SERVER_NAME": "testserver",
+                "SERVER_PORT": "80",
+                "wsgi.url_scheme": "http",
+                "wsgi.input": BytesIO(body),
+            }
+        )
+        return self.view(request, signed=signed.decode("latin-1") or self.signed).status_code
+
+    def _check(self, is_refused: bool, query: bytes, content_type: bytes, body: bytes) -> None:
+        [(outcome,)] = self.database.execute("SELECT outcome FROM paiementpro_paymentevent").fetchall()
+        assert (outcome == "refused") == is_refused
+        [(now,)] = self.database.execute("SELECT status FROM paiementpro_payment").fetchall()
+        if now != "pending":
+            assert not is_refused
+            values = values_of(query, content_type, body)
+            assert MERCHANT in values["merchantid"]
+            assert values["referencenumber"] & {REFERENCE, f"{REFERENCE}-2"}
+            assert any(re.fullmatch(r"0*100(\.0+)?", amount, re.ASCII) for amount in values["amount"])
+            assert {"succeeded": "0", "failed": "-1"}[now] in values["responsecode"]
+
+
+def main() -> None:
+    runs = int(sys.argv[1]) if sys.argv[1:] else RUNS
+    door = Door()
+    corpus = tempfile.mkdtemp(prefix="door-")
+    for number, seed in enumerate(seeds()):
+        door.knock(seed)
+        (Path(corpus) / f"seed-{number}").write_bytes(seed)
+    print(f"{len(seeds())} seeds are answered {door.answers}", flush=True)
+    options = [f"-runs={runs}", f"-dict={Path(__file__).with_suffix('.dict')}", "-max_len=4096", "-timeout=60"]
+    atheris.Setup([sys.argv[0], corpus, *options, *sys.argv[2:]], door.knock)
+    atheris.Fuzz()
+
+
+if __name__ == "__main__":
+    main()

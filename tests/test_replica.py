@@ -1,0 +1,159 @@
+"""A host that reads from a replica: what decides about money is read where it is written: a replica is behind."""
+
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from django.contrib.auth.models import User
+from django.core.exceptions import ImproperlyConfigured
+from django.db import connections
+from django.db.backends.dummy.base import DatabaseWrapper
+from django.test import override_settings
+from django.utils import timezone
+
+from django_paiementpro import services
+from django_paiementpro.models import IdempotencyKey, Payment, PaymentEvent
+from django_paiementpro.testing import FakeGateway, make_payment
+from django_paiementpro.testing.wire import NO_TRANSACTION
+from tests.conftest import STATUS_URL, Notify, due_event
+
+pytestmark = pytest.mark.django_db
+
+
+class Replica:
+    """Sends each read of the app's own to a database of no kind, where it is an error."""
+
+    def db_for_read(self, model: Any, **hints: Any) -> str | None:
+        return "replica" if model._meta.app_label == "paiementpro" else None
+
+    def db_for_write(self, model: Any, **hints: Any) -> str:
+        return "default"
+
+    def allow_relation(self, *objects: Any, **hints: Any) -> bool:
+        return True
+
+
+@pytest.fixture
+def replica() -> Any:
+    connections["replica"] = DatabaseWrapper({}, "replica")
+    with override_settings(DATABASE_ROUTERS=[Replica()], PAIEMENTPRO_STATUS_URL=STATUS_URL):
+        yield
+    del connections["replica"]
+
+
+@pytest.fixture
+def awa(db: None) -> User:
+    return User.objects.create_user("awa")
+
+
+def stored(payment: Payment) -> Payment:
+    return Payment.objects.using("default").get(pk=payment.pk)
+
+
+@pytest.mark.usefixtures("replica")
+def test_the_replica_is_not_there() -> None:
+    with pytest.raises(ImproperlyConfigured):
+        list(Payment.objects.all())
+
+
+@pytest.mark.usefixtures("replica")
+def test_notifications_are_judged_by_the_primary(payment: Payment, notify: Notify) -> None:
+    assert notify(payment, amount=1).status_code == 400
+    assert notify(payment).status_code == 200
+    assert notify(payment, payId="another").status_code == 200
+    services.receive_notification(payment, notification_of(payment))
+    assert stored(payment).status == "succeeded"
+
+
+def notification_of(payment: Payment) -> Any:
+    fields = {"merchantId": "PP-F324", "referenceNumber": payment.reference, "amount": "12500", "responsecode": "0"}
+    return services.evidence.Notification.from_fields(list(fields.items()))
+
+
+@pytest.mark.usefixtures("replica")
+def test_pages_are_opened_by_the_primary(gateway: FakeGateway, client: Any) -> None:
+    payment = make_payment()
+    gateway.refuses()
+    assert client.get(payment.get_absolute_url()).status_code == 502
+    gateway.opens()
+    assert client.get(payment.get_absolute_url()).status_code == 302
+    gateway.confirms(stored(payment), 2)
+    gateway.tells(payment.reference, NO_TRANSACTION)
+    assert client.get(payment.get_return_url()).status_code == 200
+    assert stored(payment).status == "succeeded"
+
+
+@pytest.mark.usefixtures("replica")
+def test_who_waited_for_another_process_is_told_by_the_primary(monkeypatch: pytest.MonkeyPatch) -> None:
+    payment = make_payment(attempt=1, claimed_until=timezone.now() + timedelta(seconds=20))
+    event = PaymentEvent(payment=payment, kind="initialize", outcome="refused", message="Echec")
+
+    def give_up(seconds: float) -> None:
+        event.save(using="default")
+        Payment.objects.using("default").update(claimed_until=None)
+
+    monkeypatch.setattr(services.checkout.time, "sleep", give_up)
+    with override_settings(PAIEMENTPRO_SITE_URL="https://example.com"), pytest.raises(Exception, match="Echec"):
+        services.initialize_payment(payment)
+
+
+@pytest.mark.usefixtures("replica")
+def test_reconciliation_reads_the_primary(gateway: FakeGateway) -> None:
+    old = timezone.now() - timedelta(days=2)
+    paid, unpaid = (make_payment(status="pending", attempt=1, initialized_at=old) for _ in range(2))
+    gateway.confirms(paid)
+    gateway.tells(unpaid.reference, NO_TRANSACTION)
+    due_event(paid)
+
+    assert services.foresee() == {"asked": 2, "expired": 2, "delivered": 1}
+    totals = services.reconcile()
+
+    assert (totals.asked, totals.settled, totals.expired, totals.failed) == (2, 1, 1, 0)
+    assert services.health().undelivered == 1
+
+
+@pytest.mark.usefixtures("replica")
+def test_staff_act_on_the_primary(awa: User, gateway: FakeGateway) -> None:
+    payment = make_payment(status="pending", attempt=1, needs_review=True, review_reason="unknown_code: 7")
+    gateway.tells(payment.reference, NO_TRANSACTION)
+
+    services.review_payment(payment, awa, "Nothing")
+    services.ask_gateway(payment, awa, "She says so")
+    services.confirm_payment(payment, awa, gateway_id="CI1", amount=12500, reason="Seen")
+    assert not services.undelivered_events_of(payment)
+    services.refund_payment(payment, awa, amount=1, refund_reference="R", reason="Returned")
+    other = make_payment(status="pending", attempt=1)
+    services.cancel_payment(other, "Given up")
+
+    assert (stored(payment).status, stored(other).status) == ("refunded", "cancelled")
+
+
+@pytest.mark.usefixtures("replica")
+def test_personal_data_are_blanked_on_the_primary() -> None:
+    old = timezone.now() - timedelta(days=400)
+    payment = make_payment(status="succeeded", created_at=old, review_reason="paid_twice: 2")
+    Payment.objects.using("default").update(updated_at=old)
+    due = make_payment(status="failed", customer_email="ama@example.com")
+    PaymentEvent.objects.create(
+        payment=payment, kind="notification", outcome="accepted", created_at=old, data={"a": "b"}
+    )
+
+    assert services.count_personal_data(email="ama@example.com").payments == 1
+    assert services.erase_personal_data(email="ama@example.com").payments == 1
+    assert services.prune_personal_data(timezone.now() - timedelta(days=30)).payments == 1
+    assert not stored(payment).has_payer
+    assert not stored(due).has_payer
+
+
+@pytest.mark.usefixtures("replica")
+def test_keys_are_recalled_from_the_primary() -> None:
+    claim = services.Claim.of("1", "key", "{}")
+    payment = make_payment()
+    assert services.store_payment(payment, claim) is None
+    found = services.recall(claim)
+    assert found is not None
+    assert found.payment == payment
+
+    IdempotencyKey.objects.using("default").update(created_at=timezone.now() - timedelta(days=2))
+    services.keys.forget_keys()
+    assert not IdempotencyKey.objects.using("default").exists()
