@@ -17,17 +17,15 @@ from django.http import Http404
 from django.test import override_settings
 from django.urls import include, path
 from django.utils import timezone
-from drf_spectacular.utils import extend_schema
 from rest_framework.authentication import BasicAuthentication
 from rest_framework.exceptions import APIException, NotAuthenticated, ParseError, Throttled
 from rest_framework.exceptions import ValidationError as InvalidRequest
+from rest_framework.generics import ListAPIView
 from rest_framework.permissions import BasePermission, IsAuthenticated
 from rest_framework.renderers import AdminRenderer, JSONRenderer
-from rest_framework.response import Response
 from rest_framework.routers import SimpleRouter
 from rest_framework.serializers import CharField, ChoiceField, Serializer
 from rest_framework.test import APIClient, APIRequestFactory, force_authenticate
-from rest_framework.views import APIView
 
 import django_paiementpro.api
 from django_paiementpro.api import calls, views
@@ -805,10 +803,9 @@ class ParcelSerializer(Serializer[Any]):
     type = ChoiceField(choices=["letter", "box"])
 
 
-class ParcelView(APIView):
-    @extend_schema(responses=ParcelSerializer)
-    def get(self, request: Any) -> Response:
-        return Response()
+class ParcelView(ListAPIView[Any]):
+    queryset = Order.objects.all()
+    serializer_class = ParcelSerializer
 
 
 router = SimpleRouter(use_regex_path=False)
