@@ -13,7 +13,7 @@ export async function pay(order: string, key: string): Promise<string> {
   throw new Error(`${problem.type}: ${problem.detail}`);
 }
 
-export async function outcome(reference: string): Promise<components["schemas"]["StatusEnum"]> {
+export async function outcome(reference: string): Promise<components["schemas"]["PaymentStatus"]> {
   const { data } = await client.GET("/api/payments/{reference}/", { params: { path: { reference } } });
   if (!data) throw new Error("there is no such payment");
   const francs: number = data.amount;
