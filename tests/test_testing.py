@@ -14,6 +14,7 @@ from django.http import HttpRequest, HttpResponse
 from django.test import Client, TestCase, override_settings
 
 from django_paiementpro import services
+from django_paiementpro.engines import FRAMEWORK
 from django_paiementpro.exceptions import GatewayRefusedError, GatewayUnavailableError
 from django_paiementpro.messages import Notification
 from django_paiementpro.models import Payment
@@ -241,7 +242,7 @@ def test_a_receiver_that_fails_is_an_error() -> None:
 @pytest.mark.usefixtures("broken_receiver")
 def test_a_receiver_that_a_worker_runs_later_is_none(settings: Any) -> None:
     settings.PAIEMENTPRO_DELIVERY = "task"
-    settings.TASKS = {"default": {"BACKEND": "django_tasks.backends.dummy.DummyBackend"}}
+    settings.TASKS = {"default": {"BACKEND": f"{FRAMEWORK}.backends.dummy.DummyBackend"}}
     assert pay(make_payment()).status == "succeeded"
 
 
