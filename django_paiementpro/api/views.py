@@ -244,7 +244,8 @@ class PaymentViewSet(GenericViewSet[Payment]):
     def _check(self, payment: Payment) -> None:
         """Check its state, all that would be stored, and what would be sent. Raises ``Problem``."""
         try:
-            _clean(payment)
+            services.require_payable(payment)
+            payment.full_clean(exclude={"user", "content_type"}, validate_unique=False, validate_constraints=False)
         except ValidationError as error:
             log.write_invalid(payment, error)
             raise invalid_payment(error, None if payment._state.adding else self._kept(payment)) from error
@@ -282,12 +283,6 @@ class PaymentViewSet(GenericViewSet[Payment]):
     def _kept(self, payment: Payment) -> dict[str, Any]:
         data = self._opened(payment)
         return {name: data[name] for name in ("reference", "checkout_url", "status_url")}
-
-
-def _clean(payment: Payment) -> None:
-    if not Status(payment.status).is_payable:
-        raise ValidationError(_("This payment can no longer be paid."), code="not_payable")
-    payment.full_clean(exclude={"user", "content_type"}, validate_unique=False, validate_constraints=False)
 
 
 def _store(payment: Payment, claim: services.Claim | None) -> IdempotencyKey | None:

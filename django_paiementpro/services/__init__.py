@@ -5,7 +5,7 @@ Each stores what it decides with an event in the audit trail, in one commit, and
 gateway is never called inside a transaction.
 """
 
-from django_paiementpro.services.checkout import absolute_url, initialize_payment
+from django_paiementpro.services.checkout import absolute_url, initialize_payment, require_payable
 from django_paiementpro.services.evidence import (
     check_payment,
     check_waiting_payment,
@@ -85,6 +85,7 @@ __all__ = [
     "refund_payment",
     "refuse_notification",
     "replay_notification",
+    "require_payable",
     "review_payment",
     "store_payment",
     "undelivered_events",

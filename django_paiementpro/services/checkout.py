@@ -102,10 +102,15 @@ def _fresh_page(payment: Payment) -> str:
     return payment.payment_url if is_fresh else ""
 
 
-def _page_request(payment: Payment, request: HttpRequest | None) -> PageRequest:
-    """Return what the gateway is to be told in the next attempt. Raises ``ValidationError``."""
+def require_payable(payment: Payment) -> None:
+    """Raise ``ValidationError`` (code ``not_payable``) where the payment's state lets nobody pay it."""
     if not Status(payment.status).is_payable:
         raise ValidationError(_("This payment can no longer be paid."), code="not_payable")
+
+
+def _page_request(payment: Payment, request: HttpRequest | None) -> PageRequest:
+    """Return what the gateway is to be told in the next attempt. Raises ``ValidationError``."""
+    require_payable(payment)
     if payment.attempt >= MAX_ATTEMPTS:
         raise ValidationError(_("This payment has been tried too often."), code="too_many_attempts")
     others = {model_field.name for model_field in Payment._meta.get_fields()} - SENT_FIELDS
