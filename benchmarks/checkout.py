@@ -20,6 +20,7 @@ from benchmarks.inprocess import Series, send, statements
 from benchmarks.instant import answering
 from benchmarks.table import Row, goal, report
 from django_paiementpro.gateway import INITIALIZE_PATH
+from django_paiementpro.messages import PageRequest
 from django_paiementpro.models import Payment
 
 WARM_UP = 20
@@ -79,20 +80,20 @@ def get(path: str) -> float:
 
 def fields_of(payment: Payment) -> dict[str, object]:
     """Return what a call by hand would send."""
-    return {
-        "merchantId": payment.merchant_id,
-        "amount": payment.amount,
-        "description": payment.description,
-        "countryCurrencyCode": "952",
-        "referenceNumber": payment.reference,
-        "customerEmail": payment.customer_email,
-        "customerFirstName": payment.customer_first_name,
-        "customerLastname": payment.customer_last_name,
-        "customerPhoneNumber": payment.customer_phone,
-        "notificationURL": f"http://127.0.0.1{payment.get_notification_url()}",
-        "returnURL": f"http://127.0.0.1{payment.get_return_url()}",
-        "returnContext": "{}",
-    }
+    return PageRequest(
+        merchant_id=payment.merchant_id,
+        amount=payment.amount,
+        description=payment.description,
+        channel=payment.channel,
+        currency_number="952",
+        reference=payment.reference,
+        customer_email=payment.customer_email,
+        customer_first_name=payment.customer_first_name,
+        customer_last_name=payment.customer_last_name,
+        customer_phone=payment.customer_phone,
+        notification_url=f"http://127.0.0.1{payment.get_notification_url()}",
+        return_url=f"http://127.0.0.1{payment.get_return_url()}",
+    ).as_json()
 
 
 if __name__ == "__main__":

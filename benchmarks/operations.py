@@ -1,24 +1,9 @@
 """A host whose database, gateway and broker the benchmarks of the operations name."""
 
-import environ
+from benchmarks.host import *  # noqa: F403
+from benchmarks.host import INSTALLED_APPS as APPS
+from benchmarks.host import env
 
-from benchmarks.settings import (  # noqa: F401
-    DEFAULT_AUTO_FIELD,
-    LANGUAGE_CODE,
-    LANGUAGES,
-    MIDDLEWARE,
-    PAIEMENTPRO_MERCHANT_ID,
-    SECRET_KEY,
-    STATIC_URL,
-    TEMPLATES,
-    TIME_ZONE,
-    USE_TZ,
-)
-from benchmarks.settings import INSTALLED_APPS as APPS
-
-env = environ.Env()
-
-DEBUG = False
 ALLOWED_HOSTS = ["127.0.0.1"]
 ROOT_URLCONF = "benchmarks.operations_urls"
 DATABASES = {

@@ -26,20 +26,19 @@ from dataclasses import dataclass, field
 from http.client import HTTPConnection, HTTPException
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
-from urllib.parse import urlencode, urlsplit
+from urllib.parse import urlsplit
 
 from django.db import connection
 from django.db.models import Count
 
+from benchmarks.contenders.wire import AMOUNT, notification
 from benchmarks.database import create_tables
 from benchmarks.soaked.models import Call
 from benchmarks.soaked.receivers import RECEIVERS
 from django_paiementpro.gateway import INITIALIZE_PATH
 from django_paiementpro.models import Payment, PaymentEvent
 
-AMOUNT = 12500
 BATCH = 5_000
-BOUNDARY = "------------------------a1b2c3"
 HOST = "127.0.0.1"
 
 #: What becomes of a payment, and how the shop hears of it: the share of each in a hundred.
@@ -350,28 +349,9 @@ class Soak:
 
     def notify(self, reference: str, url: str = "", **fields: Any) -> None:
         """Notify once, as the gateway does: who is not there misses it."""
-        values = {
-            "merchantId": "PP-F324",
-            "payId": f"CI{reference}",
-            "channel": "OMCIV2",
-            "countryCurrencyCode": "952",
-            "referenceNumber": reference,
-            "amount": AMOUNT,
-            "transactiondt": "2026-09-25 15:44:25",
-            "responsecode": "0",
-            **fields,
-        }
         path = urlsplit(url or self.gateway.notification_urls[reference]).path
-        body = "".join(
-            f'--{BOUNDARY}\r\nContent-Disposition: form-data; name="{name}"\r\n\r\n{value}\r\n'
-            for name, value in values.items()
-        )
-        status, _ = self.request(
-            "POST",
-            f"{path}?{urlencode(values)}",
-            f"{body}--{BOUNDARY}--\r\n".encode(),
-            {"Content-Type": f"multipart/form-data; boundary={BOUNDARY}"},
-        )
+        sent = notification(path, reference, **{"payId": f"CI{reference}", **fields})
+        status, _ = self.request("POST", f"{path}?{sent.query}", sent.body, {"Content-Type": sent.content_type})
         with self.gateway.lock:
             self.answers[str(status) if status else "nobody there"] += 1
 

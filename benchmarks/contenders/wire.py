@@ -8,6 +8,8 @@ from io import BytesIO
 from typing import Any
 from urllib.parse import urlencode
 
+from django_paiementpro.messages import USER_AGENT
+
 MERCHANT = "PP-F324"
 AMOUNT = 12500
 HOST = "127.0.0.1"
@@ -46,7 +48,7 @@ class Request:
             "CONTENT_TYPE": self.content_type,
             "CONTENT_LENGTH": str(len(self.body)),
             "HTTP_HOST": HOST,
-            "HTTP_USER_AGENT": "Mozilla/4.0 (compatible; MSIE 6.0; Windows NT 5.1)",
+            "HTTP_USER_AGENT": USER_AGENT,
             **{f"HTTP_{name.upper().replace('-', '_')}": value for name, value in self.headers.items()},
             "wsgi.version": (1, 0),
             "wsgi.url_scheme": "http",
@@ -58,11 +60,11 @@ class Request:
         }
 
 
-def notification(path: str, reference: str, session: str = "", **others: str) -> Request:
+def notification(path: str, reference: str, **others: Any) -> Request:
     """Return a notification of success, as the gateway sends it: the fields in the query, and again in the body."""
     fields = {
         "merchantId": MERCHANT,
-        "sessionId": session or secrets.token_hex(16),
+        "sessionId": secrets.token_hex(16),
         "payId": str(secrets.randbelow(10**13)),
         "channel": "OMCIV2",
         "countryCurrencyCode": "952",

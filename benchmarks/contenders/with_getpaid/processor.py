@@ -24,7 +24,7 @@ class PaymentProcessor(BaseProcessor):
     display_name = "Gateway"
     accepted_currencies = ["XOF"]
 
-    async def verify_callback(  # type: ignore[override]
+    async def verify_callback(
         self, data: Mapping[str, Any], headers: Mapping[str, str], raw_body: bytes = b"", **kwargs: Any
     ) -> None:
         if not hmac.compare_digest(signature_of(raw_body), headers.get(SIGNATURE.upper(), "")):
