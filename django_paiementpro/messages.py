@@ -47,6 +47,9 @@ _UNSTORABLE = re.compile("[\x00\ud800-\udfff]")
 # have come encoded.
 _STRAY_QUESTION_MARK = re.compile(r"\?(?=\w+=)", re.ASCII)
 
+# A field's name, as the gateway's are.
+_NAME = re.compile(r"\w+", re.ASCII)
+
 Fields = list[tuple[str, str]]
 
 # What tells of a payment and of nobody, in the requests, notifications and status answers, in lower case. Not the
@@ -262,7 +265,8 @@ class Notification:
         The body may be a form (urlencoded or multipart) or JSON, whatever its content type says; one that cannot be
         read adds no field. Names match whatever their case. Raises ``InvalidNotification`` (``malformed``).
         """
-        return cls.from_fields([*query_fields(query), *body_fields(content_type, body)])
+        in_query = query_fields(query)
+        return cls.from_fields([*in_query, *body_fields(content_type, body, in_query)])
 
     @classmethod
     def from_fields(cls, fields: Fields) -> "Notification":
@@ -370,14 +374,19 @@ def is_too_long(request: HttpRequest) -> bool:
     return int(request.META.get("CONTENT_LENGTH") or 0) > MAX_BODY or len(request.body) > MAX_BODY
 
 
-def body_fields(content_type: str, body: bytes) -> Fields:
-    """Return the fields of a body, by what it looks like rather than by what its header says."""
+def body_fields(content_type: str, body: bytes, in_query: Fields) -> Fields:
+    """
+    Return the fields of a body, by what it looks like rather than by what its header says.
+
+    One that is the query's fields once more, as production sends it, is known by its bytes and read no more: to parse
+    it takes five times as long.
+    """
     if not body:
         return []
     if body.removeprefix(codecs.BOM_UTF8).lstrip().startswith(b"{"):
         return _json_fields(body)
     if content_type.lower().startswith("multipart/"):
-        return _multipart_fields(content_type, body)
+        return in_query if _repeats(in_query, content_type, body) else _multipart_fields(content_type, body)
     return _form_fields(_decoded(body))
 
 
@@ -446,6 +455,20 @@ def _form_fields(text: str) -> Fields:
 
 def _decoded(content: bytes) -> str:
     return content.decode("utf-8", "replace")
+
+
+def _repeats(fields: Fields, content_type: str, body: bytes) -> bool:
+    """Return whether a multipart body is these very fields, as curl writes them. If not, it may be so all the same."""
+    boundary = content_type.rpartition("boundary=")[2]
+    parts = [
+        f'--{boundary}\r\nContent-Disposition: form-data; name="{name}"\r\n\r\n{value}\r\n' for name, value in fields
+    ]
+    return (
+        body == f"{''.join(parts)}--{boundary}--\r\n".encode("utf-8", "replace")
+        # What would be read otherwise: a name that ends before its end, and a boundary in a value.
+        and all(_NAME.fullmatch(name) for name, _value in fields)
+        and body.count(boundary.encode()) == len(fields) + 1
+    )
 
 
 def _multipart_fields(content_type: str, body: bytes) -> Fields:

@@ -16,7 +16,7 @@ from datetime import datetime, timedelta
 from django.db import router, transaction
 from django.utils import timezone
 
-from django_paiementpro import log
+from django_paiementpro import log, statements
 from django_paiementpro.conf import conf
 from django_paiementpro.engines import get_engine
 from django_paiementpro.enums import Outcome
@@ -147,8 +147,9 @@ def _is_unheard(event: PaymentEvent) -> bool:
 
 def _mark(event: PaymentEvent, deliver_at: datetime | None) -> bool:
     """Store who has had it, and until when the lease runs. Return False where the lease has been lost."""
-    events = PaymentEvent.objects.using(event._state.db).filter(pk=event.pk, deliver_at=event.deliver_at)
-    if not events.update(delivered=event.delivered, deliver_at=deliver_at):
+    leased = {"pk": event.pk, "deliver_at": event.deliver_at}
+    changes = {"delivered": event.delivered, "deliver_at": deliver_at}
+    if not statements.update(PaymentEvent, router.db_for_write(PaymentEvent, instance=event), leased, changes):
         log.write("lease_lost", event.payment)
         return False
     event.deliver_at = deliver_at

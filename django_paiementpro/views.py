@@ -12,6 +12,7 @@ from urllib.parse import urlsplit
 
 from django.contrib.auth.decorators import login_not_required
 from django.core.exceptions import RequestDataTooBig, ValidationError
+from django.db import router
 from django.http import (
     Http404,
     HttpRequest,
@@ -33,7 +34,7 @@ from django.views import View
 from django.views.decorators.cache import never_cache
 from django.views.decorators.csrf import csrf_exempt
 
-from django_paiementpro import log, polling, probe, returns, services, signing
+from django_paiementpro import log, polling, probe, returns, services, signing, statements
 from django_paiementpro.conf import conf
 from django_paiementpro.decorators import non_atomic
 from django_paiementpro.enums import Outcome, Reason, Status
@@ -204,11 +205,8 @@ def _find(reference: str | None) -> Payment | None:
     """Return the payment of a reference, to the letter: MariaDB would take another case for the same."""
     if reference is None:
         return None
-    try:
-        payment = Payment.objects.primary().get(reference=reference)
-    except Payment.DoesNotExist:
-        return None
-    return payment if payment.reference == reference else None
+    payment = statements.find(Payment, router.db_for_write(Payment), {"reference": reference})
+    return payment if payment and payment.reference == reference else None
 
 
 def _payment_or_404(signed: str, purpose: str) -> Payment:
@@ -231,7 +229,8 @@ def _read_fields(request: HttpRequest) -> tuple[Fields, Fields]:
     try:
         if is_too_long(request):
             raise InvalidNotification(Reason.MALFORMED, f"a body of more than {MAX_BODY} bytes", {"query": query})
-        return query_fields(query), body_fields(content_type, request.body)
+        in_query = query_fields(query)
+        return in_query, body_fields(content_type, request.body, in_query)
     except (RequestDataTooBig, UnreadablePostError, ValueError) as error:
         raise InvalidNotification(Reason.MALFORMED, "a body that cannot be read", {"query": query}) from error
     except RawPostDataException:

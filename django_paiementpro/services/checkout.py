@@ -9,7 +9,7 @@ from django.http import HttpRequest
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
-from django_paiementpro import gateway, log
+from django_paiementpro import gateway, log, statements
 from django_paiementpro.conf import conf
 from django_paiementpro.enums import Kind, Outcome, Status
 from django_paiementpro.exceptions import GatewayError, GatewayRefusedError, GatewayUnavailableError
@@ -178,8 +178,8 @@ def _record_page(payment: Payment, page_request: PageRequest, url: str, duration
 
     def store() -> bool:
         # A flag that was raised meanwhile is no reason to throw the page away.
-        ours = Payment.objects.primary().filter(pk=payment.pk, status=payment.status, attempt=payment.attempt)
-        is_stored = bool(ours.update(**changes))
+        ours = {"pk": payment.pk, "status": payment.status, "attempt": payment.attempt}
+        is_stored = bool(statements.update(Payment, database(), ours, changes))
         if not is_stored:
             free(payment)
         insert_event(payment, Kind.INITIALIZE, Verdict(Outcome.ACCEPTED), page_request.for_audit())

@@ -5,9 +5,9 @@ from datetime import datetime, timedelta
 from django.db.models import Q
 from django.utils import timezone
 
-from django_paiementpro import gateway
+from django_paiementpro import gateway, statements
 from django_paiementpro.models import Payment
-from django_paiementpro.services.transitions import as_read
+from django_paiementpro.services.transitions import as_read, database
 
 # What a claim has beyond the time-outs, for the work around the call.
 CLAIM_MARGIN = timedelta(seconds=5)
@@ -19,8 +19,9 @@ CLOCK_SKEW = timedelta(minutes=1)
 def claim(payment: Payment) -> bool:
     """Count the attempt and take the payment for as long as the call may last; False where others were first."""
     now = timezone.now()
+    unclaimed = {**as_read(payment), "claimed_until": payment.claimed_until}
     changes = {"attempt": payment.attempt + 1, "claimed_until": now + _longest_claim(), "updated_at": now}
-    if not as_read(payment).filter(is_free(now)).update(**changes):
+    if is_claimed(payment) or not statements.update(Payment, database(), unclaimed, changes):
         return False
     payment.apply(changes)
     return True
@@ -43,8 +44,9 @@ def _longest_claim() -> timedelta:
 
 
 def free(payment: Payment) -> None:
-    Payment.objects.primary().filter(pk=payment.pk, attempt=payment.attempt).update(claimed_until=None)
-    payment.apply({"claimed_until": None})
+    changes = {"claimed_until": None}
+    statements.update(Payment, database(), {"pk": payment.pk, "attempt": payment.attempt}, changes)
+    payment.apply(changes)
 
 
 def claim_check(payment: Payment, unless_since: datetime) -> bool:
@@ -52,7 +54,7 @@ def claim_check(payment: Payment, unless_since: datetime) -> bool:
     now = timezone.now()
     # A look-up in the future was noted by a clock that has been set back since.
     is_due = Q(checked_at=None) | Q(checked_at__lte=unless_since) | Q(checked_at__gt=now + CLOCK_SKEW)
-    if not as_read(payment).filter(is_due).update(checked_at=now):
+    if not Payment.objects.primary().filter(is_due, **as_read(payment)).update(checked_at=now):
         return False
     payment.apply({"checked_at": now})
     return True

@@ -20,7 +20,7 @@ from django_paiementpro import outbox
 from django_paiementpro.enums import Kind, Outcome, Reason, SettledBy, Status
 from django_paiementpro.exceptions import GatewayUnavailableError, InvalidNotification
 from django_paiementpro.messages import TOO_MANY_FIELDS, Notification, stored_fields
-from django_paiementpro.models import Payment, PaymentEvent, PaymentQuerySet
+from django_paiementpro.models import Payment, PaymentEvent
 from django_paiementpro.services.evidence import Evidence, Judge, judge_of, look_up, success
 from django_paiementpro.services.transitions import Verdict, as_read, database, outside_transactions, read_again, settle
 
@@ -231,8 +231,8 @@ def _act(
     """Store what a person has decided about the payment that they have seen, and that nobody has changed since."""
     seen = payment.updated_at
 
-    def unchanged(payment: Payment) -> PaymentQuerySet:
-        return as_read(payment).filter(updated_at=seen)
+    def unchanged(payment: Payment) -> dict[str, Any]:
+        return {**as_read(payment), "updated_at": seen}
 
     def judge_what_was_seen(payment: Payment) -> Verdict:
         if payment.updated_at != seen:

@@ -20,9 +20,9 @@ from django.db import OperationalError, router, transaction
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
-from django_paiementpro import log, outbox
+from django_paiementpro import log, outbox, statements
 from django_paiementpro.enums import Kind, Outcome, Reason, SettledBy, Status
-from django_paiementpro.models import Payment, PaymentEvent, PaymentQuerySet
+from django_paiementpro.models import Payment, PaymentEvent
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -46,16 +46,16 @@ class Verdict:
     may_queue: bool = True
 
 
-def as_read(payment: Payment) -> PaymentQuerySet:
-    """Return the payment's row if all that decisions rest on is as it was read."""
-    return Payment.objects.primary().filter(
-        pk=payment.pk,
-        status=payment.status,
-        attempt=payment.attempt,
-        gateway_id=payment.gateway_id,
-        review_reason=payment.review_reason,
-        blanked_at=payment.blanked_at,
-    )
+def as_read(payment: Payment) -> dict[str, Any]:
+    """Return the conditions that the payment's row, and all in it that decisions rest on, is as it was read."""
+    return {
+        "pk": payment.pk,
+        "status": payment.status,
+        "attempt": payment.attempt,
+        "gateway_id": payment.gateway_id,
+        "review_reason": payment.review_reason,
+        "blanked_at": payment.blanked_at,
+    }
 
 
 def settle(
@@ -64,7 +64,7 @@ def settle(
     kind: Kind,
     data: Any = None,
     remote_address: str = "",
-    guard: Callable[[Payment], PaymentQuerySet] = as_read,
+    guard: Callable[[Payment], statements.Where] = as_read,
 ) -> PaymentEvent:
     """
     Judge the payment as read, and store the verdict if the payment is still as read; else read and judge again.
@@ -80,13 +80,13 @@ def settle(
 
 
 def store(
-    payment: Payment, unchanged: PaymentQuerySet, kind: Kind, verdict: Verdict, data: Any, remote_address: str
+    payment: Payment, unchanged: statements.Where, kind: Kind, verdict: Verdict, data: Any, remote_address: str
 ) -> PaymentEvent | None:
     """Store the transition, if the payment is still as it was when it was judged, and the event with it."""
     if verdict.changes:
         now = timezone.now()
         changes = {**verdict.changes, "updated_at": now}
-        if not unchanged.update(**changes):
+        if not statements.update(Payment, database(), unchanged, changes):
             return None
         if changes.get("status") == Status.SUCCEEDED and changes["gateway_id"]:
             verdict = _compare_transaction(payment, verdict)
@@ -112,15 +112,14 @@ def _compare_transaction(payment: Payment, verdict: Verdict) -> Verdict:
     stands; where staff have given its transaction to another payment before, both must be looked at.
     """
     gateway_id = verdict.changes["gateway_id"]
-    paid = [status for status in Status if status.is_paid]
-    others = Payment.objects.primary().filter(
-        gateway_id__in={gateway_id, gateway_id.upper(), gateway_id.lower()}, status__in=paid
-    )
+    paid_by_it = {
+        "gateway_id__in": {gateway_id, gateway_id.upper(), gateway_id.lower()},
+        "status__in": [status for status in Status if status.is_paid],
+    }
     if verdict.changes["settled_by"] != SettledBy.STAFF:
         # This payment is none of staff's, now that the UPDATE is done.
-        by_staff = others.filter(settled_by=SettledBy.STAFF)
-        if reference := by_staff.values_list("reference", flat=True).first():
-            finding = (Reason.TRANSACTION_REUSED, f"{gateway_id} {reference}")
+        if other := statements.find(Payment, database(), {**paid_by_it, "settled_by": SettledBy.STAFF}):
+            finding = (Reason.TRANSACTION_REUSED, f"{gateway_id} {other.reference}")
             stored = copy(payment)
             vars(stored).update(verdict.changes)
             alarm = flagged(stored, verdict.outcome, finding)
@@ -136,7 +135,7 @@ def _compare_transaction(payment: Payment, verdict: Verdict) -> Verdict:
     # One after the other: of two that are confirmed at once, the second sees the first.
     kinds = ContentType.objects.using(database()).select_for_update()
     list(kinds.filter(app_label=Payment._meta.app_label, model=Payment._meta.model_name))
-    if other := others.exclude(pk=payment.pk).first():
+    if other := Payment.objects.primary().filter(**paid_by_it).exclude(pk=payment.pk).first():
         raise ValidationError(
             _("This transaction has paid for the payment %(reference)s already."),
             code="gateway_id_taken",
