@@ -467,7 +467,7 @@ def _repeats(fields: Fields, content_type: str, body: bytes) -> bool:
         body == f"{''.join(parts)}--{boundary}--\r\n".encode("utf-8", "replace")
         # What would be read otherwise: a name that ends before its end, and a boundary in a value.
         and all(_NAME.fullmatch(name) for name, _value in fields)
-        and body.count(boundary.encode()) == len(fields) + 1
+        and body.count(f"--{boundary}".encode()) == len(fields) + 1
     )
 
 

@@ -55,7 +55,9 @@ class OpenView(View):
 
     @classmethod
     def as_view(cls, **initkwargs: Any) -> Callable[..., HttpResponseBase]:
-        return login_not_required(csrf_exempt(never_cache(non_atomic(super().as_view(**initkwargs)))))
+        view = login_not_required(csrf_exempt(non_atomic(super().as_view(**initkwargs))))
+        # The answer to a POST is kept in no cache anyhow.
+        return never_cache(view) if "get" in cls.http_method_names else view
 
 
 class CheckoutView(OpenView):
@@ -239,6 +241,7 @@ def _read_fields(request: HttpRequest) -> tuple[Fields, Fields]:
         return query_fields(query), form
 
 
+@never_cache
 def _answer_probe(request: HttpRequest, nonce: str) -> HttpResponse:
     try:
         in_query, in_body = _read_fields(request)

@@ -2,6 +2,7 @@ import json
 from dataclasses import replace
 from datetime import datetime, timedelta, timezone
 from typing import Any
+from unittest.mock import patch
 from urllib.parse import urlencode
 
 import pytest
@@ -9,6 +10,7 @@ from django.test import override_settings
 from hypothesis import given
 from hypothesis import strategies as st
 
+from django_paiementpro import messages
 from django_paiementpro.exceptions import InvalidNotification
 from django_paiementpro.messages import (
     MAX_FIELDS,
@@ -16,6 +18,7 @@ from django_paiementpro.messages import (
     PageAnswer,
     PageRequest,
     StatusAnswer,
+    body_fields,
     format_date,
     parse_amount,
     parse_date,
@@ -282,6 +285,42 @@ def test_any_json_is_read_or_refused(body: bytes) -> None:
 def test_any_multipart_is_read_or_refused(noise: bytes, header: str) -> None:
     body = b"--x\r\n" + header.encode() + b"\r\n\r\n" + noise + b"\r\n--x--\r\n"
     refusal("", "multipart/form-data; boundary=x", body)
+
+
+NAMES = st.one_of(st.sampled_from(list(FIELDS)), st.text(max_size=5))
+TEXTS = st.one_of(st.text(max_size=20), st.sampled_from(["", "--x", "\r\n--x", "x\r\n--x--\r\n", 'a"; filename="b']))
+
+
+@given(
+    fields=st.lists(st.tuples(NAMES | TEXTS, TEXTS), max_size=6), boundary=st.sampled_from(["x", "-" * 24 + "a1b2c3"])
+)
+def test_a_body_that_repeats_the_query_says_what_it_says_without_it(
+    fields: list[tuple[str, str]], boundary: str
+) -> None:
+    parts = "".join(
+        f'--{boundary}\r\nContent-Disposition: form-data; name="{name}"\r\n\r\n{value}\r\n' for name, value in fields
+    )
+    form = f"multipart/form-data; boundary={boundary}", f"{parts}--{boundary}--\r\n".encode()
+
+    def by_name(in_query: list[tuple[str, str]]) -> dict[str, list[str]]:
+        read = body_fields(*form, in_query)
+        return {name: [value for other, value in read if other == name] for name, _value in read}
+
+    assert by_name(fields) == by_name([])
+
+
+@pytest.mark.parametrize("boundary", ["x", "------------------------a1b2c3"])
+def test_a_body_that_repeats_the_query_is_not_parsed(boundary: str) -> None:
+    with patch.object(messages, "MultiPartParser", side_effect=AssertionError):
+        notification = read(urlencode(FIELDS), *multipart(FIELDS, boundary))
+    assert notification.data == FIELDS
+
+
+@pytest.mark.parametrize("changes", [{"amount": "101"}, {"merchantId": None}, {"more": "1"}])
+def test_a_body_that_says_something_else_is_parsed(changes: dict[str, Any]) -> None:
+    content_type, body = multipart(changed(**changes))
+    in_query = list(FIELDS.items())
+    assert dict(body_fields(content_type, body, in_query)) == changed(**changes)
 
 
 def test_a_value_is_one_by_whatever_spelling_of_the_name_it_comes() -> None:
