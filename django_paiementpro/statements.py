@@ -62,7 +62,7 @@ class Slot(Expression):
 
 
 @dataclass(frozen=True, slots=True)
-class Update:
+class Statement:
     sql: str
     slots: tuple[Slot, ...]
 
@@ -72,7 +72,7 @@ class Update:
 
 
 @dataclass(frozen=True, slots=True)
-class Select(Update):
+class Select(Statement):
     query: Query
     columns: list[Col]
 
@@ -92,13 +92,13 @@ def _select(model: type[Model], using: str, shape: Shape) -> Select:
 
 
 @functools.lru_cache(maxsize=256)
-def _update(model: type[Model], using: str, shape: Shape, names: tuple[str, ...]) -> Update:
+def _update(model: type[Model], using: str, shape: Shape, names: tuple[str, ...]) -> Statement:
     query = cast("UpdateQuery", _rows(model, using, shape, len(names)).query.chain(UpdateQuery))
     query.add_update_values(
         {name: Slot(position, _field(model, name).get_db_prep_save) for position, name in enumerate(names)}
     )
     sql, slots = query.get_compiler(using).as_sql()
-    return Update(sql, tuple(slots))
+    return Statement(sql, tuple(slots))
 
 
 def _rows(model: type[M], using: str, shape: Shape, position: int = 0) -> QuerySet[M]:
