@@ -9,7 +9,7 @@ in a multipart body), dj-stripe a signed event of the same size. What each promi
 ours
     A signed URL of its own for each payment; reference, merchant, currency and amount compared; an audit row; one
     transition, whoever comes at once; the signal is stored with it and is sent until each receiver has had it. Each
-    change of a payment is written to the twenty indexes that the back office reads by; the floor has six.
+    change of a payment is written to the twenty indexes that the back office reads by; the floor has five.
 
 floor
     Written by hand with what a careful developer asks for: the merchant and amount compared, an audit row, one
