@@ -1,7 +1,8 @@
 """
 Take payments to a gateway that answers at once: what the checkout costs over the bare HTTP call.
 
-The bare call is that of ``requests`` with the same JSON, on a session that keeps its connection. The two take turns.
+The bare call is that of ``requests`` with the same JSON, on a session that keeps its connection. The two take turns,
+one after the other.
 """
 
 import argparse

@@ -1,4 +1,4 @@
--- Posts the requests of a file, one after the other: each has its path, headers and body in lines of their own.
+-- Posts the requests of a file, one after the other: each is a line, with tabs between path, body and headers.
 local requests = {}
 local position = 0
 

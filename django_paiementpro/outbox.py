@@ -39,7 +39,7 @@ def post(event: PaymentEvent, signals: list[str], *, may_queue: bool = True) -> 
         event.deliver_at = lease
     event.save(force_insert=True)
     if event.signals:
-        transaction.on_commit(lambda: _send(event, lease, may_queue), using=event._state.db, robust=True)
+        transaction.on_commit(lambda: _send(event, lease, may_queue), using=_database(), robust=True)
 
 
 def is_heard(signal: str) -> bool:
@@ -57,7 +57,7 @@ def deliver(event: PaymentEvent) -> bool | None:
     if not _waiting(event) and _is_unheard(event):
         return False
     leased_until, lease = event.deliver_at, _lease()
-    events = PaymentEvent.objects.using(event._state.db).filter(pk=event.pk, deliver_at=leased_until)
+    events = PaymentEvent.objects.using(_database()).filter(pk=event.pk, deliver_at=leased_until)
     if leased_until is None or leased_until > timezone.now() or not events.update(deliver_at=lease):
         return None
     event.deliver_at = lease
@@ -70,7 +70,7 @@ def deliver_leased(pk: int, lease: str) -> bool:
 
     Does nothing where the event has another lease by now, or none. The lease is its end as ISO 8601 text.
     """
-    events = PaymentEvent.objects.using(router.db_for_write(PaymentEvent)).filter(pk=pk)
+    events = PaymentEvent.objects.using(_database()).filter(pk=pk)
     own_lease = _lease()
     if not events.filter(deliver_at=datetime.fromisoformat(lease)).update(deliver_at=own_lease):
         return False
@@ -149,7 +149,7 @@ def _mark(event: PaymentEvent, deliver_at: datetime | None) -> bool:
     """Store who has had it, and until when the lease runs. Return False where the lease has been lost."""
     leased = {"pk": event.pk, "deliver_at": event.deliver_at}
     changes = {"delivered": event.delivered, "deliver_at": deliver_at}
-    if not statements.update(PaymentEvent, router.db_for_write(PaymentEvent, instance=event), leased, changes):
+    if not statements.update(PaymentEvent, _database(), leased, changes):
         log.write("lease_lost", event.payment)
         return False
     event.deliver_at = deliver_at
@@ -158,3 +158,7 @@ def _mark(event: PaymentEvent, deliver_at: datetime | None) -> bool:
 
 def _lease() -> datetime:
     return timezone.now() + LEASE
+
+
+def _database() -> str:
+    return router.db_for_write(PaymentEvent)

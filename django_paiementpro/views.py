@@ -2,7 +2,7 @@
 From HTTP to ``services`` and back.
 
 All views but the last are open to whoever holds a signed URL: no login, no CSRF token (the gateway has none), no
-transaction of the host's around them, nothing kept in a cache. The last is for staff and their monitoring.
+transaction of the host's around them, no page of theirs kept in a cache. The last is for staff and their monitoring.
 """
 
 import time

@@ -316,6 +316,22 @@ def test_a_body_that_repeats_the_query_is_not_parsed(boundary: str) -> None:
     assert notification.data == FIELDS
 
 
+@pytest.mark.parametrize(
+    "content_type",
+    [
+        'multipart/form-data; boundary=y; x="boundary=x',
+        "multipart/form-data; x=boundary=x",
+        'multipart/form-data; boundary="x"',
+        f"multipart/form-data; boundary={'x' * 71}",
+    ],
+)
+def test_a_boundary_that_is_said_otherwise_is_for_the_parser(content_type: str) -> None:
+    _content_type, body = multipart(FIELDS, content_type.rpartition("boundary=")[2])
+    with patch.object(messages, "MultiPartParser", side_effect=ValueError) as parser:
+        read(urlencode(FIELDS), content_type, body)
+    parser.assert_called_once()
+
+
 @pytest.mark.parametrize("changes", [{"amount": "101"}, {"merchantId": None}, {"more": "1"}])
 def test_a_body_that_says_something_else_is_parsed(changes: dict[str, Any]) -> None:
     content_type, body = multipart(changed(**changes))

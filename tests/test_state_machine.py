@@ -153,6 +153,7 @@ class Shop(RuleBasedStateMachine):
         self.stale = [debt.payment for debt in self.debts]
         self.trail: list[dict[str, Any]] = []
         self.confirmations = 0
+        self.posts = 0
 
     def teardown(self) -> None:
         """Nothing is lost: once the receivers are mended, each has had each signal once, and nothing is owed."""
@@ -344,7 +345,10 @@ class Shop(RuleBasedStateMachine):
 
     def post(self, debt: Debt, **fields: Any) -> int:
         values = notification_fields(debt.payment, **fields)
-        return Client().post(f"{debt.payment.get_notification_url()}?{urlencode(values)}", values).status_code
+        # In another order the body is read by itself.
+        body = dict(reversed(values.items())) if self.posts % 2 else values
+        self.posts += 1
+        return Client().post(f"{debt.payment.get_notification_url()}?{urlencode(values)}", body).status_code
 
     @rule(
         number=debts_of,

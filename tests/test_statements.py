@@ -7,7 +7,7 @@ from typing import Any
 from unittest.mock import patch
 
 import pytest
-from django.db import connection
+from django.db import IntegrityError, connection, transaction
 from django.db.models.sql.compiler import SQLCompiler
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
@@ -89,6 +89,16 @@ def test_a_list_as_a_value_is_stored_as_json() -> None:
     assert statements.update(PaymentEvent, USING, {"pk": event.pk, "deliver_at": None}, {"delivered": ["a b"]}) == 1
     event.refresh_from_db()
     assert event.delivered == ["a b"]
+
+
+def test_what_the_database_refuses_breaks_the_transaction_as_the_orm_does() -> None:
+    payment = make_payments()[0]
+    with transaction.atomic():
+        with pytest.raises(IntegrityError):
+            statements.update(Payment, USING, {"pk": payment.pk}, {"amount": 0})
+        with pytest.raises(transaction.TransactionManagementError):
+            Payment.objects.exists()
+        transaction.set_rollback(True)
 
 
 def test_the_second_time_nothing_is_compiled() -> None:

@@ -3,8 +3,10 @@ Who takes the notification: this app, two views written by hand, and what a user
 
 All stand in one project: the same process, middleware, database and connection, and each hears of a payment through
 one receiver that counts. Each is sent the form that it documents: ours, the views by hand, django-payments and
-django-getpaid the gateway's notification as it has been seen in production (the fields in the query string, and again
-in a multipart body), dj-stripe a signed event of the same size. What each promises, and what it does not:
+django-getpaid the gateway's notification as production sends it (the fields in the query string, and again in a
+multipart body), dj-stripe a signed event of the same size. In which order the body has them nobody has said: ours knows
+one that has the query's own, and does not parse it, so that it is measured with another too. What each promises, and
+what it does not:
 
 ours
     A signed URL of its own for each payment; reference, merchant, currency and amount compared; an audit row; one

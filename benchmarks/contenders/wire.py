@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from io import BytesIO
 from typing import Any
-from urllib.parse import urlencode
+from urllib.parse import parse_qsl, urlencode
 
 from django_paiementpro.messages import USER_AGENT
 
@@ -30,6 +30,10 @@ class Request:
     def to(self, path: str) -> "Request":
         """Return the same, to another path."""
         return replace(self, path=path)
+
+    def reordered(self) -> "Request":
+        """Return the same, the fields of its body in another order than those of its query."""
+        return replace(self, body=multipart(reversed(parse_qsl(self.query, keep_blank_values=True))))
 
     def with_header(self, name: str, value: str) -> "Request":
         return replace(self, headers={**self.headers, name: value})

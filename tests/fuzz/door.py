@@ -45,6 +45,13 @@ MERCHANT, REFERENCE, AMOUNT = "PP-F324", "b7c1f0a29d3e4f5a6b7c8d9e", 100
 # What no server takes in a header; Django stumbles over the first.
 _UNSENDABLE = re.compile(rb"[\0\r]")
 
+# That of a body which says the query's fields again.
+BOUNDARY = b"------------------------a1b2c3"
+
+# What every parser reads alike.
+_PART = re.compile(rb'--%s\r\nContent-Disposition: form-data; name="(\w+)"\r\n\r\n([^\r\n]*)\r\n' % BOUNDARY)
+_WELL_FORMED = re.compile(rb"(?:%s)*--%s--\r\n" % (_PART.pattern, BOUNDARY))
+
 Values = dict[str, set[str]]
 
 
@@ -57,12 +64,15 @@ def seeds() -> list[bytes]:
     sandbox = (SAMPLES / "notification_sandbox_2026.json").read_bytes()
     fields = dict(parse_qsl(query.decode(), keep_blank_values=True))
     multipart = body.replace(b"\n", b"\r\n")
+    repeated = b"".join(part_of(name, value) for name, value in fields.items()) + b"--%s--\r\n" % BOUNDARY
     form, as_json = b"application/x-www-form-urlencoded", b"application/json"
     refused = query.replace(b"responsecode=0", b"responsecode=-1")
     return [
         b"\n".join(parts)
         for parts in (
             (b"", query, content_type, multipart),
+            (b"", query, b"multipart/form-data; boundary=" + BOUNDARY, repeated),
+            (b"", query, b"multipart/form-data; boundary=" + BOUNDARY, repeated.replace(b"100", b"101")),
             (b"", query, b"", b""),
             (b"", b"utm=1?" + query, b"", b""),
             (b"", refused, b"", b""),
@@ -79,6 +89,11 @@ def seeds() -> list[bytes]:
             (REFERENCE.encode(), query, b"", b""),
         )
     ]
+
+
+def part_of(name: str, value: str) -> bytes:
+    head = f'Content-Disposition: form-data; name="{name}"'
+    return b"--%s\r\n%s\r\n\r\n%s\r\n" % (BOUNDARY, head.encode(), value.encode())
 
 
 def values_of(query: bytes, content_type: bytes, body: bytes) -> Values:
@@ -119,6 +134,10 @@ def _pairs_of_multipart(content_type: bytes, body: bytes) -> list[tuple[str, str
         for part in message.walk()
         if not part.is_multipart()
     ]
+
+
+def is_right_amount(text: str) -> bool:
+    return bool(re.fullmatch(r"0*100(\.0+)?", text, re.ASCII))
 
 
 class Door:
@@ -184,8 +203,11 @@ class Door:
             values = values_of(query, content_type, body)
             assert MERCHANT in values["merchantid"]
             assert values["referencenumber"] & {REFERENCE, f"{REFERENCE}-2"}
-            assert any(re.fullmatch(r"0*100(\.0+)?", amount, re.ASCII) for amount in values["amount"])
+            assert any(map(is_right_amount, values["amount"]))
             assert {"succeeded": "0", "failed": "-1"}[now] in values["responsecode"]
+            if content_type == b"multipart/form-data; boundary=" + BOUNDARY and _WELL_FORMED.fullmatch(body):
+                amounts = [value for name, value in _PART.findall(body) if name.lower() == b"amount"]
+                assert all(is_right_amount(amount.decode("utf-8", "replace").strip()) for amount in amounts)
 
 
 def main() -> None:

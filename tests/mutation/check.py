@@ -64,6 +64,8 @@ def main() -> int:
         print(f"{numbers['explained']:10}{numbers['survived']:9}{numbers['not checked']:8}")
     is_whole = not any(numbers["not checked"] for numbers in totals.values())
     stale = [mutant for mutant, is_met in explained.items() if not is_met and is_whole]
+    if not is_whole:
+        print("\nNot all of them were run.")
     for where, was, becomes in unexplained:
         if "--new" in sys.argv:
             print(f"\n[[survivor]]\nin = {toml(where)}\nwas = {toml(was)}\nis = {toml(becomes)}\nwhy = ''")
