@@ -82,6 +82,28 @@ def test_the_older_the_rarer(opened: timedelta, asked: timedelta | None, is_due:
 
 
 @pytest.mark.parametrize(
+    ("attempt", "age", "is_due"),
+    [(0, timedelta(0), False), (1, timedelta(minutes=59), True), (1, timedelta(minutes=61), False)],
+)
+def test_a_page_that_was_lost_is_as_old_as_the_last_word_of_it(attempt: int, age: timedelta, is_due: bool) -> None:
+    now = timezone.now()
+    make_payment(attempt=attempt, checked_at=now - timedelta(seconds=5))
+    Payment.objects.update(updated_at=now - age)
+
+    assert services.due_payments(now).exists() is is_due
+
+
+def test_what_is_overdue_is_told_by_the_newest_page() -> None:
+    now = timezone.now()
+    long_ago = now - timedelta(hours=25)
+    overdue = [*pending(initialized_at=long_ago), *pending(initialized_at=None, created_at=long_ago)]
+    pending(created_at=long_ago)
+    pending(initialized_at=None)
+
+    assert list(services.overdue_payments(now).order_by("pk")) == overdue
+
+
+@pytest.mark.parametrize(
     ("expired", "asked", "is_due"),
     [
         (timedelta(minutes=5), None, True),
@@ -180,8 +202,9 @@ def test_no_more_look_ups_in_a_minute_than_allowed(gateway: FakeGateway, monkeyp
 def test_a_gateway_that_is_away_is_left_alone_and_the_rest_goes_on(
     gateway: FakeGateway, heard: list[tuple[str, Payment]]
 ) -> None:
-    day_ago = timezone.now() - timedelta(hours=25)
-    overdue, *payments = [*pending(initialized_at=day_ago), *pending(20)]
+    now = timezone.now()
+    before = now - timedelta(minutes=5)
+    overdue, *payments = [*pending(initialized_at=now - timedelta(hours=25)), *pending(20, checked_at=before)]
     for payment in [overdue, *payments]:
         gateway.tells(payment.reference, requests.ConnectionError())
     owed = make_payment(status="succeeded")
@@ -194,7 +217,7 @@ def test_a_gateway_that_is_away_is_left_alone_and_the_rest_goes_on(
     assert (totals.expired, totals.delivered) == (1, 1)
     assert [name for name, _payment in heard] == ["payment_succeeded", "payment_expired"]
     # Nobody was asked about, so that the next run asks, also about the one that has expired.
-    assert not Payment.objects.exclude(pk=owed.pk).exclude(checked_at=None).exists()
+    assert [stored(payment).checked_at for payment in [overdue, *payments]] == [None, *[before] * 20]
 
     gateway.knows_nothing()
     gateway.confirms(overdue)
@@ -344,7 +367,8 @@ def test_a_stop_ends_it_after_what_has_begun(gateway: FakeGateway) -> None:
 
 def test_a_stop_ends_the_wait_for_a_turn_and_gives_back_what_was_taken(gateway: FakeGateway) -> None:
     stop = threading.Event()
-    for payment in pending(3):
+    before = timezone.now() - timedelta(minutes=5)
+    for payment in pending(3, checked_at=before):
         answer(gateway, payment)
     timer = threading.Timer(0.3, stop.set)
     timer.start()
@@ -355,7 +379,7 @@ def test_a_stop_ends_the_wait_for_a_turn_and_gives_back_what_was_taken(gateway: 
     timer.join()
     assert time.monotonic() - started_at < 10
     assert (totals.stopped, totals.asked) == (True, 1)
-    assert Payment.objects.filter(checked_at=None).count() == 2
+    assert Payment.objects.filter(checked_at=before).count() == 2
 
 
 def test_a_stop_before_the_end_delivers_no_more(heard: list[tuple[str, Payment]]) -> None:
