@@ -22,7 +22,7 @@ from django_paiementpro.models import Payment, PaymentEvent, ReconciliationRun
 from django_paiementpro.services import pool, reconciliation, runs
 from django_paiementpro.signals import payment_succeeded
 from django_paiementpro.testing import FakeGateway, make_payment
-from tests.conftest import STATUS_URL, due_event
+from tests.conftest import STATUS_URL, Statements, due_event
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -146,6 +146,18 @@ def test_so_many_are_asked_about_at_once(gateway: FakeGateway) -> None:
     assert (totals.asked, totals.look_ups, totals.failed) == (8, 8, 0)
 
 
+def test_there_are_as_many_threads_as_wanted(gateway: FakeGateway) -> None:
+    number = 33  # more than Python takes by itself
+    together = threading.Barrier(number, timeout=20)
+    payments = [Payment(status="pending", attempt=1) for _ in range(number)]
+    for payment in payments:
+        answer(gateway, payment, together.wait)
+
+    look_ups = list(pool.Pool(number, 0, threading.Event(), lambda: None).look_up(iter(payments)))
+
+    assert [look_up.bug for look_up in look_ups] == [None] * number
+
+
 def test_never_more_than_so_many(gateway: FakeGateway) -> None:
     lock, numbers, under_way = threading.Lock(), [], 0
 
@@ -164,6 +176,16 @@ def test_never_more_than_so_many(gateway: FakeGateway) -> None:
     services.reconcile(workers=3)
 
     assert max(numbers) <= 3
+
+
+def test_the_threads_say_whose_they_are(gateway: FakeGateway) -> None:
+    names = []
+    for payment in pending(3):
+        answer(gateway, payment, lambda: names.append(threading.current_thread().name))
+
+    services.reconcile(workers=1)
+
+    assert names == ["paiementpro_0"] * 3
 
 
 def test_the_database_is_left_to_one_thread(gateway: FakeGateway) -> None:
@@ -194,6 +216,23 @@ def test_no_more_look_ups_in_a_minute_than_allowed(gateway: FakeGateway, monkeyp
     assert (totals.asked, totals.look_ups) == (5, 7)
     # A look-up is timed when it arrives, a little after its turn.
     assert all(later - earlier > 0.45 for earlier, later in zip(begun, begun[2:], strict=False))
+
+
+def test_a_turn_is_waited_for_to_the_moment(monkeypatch: pytest.MonkeyPatch) -> None:
+    now, pauses = 1000.0, []
+
+    class Clockwork(threading.Event):
+        def wait(self, timeout: float | None = None) -> bool:
+            nonlocal now
+            pauses.append(timeout)
+            now += timeout or 0
+            return False
+
+    monkeypatch.setattr(pool.time, "monotonic", lambda: now)
+    pace = pool.Pace(2, Clockwork())
+
+    assert all(pace.may_ask() for _ in range(5))
+    assert pauses == [60, 60]
 
 
 # Until when ----------------------------------------------------------------------------------------------------------
@@ -271,6 +310,21 @@ def test_where_no_answer_is_of_any_use_the_gateway_is_left_alone(gateway: FakeGa
     totals = services.reconcile(workers=1)
 
     assert (totals.gateway_away, totals.asked) == (True, pool.USELESS_AFTER)
+
+
+def test_what_is_of_use_in_between_shows_that_the_gateway_is_there(
+    gateway: FakeGateway, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(pool, "USELESS_AFTER", 3)
+    payments = pending(6)
+    for payment in payments:
+        gateway.tells(payment.reference, b"", 500)
+    for payment in (payments[0], payments[3]):
+        gateway.tells(payment.reference, {"success": False})
+
+    totals = services.reconcile(workers=1)
+
+    assert (totals.gateway_away, totals.asked, totals.unanswered) == (False, 6, 4)
 
 
 def test_too_many_questions_end_the_asking(gateway: FakeGateway) -> None:
@@ -511,10 +565,10 @@ def test_a_run_of_an_earlier_process_with_our_number_is_not_joined(monkeypatch: 
 
 def test_a_run_in_another_thread_is_joined() -> None:
     first, since, _is_alone = runs.begin_run()
-    assert runs.begin_run()[1] == since
+    second, joined_since, _is_alone = runs.begin_run()
+    assert joined_since == since
     runs.leave_run(first)
-    ReconciliationRun.objects.exclude(pk=first.pk).delete()
-    assert asks_again()
+    assert runs.begin_run()[1] == second.started_at
 
 
 def test_a_run_that_takes_hours_keeps_nobody_from_asking() -> None:
@@ -523,17 +577,47 @@ def test_a_run_that_takes_hours_keeps_nobody_from_asking() -> None:
     assert since > timezone.now() - runs.LOOK_BACK - timedelta(minutes=1)
 
 
-def test_where_an_earlier_run_has_not_ended_the_gateway_is_asked_first(
-    gateway: FakeGateway, heard: list[tuple[str, Payment]]
+@pytest.mark.parametrize(("age", "is_asked_first"), [(timedelta(minutes=40), True), (timedelta(minutes=61), False)])
+def test_where_an_earlier_run_has_not_ended_the_gateway_is_asked_first_for_an_hour(
+    gateway: FakeGateway, heard: list[tuple[str, Payment]], age: timedelta, is_asked_first: bool
 ) -> None:
-    run(seen_at=timezone.now() - timedelta(minutes=30), started_at=timezone.now() - timedelta(minutes=40))
+    run(seen_at=timezone.now() - timedelta(minutes=30), started_at=timezone.now() - age)
     owed = make_payment(status="succeeded")
     due_event(owed)
     (paid,) = pending()
     gateway.confirms(paid)
 
     assert services.reconcile().delivered == 1
-    assert [payment for _name, payment in heard] == [paid, owed]
+    assert [payment for _name, payment in heard] == ([paid, owed] if is_asked_first else [owed, paid])
+
+
+def test_the_name_of_a_machine_may_be_long(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(runs.socket, "gethostname", lambda: "h" * 300)
+    begun, _since, _is_alone = runs.begin_run()
+    assert begun.host == "h" * 255
+
+
+@pytest.mark.parametrize(
+    ("later", "is_said"),
+    [
+        (-timedelta(microseconds=1), True),  # by a clock that was set back since
+        (timedelta(0), False),
+        (runs.BEAT - timedelta(microseconds=1), False),
+        (runs.BEAT, True),
+    ],
+)
+def test_a_run_says_once_in_a_while_that_it_lives(
+    later: timedelta, is_said: bool, monkeypatch: pytest.MonkeyPatch, statements: Statements
+) -> None:
+    begun, _since, _is_alone = runs.begin_run()
+    begun_at, now = begun.seen_at, begun.seen_at + later
+    monkeypatch.setattr(timezone, "now", lambda: now)
+
+    with statements:
+        runs.beat(begun)
+
+    assert len(statements) == is_said
+    assert ReconciliationRun.objects.get().seen_at == begun.seen_at == (now if is_said else begun_at)
 
 
 def test_a_run_says_that_it_lives(monkeypatch: pytest.MonkeyPatch, gateway: FakeGateway) -> None:
@@ -551,7 +635,8 @@ def test_a_run_says_that_it_lives(monkeypatch: pytest.MonkeyPatch, gateway: Fake
         services.reconcile()
 
     assert len(seen) >= 2
-    assert ReconciliationRun.objects.get().finished_at is not None
+    ended = ReconciliationRun.objects.get()
+    assert ended.seen_at == ended.finished_at is not None
 
 
 def test_runs_are_remembered_for_a_week() -> None:
