@@ -65,10 +65,17 @@ def test_checkout_takes_four_statements_and_one_when_repeated(
     assert len(gateway.page_requests) == 1
 
 
-def test_a_stale_page_is_not_offered_again(client: Client, gateway: FakeGateway) -> None:
+def test_a_stale_page_is_not_offered_again(
+    client: Client, gateway: FakeGateway, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now = timezone.now()
+    monkeypatch.setattr(timezone, "now", lambda: now)
     payment = make_payment()
     client.get(payment.get_absolute_url())
-    Payment.objects.update(initialized_at=timezone.now() - timedelta(minutes=5))
+    Payment.objects.update(initialized_at=now - timedelta(minutes=5) + timedelta(microseconds=1))
+    client.get(payment.get_absolute_url())
+    assert len(gateway.page_requests) == 1
+    Payment.objects.update(initialized_at=now - timedelta(minutes=5))
 
     client.get(payment.get_absolute_url())
 
@@ -193,8 +200,12 @@ def test_the_site_url_is_told_rather_than_the_requests_host(client: Client, gate
 
 
 def test_without_a_request_the_site_url_is_needed(gateway: FakeGateway) -> None:
-    with pytest.raises(ImproperlyConfigured, match="PAIEMENTPRO_SITE_URL"):
+    with pytest.raises(ImproperlyConfigured) as caught:
         services.initialize_payment(make_payment())
+    assert str(caught.value) == (
+        'PAIEMENTPRO_SITE_URL: write the public base of this site, like "https://example.com": '
+        "without a request nothing else tells it"
+    )
 
 
 def test_a_host_may_take_the_page_itself(gateway: FakeGateway, rf: RequestFactory) -> None:
@@ -209,7 +220,20 @@ def test_a_host_may_take_the_page_itself(gateway: FakeGateway, rf: RequestFactor
 def test_what_is_over_is_invalid_for_the_host(rf: RequestFactory, status: str) -> None:
     with pytest.raises(ValidationError) as caught:
         services.initialize_payment(make_payment(status=status), rf.get("/"))
-    assert caught.value.code == "not_payable"
+    assert (caught.value.code, caught.value.messages) == ("not_payable", ["This payment can no longer be paid."])
+
+
+def test_what_was_tried_too_often_is_invalid_for_the_host(rf: RequestFactory) -> None:
+    with pytest.raises(ValidationError) as caught:
+        services.initialize_payment(make_payment(attempt=999), rf.get("/"))
+    assert caught.value.code == "too_many_attempts"
+    assert caught.value.messages == ["This payment has been tried too often."]
+
+
+def test_a_number_is_read_as_in_the_country_of_the_operator(gateway: FakeGateway, rf: RequestFactory) -> None:
+    services.initialize_payment(make_payment(channel="OMSN", customer_phone="221 77 123 45 67"), rf.get("/"))
+
+    assert gateway.page_requests[0].customer_phone == "771234567"
 
 
 def test_a_refusal_is_raised_to_the_host(gateway: FakeGateway, rf: RequestFactory) -> None:
@@ -329,6 +353,23 @@ def test_a_slow_process_does_not_overwrite_a_later_attempt(gateway: FakeGateway,
 
     assert services.initialize_payment(payment, rf.get("/")) == f"{PAGE_URL}2"
     assert stored(payment).payment_url == f"{PAGE_URL}2"
+
+
+def test_the_page_of_an_earlier_attempt_is_not_stored_as_that_of_a_later(
+    gateway: FakeGateway, rf: RequestFactory
+) -> None:
+    payment = make_payment()
+
+    def overtaken(request: Any) -> tuple[int, dict[str, str], str]:
+        Payment.objects.filter(attempt=1).update(attempt=2, claimed_until=None)
+        return 200, {}, json.dumps({"success": True, "url": PAGE_URL})
+
+    gateway.answers(overtaken)
+
+    services.initialize_payment(payment, rf.get("/"))
+
+    assert [sent.reference for sent in gateway.page_requests] == [payment.reference, f"{payment.reference}-3"]
+    assert stored(payment).opened_attempt == 3
 
 
 def test_a_flag_during_the_call_throws_no_page_away(client: Client, gateway: FakeGateway, notify: Notify) -> None:

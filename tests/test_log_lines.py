@@ -12,6 +12,7 @@ from django.utils import timezone
 
 from django_paiementpro import services
 from django_paiementpro.models import Payment
+from django_paiementpro.services import pool
 from django_paiementpro.testing import FakeGateway, make_payment
 from tests.conftest import STATUS_URL, Notify
 
@@ -79,6 +80,19 @@ def test_a_look_up_without_an_answer(gateway: FakeGateway, payment: Payment, lin
     text = "no answer from the gateway (ConnectionError)"
     assert said(line("status_unavailable"), "error", "count") == [payment.reference, 2, "failed", text, 2]
     assert line("status_unavailable")["duration"] is not None
+
+
+def test_a_gateway_that_gives_no_answer_any_more(
+    gateway: FakeGateway, payment: Payment, line: Line, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(pool, "AWAY_AFTER", 1)
+    gateway.tells(payment.reference, requests.ConnectionError())
+    with override_settings(PAIEMENTPRO_STATUS_URL=STATUS_URL):
+        services.reconcile()
+
+    assert said(line("status_unavailable"), "count") == [payment.reference, 1, "failed", 1]
+    assert line("status_unavailable")["duration"] is not None
+    assert said(line("gateway_away")) == ["", None, "failed"]
 
 
 def test_a_payment_that_changes(notify: Notify, payment: Payment, line: Line) -> None:

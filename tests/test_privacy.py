@@ -737,12 +737,13 @@ def test_the_same_digits_abroad_are_another_persons() -> None:
     mali = make_payment(customer_phone="+223 70 12 34 56")
     burkina = make_payment(customer_phone="+226 70 12 34 56")
     at_home = make_payment(customer_phone="70 12 34 56", channel="OMML")
+    without_plus = make_payment(customer_phone="223 70 12 34 56", channel="OMML")
     rubbish = make_payment(customer_phone="x70123456")
 
-    assert services.erase_personal_data(phone="+223 70 12 34 56").payments == 2
+    assert services.erase_personal_data(phone="+223 70 12 34 56").payments == 3
 
-    blanked = [stored(payment).blanked_at is not None for payment in (mali, burkina, at_home, rubbish)]
-    assert blanked == [True, False, True, False]
+    payments = (mali, burkina, at_home, without_plus, rubbish)
+    assert [stored(payment).blanked_at is not None for payment in payments] == [True, False, True, True, False]
 
 
 def test_a_person_is_found_by_either() -> None:

@@ -1,5 +1,6 @@
 import itertools
 import math
+import time
 from collections.abc import Iterable
 from datetime import datetime, timedelta
 from statistics import median_low
@@ -20,7 +21,7 @@ from tests.conftest import Statements
 pytestmark = pytest.mark.django_db
 
 ORANGE, MTN, WAVE = Channel.ORANGE_CI, Channel.MTN_CI, Channel.WAVE_CI
-MINUTE = timedelta(minutes=1)
+MINUTE, HOUR = timedelta(minutes=1), timedelta(hours=1)
 
 #: Moments of the week before the last hour, and of the last hour.
 BEFORE, LATELY = timedelta(days=3), 45 * MINUTE
@@ -147,6 +148,28 @@ def test_where_payers_take_long_they_are_waited_for() -> None:
     assert (orange().verdict, orange().last_hour.waiting) == ("unknown", 30)
 
 
+def test_who_waits_for_just_as_long_as_payers_do_is_not_counted_yet() -> None:
+    usual(seconds=570)
+    tried(8, "pending", timedelta(seconds=570))
+
+    assert (orange().last_hour.payments, orange().last_hour.waiting) == (0, 8)
+
+
+def test_each_state_counts_for_what_it_says() -> None:
+    usual()
+    tried(3, "succeeded", LATELY)
+    tried(2, "refunded", LATELY)
+    tried(1, "succeeded", LATELY, attempt=0)  # the host took it there itself
+    tried(4, "failed", LATELY)
+    tried(3, "expired", LATELY, 86_400)
+    tried(5, "pending", 4 * MINUTE)
+    tried(2, "created", 4 * MINUTE, initialized_at=None)
+
+    hour = orange().last_hour
+
+    assert (hour.paid, hour.unpaid, hour.waiting) == (6, 7, 7)
+
+
 def test_pages_that_are_refused_are_an_outage() -> None:
     usual()
     tried(8, "created", LATELY, initialized_at=None)
@@ -191,6 +214,21 @@ def test_a_good_operator_is_not_failing_for_being_a_little_worse() -> None:
     assert orange().verdict == "ok"
 
 
+def test_two_thirds_of_what_is_usual_are_no_outage() -> None:
+    usual(100, 0)
+    tried(40, "succeeded", LATELY)
+    tried(20, "failed", LATELY)
+
+    assert orange().verdict == "ok"
+
+
+def test_an_hour_may_bring_as_much_as_the_week() -> None:
+    usual(20, 10)
+    tried(20, "succeeded", LATELY)
+
+    assert orange().verdict == "ok"
+
+
 def test_half_an_outage_is_one() -> None:
     usual()
     tried(10, "succeeded", LATELY)
@@ -229,6 +267,20 @@ def test_an_operator_that_takes_far_longer_is_slow(seconds: int, verdict: str) -
     assert health.last_week.seconds_to_pay == pytest.approx(60, rel=0.055)
 
 
+def test_the_fewest_that_tell_anything_tell_that_it_is_slow() -> None:
+    usual(20, 0)
+    tried(5, "succeeded", LATELY, 600)
+
+    assert orange().verdict == "slow"
+
+
+def test_where_payers_take_long_half_as_long_again_is_not_slow() -> None:
+    usual(seconds=600)
+    tried(10, "succeeded", LATELY, 900)
+
+    assert orange().verdict == "ok"
+
+
 def test_a_few_seconds_more_are_not_slow() -> None:
     usual(seconds=5)
     tried(30, "succeeded", LATELY, 50)
@@ -248,13 +300,13 @@ def test_a_few_slow_payers_are_chance() -> None:
     assert orange().verdict == "ok"
 
 
-def test_where_most_are_in_time_the_rest_do_not_make_it_slow() -> None:
+def test_where_half_are_in_time_the_rest_do_not_make_it_slow() -> None:
     usual()
-    tried(5, "succeeded", LATELY, 600)
+    tried(7, "succeeded", LATELY, 600)
     tried(7, "succeeded", LATELY)
     assert orange().verdict == "ok"
 
-    tried(3, "succeeded", LATELY, 600)
+    tried(1, "succeeded", LATELY, 600)
     assert orange().verdict == "slow"
 
 
@@ -328,11 +380,34 @@ def test_all_that_is_offered_is_told() -> None:
 
 def test_one_payer_who_gives_up_again_and_again_is_no_outage() -> None:
     usual()
+    # Others were there before, or will be.
+    tried(5, "succeeded", 5 * HOUR)
+    tried(5, "created", 5 * HOUR, initialized_at=None)
+    tried(5, "failed", -MINUTE)
+    tried(5, "created", -MINUTE, initialized_at=None)
     tried(12, "pending", LATELY, customer_phone="0707123456")
 
     health = orange()
 
     assert (health.last_hour.unpaid, health.verdict) == (12, "unknown")
+
+
+@pytest.mark.parametrize(("status", "opened"), [("pending", {}), ("created", {"initialized_at": None})])
+@pytest.mark.parametrize(("others", "verdict"), [(3, "unknown"), (4, "failing")])
+def test_five_payers_are_an_outage(status: str, opened: dict[str, Any], others: int, verdict: str) -> None:
+    usual()
+    tried(8, status, LATELY, customer_phone="0707123456", **opened)
+    tried(others, status, LATELY, **opened)
+
+    assert orange().verdict == verdict
+
+
+@pytest.mark.parametrize(("made", "verdict"), [(23 * HOUR, "failing"), (25 * HOUR, "unknown")])
+def test_who_pays_for_what_was_made_the_day_before_raises_no_alarm(made: timedelta, verdict: str) -> None:
+    usual()
+    tried(8, "failed", LATELY, created_at=timezone.now() - made)
+
+    assert (orange().last_hour.unpaid, orange().verdict) == (8, verdict)
 
 
 class AwayCache(BaseCache):
@@ -356,7 +431,9 @@ def test_a_cache_that_is_away_takes_no_shop_down(settings: Any) -> None:
     assert channel_health()[ORANGE].verdict == "failing"
 
 
-def test_it_takes_two_statements_and_then_none_for_a_minute(statements: Statements) -> None:
+def test_it_takes_two_statements_and_then_none_for_a_minute(
+    statements: Statements, monkeypatch: pytest.MonkeyPatch
+) -> None:
     usual()
     tried(8, "failed", LATELY)
     for code in Channel.values:
@@ -370,6 +447,12 @@ def test_it_takes_two_statements_and_then_none_for_a_minute(statements: Statemen
     assert statements == []
     [rows] = [cache.get(f"{CACHE_KEY}.default")]
     assert {type(value) for row in rows for value in (*row[2], *row[3])} <= {int, float, type(None)}
+    first_at = time.time()
+    for later, number in ((50, 0), (61, 2)):
+        monkeypatch.setattr(time, "time", lambda later=later: first_at + later)
+        with statements:
+            channel_health()
+        assert len(statements) == number
 
 
 def test_without_time_zones_it_is_the_same(settings: Any) -> None:
@@ -418,7 +501,7 @@ def test_what_is_usual_is_the_end_of_wilsons_interval(successes: int, tries: int
 
 def test_the_databases_agree_about_the_sharpest_moment() -> None:
     now = datetime(2026, 11, 2, 12, tzinfo=timezone.get_default_timezone())
-    opened_at = now - timedelta(hours=1)
+    opened_at = now - HOUR
     values = {"amount": 1, "currency": "XOF", "channel": ORANGE, "status": "succeeded", "attempt": 1}
     for microseconds in (-1, 0):
         at = opened_at + timedelta(microseconds=microseconds)

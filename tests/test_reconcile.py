@@ -11,7 +11,7 @@ from django.test import override_settings
 from django.utils import timezone
 
 from django_paiementpro import services
-from django_paiementpro.models import Payment
+from django_paiementpro.models import Payment, PaymentEvent
 from django_paiementpro.testing import FakeGateway, make_payment
 from tests.conftest import STATUS_URL, Statements, due_event
 
@@ -205,14 +205,29 @@ def old(**values: Any) -> Payment:
 def test_what_nobody_paid_in_time_expires_after_asking_once_more(
     gateway: FakeGateway, heard: Heard, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    unpaid, paid, young = old(), old(), old(initialized_at=timezone.now() - timedelta(hours=23))
+    unpaid, other, paid, young = old(), old(), old(), old(initialized_at=timezone.now() - timedelta(hours=23))
     gateway.confirms(paid)
 
-    assert "1 expired" in reconcile(capsys)
+    assert "2 expired" in reconcile(capsys)
 
-    assert [stored(payment).status for payment in (unpaid, paid, young)] == ["expired", "succeeded", "pending"]
-    assert [(event.kind, event.outcome) for event in unpaid.events.all()] == [("expiry", "accepted")]
-    assert sorted(name for name, _ in heard) == ["payment_expired", "payment_succeeded"]
+    states = [stored(payment).status for payment in (unpaid, other, paid, young)]
+    assert states == ["expired", "expired", "succeeded", "pending"]
+    assert [(event.kind, event.outcome, event.remote_address) for event in unpaid.events.all()] == [
+        ("expiry", "accepted", "")
+    ]
+    assert sorted(name for name, _ in heard) == ["payment_expired", "payment_expired", "payment_succeeded"]
+    assert not services.due_payments(timezone.now()).exists()
+
+
+def test_it_expires_at_the_very_moment(monkeypatch: pytest.MonkeyPatch) -> None:
+    now = timezone.now()
+    monkeypatch.setattr(timezone, "now", lambda: now)
+    payment = old(initialized_at=now - timedelta(hours=24))
+
+    with override_settings(PAIEMENTPRO_STATUS_URL=None):
+        services.reconcile()
+
+    assert stored(payment).status == "expired"
 
 
 @pytest.mark.parametrize("away", [True, False])
@@ -266,6 +281,25 @@ def test_a_page_that_was_lost_long_ago_is_not_asked_about(
 
     assert gateway.look_ups == []
     assert stored(payment).status == "created"
+
+
+def test_the_very_first_event_is_delivered(heard: Heard) -> None:
+    paid = make_payment(status="succeeded")
+    due_event(paid)
+    PaymentEvent.objects.update(id=1)
+
+    services.reconcile()
+
+    assert heard == [("payment_succeeded", paid)]
+
+
+def test_what_is_owed_comes_with_its_payment(statements: Statements) -> None:
+    paid = make_payment(status="succeeded")
+    due_event(paid)
+
+    with statements:
+        assert [event.payment for event in services.undelivered_events()] == [paid]
+    assert len(statements) == 1
 
 
 def test_what_is_owed_does_not_wait_for_the_gateway(

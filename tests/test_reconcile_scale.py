@@ -22,7 +22,7 @@ from django_paiementpro.models import Payment, PaymentEvent, ReconciliationRun
 from django_paiementpro.services import pool, reconciliation, runs
 from django_paiementpro.signals import payment_succeeded
 from django_paiementpro.testing import FakeGateway, make_payment
-from tests.conftest import STATUS_URL, due_event
+from tests.conftest import STATUS_URL, Statements, due_event
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -82,6 +82,28 @@ def test_the_older_the_rarer(opened: timedelta, asked: timedelta | None, is_due:
 
 
 @pytest.mark.parametrize(
+    ("attempt", "age", "is_due"),
+    [(0, timedelta(0), False), (1, timedelta(minutes=59), True), (1, timedelta(minutes=61), False)],
+)
+def test_a_page_that_was_lost_is_as_old_as_the_last_word_of_it(attempt: int, age: timedelta, is_due: bool) -> None:
+    now = timezone.now()
+    make_payment(attempt=attempt, checked_at=now - timedelta(seconds=5))
+    Payment.objects.update(updated_at=now - age)
+
+    assert services.due_payments(now).exists() is is_due
+
+
+def test_what_is_overdue_is_told_by_the_newest_page() -> None:
+    now = timezone.now()
+    long_ago = now - timedelta(hours=25)
+    overdue = [*pending(initialized_at=long_ago), *pending(initialized_at=None, created_at=long_ago)]
+    pending(created_at=long_ago)
+    pending(initialized_at=None)
+
+    assert list(services.overdue_payments(now).order_by("pk")) == overdue
+
+
+@pytest.mark.parametrize(
     ("expired", "asked", "is_due"),
     [
         (timedelta(minutes=5), None, True),
@@ -124,6 +146,18 @@ def test_so_many_are_asked_about_at_once(gateway: FakeGateway) -> None:
     assert (totals.asked, totals.look_ups, totals.failed) == (8, 8, 0)
 
 
+def test_there_are_as_many_threads_as_wanted(gateway: FakeGateway) -> None:
+    number = 33  # more than Python takes by itself
+    together = threading.Barrier(number, timeout=20)
+    payments = [Payment(status="pending", attempt=1) for _ in range(number)]
+    for payment in payments:
+        answer(gateway, payment, together.wait)
+
+    look_ups = list(pool.Pool(number, 0, threading.Event(), lambda: None).look_up(iter(payments)))
+
+    assert [look_up.bug for look_up in look_ups] == [None] * number
+
+
 def test_never_more_than_so_many(gateway: FakeGateway) -> None:
     lock, numbers, under_way = threading.Lock(), [], 0
 
@@ -142,6 +176,16 @@ def test_never_more_than_so_many(gateway: FakeGateway) -> None:
     services.reconcile(workers=3)
 
     assert max(numbers) <= 3
+
+
+def test_the_threads_say_whose_they_are(gateway: FakeGateway) -> None:
+    names = []
+    for payment in pending(3):
+        answer(gateway, payment, lambda: names.append(threading.current_thread().name))
+
+    services.reconcile(workers=1)
+
+    assert names == ["paiementpro_0"] * 3
 
 
 def test_the_database_is_left_to_one_thread(gateway: FakeGateway) -> None:
@@ -174,14 +218,32 @@ def test_no_more_look_ups_in_a_minute_than_allowed(gateway: FakeGateway, monkeyp
     assert all(later - earlier > 0.45 for earlier, later in zip(begun, begun[2:], strict=False))
 
 
+def test_a_turn_is_waited_for_to_the_moment(monkeypatch: pytest.MonkeyPatch) -> None:
+    now, pauses = 1000.0, []
+
+    class Clockwork(threading.Event):
+        def wait(self, timeout: float | None = None) -> bool:
+            nonlocal now
+            pauses.append(timeout)
+            now += timeout or 0
+            return False
+
+    monkeypatch.setattr(pool.time, "monotonic", lambda: now)
+    pace = pool.Pace(2, Clockwork())
+
+    assert all(pace.may_ask() for _ in range(5))
+    assert pauses == [60, 60]
+
+
 # Until when ----------------------------------------------------------------------------------------------------------
 
 
 def test_a_gateway_that_is_away_is_left_alone_and_the_rest_goes_on(
     gateway: FakeGateway, heard: list[tuple[str, Payment]]
 ) -> None:
-    day_ago = timezone.now() - timedelta(hours=25)
-    overdue, *payments = [*pending(initialized_at=day_ago), *pending(20)]
+    now = timezone.now()
+    before = now - timedelta(minutes=5)
+    overdue, *payments = [*pending(initialized_at=now - timedelta(hours=25)), *pending(20, checked_at=before)]
     for payment in [overdue, *payments]:
         gateway.tells(payment.reference, requests.ConnectionError())
     owed = make_payment(status="succeeded")
@@ -194,7 +256,7 @@ def test_a_gateway_that_is_away_is_left_alone_and_the_rest_goes_on(
     assert (totals.expired, totals.delivered) == (1, 1)
     assert [name for name, _payment in heard] == ["payment_succeeded", "payment_expired"]
     # Nobody was asked about, so that the next run asks, also about the one that has expired.
-    assert not Payment.objects.exclude(pk=owed.pk).exclude(checked_at=None).exists()
+    assert [stored(payment).checked_at for payment in [overdue, *payments]] == [None, *[before] * 20]
 
     gateway.knows_nothing()
     gateway.confirms(overdue)
@@ -248,6 +310,21 @@ def test_where_no_answer_is_of_any_use_the_gateway_is_left_alone(gateway: FakeGa
     totals = services.reconcile(workers=1)
 
     assert (totals.gateway_away, totals.asked) == (True, pool.USELESS_AFTER)
+
+
+def test_what_is_of_use_in_between_shows_that_the_gateway_is_there(
+    gateway: FakeGateway, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(pool, "USELESS_AFTER", 3)
+    payments = pending(6)
+    for payment in payments:
+        gateway.tells(payment.reference, b"", 500)
+    for payment in (payments[0], payments[3]):
+        gateway.tells(payment.reference, {"success": False})
+
+    totals = services.reconcile(workers=1)
+
+    assert (totals.gateway_away, totals.asked, totals.unanswered) == (False, 6, 4)
 
 
 def test_too_many_questions_end_the_asking(gateway: FakeGateway) -> None:
@@ -344,7 +421,8 @@ def test_a_stop_ends_it_after_what_has_begun(gateway: FakeGateway) -> None:
 
 def test_a_stop_ends_the_wait_for_a_turn_and_gives_back_what_was_taken(gateway: FakeGateway) -> None:
     stop = threading.Event()
-    for payment in pending(3):
+    before = timezone.now() - timedelta(minutes=5)
+    for payment in pending(3, checked_at=before):
         answer(gateway, payment)
     timer = threading.Timer(0.3, stop.set)
     timer.start()
@@ -355,7 +433,7 @@ def test_a_stop_ends_the_wait_for_a_turn_and_gives_back_what_was_taken(gateway: 
     timer.join()
     assert time.monotonic() - started_at < 10
     assert (totals.stopped, totals.asked) == (True, 1)
-    assert Payment.objects.filter(checked_at=None).count() == 2
+    assert Payment.objects.filter(checked_at=before).count() == 2
 
 
 def test_a_stop_before_the_end_delivers_no_more(heard: list[tuple[str, Payment]]) -> None:
@@ -487,10 +565,10 @@ def test_a_run_of_an_earlier_process_with_our_number_is_not_joined(monkeypatch: 
 
 def test_a_run_in_another_thread_is_joined() -> None:
     first, since, _is_alone = runs.begin_run()
-    assert runs.begin_run()[1] == since
+    second, joined_since, _is_alone = runs.begin_run()
+    assert joined_since == since
     runs.leave_run(first)
-    ReconciliationRun.objects.exclude(pk=first.pk).delete()
-    assert asks_again()
+    assert runs.begin_run()[1] == second.started_at
 
 
 def test_a_run_that_takes_hours_keeps_nobody_from_asking() -> None:
@@ -499,17 +577,47 @@ def test_a_run_that_takes_hours_keeps_nobody_from_asking() -> None:
     assert since > timezone.now() - runs.LOOK_BACK - timedelta(minutes=1)
 
 
-def test_where_an_earlier_run_has_not_ended_the_gateway_is_asked_first(
-    gateway: FakeGateway, heard: list[tuple[str, Payment]]
+@pytest.mark.parametrize(("age", "is_asked_first"), [(timedelta(minutes=40), True), (timedelta(minutes=61), False)])
+def test_where_an_earlier_run_has_not_ended_the_gateway_is_asked_first_for_an_hour(
+    gateway: FakeGateway, heard: list[tuple[str, Payment]], age: timedelta, is_asked_first: bool
 ) -> None:
-    run(seen_at=timezone.now() - timedelta(minutes=30), started_at=timezone.now() - timedelta(minutes=40))
+    run(seen_at=timezone.now() - timedelta(minutes=30), started_at=timezone.now() - age)
     owed = make_payment(status="succeeded")
     due_event(owed)
     (paid,) = pending()
     gateway.confirms(paid)
 
     assert services.reconcile().delivered == 1
-    assert [payment for _name, payment in heard] == [paid, owed]
+    assert [payment for _name, payment in heard] == ([paid, owed] if is_asked_first else [owed, paid])
+
+
+def test_the_name_of_a_machine_may_be_long(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(runs.socket, "gethostname", lambda: "h" * 300)
+    begun, _since, _is_alone = runs.begin_run()
+    assert begun.host == "h" * 255
+
+
+@pytest.mark.parametrize(
+    ("later", "is_said"),
+    [
+        (-timedelta(microseconds=1), True),  # by a clock that was set back since
+        (timedelta(0), False),
+        (runs.BEAT - timedelta(microseconds=1), False),
+        (runs.BEAT, True),
+    ],
+)
+def test_a_run_says_once_in_a_while_that_it_lives(
+    later: timedelta, is_said: bool, monkeypatch: pytest.MonkeyPatch, statements: Statements
+) -> None:
+    begun, _since, _is_alone = runs.begin_run()
+    begun_at, now = begun.seen_at, begun.seen_at + later
+    monkeypatch.setattr(timezone, "now", lambda: now)
+
+    with statements:
+        runs.beat(begun)
+
+    assert len(statements) == is_said
+    assert ReconciliationRun.objects.get().seen_at == begun.seen_at == (now if is_said else begun_at)
 
 
 def test_a_run_says_that_it_lives(monkeypatch: pytest.MonkeyPatch, gateway: FakeGateway) -> None:
@@ -527,7 +635,8 @@ def test_a_run_says_that_it_lives(monkeypatch: pytest.MonkeyPatch, gateway: Fake
         services.reconcile()
 
     assert len(seen) >= 2
-    assert ReconciliationRun.objects.get().finished_at is not None
+    ended = ReconciliationRun.objects.get()
+    assert ended.seen_at == ended.finished_at is not None
 
 
 def test_runs_are_remembered_for_a_week() -> None:
