@@ -19,6 +19,7 @@ LANGUAGES = ("en", "fr")
 
 DIRECTIVE = re.compile(r"( *)\.\. code-block:: (\S+)\n")
 CAPTION = re.compile(r"(?P<name>\S+)(?P<added> \((at the end|à la fin)\))?")
+LABEL = re.compile(r"""((?:Field\(|verbose_name(?:_plural)? = ))"[^"]*\"""")
 NAME = re.compile(r"""["']?[a-z0-9_./:{}-]{3,}["']?""")
 ACT = re.compile(r":guilabel:`(?P<press>[^`]+)`|\*\*(?P<read>[^*]+)\*\*|(?P<open>http://127\.0\.0\.1:8000/[^\s`,.;]*)")
 
@@ -109,12 +110,12 @@ def _acts(prose: str) -> Iterator[Act]:
 
 
 def _tokens(code: str) -> list[str]:
-    """Return a program without its comments and the words in it: a text that could be a name or a path is none."""
+    """Return a program without its comments and the words in it: a label, or a text that can be no name and no path."""
     left_out = {tokenize.COMMENT, tokenize.NL, tokenize.NEWLINE, tokenize.INDENT, tokenize.DEDENT}
     texts = {tokenize.STRING, getattr(tokenize, "FSTRING_MIDDLE", tokenize.STRING)}
     return [
         "words" if token.type in texts and not NAME.fullmatch(token.string) else token.string
-        for token in tokenize.generate_tokens(io.StringIO(code).readline)
+        for token in tokenize.generate_tokens(io.StringIO(LABEL.sub(r'\1"A label"', code)).readline)
         if token.type not in left_out
     ]
 
