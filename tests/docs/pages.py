@@ -6,6 +6,7 @@ The pages of the documentation, as one who follows them reads them: blocks of co
 - In the tutorial a URL is opened, a ``:guilabel:`` is pressed, and what is in bold is read on the page.
 """
 
+import doctest
 import io
 import re
 import textwrap
@@ -19,7 +20,7 @@ LANGUAGES = ("en", "fr")
 
 DIRECTIVE = re.compile(r"( *)\.\. code-block:: (\S+)\n")
 CAPTION = re.compile(r"(?P<name>\S+)(?P<added> \((at the end|à la fin)\))?")
-LABEL = re.compile(r"""((?:Field\(|verbose_name(?:_plural)? = ))"[^"]*\"""")
+LABEL = re.compile(r"""((?:Field\(|verbose_name(?:_plural)? ?= ?))"[^"]*\"""")
 NAME = re.compile(r"""["']?[a-z0-9_./:{}-]{3,}["']?""")
 ACT = re.compile(r":guilabel:`(?P<press>[^`]+)`|\*\*(?P<read>[^*]+)\*\*|(?P<open>http://127\.0\.0\.1:8000/[^\s`,.;]*)")
 
@@ -94,6 +95,12 @@ def write(block: Block, folder: Path) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     before = path.read_text(encoding="utf-8") + "\n" if block.is_added else ""
     path.write_text(before + block.text, encoding="utf-8")
+
+
+def shows(answer: str, said: str) -> bool:
+    """Whether a program has said what a page shows below the command; ... stands for anything."""
+    wanted, said = (" ".join(text.split()) for text in (answer, said))
+    return doctest.OutputChecker().check_output(wanted, said, doctest.ELLIPSIS)
 
 
 def _end_of(text: str, match: re.Match[str]) -> int:

@@ -17,7 +17,7 @@ from pathlib import Path
 import pytest
 from django.db import connection
 
-from tests.docs.pages import LANGUAGES, blocks, write
+from tests.docs.pages import LANGUAGES, blocks, shows, write
 
 SCENARIOS = Path(__file__).parent / "scenarios"
 ROOT = SCENARIOS.parents[2]
@@ -167,7 +167,10 @@ def test_the_tests_of_the_guide_pass_and_fail_where_the_shop_does(begin: Begin, 
     with_django = ("manage.py", "test", "orders.tests", "--settings", "shop.testing")
     with_pytest = ("-m", "pytest")
 
-    assert "Ran 10 tests" in run(project, *with_django)
+    [shown] = [
+        answer for block in blocks("fr", "howto/testing") for command, answer in block.dialogue if " test " in command
+    ]
+    assert shows(shown, run(project, *with_django))
     assert "17 passed" in run(project, *with_pytest)
 
     (project / "orders" / "receivers.py").write_text("")

@@ -7,7 +7,6 @@ in a browser is done over HTTP.
 """
 
 import contextlib
-import doctest
 import os
 import pty
 import signal
@@ -24,8 +23,8 @@ from urllib.parse import urljoin
 import pytest
 import requests
 
-from tests.docs.browser import WRITTEN, Browser, plain
-from tests.docs.pages import LANGUAGES, Act, Block, page, steps, write
+from tests.docs.browser import WRITTEN, Browser
+from tests.docs.pages import LANGUAGES, Act, Block, page, shows, steps, write
 from tests.server.threads import at_once, wait_until
 
 pytestmark = pytest.mark.process
@@ -115,7 +114,7 @@ class Terminal:
             )
         self.moves = []
         wait_until(lambda: _is_listening(self.port))
-        wait_until(lambda: _is(answer, log.read_text()))
+        wait_until(lambda: shows(answer, log.read_text()))
 
     def close(self) -> None:
         for server in self.servers:
@@ -123,12 +122,8 @@ class Terminal:
             server.wait(30)
 
 
-def _is(wanted: str, said: str) -> bool:
-    return doctest.OutputChecker().check_output(plain(wanted), plain(said), doctest.ELLIPSIS)
-
-
 def _assert_is(wanted: str, said: str) -> None:
-    assert _is(wanted, said), f"the page shows\n{wanted}\nand the command says\n{said}"
+    assert shows(wanted, said), f"the page shows\n{wanted}\nand the command says\n{said}"
 
 
 def _is_listening(port: int) -> bool:
