@@ -46,8 +46,8 @@ ADVICE: dict[Way, Any] = {
         "The shop hears of the payment while the payer is still here. A good shop greets the payer with a paid order."
     ),
     Way.AFTER: _(
-        "The payer is back two seconds before the notification. A good shop says that it is waiting or, where the status "
-        "look-up knows of the payment already, “paid”; never “failed”."
+        "The payer is back two seconds before the notification. A good shop says that it is waiting or, where the "
+        "status look-up knows of the payment already, “paid”; never “failed”."
     ),
     Way.LATE: _(
         "The notification comes ten seconds after the payer. A good shop waits or asks the status look-up, and asks "
