@@ -6,6 +6,7 @@ One page has one name in both. ``-t fr`` builds the French.
 
 import logging
 import os
+import re
 import sys
 from pathlib import Path
 
@@ -76,3 +77,14 @@ copybutton_prompt_is_regexp = True
 graphviz_output_format = "svg"
 plantuml = f"plantuml -charset UTF-8 -config {HERE / 'plantuml.cfg'}"
 plantuml_output_format = "svg_img"
+
+
+# The front page is README.rst, whose links lead to files -------------------------------------------------------------
+
+
+def lead_to_pages(app, path, docname, content):
+    content[0] = re.sub(r"`([^`<]+?)\s+<docs/\w+(/[\w/-]+)\.rst>`_", r":doc:`\1 <\2>`", content[0])
+
+
+def setup(app):
+    app.connect("include-read", lead_to_pages)

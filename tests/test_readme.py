@@ -1,26 +1,42 @@
 """The two front pages: what they show works, as it stands there."""
 
 import re
+import sys
 import textwrap
+from dataclasses import dataclass
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import pytest
-from django.contrib.auth.models import AnonymousUser
-from django.dispatch import receiver
-from django.shortcuts import redirect
-from django.test import RequestFactory
-from django.urls import include, path
+from django.contrib.auth.models import AnonymousUser, User
+from django.http import HttpResponse
+from django.test import Client, RequestFactory
 
 from django_paiementpro.models import Payment
 from django_paiementpro.signals import payment_succeeded
+from django_paiementpro.testing import FakeGateway
 from tests.conftest import Notify
 from tests.host.models import Order
 
 ROOT = Path(__file__).parent.parent
 
 
-def ten_lines(page: str) -> str:
+@dataclass
+class Orders:
+    """What the host's views know as ``Order``: the only one that there is, and whose it is."""
+
+    order: Order
+    buyer: User
+    model = Order
+
+    def get(self, *, pk: int, user: User) -> Order:
+        if (pk, user) != (self.order.pk, self.buyer):
+            raise Order.DoesNotExist
+        return self.order
+
+
+def sample(page: str) -> str:
     """Return the only block of Python of a page."""
     text = (ROOT / page).read_text(encoding="utf-8")
     [block] = re.findall(r"^\.\. code-block:: python\n\n((?: {4}.*\n|\n)+)", text, re.MULTILINE)
@@ -29,40 +45,56 @@ def ten_lines(page: str) -> str:
 
 @pytest.mark.parametrize("page", ["README.rst", "LISEZMOI.rst"])
 @pytest.mark.django_db(transaction=True)
-def test_the_ten_lines_sell_an_order(page: str, notify: Notify, monkeypatch: pytest.MonkeyPatch) -> None:
-    order = Order.objects.create()
+def test_the_sample_sells_an_order_once(
+    page: str, notify: Notify, client: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    order, buyer = Order.objects.create(), User.objects.create(username="awa")
     vars(order).update(email="awa@example.com", first_name="Awa", last_name="Koné", phone="07 07 12 34 56")
     monkeypatch.setattr(Order, "mark_paid", lambda order: paid.append(order.pk), raising=False)
+    monkeypatch.setenv("PAIEMENTPRO_MERCHANT_ID", "PP-F324")
+    models = ModuleType("orders.models")
+    vars(models)["Order"] = Orders(order, buyer)
+    monkeypatch.setitem(sys.modules, "orders", ModuleType("orders"))
+    monkeypatch.setitem(sys.modules, models.__name__, models)
     paid: list[int] = []
-    # What a host has of its own, and imports.
-    host: dict[str, Any] = {
-        "INSTALLED_APPS": [],
-        "Order": Order,
-        "Payment": Payment,
-        "env": {"PAIEMENTPRO_MERCHANT_ID": "PP-F324"}.__getitem__,
-        "get_object_or_404": lambda model, *, pk, user: {order.pk: order}[pk],
-        "include": include,
-        "path": path,
-        "payment_succeeded": payment_succeeded,
-        "receiver": receiver,
-        "redirect": redirect,
-        "urlpatterns": [],
-    }
-    exec(ten_lines(page), host)
+    # What Django wrote into the host's files.
+    host: dict[str, Any] = {"INSTALLED_APPS": [], "urlpatterns": []}
+    exec(sample(page), host)
 
-    request = RequestFactory().post("/")
-    request.user = AnonymousUser()
-    try:
+    def pay(user: User | AnonymousUser) -> HttpResponse:
+        request = RequestFactory().get("/")
+        request.user = user
         response = host["pay"](request, order.pk)
-        [payment] = Payment.objects.for_object(order)
-        assert response.url == payment.get_absolute_url()
-        assert notify(payment).status_code == 200
-    finally:
-        payment_succeeded.disconnect(host["fulfil"])
+        assert isinstance(response, HttpResponse)
+        return response
+
+    with FakeGateway() as gateway:
+        try:
+            assert pay(AnonymousUser()).headers["Location"].startswith("/admin/login/")
+            assert not Payment.objects.exists()
+
+            # What has expired or was cancelled is over; what waits is gone on with.
+            for status in ("expired", "cancelled"):
+                pay(buyer)
+                Payment.objects.filter(status="created").update(status=status)
+            to_pay = pay(buyer).headers["Location"]
+            [payment] = Payment.objects.for_object(order).filter(status="created")
+            assert to_pay == payment.get_absolute_url()
+            assert client.get(to_pay).headers["Location"] == gateway.page_url
+            assert notify(payment).status_code == 200
+
+            # Once it is paid, the same link offers no page.
+            assert pay(buyer).headers["Location"] == to_pay
+            assert client.get(to_pay).headers["Location"] != gateway.page_url
+            assert len(gateway.page_requests) == 1
+        finally:
+            payment_succeeded.disconnect(host["fulfil"])
 
     assert paid == [order.pk]
+    assert Payment.objects.count() == 3
     assert payment.amount == order.total
     assert payment.customer_email == "awa@example.com"
+    assert host["LANGUAGE_CODE"] == {"README.rst": "en", "LISEZMOI.rst": "fr"}[page]
     assert host["INSTALLED_APPS"] == ["django_paiementpro"]
     assert host["PAIEMENTPRO_MERCHANT_ID"] == payment.merchant_id
     assert host["urlpatterns"][0].app_name == "paiementpro"
@@ -71,7 +103,7 @@ def test_the_ten_lines_sell_an_order(page: str, notify: Notify, monkeypatch: pyt
 @pytest.mark.parametrize("page", ["README.rst", "LISEZMOI.rst"])
 def test_the_pages_that_it_names_are_there(page: str) -> None:
     text = (ROOT / page).read_text(encoding="utf-8")
-    names = [name for name in re.findall(r"``(docs/[\w./-]+)``", text) if not name.startswith("docs/_build/")]
+    names = [name for name in re.findall(r"[`<](docs/[\w./-]+)[`>]", text) if not name.startswith("docs/_build/")]
 
     assert names
     assert [name for name in names if not (ROOT / name).exists()] == []

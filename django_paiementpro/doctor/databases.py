@@ -1,7 +1,7 @@
 """
 The database and what it promises: that a payment which was answered for is stored, whatever happens next.
 
-The gateway has not been seen to repeat a notification: one that was answered and then lost is lost for good.
+The gateway has not been seen to come back with a notification: one that was answered and then lost is lost for good.
 """
 
 import os

@@ -46,9 +46,13 @@ ADVICE: dict[Way, Any] = {
         "The shop hears of the payment while the payer is still here. A good shop greets the payer with a paid order."
     ),
     Way.AFTER: _(
-        "The payer is back two seconds before the notification. A good shop says that it is waiting, never “failed”."
+        "The payer is back two seconds before the notification. A good shop says that it is waiting or, where the "
+        "status look-up knows of the payment already, “paid”; never “failed”."
     ),
-    Way.LATE: _("The notification comes ten seconds after the payer. A good shop waits, and asks nobody to pay again."),
+    Way.LATE: _(
+        "The notification comes ten seconds after the payer. A good shop waits or asks the status look-up, and asks "
+        "nobody to pay again."
+    ),
     Way.LOST: _("No notification is ever sent. A good shop asks the status look-up, on return and by the clock."),
     Way.DOUBLED: _("Two notifications arrive in the same instant. A good shop fulfils the order once."),
     Way.WRONG_AMOUNT: _(

@@ -97,8 +97,8 @@ class Browser:
         self._show(self.session.get(url, timeout=30))
 
     def press(self, label: str) -> None:
-        """Press what bears the label; a word with a digit in it stands for any of its length."""
-        pattern = re.sub(r"\S*\d\S*", lambda word: rf"\S{{{len(word[0])}}}", re.escape(plain(label)))
+        """Press what bears the label; a word with a digit in it stands for any of its length, or longer, if cut."""
+        pattern = " ".join(map(_pattern, plain(label).split(" ")))
         found = [button for button in self.page.buttons if re.fullmatch(pattern, button.label)]
         assert found, f"nothing here is called “{label}”: {[button.label for button in self.page.buttons]}"
         button = found[0]
@@ -119,6 +119,12 @@ class Browser:
     def _show(self, response: requests.Response) -> None:
         assert response.status_code == 200, f"{response.status_code} of {response.url}: {response.text[:2000]}"
         self.url, self.page = response.url, Page(response.text)
+
+
+def _pattern(word: str) -> str:
+    if not re.search(r"\d", word):
+        return re.escape(word)
+    return rf"(?=\S*\d)\S{{{len(word) - 1},}}" if word.endswith("…") else rf"\S{{{len(word)}}}"
 
 
 def plain(text: str) -> str:

@@ -6,6 +6,7 @@ The pages of the documentation, as one who follows them reads them: blocks of co
 - In the tutorial a URL is opened, a ``:guilabel:`` is pressed, and what is in bold is read on the page.
 """
 
+import doctest
 import io
 import re
 import textwrap
@@ -19,6 +20,7 @@ LANGUAGES = ("en", "fr")
 
 DIRECTIVE = re.compile(r"( *)\.\. code-block:: (\S+)\n")
 CAPTION = re.compile(r"(?P<name>\S+)(?P<added> \((at the end|à la fin)\))?")
+LABEL = re.compile(r"""((?:Field\(|verbose_name(?:_plural)? ?= ?))"[^"]*\"""")
 NAME = re.compile(r"""["']?[a-z0-9_./:{}-]{3,}["']?""")
 ACT = re.compile(r":guilabel:`(?P<press>[^`]+)`|\*\*(?P<read>[^*]+)\*\*|(?P<open>http://127\.0\.0\.1:8000/[^\s`,.;]*)")
 
@@ -95,6 +97,12 @@ def write(block: Block, folder: Path) -> None:
     path.write_text(before + block.text, encoding="utf-8")
 
 
+def shows(answer: str, said: str) -> bool:
+    """Whether a program has said what a page shows below the command; ... stands for anything."""
+    wanted, said = (" ".join(text.split()) for text in (answer, said))
+    return doctest.OutputChecker().check_output(wanted, said, doctest.ELLIPSIS)
+
+
 def _end_of(text: str, match: re.Match[str]) -> int:
     """Return where the lines end that are indented deeper than the directive."""
     body = re.compile(rf"(?:{match[1]} +.*\n| *\n)*").match(text, match.end())
@@ -109,12 +117,12 @@ def _acts(prose: str) -> Iterator[Act]:
 
 
 def _tokens(code: str) -> list[str]:
-    """Return a program without its comments and the words in it: a text that could be a name or a path is none."""
+    """Return a program without its comments and the words in it: a label, or a text that can be no name and no path."""
     left_out = {tokenize.COMMENT, tokenize.NL, tokenize.NEWLINE, tokenize.INDENT, tokenize.DEDENT}
     texts = {tokenize.STRING, getattr(tokenize, "FSTRING_MIDDLE", tokenize.STRING)}
     return [
         "words" if token.type in texts and not NAME.fullmatch(token.string) else token.string
-        for token in tokenize.generate_tokens(io.StringIO(code).readline)
+        for token in tokenize.generate_tokens(io.StringIO(LABEL.sub(r'\1"A label"', code)).readline)
         if token.type not in left_out
     ]
 

@@ -7,7 +7,6 @@ in a browser is done over HTTP.
 """
 
 import contextlib
-import doctest
 import os
 import pty
 import signal
@@ -16,13 +15,17 @@ import sqlite3
 import subprocess
 import sys
 from collections.abc import Iterator
+from functools import partial
+from itertools import takewhile
 from pathlib import Path
+from urllib.parse import urljoin
 
 import pytest
+import requests
 
-from tests.docs.browser import WRITTEN, Browser, plain
-from tests.docs.pages import LANGUAGES, Act, page, steps, write
-from tests.server.threads import wait_until
+from tests.docs.browser import WRITTEN, Browser
+from tests.docs.pages import LANGUAGES, Act, Block, page, shows, steps, write
+from tests.server.threads import at_once, wait_until
 
 pytestmark = pytest.mark.process
 
@@ -42,6 +45,7 @@ class Terminal:
 
     def __init__(self, home: Path, port: int) -> None:
         self.home = home
+        self.project = home / "first-sale"
         self.port = port
         self.moves: list[str] = []
         self.servers: list[subprocess.Popen[bytes]] = []
@@ -110,7 +114,7 @@ class Terminal:
             )
         self.moves = []
         wait_until(lambda: _is_listening(self.port))
-        wait_until(lambda: _is(answer, log.read_text()))
+        wait_until(lambda: shows(answer, log.read_text()))
 
     def close(self) -> None:
         for server in self.servers:
@@ -118,12 +122,8 @@ class Terminal:
             server.wait(30)
 
 
-def _is(wanted: str, said: str) -> bool:
-    return doctest.OutputChecker().check_output(plain(wanted), plain(said), doctest.ELLIPSIS)
-
-
 def _assert_is(wanted: str, said: str) -> None:
-    assert _is(wanted, said), f"the page shows\n{wanted}\nand the command says\n{said}"
+    assert shows(wanted, said), f"the page shows\n{wanted}\nand the command says\n{said}"
 
 
 def _is_listening(port: int) -> bool:
@@ -148,20 +148,10 @@ def terminal(tmp_path: Path) -> Iterator[Terminal]:
 def test_the_tutorial_can_be_followed_word_for_word(
     terminal: Terminal, language: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    text = page(language, "tutorial/first-sale")
     browser = Browser()
-    project = terminal.home / "first-sale"
 
-    for step in steps(text):
-        if isinstance(step, Act):
-            getattr(browser, step.verb)(step.text.replace(PORT, str(terminal.port)))
-        elif step.language == "console":
-            for command, answer in step.dialogue:
-                terminal.type(command, answer.replace(PORT, str(terminal.port)))
-        else:
-            assert step.file, f"no caption names the file of:\n{step.text}"
-            write(step, project)
-            _move_port(project / step.file, terminal.port)
+    for step in steps(page(language, "tutorial/first-sale")):
+        _follow(step, terminal, browser)
 
     # A mistyped number brings the form back, and makes no order.
     monkeypatch.setitem(WRITTEN, "phone", "0707")
@@ -169,12 +159,55 @@ def test_the_tutorial_can_be_followed_word_for_word(
     browser.press(browser.page.buttons[0].label)
     browser.read("07 07 12 34 56")
 
-    # Three orders, of which two were paid: one by notification, one as the gateway was asked.
-    with contextlib.closing(sqlite3.connect(project / "db.sqlite3")) as database:
+    # Four orders, of which two were paid: one by notification, one as the gateway was asked; and one to look at.
+    with contextlib.closing(sqlite3.connect(terminal.project / "db.sqlite3")) as database:
         paid = database.execute("SELECT is_paid FROM orders_order ORDER BY is_paid").fetchall()
-        settled = database.execute("SELECT status, settled_by FROM paiementpro_payment ORDER BY id").fetchall()
-    assert paid == [(0,), (1,), (1,)]
-    assert settled == [("succeeded", "notification"), ("succeeded", "status"), ("pending", "")]
+        settled = database.execute(
+            "SELECT status, settled_by, needs_review FROM paiementpro_payment ORDER BY id"
+        ).fetchall()
+    assert paid == [(0,), (0,), (1,), (1,)]
+    assert settled == [
+        ("succeeded", "notification", 0),
+        ("succeeded", "status", 0),
+        ("pending", "", 0),
+        ("pending", "", 1),
+    ]
+
+
+def test_two_clicks_at_once_lead_to_one_page(terminal: Terminal) -> None:
+    browser = Browser()
+    for step in takewhile(lambda step: isinstance(step, Block), steps(page("en", "tutorial/first-sale"))):
+        _follow(step, terminal, browser)
+
+    def click(url: str) -> tuple[int, str]:
+        with requests.Session() as session:
+            session.trust_env = False
+            response = session.get(url, timeout=30)
+        return response.status_code, response.url
+
+    for _ in range(8):
+        browser.open(f"http://127.0.0.1:{terminal.port}/")
+        form = browser.page.buttons[0].form
+        assert form
+        bought = browser.session.post(browser.url, {**form.fields, **WRITTEN}, allow_redirects=False, timeout=30)
+        pay = partial(click, urljoin(browser.url, bought.headers["Location"]))
+        one, other = at_once(pay, pay)
+        assert one == other
+        assert one[0] == 200
+        assert "/sandbox/" in one[1]
+
+
+def _follow(step: Act | Block, terminal: Terminal, browser: Browser) -> None:
+    """Do what a step of the page says."""
+    if isinstance(step, Act):
+        getattr(browser, step.verb)(step.text.replace(PORT, str(terminal.port)))
+    elif step.language == "console":
+        for command, answer in step.dialogue:
+            terminal.type(command, answer.replace(PORT, str(terminal.port)))
+    else:
+        assert step.file, f"no caption names the file of:\n{step.text}"
+        write(step, terminal.project)
+        _move_port(terminal.project / step.file, terminal.port)
 
 
 def _move_port(path: Path, port: int) -> None:

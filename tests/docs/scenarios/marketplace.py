@@ -3,17 +3,24 @@ from django.urls import reverse
 from orders.models import Order, Seller
 
 from django_paiementpro.models import Payment
-from django_paiementpro.testing import notify, pay
+from django_paiementpro.testing import FakeGateway, expire, notify, pay
 
 
 class Marketplace(TransactionTestCase):
-    def test_the_money_goes_to_the_seller(self) -> None:
-        seller = Seller.objects.create(name="Maquis du Val", merchant_id="PP-F900")
+    def order(self) -> Order:
+        seller = Seller.objects.create(name="A seller", merchant_id="PP-F900")
         buyer = {"first_name": "Awa", "last_name": "Koné", "email": "awa@example.com", "phone": "07 07 12 34 56"}
         self.client.post(reverse("buy"), {"seller": seller.pk, **buyer})
-        order = Order.objects.get()
+        return Order.objects.get()
+
+    def click(self, order: Order) -> str:
+        with FakeGateway():
+            return self.client.get(reverse("pay", args=[order.pk]), follow=True).redirect_chain[0][0]
+
+    def test_the_money_goes_to_the_seller(self) -> None:
+        order = self.order()
         for _ in range(2):
-            self.client.get(reverse("pay", args=[order.pk]))
+            self.click(order)
         payment = Payment.objects.for_object(order).get()
         assert payment.merchant_id == "PP-F900"
 
@@ -22,5 +29,17 @@ class Marketplace(TransactionTestCase):
         assert payment.needs_review
 
         pay(payment)
+        order.refresh_from_db()
+        assert order.is_paid
+        assert self.click(order) == order.get_absolute_url()
+
+    def test_an_order_whose_payment_has_expired_is_paid_by_a_new_one(self) -> None:
+        order = self.order()
+        self.click(order)
+        old = expire(Payment.objects.get())
+        self.click(order)
+        new = Payment.objects.exclude(pk=old.pk).get()
+        assert new.merchant_id == "PP-F900"
+        pay(new)
         order.refresh_from_db()
         assert order.is_paid

@@ -1,14 +1,25 @@
 import logging
+import os
 import re
+import subprocess
+import sys
 from io import StringIO
-from pathlib import Path
-from wsgiref.util import setup_testing_defaults
 
-from django.conf import settings
 from django.test import TransactionTestCase
 
 from django_paiementpro.testing import make_payment, notify
 from tests.docs.pages import blocks
+
+# What Passenger does, and which settings it has then.
+PASSENGER = """
+from wsgiref.util import setup_testing_defaults
+from passenger_wsgi import application
+from django.conf import settings
+
+environ = {"PATH_INFO": "/", "HTTP_HOST": "shop.example.com", "HTTP_X_FORWARDED_PROTO": "https"}
+setup_testing_defaults(environ)
+application(environ, lambda status, headers: print(status, settings.PAIEMENTPRO_SITE_URL))
+"""
 
 
 class Proxied(TransactionTestCase):
@@ -50,11 +61,8 @@ class Proxied(TransactionTestCase):
             }
 
     def test_passenger_finds_the_application(self) -> None:
-        scope = {"__file__": str(Path("passenger_wsgi.py").resolve()), "__name__": "passenger_wsgi"}
-        exec(compile(Path("passenger_wsgi.py").read_text(), "passenger_wsgi.py", "exec"), scope)
-        environ = {"PATH_INFO": "/", "HTTP_HOST": "shop.example.com", "HTTP_X_FORWARDED_PROTO": "https"}
-        setup_testing_defaults(environ)
-        answered = []
-        scope["application"](environ, lambda status, headers: answered.append(status))
-        assert answered == ["200 OK"]
-        assert settings.PAIEMENTPRO_SITE_URL == "https://shop.example.com"
+        environment = {name: os.environ[name] for name in ("PATH", "PYTHONPATH")}  # nothing of live.env
+        done = subprocess.run(
+            [sys.executable, "-c", PASSENGER], env=environment, check=False, capture_output=True, text=True
+        )
+        assert done.stdout == "200 OK https://shop.example.com\n", done.stderr

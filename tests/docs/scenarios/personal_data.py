@@ -5,10 +5,12 @@ from io import StringIO
 from django.conf import settings
 from django.core.management import call_command
 from django.test import TransactionTestCase
+from django.urls import reverse
 from django.utils import timezone
 from orders.models import Order
 from orders.privacy import forget, forget_old_buyers
 
+from django_paiementpro import services
 from django_paiementpro.models import Payment, PaymentEvent
 from django_paiementpro.testing import make_payment, pay
 from tests.docs.browser import plain
@@ -45,3 +47,13 @@ class PersonalData(TransactionTestCase):
         assert not Payment.objects.get().has_payer
         assert Order.objects.get().first_name == ""
         assert Payment.objects.get().amount == 12500
+
+    def test_an_order_whose_payment_was_blanked_can_be_paid_again(self) -> None:
+        Payment.objects.update(status=Payment.Status.FAILED)
+        forget_old_buyers()
+        order = Order.objects.get()
+        pay_order = reverse("pay", args=[order.pk])
+        Order.objects.update(is_paid=False)
+        assert self.client.get(pay_order).url == self.payment.get_absolute_url()
+        services.cancel_payment(Payment.objects.get(), "blanked")
+        assert self.client.get(pay_order).url != self.payment.get_absolute_url()

@@ -68,5 +68,5 @@ class ReviewQueue(TransactionTestCase):
         Payment.objects.update(needs_review=True)
         request = RequestFactory().get("/admin/")
         request.user = self.staff
-        (text,) = (block.text for block in blocks("en", "howto/review-queue") if block.language == "html+django")
+        (text,) = (block.text for block in blocks("en", "reference/templates") if block.language == "html+django")
         assert "1" in engines["django"].from_string(text).render({}, request)

@@ -25,6 +25,11 @@ class SeveralPayments(TransactionTestCase):
         self.order.refresh_from_db()
         return self.order.paid, self.order.due, self.order.is_paid
 
+    def test_a_mistyped_number_makes_no_order(self) -> None:
+        buyer = {"first_name": "Awa", "last_name": "Koné", "email": "awa@example.com", "phone": "0707"}
+        self.assertContains(self.client.post(reverse("buy"), buyer), "07 07 12 34 56")
+        assert Order.objects.count() == 1
+
     def test_a_deposit_and_the_rest(self) -> None:
         deposit = self.open()
         assert self.open() == deposit
