@@ -7,7 +7,7 @@ from urllib.parse import urlencode
 
 import pytest
 from django.test import override_settings
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from django_paiementpro import messages
@@ -291,6 +291,8 @@ NAMES = st.one_of(st.sampled_from(list(FIELDS)), st.text(max_size=5))
 TEXTS = st.one_of(st.text(max_size=20), st.sampled_from(["", "--x", "\r\n--x", "x\r\n--x--\r\n", 'a"; filename="b']))
 
 
+@example(fields=[("amount", "\r\n--x")], boundary="x")
+@example(fields=[('amount"; filename="a', "100")], boundary="x")
 @given(
     fields=st.lists(st.tuples(NAMES | TEXTS, TEXTS), max_size=6), boundary=st.sampled_from(["x", "-" * 24 + "a1b2c3"])
 )
