@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 from django.contrib.auth.models import AnonymousUser, User
-from django.http import HttpResponse
+from django.http import Http404, HttpResponse
 from django.test import Client, RequestFactory
 
 from django_paiementpro.models import Payment
@@ -71,6 +71,8 @@ def test_the_sample_sells_an_order_once(
     with FakeGateway() as gateway:
         try:
             assert pay(AnonymousUser()).headers["Location"].startswith("/admin/login/")
+            with pytest.raises(Http404):
+                pay(User.objects.create(username="another"))
             assert not Payment.objects.exists()
 
             # What has expired or was cancelled is over; what waits is gone on with.
