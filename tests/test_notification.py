@@ -630,9 +630,16 @@ def test_all_that_does_not_fit_is_told_at_once(payment: Payment, notify: Notify)
 
 
 def test_what_was_found_is_told_in_short(payment: Payment, notify: Notify) -> None:
-    notify(payment, referenceNumber="x " * 300)
+    fields = {"referenceNumber": "x " * 300, "merchantId": "1" * 65, "countryCurrencyCode": "2" * 65}
+    with override_settings(PAIEMENTPRO_HASHCODE_VERIFIER="tests.test_notification.explode"):
+        notify(payment, **fields, hashcode="3" * 65)
 
-    assert stored(payment).review_reason == "reference_mismatch: " + "x " * 100
+    assert stored(payment).review_reason.split("\n") == [
+        "reference_mismatch: " + "x " * 100,
+        f"merchant_mismatch: {'1' * 64} ≠ PP-F324",
+        f"currency_mismatch: {'2' * 64} ≠ 952",
+        f"hashcode_mismatch: {'3' * 64}",
+    ]
 
 
 def test_the_reason_to_review_is_bounded(payment: Payment, notify: Notify) -> None:

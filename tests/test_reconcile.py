@@ -11,6 +11,7 @@ from django.test import override_settings
 from django.utils import timezone
 
 from django_paiementpro import services
+from django_paiementpro.messages import parse_date
 from django_paiementpro.models import Payment, PaymentEvent
 from django_paiementpro.testing import FakeGateway, make_payment
 from tests.conftest import STATUS_URL, Statements, due_event
@@ -36,13 +37,14 @@ def reconcile(capsys: pytest.CaptureFixture[str]) -> str:
 
 
 def test_proof_settles(payment: Payment, gateway: FakeGateway, heard: Heard) -> None:
-    gateway.confirms(payment)
+    gateway.confirms(payment, channel="OMCIV2", date="2023-01-31 13:20:51")
 
     assert services.check_payment(payment) == Payment.Status.SUCCEEDED
 
     payment = stored(payment)
     assert (payment.status, payment.settled_by) == ("succeeded", "status")
     assert payment.gateway_id == f"PAY-{payment.reference}"
+    assert (payment.gateway_channel, payment.transaction_date) == ("OMCIV2", parse_date("2023-01-31 13:20:51"))
     assert [(event.kind, event.outcome) for event in payment.events.all()] == [("status", "accepted")]
     assert heard == [("payment_succeeded", payment)]
 
@@ -75,12 +77,14 @@ def test_anything_else_proves_nothing(
 
 
 def test_a_success_of_another_payment_is_recorded(payment: Payment, gateway: FakeGateway) -> None:
-    gateway.confirms(payment, amount=1)
+    gateway.confirms(payment, amount=1, reference="another")
 
     services.check_payment(payment)
 
     event = payment.events.get()
     assert (event.kind, event.outcome, event.data["amount"]) == ("status", "refused", "1")
+    assert event.reason == "reference_mismatch"
+    assert event.message == f"reference_mismatch: another ≠ {payment.reference}; amount_mismatch: 1 ≠ 12500"
 
 
 @pytest.mark.parametrize(("body", "status"), [(b"", 500), (b"<html>", 200), (requests.ConnectionError(), 0)])
