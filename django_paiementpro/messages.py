@@ -451,7 +451,7 @@ def clean(text: str) -> str:
 
 
 def _form_fields(text: str) -> Fields:
-    return parse_qsl(text, keep_blank_values=True, errors="replace")
+    return parse_qsl(text, keep_blank_values=True)
 
 
 def _decoded(content: bytes) -> str:

@@ -143,7 +143,8 @@ def test_anything_else_is_no_amount(text: str) -> None:
 
 @pytest.mark.parametrize("value", ["NaN", "Infinity", "1e400", "1.5", "true", "[100]", '{"a": 100}', "9" * 5000])
 def test_json_of_another_kind_is_no_amount(value: str) -> None:
-    refusal(urlencode(changed(amount=None)), JSON, b'{"amount": %s}' % value.encode())
+    error = refusal(urlencode(changed(amount=None)), JSON, b'{"amount": %s}' % value.encode())
+    assert error.detail == "amount is no whole number"
 
 
 @pytest.mark.parametrize("value", [False, [0], {"0": 0}, 0.0, "00", "SUCCESS", "０"])  # noqa: RUF001
@@ -190,7 +191,9 @@ def test_what_decides_must_be_readable(name: str, value: str) -> None:
 def test_what_does_not_decide_may_be_unreadable() -> None:
     query = urlencode(changed(returnContext=None)) + "&returnContext=caf%e9"
     content_type, body = multipart(FIELDS | {"returnContext": "café"})
+    latin = json.dumps(FIELDS | {"returnContext": "café"}, ensure_ascii=False).encode("latin-1")
 
+    assert read("", JSON, latin).return_context == "caf�"
     notification = read(query, content_type, body)
 
     assert notification.return_context == "café"
@@ -228,16 +231,33 @@ def test_a_query_may_have_been_read_as_utf_8_already() -> None:
     assert read(query).return_context == "€"
 
 
+def test_a_query_may_be_of_bytes_that_are_no_text() -> None:
+    query = urlencode(changed(returnContext=None)) + "&returnContext=caf\xe9"
+
+    assert read(query).return_context == "caf�"
+
+
+def test_only_the_first_question_mark_is_the_gateways() -> None:
+    query = f"utm=1?{urlencode(changed(returnContext=None))}&returnContext=back?to=2"
+
+    assert read(query).return_context == "back?to=2"
+
+
 def test_a_query_that_no_bytes_can_say_is_not_repeated() -> None:
     query = urlencode(changed(returnContext=None)) + "&returnContext=\ud800"
 
     assert read(query, *multipart(changed(returnContext=None))).return_context == "�"
 
 
-def test_nested_json_is_shown_but_decides_nothing() -> None:
-    body = json.dumps(FIELDS | {"returnContext": {"order_id": "42"}}).encode()
+@pytest.mark.parametrize(("value", "text"), [({"order_id": "n° 42"}, '{"order_id": "n° 42"}'), (True, "true")])
+def test_json_of_another_kind_is_shown_but_decides_nothing(value: Any, text: str) -> None:
+    assert read("", JSON, json.dumps(FIELDS | {"returnContext": value}).encode()).return_context == text
 
-    assert read("", JSON, body).return_context == '{"order_id": "42"}'
+
+def test_the_numbers_of_json_are_read_to_the_letter() -> None:
+    content = b'{"a": 12500.00, "b": -0, "c": 1e400, "d": NaN}'
+
+    assert parse_json_object(content) == {"a": "12500.00", "b": "-0", "c": "1e400", "d": "NaN"}
 
 
 @pytest.mark.parametrize(
@@ -380,7 +400,7 @@ def test_an_amount_is_a_number_of_digits_or_nothing(text: str) -> None:
 
 @pytest.mark.parametrize("content", [b"", b"[]", b"1", b"null", b"<html>", b'"a"', b"[" * 100_000, b'{"a":' * 100_000])
 def test_what_is_no_json_object_is_an_error(content: bytes) -> None:
-    with pytest.raises(ValueError, match=r"."):
+    with pytest.raises(ValueError, match=r"^(no JSON object$|JSON nested too deeply$|Expecting )"):
         parse_json_object(content)
 
 
@@ -573,5 +593,6 @@ def test_a_payer_brings_back_all_but_the_gateways_number() -> None:
     assert urlencode(read(urlencode(FIELDS)).for_return()) == urlencode(changed(payId=None))
 
 
+@override_settings(TIME_ZONE="Asia/Tokyo")
 def test_the_gateways_clock_is_abidjans() -> None:
     assert format_date(datetime(2026, 9, 25, 17, 44, 25, tzinfo=timezone(timedelta(hours=2)))) == "2026-09-25 15:44:25"

@@ -274,13 +274,21 @@ def test_a_body_at_the_bound_is_read(payment: Payment) -> None:
     assert Client().post(url, body, content_type="application/x-www-form-urlencoded").status_code == 200
 
 
-@pytest.mark.parametrize("length", ["x", "99999999999999999999", "-1"])
-def test_a_strange_length_is_survived(payment: Payment, length: str) -> None:
+@pytest.mark.parametrize(
+    ("length", "message"),
+    [
+        ("x", "a body that cannot be read"),
+        ("99999999999999999999", "a body of more than 65536 bytes"),
+        ("-1", "no merchantId"),
+    ],
+)
+def test_a_strange_length_is_survived(payment: Payment, length: str, message: str) -> None:
     request = RequestFactory().post(payment.get_notification_url())
     request.META["CONTENT_LENGTH"] = length
     signed = payment.get_notification_url().split("/")[-2]
 
     assert NotificationView.as_view()(request, signed=signed).status_code == 400
+    assert last_event(payment).message == message
 
 
 @override_settings(DATA_UPLOAD_MAX_MEMORY_SIZE=10)
@@ -563,12 +571,14 @@ def test_what_another_has_done_meanwhile_is_not_done_again(
             raise left.pop()
         return execute(sql, *arguments)
 
-    monkeypatch.setattr(services.transitions.time, "sleep", lambda seconds: notify(payment))
+    pauses = []
+    monkeypatch.setattr(services.transitions.time, "sleep", lambda seconds: pauses.append(seconds) or notify(payment))
     with connection.execute_wrapper(conflict):
         services.receive_notification(stored(payment), read(notification_fields(payment)))
 
     assert names(heard) == ["payment_succeeded"]
     assert [event.outcome for event in payment.events.all()] == ["accepted", "duplicate"]
+    assert [0 <= seconds <= services.transitions.CONFLICT_PAUSES[0] for seconds in pauses] == [True]
 
 
 @real_commits
@@ -593,6 +603,18 @@ def test_a_host_without_time_zones_loses_no_date(payment: Payment, notify: Notif
 
     assert stored(payment).status == "succeeded"
     assert stored(payment).transaction_date is not None
+
+
+def columns(payment: Payment) -> dict[str, Any]:
+    return {field.attname: getattr(payment, field.attname) for field in payment._meta.concrete_fields}
+
+
+def test_the_payment_in_hand_is_as_it_is_stored(payment: Payment) -> None:
+    payment = stored(payment)
+    for changes in ({"amount": 1}, {"responsecode": -1}, {}, {"payId": "B"}):
+        services.receive_notification(payment, read(notification_fields(payment, **changes)))
+
+        assert columns(payment) == columns(stored(payment))
 
 
 def test_two_payments_that_are_named_at_once_are_told_apart(payment: Payment, notify: Notify) -> None:

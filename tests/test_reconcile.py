@@ -1,6 +1,8 @@
 import io
+import json
 import sys
 from datetime import timedelta
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -14,6 +16,7 @@ from django_paiementpro import services
 from django_paiementpro.messages import parse_date
 from django_paiementpro.models import Payment, PaymentEvent
 from django_paiementpro.testing import FakeGateway, make_payment
+from django_paiementpro.testing.wire import NO_TRANSACTION
 from tests.conftest import STATUS_URL, Statements, due_event
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -82,7 +85,8 @@ def test_a_success_of_another_payment_is_recorded(payment: Payment, gateway: Fak
     services.check_payment(payment)
 
     event = payment.events.get()
-    assert (event.kind, event.outcome, event.data["amount"]) == ("status", "refused", "1")
+    assert (event.kind, event.outcome, event.remote_address) == ("status", "refused", "")
+    assert event.data["amount"] == "1"
     assert event.reason == "reference_mismatch"
     assert event.message == f"reference_mismatch: another ≠ {payment.reference}; amount_mismatch: 1 ≠ 12500"
 
@@ -123,6 +127,34 @@ def test_a_look_up_that_hangs_is_not_waited_for_at_every_attempt(gateway: FakeGa
         services.check_payment(payment)
 
     assert gateway.look_ups == [payment.reference_of(3)]
+
+
+@pytest.mark.parametrize(
+    ("check", "seconds", "asked"),
+    [
+        (services.check_waiting_payment, 1.5, 3),
+        (services.check_waiting_payment, 3.5, 1),
+        (services.check_payment, 20, 4),
+    ],
+)
+def test_only_who_waits_is_spared_the_attempts_that_take_long(
+    gateway: FakeGateway, monkeypatch: pytest.MonkeyPatch, check: Any, seconds: float, asked: int
+) -> None:
+    now = 100.0
+
+    def take_time(request: Any) -> Any:
+        nonlocal now
+        now += seconds
+        return 200, {}, json.dumps(NO_TRANSACTION)
+
+    monkeypatch.setattr(services.evidence, "time", SimpleNamespace(monotonic=lambda: now))
+    payment = make_payment(status="pending", attempt=4)
+    for attempt in range(1, 5):
+        gateway.tells(payment.reference_of(attempt), take_time)
+
+    check(payment)
+
+    assert len(gateway.look_ups) == asked
 
 
 def test_two_paid_attempts_are_paid_twice(gateway: FakeGateway, heard: Heard) -> None:
