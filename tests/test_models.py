@@ -98,6 +98,12 @@ def test_what_is_invalid_is_told(field: str, value: Any, message: str) -> None:
     assert (error.code, error.messages) == ("invalid", [message])
 
 
+def test_a_number_is_judged_as_in_the_country_of_the_operator() -> None:
+    with pytest.raises(ValidationError) as caught:
+        make_payment(channel="OMSN", customer_phone="221 123 45 67").full_clean()
+    assert list(caught.value.message_dict) == ["customer_phone"]
+
+
 @pytest.mark.parametrize("reference", ["a", "A_b-C", "REF-7x", "1234", "a" * 64, "-"])
 def test_a_reference_of_the_hosts_is_valid(reference: str) -> None:
     make_payment(reference=reference).full_clean()
