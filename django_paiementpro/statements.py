@@ -106,7 +106,9 @@ def _rows(model: type[M], shape: Shape, position: int = 0) -> QuerySet[M]:
     conditions: dict[str, Any] = {}
     for lookup, size in shape:
         name = lookup.removesuffix("__in")
-        slots = [Slot(position + index, _field(model, name).get_db_prep_value) for index in range(size or 0)]
+        slots = [
+            Slot(position + index, functools.partial(_prepared, _field(model, name))) for index in range(size or 0)
+        ]
         position += len(slots)
         if size is None:
             conditions[f"{name}__isnull"] = True
@@ -117,6 +119,11 @@ def _rows(model: type[M], shape: Shape, position: int = 0) -> QuerySet[M]:
 
 def _field(model: type[Model], name: str) -> "Field[Any, Any]":
     return model._meta.pk if name == "pk" else cast("Field[Any, Any]", model._meta.get_field(name))
+
+
+def _prepared(field: "Field[Any, Any]", value: Any, connection: BaseDatabaseWrapper) -> Any:
+    """Return what a lookup hands to the database."""
+    return field.get_db_prep_value(field.get_prep_value(value), connection, prepared=True)
 
 
 def _shape(where: Where) -> Shape:
