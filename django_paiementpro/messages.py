@@ -330,7 +330,7 @@ class _Reader:
 
     def amount(self, name: str) -> int:
         amounts = set()
-        for text in self.received.get(name.lower(), []) or [""]:
+        for text in self.received.get(name.lower(), [""]):
             if (amount := parse_amount(text)) is None:
                 raise self.malformed(f"{name} is no whole number" if text else f"no {name}")
             amounts.add(amount)
@@ -451,7 +451,7 @@ def clean(text: str) -> str:
 
 
 def _form_fields(text: str) -> Fields:
-    return parse_qsl(text, keep_blank_values=True, errors="replace")
+    return parse_qsl(text, keep_blank_values=True)
 
 
 def _decoded(content: bytes) -> str:

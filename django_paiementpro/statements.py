@@ -85,7 +85,7 @@ class Select(Statement):
 
 @functools.lru_cache(maxsize=256)
 def _select(model: type[Model], using: str, shape: Shape) -> Select:
-    query = _rows(model, using, shape)[:1].query
+    query = _rows(model, shape)[:1].query
     compiler = query.get_compiler(using)
     sql, slots = compiler.as_sql()
     return Select(sql, tuple(slots), query, [column for column, _sql, _alias in compiler.select])
@@ -93,7 +93,7 @@ def _select(model: type[Model], using: str, shape: Shape) -> Select:
 
 @functools.lru_cache(maxsize=256)
 def _update(model: type[Model], using: str, shape: Shape, names: tuple[str, ...]) -> Statement:
-    query = cast("UpdateQuery", _rows(model, using, shape, len(names)).query.chain(UpdateQuery))
+    query = cast("UpdateQuery", _rows(model, shape, len(names)).query.chain(UpdateQuery))
     query.add_update_values(
         {name: Slot(position, _field(model, name).get_db_prep_save) for position, name in enumerate(names)}
     )
@@ -101,7 +101,7 @@ def _update(model: type[Model], using: str, shape: Shape, names: tuple[str, ...]
     return Statement(sql, tuple(slots))
 
 
-def _rows(model: type[M], using: str, shape: Shape, position: int = 0) -> QuerySet[M]:
+def _rows(model: type[M], shape: Shape, position: int = 0) -> QuerySet[M]:
     """Return the rows of that shape; their values come after so many others."""
     conditions: dict[str, Any] = {}
     for lookup, size in shape:
@@ -114,7 +114,7 @@ def _rows(model: type[M], using: str, shape: Shape, position: int = 0) -> QueryS
             conditions[f"{name}__isnull"] = True
         else:
             conditions[lookup] = slots[0] if name == lookup else slots
-    return model._base_manager.using(using).filter(**conditions).order_by()
+    return model._base_manager.filter(**conditions).order_by()
 
 
 def _field(model: type[Model], name: str) -> "Field[Any, Any]":

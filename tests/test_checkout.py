@@ -45,7 +45,7 @@ def test_the_payer_is_sent_to_the_gateways_page(gateway: FakeGateway, method: st
     assert payment.initialized_at is not None
     assert payment.claimed_until is None
     event = payment.events.get()
-    assert (event.kind, event.outcome) == ("initialize", "accepted")
+    assert (event.kind, event.outcome, event.remote_address) == ("initialize", "accepted", "")
     assert event.data["referenceNumber"] == payment.reference
     assert "/paiementpro/" not in str(event.data)
 
@@ -167,6 +167,13 @@ def test_data_that_the_gateway_would_refuse_are_not_sent(
     assert client.get(payment.get_absolute_url()).status_code == 400
     assert gateway.page_requests == []
     assert stored(payment).attempt == payment.attempt
+
+
+def test_data_that_the_gateway_is_not_told_are_not_checked(gateway: FakeGateway, rf: RequestFactory) -> None:
+    payment = make_payment()
+    payment.failure_url = "x" * 501
+
+    assert services.initialize_payment(payment, rf.get("/")) == PAGE_URL
 
 
 @pytest.mark.parametrize("path", ["checkout", "return", "status"])

@@ -89,6 +89,15 @@ def test_a_claim_counts_the_attempt_and_lasts_as_long_as_the_call_may() -> None:
     assert not claims.claim(payment)
 
 
+def test_no_look_up_is_taken_of_a_payment_that_moved_on() -> None:
+    payment = make_payment(status="pending", attempt=1)
+    stale = stored(payment)
+    Payment.objects.update(attempt=2)
+
+    assert not claims.claim_check(stale, timezone.now())
+    assert stored(payment).checked_at is None
+
+
 def test_a_look_up_is_taken_once_and_once_more_where_a_clock_was_set_back() -> None:
     payment = make_payment(status="pending")
     since = timezone.now()

@@ -105,6 +105,13 @@ def test_a_payment_that_changes(notify: Notify, payment: Payment, line: Line) ->
     assert said(line("notification_received"), "reason") == [payment.reference, 1, "accepted", ""]
 
 
+def test_a_verifier_that_raises(notify: Notify, payment: Payment, line: Line) -> None:
+    with override_settings(PAIEMENTPRO_HASHCODE_VERIFIER="tests.test_notification.explode"):
+        notify(payment)
+
+    assert str(line("verifier_failed")["exc_info"][1]) == "builtins.LookupError"
+
+
 def test_personal_data_that_are_blanked(line: Line) -> None:
     make_payment(customer_email="ama@example.com", status="failed")
     services.erase_personal_data(email="ama@example.com")

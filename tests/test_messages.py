@@ -114,7 +114,7 @@ def test_all_that_was_received_is_kept() -> None:
 @pytest.mark.parametrize("name", ["merchantId", "referenceNumber", "amount", "responsecode"])
 @pytest.mark.parametrize("value", [None, "", "  "])
 def test_what_decides_must_be_there(name: str, value: str | None) -> None:
-    assert name in refusal(urlencode(changed(**{name: value}))).detail
+    assert refusal(urlencode(changed(**{name: value}))).detail == f"no {name}"
 
 
 @pytest.mark.parametrize("name", ["merchantId", "referenceNumber", "responsecode"])
@@ -138,12 +138,13 @@ def test_a_whole_number_is_an_amount(text: str, amount: int) -> None:
     ],
 )
 def test_anything_else_is_no_amount(text: str) -> None:
-    refusal(urlencode(changed(amount=text)))
+    assert refusal(urlencode(changed(amount=text))).detail == "amount is no whole number"
 
 
 @pytest.mark.parametrize("value", ["NaN", "Infinity", "1e400", "1.5", "true", "[100]", '{"a": 100}', "9" * 5000])
 def test_json_of_another_kind_is_no_amount(value: str) -> None:
-    refusal(urlencode(changed(amount=None)), JSON, b'{"amount": %s}' % value.encode())
+    error = refusal(urlencode(changed(amount=None)), JSON, b'{"amount": %s}' % value.encode())
+    assert error.detail == "amount is no whole number"
 
 
 @pytest.mark.parametrize("value", [False, [0], {"0": 0}, 0.0, "00", "SUCCESS", "０"])  # noqa: RUF001
@@ -183,13 +184,16 @@ def test_three_values_are_all_kept() -> None:
 @pytest.mark.parametrize("name", ["merchantId", "referenceNumber", "amount", "responsecode", "countryCurrencyCode"])
 @pytest.mark.parametrize("value", ["%ff", "a%ed%a0%80", "%00"])
 def test_what_decides_must_be_readable(name: str, value: str) -> None:
-    refusal(f"{urlencode(changed(**{name: None}))}&{name}={value}")
+    error = refusal(f"{urlencode(changed(**{name: None}))}&{name}={value}")
+    assert error.detail == f"{name} {'is no whole number' if name == 'amount' else 'cannot be read'}"
 
 
 def test_what_does_not_decide_may_be_unreadable() -> None:
     query = urlencode(changed(returnContext=None)) + "&returnContext=caf%e9"
     content_type, body = multipart(FIELDS | {"returnContext": "café"})
+    latin = json.dumps(FIELDS | {"returnContext": "café"}, ensure_ascii=False).encode("latin-1")
 
+    assert read("", JSON, latin).return_context == "caf�"
     notification = read(query, content_type, body)
 
     assert notification.return_context == "café"
@@ -227,14 +231,40 @@ def test_a_query_may_have_been_read_as_utf_8_already() -> None:
     assert read(query).return_context == "€"
 
 
-def test_nested_json_is_shown_but_decides_nothing() -> None:
-    body = json.dumps(FIELDS | {"returnContext": {"order_id": "42"}}).encode()
+def test_a_query_may_be_of_bytes_that_are_no_text() -> None:
+    query = urlencode(changed(returnContext=None)) + "&returnContext=caf\xe9"
 
-    assert read("", JSON, body).return_context == '{"order_id": "42"}'
+    assert read(query).return_context == "caf�"
 
 
-def test_a_body_that_cannot_be_read_is_kept() -> None:
-    assert refusal("", JSON, b'{"amount": \xff').data == {"body": '{"amount": �'}
+def test_only_the_first_question_mark_is_the_gateways() -> None:
+    query = f"utm=1?{urlencode(changed(returnContext=None))}&returnContext=back?to=2"
+
+    assert read(query).return_context == "back?to=2"
+
+
+def test_a_query_that_no_bytes_can_say_is_not_repeated() -> None:
+    query = urlencode(changed(returnContext=None)) + "&returnContext=\ud800"
+
+    assert read(query, *multipart(changed(returnContext=None))).return_context == "�"
+
+
+@pytest.mark.parametrize(("value", "text"), [({"order_id": "n° 42"}, '{"order_id": "n° 42"}'), (True, "true")])
+def test_json_of_another_kind_is_shown_but_decides_nothing(value: Any, text: str) -> None:
+    assert read("", JSON, json.dumps(FIELDS | {"returnContext": value}).encode()).return_context == text
+
+
+def test_the_numbers_of_json_are_read_to_the_letter() -> None:
+    content = b'{"a": 12500.00, "b": -0, "c": 1e400, "d": NaN}'
+
+    assert parse_json_object(content) == {"a": "12500.00", "b": "-0", "c": "1e400", "d": "NaN"}
+
+
+@pytest.mark.parametrize(
+    ("content_type", "body"), [(JSON, b'{"amount": \xff'), ("multipart/form-data", b"amount: \xff")]
+)
+def test_a_body_that_cannot_be_read_is_kept(content_type: str, body: bytes) -> None:
+    assert refusal("", content_type, body).data == {"body": body.decode("utf-8", "replace")}
 
 
 @pytest.mark.parametrize("content_type", ["", JSON, "multipart/form-data; boundary=x"])
@@ -249,6 +279,13 @@ def test_thousands_of_fields_are_too_many(content_type: str) -> None:
     assert len(refusal("", content_type, body).data) <= MAX_FIELDS
 
 
+def test_five_hundred_fields_are_not() -> None:
+    fields = FIELDS | {f"f{number}": "1" for number in range(MAX_FIELDS - len(FIELDS))}
+
+    assert read(urlencode(fields)).data == fields
+    assert refusal(urlencode(fields | {"f": "1"})).detail == "more than 500 fields"
+
+
 def test_a_strange_header_of_a_part_is_survived() -> None:
     body = b"--x\r\nContent-Disposition: form-data; name*=nonsense''amount\r\n\r\n100\r\n--x--\r\n"
 
@@ -257,11 +294,16 @@ def test_a_strange_header_of_a_part_is_survived() -> None:
 
 @pytest.mark.parametrize(
     "text",
-    ["", "2026-09-25", "25/09/2026 15:44:25", "2026-13-45 15:44:25", "0001-01-01 00:00:00", "9999-01-01 00:00:00"],
+    ["", "2026-09-25", "25/09/2026 15:44:25", "2026-13-45 15:44:25", "1999-12-31 23:59:59", "2100-01-01 00:00:00"],
 )
 def test_a_date_that_cannot_be_read_loses_nothing(text: str) -> None:
     assert parse_date(text) is None
     assert read(urlencode(changed(transactiondt=text))).is_success
+
+
+def test_a_date_is_of_this_century() -> None:
+    assert parse_date("2000-01-01 00:00:00") == datetime(2000, 1, 1, tzinfo=timezone.utc)
+    assert parse_date("2099-12-31 23:59:59") == datetime(2099, 12, 31, 23, 59, 59, tzinfo=timezone.utc)
 
 
 @given(query=st.text(max_size=200), content_type=st.text(max_size=60), body=st.binary(max_size=300))
@@ -291,8 +333,9 @@ NAMES = st.one_of(st.sampled_from(list(FIELDS)), st.text(max_size=5))
 TEXTS = st.one_of(st.text(max_size=20), st.sampled_from(["", "--x", "\r\n--x", "x\r\n--x--\r\n", 'a"; filename="b']))
 
 
-@example(fields=[("amount", "\r\n--x")], boundary="x")
-@example(fields=[('amount"; filename="a', "100")], boundary="x")
+@example(fields=[("amount", "1\r\n--x")], boundary="x")
+@example(fields=[('a"; filename="b', "1")], boundary="x")
+@example(fields=[("x" * 999, "1")], boundary="x")
 @given(
     fields=st.lists(st.tuples(NAMES | TEXTS, TEXTS), max_size=6), boundary=st.sampled_from(["x", "-" * 24 + "a1b2c3"])
 )
@@ -357,7 +400,7 @@ def test_an_amount_is_a_number_of_digits_or_nothing(text: str) -> None:
 
 @pytest.mark.parametrize("content", [b"", b"[]", b"1", b"null", b"<html>", b'"a"', b"[" * 100_000, b'{"a":' * 100_000])
 def test_what_is_no_json_object_is_an_error(content: bytes) -> None:
-    with pytest.raises(ValueError, match=r"."):
+    with pytest.raises(ValueError, match=r"^(no JSON object$|JSON nested too deeply$|Expecting )"):
         parse_json_object(content)
 
 
@@ -496,6 +539,10 @@ def test_an_answer_about_a_page_is_read_back(answer: PageAnswer) -> None:
     assert PageAnswer.from_json(answer.as_json()) == answer
 
 
+def test_a_refusal_has_no_page() -> None:
+    assert PageAnswer(False, True, "", "Non").as_json() == {"success": False, "message": "Non"}
+
+
 @pytest.mark.parametrize("moment", [None, datetime(2026, 9, 25, 15, 44, 25, tzinfo=timezone.utc)])
 def test_a_success_of_the_look_up_is_read_back(moment: datetime | None) -> None:
     answer = StatusAnswer(True, "PP-F324", "b7c1", 100, "CI1", "OMCIV2", moment, {})
@@ -503,6 +550,20 @@ def test_a_success_of_the_look_up_is_read_back(moment: datetime | None) -> None:
     read_back = StatusAnswer.from_json(parse_json_object(json.dumps(answer.as_json()).encode()))
 
     assert replace(read_back, data={}) == answer
+
+
+def test_a_success_of_the_look_up_is_written_as_the_official_page_does() -> None:
+    moment = datetime(2023, 1, 31, 13, 20, 51, tzinfo=timezone.utc)
+
+    assert StatusAnswer(True, "PP-F324", "b7c1", 1000, "CI2023", "OMCIV2", moment, {}).as_json() == {
+        "marchant_id": "PP-F324",
+        "pay_id": "CI2023",
+        "reference": "b7c1",
+        "amount": 1000,
+        "channel": "OMCIV2",
+        "date": "2023-01-31 13:20:51",
+        "success": True,
+    }
 
 
 def test_a_look_up_without_success_says_only_that() -> None:
@@ -524,11 +585,14 @@ def test_a_notification_is_written_as_production_does() -> None:
     assert urlencode(fields) == urlencode(FIELDS)
     assert (fields["amount"], fields["responsecode"]) == (100, 0)
     assert read(urlencode(changed(responsecode="00"))).as_fields()["responsecode"] == "00"
+    more = changed(hashcode="0b19", message="Solde insuffisant")
+    assert urlencode(read(urlencode(more)).as_fields()) == urlencode(more)
 
 
 def test_a_payer_brings_back_all_but_the_gateways_number() -> None:
     assert urlencode(read(urlencode(FIELDS)).for_return()) == urlencode(changed(payId=None))
 
 
+@override_settings(TIME_ZONE="Asia/Tokyo")
 def test_the_gateways_clock_is_abidjans() -> None:
     assert format_date(datetime(2026, 9, 25, 17, 44, 25, tzinfo=timezone(timedelta(hours=2)))) == "2026-09-25 15:44:25"

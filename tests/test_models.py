@@ -79,6 +79,31 @@ def test_what_the_gateway_would_refuse_is_invalid(field: str, value: Any) -> Non
     assert list(caught.value.message_dict) == [field]
 
 
+@pytest.mark.parametrize(
+    ("field", "value", "message"),
+    [
+        ("amount", 12500.5, "Enter a whole number of francs."),
+        ("currency", "EUR", "EUR is none of this shop’s currencies."),
+        ("return_context", ["id"], "The context is a dictionary."),
+        ("customer_phone", "0700", "Enter a telephone number of 8 to 15 digits."),
+    ],
+)
+def test_what_is_invalid_is_told(field: str, value: Any, message: str) -> None:
+    payment = make_payment()
+    setattr(payment, field, value)
+
+    with pytest.raises(ValidationError) as caught:
+        payment.full_clean()
+    [error] = caught.value.error_dict[field]
+    assert (error.code, error.messages) == ("invalid", [message])
+
+
+def test_a_number_is_judged_as_in_the_country_of_the_operator() -> None:
+    with pytest.raises(ValidationError) as caught:
+        make_payment(channel="OMSN", customer_phone="221 123 45 67").full_clean()
+    assert list(caught.value.message_dict) == ["customer_phone"]
+
+
 @pytest.mark.parametrize("reference", ["a", "A_b-C", "REF-7x", "1234", "a" * 64, "-"])
 def test_a_reference_of_the_hosts_is_valid(reference: str) -> None:
     make_payment(reference=reference).full_clean()
@@ -150,12 +175,13 @@ def test_a_fraction_of_a_franc_is_not_dropped_in_silence(amount: Any) -> None:
         make_payment(amount=amount)
 
 
-@pytest.mark.parametrize("amount", [12500.0, Decimal("12500.00")])
+@pytest.mark.parametrize("amount", [12501.0, Decimal("12501.00"), "12501"])
 def test_a_whole_amount_may_be_of_another_type(amount: Any) -> None:
     payment = make_payment(amount=amount)
+    payment.full_clean()
     payment.refresh_from_db()
 
-    assert payment.amount == 12500
+    assert payment.amount == 12501
 
 
 def test_a_payment_is_called_by_its_reference() -> None:
@@ -208,6 +234,7 @@ def test_what_was_changed_is_saved_whatever_was_read_or_saved_beside_it() -> Non
     payment.description = "Order 2"
     payment.refresh_from_db(fields=["amount"])
     payment.save(update_fields=["description"])
+    assert Payment.objects.get(pk=payment.pk).status == "created"
     payment.save()
 
     stored = Payment.objects.only("reference").get(pk=payment.pk)
@@ -217,9 +244,20 @@ def test_what_was_changed_is_saved_whatever_was_read_or_saved_beside_it() -> Non
 
 def test_what_services_have_stored_is_no_change_of_the_hosts() -> None:
     payment = make_payment(status="pending")
+    payment.description = "Order 2"
     payment.apply({"status": "succeeded"})
-    Payment.objects.update(status="refunded")
+    Payment.objects.update(status="refunded", gateway_id="A")
 
     payment.save()
 
-    assert Payment.objects.get(pk=payment.pk).status == "refunded"
+    stored = Payment.objects.get(pk=payment.pk)
+    assert (stored.status, stored.gateway_id, stored.description) == ("refunded", "A", "Order 2")
+
+
+def test_a_copy_is_another_payment() -> None:
+    payment = make_payment()
+    payment.pk, payment.reference = None, "A2"
+    payment.save(force_insert=True)
+
+    assert Payment.objects.get(reference="A2").description == payment.description
+    assert Payment.objects.count() == 2

@@ -274,13 +274,21 @@ def test_a_body_at_the_bound_is_read(payment: Payment) -> None:
     assert Client().post(url, body, content_type="application/x-www-form-urlencoded").status_code == 200
 
 
-@pytest.mark.parametrize("length", ["x", "99999999999999999999", "-1"])
-def test_a_strange_length_is_survived(payment: Payment, length: str) -> None:
+@pytest.mark.parametrize(
+    ("length", "message"),
+    [
+        ("x", "a body that cannot be read"),
+        ("99999999999999999999", "a body of more than 65536 bytes"),
+        ("-1", "no merchantId"),
+    ],
+)
+def test_a_strange_length_is_survived(payment: Payment, length: str, message: str) -> None:
     request = RequestFactory().post(payment.get_notification_url())
     request.META["CONTENT_LENGTH"] = length
     signed = payment.get_notification_url().split("/")[-2]
 
     assert NotificationView.as_view()(request, signed=signed).status_code == 400
+    assert last_event(payment).message == message
 
 
 @override_settings(DATA_UPLOAD_MAX_MEMORY_SIZE=10)
@@ -343,7 +351,7 @@ def test_a_success_after_cancellation_is_one_and_flagged(notify: Notify, heard: 
 
     payment = stored(payment)
     assert (payment.status, payment.needs_review) == ("succeeded", True)
-    assert payment.review_reason.startswith("paid_after_cancellation")
+    assert payment.review_reason == f"paid_after_cancellation: PAY-{payment.reference}"
     assert names(heard) == ["payment_succeeded", "payment_flagged"]
 
 
@@ -402,31 +410,31 @@ def test_a_success_of_an_earlier_attempt_settles(notify: Notify, heard: Heard) -
 @pytest.mark.parametrize("status", ["succeeded", "refunded"])
 @real_commits
 def test_a_failure_after_success_is_flagged(notify: Notify, heard: Heard, status: str) -> None:
-    payment = make_payment(status=status, attempt=1)
+    payment = make_payment(status=status, attempt=2)
 
     for _ in range(2):
         assert notify(payment, responsecode=-1).status_code == 200
 
     payment = stored(payment)
     assert (payment.status, payment.needs_review) == (status, True)
-    assert payment.review_reason.startswith("failure_after_success")
+    assert payment.review_reason == f"failure_after_success: {payment.reference}-2"
     assert last_event(payment).outcome == "conflict"
     assert names(heard) == ["payment_flagged"]
 
 
-@pytest.mark.parametrize("again", [{"payId": "other"}, {"attempt": 2}])
+@pytest.mark.parametrize(("attempt", "gateway_id"), [(1, "other"), (2, "other"), (2, "")])
 @real_commits
-def test_a_second_success_is_paid_twice(notify: Notify, heard: Heard, again: dict[str, Any]) -> None:
+def test_a_second_success_is_paid_twice(notify: Notify, heard: Heard, attempt: int, gateway_id: str) -> None:
     payment = make_payment(status="pending", attempt=2)
     first = payment.reference_of(1)
     notify(payment, referenceNumber=first)
 
-    reference = payment.reference_of(again.pop("attempt", 1))
-    assert notify(payment, **{"referenceNumber": reference, **again}).status_code == 200
+    reference = payment.reference_of(attempt)
+    assert notify(payment, referenceNumber=reference, payId=gateway_id).status_code == 200
 
     payment = stored(payment)
     assert (payment.status, payment.needs_review) == ("succeeded", True)
-    assert payment.review_reason.startswith("paid_twice")
+    assert payment.review_reason == f"paid_twice: {reference} {gateway_id}".strip()
     assert names(heard) == ["payment_succeeded", "payment_flagged"]
 
 
@@ -563,12 +571,14 @@ def test_what_another_has_done_meanwhile_is_not_done_again(
             raise left.pop()
         return execute(sql, *arguments)
 
-    monkeypatch.setattr(services.transitions.time, "sleep", lambda seconds: notify(payment))
+    pauses = []
+    monkeypatch.setattr(services.transitions.time, "sleep", lambda seconds: pauses.append(seconds) or notify(payment))
     with connection.execute_wrapper(conflict):
         services.receive_notification(stored(payment), read(notification_fields(payment)))
 
     assert names(heard) == ["payment_succeeded"]
     assert [event.outcome for event in payment.events.all()] == ["accepted", "duplicate"]
+    assert [0 <= seconds <= services.transitions.CONFLICT_PAUSES[0] for seconds in pauses] == [True]
 
 
 @real_commits
@@ -593,6 +603,18 @@ def test_a_host_without_time_zones_loses_no_date(payment: Payment, notify: Notif
 
     assert stored(payment).status == "succeeded"
     assert stored(payment).transaction_date is not None
+
+
+def columns(payment: Payment) -> dict[str, Any]:
+    return {field.attname: getattr(payment, field.attname) for field in payment._meta.concrete_fields}
+
+
+def test_the_payment_in_hand_is_as_it_is_stored(payment: Payment) -> None:
+    payment = stored(payment)
+    for changes in ({"amount": 1}, {"responsecode": -1}, {}, {"payId": "B"}):
+        services.receive_notification(payment, read(notification_fields(payment, **changes)))
+
+        assert columns(payment) == columns(stored(payment))
 
 
 def test_two_payments_that_are_named_at_once_are_told_apart(payment: Payment, notify: Notify) -> None:
@@ -630,9 +652,16 @@ def test_all_that_does_not_fit_is_told_at_once(payment: Payment, notify: Notify)
 
 
 def test_what_was_found_is_told_in_short(payment: Payment, notify: Notify) -> None:
-    notify(payment, referenceNumber="x " * 300)
+    fields = {"referenceNumber": "x " * 300, "merchantId": "1" * 65, "countryCurrencyCode": "2" * 65}
+    with override_settings(PAIEMENTPRO_HASHCODE_VERIFIER="tests.test_notification.explode"):
+        notify(payment, **fields, hashcode="3" * 65)
 
-    assert stored(payment).review_reason == "reference_mismatch: " + "x " * 100
+    assert stored(payment).review_reason.split("\n") == [
+        "reference_mismatch: " + "x " * 100,
+        f"merchant_mismatch: {'1' * 64} ≠ PP-F324",
+        f"currency_mismatch: {'2' * 64} ≠ 952",
+        f"hashcode_mismatch: {'3' * 64}",
+    ]
 
 
 def test_the_reason_to_review_is_bounded(payment: Payment, notify: Notify) -> None:

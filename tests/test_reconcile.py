@@ -1,6 +1,8 @@
 import io
+import json
 import sys
 from datetime import timedelta
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -11,8 +13,10 @@ from django.test import override_settings
 from django.utils import timezone
 
 from django_paiementpro import services
+from django_paiementpro.messages import parse_date
 from django_paiementpro.models import Payment, PaymentEvent
 from django_paiementpro.testing import FakeGateway, make_payment
+from django_paiementpro.testing.wire import NO_TRANSACTION
 from tests.conftest import STATUS_URL, Statements, due_event
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -36,13 +40,14 @@ def reconcile(capsys: pytest.CaptureFixture[str]) -> str:
 
 
 def test_proof_settles(payment: Payment, gateway: FakeGateway, heard: Heard) -> None:
-    gateway.confirms(payment)
+    gateway.confirms(payment, channel="OMCIV2", date="2023-01-31 13:20:51")
 
     assert services.check_payment(payment) == Payment.Status.SUCCEEDED
 
     payment = stored(payment)
     assert (payment.status, payment.settled_by) == ("succeeded", "status")
     assert payment.gateway_id == f"PAY-{payment.reference}"
+    assert (payment.gateway_channel, payment.transaction_date) == ("OMCIV2", parse_date("2023-01-31 13:20:51"))
     assert [(event.kind, event.outcome) for event in payment.events.all()] == [("status", "accepted")]
     assert heard == [("payment_succeeded", payment)]
 
@@ -75,12 +80,15 @@ def test_anything_else_proves_nothing(
 
 
 def test_a_success_of_another_payment_is_recorded(payment: Payment, gateway: FakeGateway) -> None:
-    gateway.confirms(payment, amount=1)
+    gateway.confirms(payment, amount=1, reference="another")
 
     services.check_payment(payment)
 
     event = payment.events.get()
-    assert (event.kind, event.outcome, event.data["amount"]) == ("status", "refused", "1")
+    assert (event.kind, event.outcome, event.remote_address) == ("status", "refused", "")
+    assert event.data["amount"] == "1"
+    assert event.reason == "reference_mismatch"
+    assert event.message == f"reference_mismatch: another ≠ {payment.reference}; amount_mismatch: 1 ≠ 12500"
 
 
 @pytest.mark.parametrize(("body", "status"), [(b"", 500), (b"<html>", 200), (requests.ConnectionError(), 0)])
@@ -119,6 +127,34 @@ def test_a_look_up_that_hangs_is_not_waited_for_at_every_attempt(gateway: FakeGa
         services.check_payment(payment)
 
     assert gateway.look_ups == [payment.reference_of(3)]
+
+
+@pytest.mark.parametrize(
+    ("check", "seconds", "asked"),
+    [
+        (services.check_waiting_payment, 1.5, 3),
+        (services.check_waiting_payment, 3.5, 1),
+        (services.check_payment, 20, 4),
+    ],
+)
+def test_only_who_waits_is_spared_the_attempts_that_take_long(
+    gateway: FakeGateway, monkeypatch: pytest.MonkeyPatch, check: Any, seconds: float, asked: int
+) -> None:
+    now = 100.0
+
+    def take_time(request: Any) -> Any:
+        nonlocal now
+        now += seconds
+        return 200, {}, json.dumps(NO_TRANSACTION)
+
+    monkeypatch.setattr(services.evidence, "time", SimpleNamespace(monotonic=lambda: now))
+    payment = make_payment(status="pending", attempt=4)
+    for attempt in range(1, 5):
+        gateway.tells(payment.reference_of(attempt), take_time)
+
+    check(payment)
+
+    assert len(gateway.look_ups) == asked
 
 
 def test_two_paid_attempts_are_paid_twice(gateway: FakeGateway, heard: Heard) -> None:

@@ -1,4 +1,8 @@
-"""A host that reads from a replica: what decides about money is read where it is written: a replica is behind."""
+"""
+A host that reads from a replica, or has the payments in another database than its own.
+
+What decides about money is read where it is written: a replica is behind.
+"""
 
 from datetime import timedelta
 from typing import Any
@@ -6,7 +10,7 @@ from typing import Any
 import pytest
 from django.contrib.auth.models import User
 from django.core.exceptions import ImproperlyConfigured
-from django.db import connections
+from django.db import OperationalError, connections, transaction
 from django.db.backends.dummy.base import DatabaseWrapper
 from django.test import override_settings
 from django.utils import timezone
@@ -39,6 +43,27 @@ def replica() -> Any:
     with override_settings(DATABASE_ROUTERS=[Replica()], PAIEMENTPRO_STATUS_URL=STATUS_URL):
         yield
     del connections["replica"]
+
+
+class Elsewhere(Replica):
+    """Sends the app's reads and writes to a database that is not the default."""
+
+    def db_for_read(self, model: Any, **hints: Any) -> str | None:
+        return "elsewhere" if model._meta.app_label == "paiementpro" else None
+
+    def db_for_write(self, model: Any, **hints: Any) -> str:
+        return self.db_for_read(model) or "default"
+
+
+@pytest.fixture
+def elsewhere(payment: Payment) -> Any:
+    """The tests' database under another name; by its own it is of no kind, where all that comes is an error."""
+    own = connections["default"]
+    connections["elsewhere"], connections["default"] = own, DatabaseWrapper({}, "default")
+    with override_settings(DATABASE_ROUTERS=[Elsewhere()], PAIEMENTPRO_STATUS_URL=STATUS_URL):
+        yield
+    connections["default"] = own
+    del connections["elsewhere"]
 
 
 @pytest.fixture
@@ -157,3 +182,58 @@ def test_keys_are_recalled_from_the_primary() -> None:
     IdempotencyKey.objects.using("default").update(created_at=timezone.now() - timedelta(days=2))
     services.keys.forget_keys()
     assert not IdempotencyKey.objects.using("default").exists()
+
+
+@pytest.mark.usefixtures("replica")
+def test_a_payment_is_read_where_the_host_says() -> None:
+    payment = make_payment()
+    Payment.objects.using("default").update(amount=7)
+
+    payment.refresh_from_db(using="default")
+
+    assert payment.amount == 7
+
+
+# Another database
+
+
+@pytest.mark.django_db(transaction=True)
+def test_payments_may_be_in_another_database(
+    awa: User, payment: Payment, notify: Notify, gateway: FakeGateway, client: Any, elsewhere: None
+) -> None:
+    other = make_payment()
+    assert client.get(other.get_absolute_url()).status_code == 302
+    assert notify(payment, amount=1).status_code == 400
+    assert notify(payment).status_code == 200
+    services.confirm_payment(
+        Payment.objects.get(pk=other.pk), awa, gateway_id="CI1", amount=12500, reason="Seen in the back office"
+    )
+    gateway.confirms(payment)
+    assert services.check_payment(Payment.objects.get(pk=payment.pk)) == "succeeded"
+    claim = services.Claim.of("1", "key", "{}")
+    assert services.store_payment(make_payment(), claim) is None
+    assert services.recall(claim) is not None
+    assert services.reconcile().failed == 0
+    assert list(Payment.objects.filter(status="succeeded").order_by("pk")) == [payment, other]
+
+
+@pytest.mark.django_db(transaction=True)
+def test_what_another_database_gives_up_is_done_again_outside_of_the_hosts_transaction(
+    payment: Payment, elsewhere: None
+) -> None:
+    left: list[OperationalError] = []
+
+    def conflict(execute: Any, sql: str, *arguments: Any) -> Any:
+        if left and sql.startswith("INSERT"):
+            raise left.pop()
+        return execute(sql, *arguments)
+
+    with connections["elsewhere"].execute_wrapper(conflict):
+        left.append(OperationalError("deadlock"))
+        with pytest.raises(OperationalError), transaction.atomic(using="elsewhere"):
+            services.receive_notification(payment, notification_of(payment))
+        payment.refresh_from_db()
+        assert payment.status == "pending"
+        left.append(OperationalError("deadlock"))
+        services.receive_notification(payment, notification_of(payment))
+    assert Payment.objects.get(pk=payment.pk).status == "succeeded"

@@ -10,6 +10,7 @@ from django.contrib.auth.models import User
 from django.core.exceptions import ValidationError
 from django.db import connection, connections, transaction
 from django.test import Client
+from django.test.utils import CaptureQueriesContext
 from django.utils import translation
 
 from django_paiementpro import services, signals
@@ -117,8 +118,16 @@ def test_one_transaction_pays_one_payment(awa: User, payment: Payment, heard: He
     with pytest.raises(ValidationError) as error:
         services.confirm_payment(payment, awa, **{**PROOF, "gateway_id": "1"})
     assert code_of(error) == "gateway_id_taken"
-    assert other.reference in error.value.messages[0]
+    assert error.value.messages == [f"This transaction has paid for the payment {other.reference} already."]
     assert (stored(payment).status, heard) == ("pending", [])
+
+
+def test_those_who_confirm_stand_in_line(awa: User, payment: Payment) -> None:
+    with CaptureQueriesContext(connection) as queries:
+        services.confirm_payment(payment, awa, **PROOF)
+    [lock] = [query["sql"] for query in queries if 'FROM "django_content_type"' in query["sql"].replace("`", '"')]
+    assert "'paiementpro'" in lock
+    assert "'payment'" in lock
 
 
 @pytest.mark.parametrize("spelling", ["ci9 ", " Ci9", "CI9"])
@@ -174,7 +183,9 @@ def test_what_staff_took_from_another_payment_is_flagged_when_its_own_comes(
     assert (after.status, after.needs_review) == ("succeeded", True)
     assert after.review_reason == f"transaction_reused: CI20230131 {payment.reference}"
     assert names(heard) == ["payment_succeeded", "payment_succeeded", "payment_flagged"]
-    assert other.events.get().reason == "transaction_reused"
+    assert heard[-1][1].review_reason == after.review_reason
+    event = other.events.get()
+    assert (event.outcome, event.reason, event.message) == ("accepted", "transaction_reused", after.review_reason)
 
 
 def test_no_finding_takes_the_place_of_another(awa: User, payment: Payment, notify: Notify, heard: Heard) -> None:
@@ -186,6 +197,7 @@ def test_no_finding_takes_the_place_of_another(awa: User, payment: Payment, noti
         "transaction_reused",
     ]
     assert names(heard)[1:] == ["payment_succeeded", "payment_flagged"]
+    assert other.events.get().message == "; ".join(stored(other).review_reason.splitlines())
 
 
 def test_payments_that_the_gateway_gives_one_number_are_its_own_affair(notify: Notify, heard: Heard) -> None:

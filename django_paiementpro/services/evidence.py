@@ -263,7 +263,7 @@ def _judge_success(payment: Payment, status: Status, evidence: Evidence) -> Verd
         is_same_attempt = payment.settled_attempt in {None, evidence.attempt}
         is_same_id = not payment.gateway_id or not gateway_id or payment.gateway_id == gateway_id
         if not is_same_attempt or not is_same_id:
-            paid_again = f"{payment.reference_of(evidence.attempt)} {gateway_id}".strip()
+            paid_again = f"{payment.reference_of(evidence.attempt)} {gateway_id}"
             return flagged(payment, Outcome.CONFLICT, (Reason.PAID_TWICE, paid_again))
         # The first to name the gateway's id is believed, so that a second payment can be told from it.
         is_news = gateway_id and not payment.gateway_id
