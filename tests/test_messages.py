@@ -596,3 +596,4 @@ def test_a_payer_brings_back_all_but_the_gateways_number() -> None:
 @override_settings(TIME_ZONE="Asia/Tokyo")
 def test_the_gateways_clock_is_abidjans() -> None:
     assert format_date(datetime(2026, 9, 25, 17, 44, 25, tzinfo=timezone(timedelta(hours=2)))) == "2026-09-25 15:44:25"
+    assert format_date(None) == ""

@@ -10,12 +10,12 @@ from typing import Any
 import pytest
 from django.contrib.auth.models import User
 from django.core.exceptions import ImproperlyConfigured
-from django.db import OperationalError, connections, transaction
+from django.db import IntegrityError, OperationalError, connections, transaction
 from django.db.backends.dummy.base import DatabaseWrapper
 from django.test import override_settings
 from django.utils import timezone
 
-from django_paiementpro import services
+from django_paiementpro import services, statements
 from django_paiementpro.models import IdempotencyKey, Payment, PaymentEvent
 from django_paiementpro.testing import FakeGateway, make_payment
 from django_paiementpro.testing.wire import NO_TRANSACTION
@@ -237,3 +237,13 @@ def test_what_another_database_gives_up_is_done_again_outside_of_the_hosts_trans
         left.append(OperationalError("deadlock"))
         services.receive_notification(payment, notification_of(payment))
     assert Payment.objects.get(pk=payment.pk).status == "succeeded"
+
+
+@pytest.mark.django_db(transaction=True)
+def test_what_another_database_refuses_breaks_its_own_transaction(payment: Payment, elsewhere: None) -> None:
+    with transaction.atomic(using="elsewhere"):
+        with pytest.raises(IntegrityError):
+            statements.update(Payment, "elsewhere", {"pk": payment.pk}, {"amount": 0})
+        with pytest.raises(transaction.TransactionManagementError):
+            Payment.objects.exists()
+        transaction.set_rollback(True, using="elsewhere")
