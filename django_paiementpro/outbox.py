@@ -149,7 +149,7 @@ def _mark(event: PaymentEvent, deliver_at: datetime | None) -> bool:
     """Store who has had it, and until when the lease runs. Return False where the lease has been lost."""
     leased = {"pk": event.pk, "deliver_at": event.deliver_at}
     changes = {"delivered": event.delivered, "deliver_at": deliver_at}
-    if not statements.update(PaymentEvent, _database(), leased, changes):
+    if not statements.update(PaymentEvent, leased, changes):
         log.write("lease_lost", event.payment)
         return False
     event.deliver_at = deliver_at

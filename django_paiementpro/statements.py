@@ -7,6 +7,8 @@ Django's own, kept by what is in it: the names, which of the values are None, an
 empty lists and other lookups than ``in`` are not for here; nor is what is asked for seldom, which is written as
 everywhere. The compilers that this leans on are Django's, but none of its documented API: the tests compare with the
 ORM, on every Django and database of the matrix.
+
+All of it goes to the database that the model is written to: a replica may be behind.
 """
 
 import functools
@@ -14,7 +16,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, TypeVar, cast
 
-from django.db import connections, transaction
+from django.db import connections, router, transaction
 from django.db.backends.base.base import BaseDatabaseWrapper
 from django.db.models import Expression, Field, Model, QuerySet
 from django.db.models.expressions import Col
@@ -32,8 +34,9 @@ Shape = tuple[tuple[str, int | None], ...]
 Adapter = Callable[[Any, BaseDatabaseWrapper], Any]
 
 
-def find(model: type[M], using: str, where: Where) -> M | None:
+def find(model: type[M], where: Where) -> M | None:
     """Return a row that is so, the only one or any of them; None where there is none."""
+    using = router.db_for_write(model)
     statement = _select(model, using, _shape(where))
     with connections[using].cursor() as cursor:
         cursor.execute(statement.sql, statement.parameters(_values(where), using))
@@ -41,8 +44,9 @@ def find(model: type[M], using: str, where: Where) -> M | None:
     return statement.instance(model, using, row) if row else None
 
 
-def update(model: type[Model], using: str, where: Where, changes: Mapping[str, Any]) -> int:
+def update(model: type[Model], where: Where, changes: Mapping[str, Any]) -> int:
     """Store the changes in each row that is so, and return how many there are."""
+    using = router.db_for_write(model)
     statement = _update(model, using, _shape(where), tuple(changes))
     with transaction.mark_for_rollback_on_error(using), connections[using].cursor() as cursor:
         cursor.execute(statement.sql, statement.parameters([*changes.values(), *_values(where)], using))

@@ -12,7 +12,6 @@ from urllib.parse import urlsplit
 
 from django.contrib.auth.decorators import login_not_required
 from django.core.exceptions import RequestDataTooBig, ValidationError
-from django.db import router
 from django.http import (
     Http404,
     HttpRequest,
@@ -207,7 +206,7 @@ def _find(reference: str | None) -> Payment | None:
     """Return the payment of a reference, to the letter: MariaDB would take another case for the same."""
     if reference is None:
         return None
-    payment = statements.find(Payment, router.db_for_write(Payment), {"reference": reference})
+    payment = statements.find(Payment, {"reference": reference})
     return payment if payment and payment.reference == reference else None
 
 

@@ -42,6 +42,10 @@ def payment(db: None) -> Payment:
     return make_payment(status="pending", attempt=1, content_object=Order.objects.create())
 
 
+def columns(payment: Payment) -> dict[str, Any]:
+    return {field.attname: getattr(payment, field.attname) for field in payment._meta.concrete_fields}
+
+
 def due_event(payment: Payment) -> PaymentEvent:
     """Return an event whose signal is owed and that nobody delivers."""
     return PaymentEvent.objects.create(

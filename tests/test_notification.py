@@ -16,7 +16,7 @@ from django_paiementpro.models import Payment, PaymentEvent
 from django_paiementpro.testing import make_payment
 from django_paiementpro.testing.wire import notification_fields
 from django_paiementpro.views import NotificationView
-from tests.conftest import Notify, Statements
+from tests.conftest import Notify, Statements, columns
 
 pytestmark = pytest.mark.django_db
 
@@ -603,10 +603,6 @@ def test_a_host_without_time_zones_loses_no_date(payment: Payment, notify: Notif
 
     assert stored(payment).status == "succeeded"
     assert stored(payment).transaction_date is not None
-
-
-def columns(payment: Payment) -> dict[str, Any]:
-    return {field.attname: getattr(payment, field.attname) for field in payment._meta.concrete_fields}
 
 
 def test_the_payment_in_hand_is_as_it_is_stored(payment: Payment) -> None:

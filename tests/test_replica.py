@@ -243,7 +243,7 @@ def test_what_another_database_gives_up_is_done_again_outside_of_the_hosts_trans
 def test_what_another_database_refuses_breaks_its_own_transaction(payment: Payment, elsewhere: None) -> None:
     with transaction.atomic(using="elsewhere"):
         with pytest.raises(IntegrityError):
-            statements.update(Payment, "elsewhere", {"pk": payment.pk}, {"amount": 0})
+            statements.update(Payment, {"pk": payment.pk}, {"amount": 0})
         with pytest.raises(transaction.TransactionManagementError):
             Payment.objects.exists()
         transaction.set_rollback(True, using="elsewhere")

@@ -14,20 +14,14 @@ from django.utils import timezone
 
 from django_paiementpro import statements
 from django_paiementpro.models import Payment, PaymentEvent
+from django_paiementpro.testing import make_payment
+from tests.conftest import columns
 
 pytestmark = pytest.mark.django_db
 
-USING = "default"
-
 
 def make_payments(**others: Any) -> list[Payment]:
-    return [
-        Payment.objects.create(amount=1000 * number, description=f"Order {number}", **others) for number in (1, 2, 3)
-    ]
-
-
-def values(payment: Payment | None) -> dict[str, Any] | None:
-    return payment and {field.attname: getattr(payment, field.attname) for field in Payment._meta.concrete_fields}
+    return [make_payment(amount=1000 * number, description=f"Order {number}", **others) for number in (1, 2, 3)]
 
 
 @pytest.mark.parametrize(
@@ -44,14 +38,15 @@ def values(payment: Payment | None) -> dict[str, Any] | None:
 )
 def test_what_is_found_is_what_the_orm_finds(where: Mapping[str, Any]) -> None:
     make_payments(return_context={"order": "é"}, checked_at=timezone.now(), customer_email="awa@example.com")
-    assert values(statements.find(Payment, USING, where)) == values(Payment.objects.filter(**where).first())
+    found, meant = statements.find(Payment, where), Payment.objects.filter(**where).first()
+    assert (found and columns(found)) == (meant and columns(meant))
 
 
 def test_what_is_found_is_a_payment_as_any_other() -> None:
     payment = make_payments()[0]
-    found = statements.find(Payment, USING, {"reference": payment.reference})
+    found = statements.find(Payment, {"reference": payment.reference})
     assert found == payment
-    assert found._state.db == USING
+    assert found._state.db == "default"
     assert not found._state.adding
     assert found._stored == Payment.objects.get(pk=payment.pk)._stored
 
@@ -59,7 +54,7 @@ def test_what_is_found_is_a_payment_as_any_other() -> None:
 def test_where_many_are_so_one_of_them_is_found() -> None:
     payments = make_payments()
     with CaptureQueriesContext(connection) as queries:
-        assert statements.find(Payment, USING, {"status": "created"}) in payments
+        assert statements.find(Payment, {"status": "created"}) in payments
     assert "LIMIT 1" in queries[0]["sql"]
 
 
@@ -77,16 +72,16 @@ def test_what_is_stored_is_what_the_orm_stores(where: Mapping[str, Any], count: 
     payments = make_payments(checked_at=now)
     changes = {"status": "succeeded", "settled_at": now, "return_context": {"order": ["é", 1]}, "settled_attempt": None}
     meant = {payment.pk for payment in Payment.objects.filter(**where)}
-    assert statements.update(Payment, USING, where, changes) == len(meant) == count
+    assert statements.update(Payment, where, changes) == len(meant) == count
     for payment in payments:
-        before = values(payment)
+        before = columns(payment)
         payment.refresh_from_db()
-        assert values(payment) == ({**before, **changes} if payment.pk in meant else before)
+        assert columns(payment) == ({**before, **changes} if payment.pk in meant else before)
 
 
 def test_a_list_as_a_value_is_stored_as_json() -> None:
     event = PaymentEvent.objects.create(payment=make_payments()[0], kind="host", outcome="accepted")
-    assert statements.update(PaymentEvent, USING, {"pk": event.pk, "deliver_at": None}, {"delivered": ["a b"]}) == 1
+    assert statements.update(PaymentEvent, {"pk": event.pk, "deliver_at": None}, {"delivered": ["a b"]}) == 1
     event.refresh_from_db()
     assert event.delivered == ["a b"]
 
@@ -95,7 +90,7 @@ def test_what_the_database_refuses_breaks_the_transaction_as_the_orm_does() -> N
     payment = make_payments()[0]
     with transaction.atomic():
         with pytest.raises(IntegrityError):
-            statements.update(Payment, USING, {"pk": payment.pk}, {"amount": 0})
+            statements.update(Payment, {"pk": payment.pk}, {"amount": 0})
         with pytest.raises(transaction.TransactionManagementError):
             Payment.objects.exists()
         transaction.set_rollback(True)
@@ -103,8 +98,8 @@ def test_what_the_database_refuses_breaks_the_transaction_as_the_orm_does() -> N
 
 def test_the_second_time_nothing_is_compiled() -> None:
     def run(amount: int) -> None:
-        statements.find(Payment, USING, {"amount": amount, "status__in": ["created", "failed"]})
-        statements.update(Payment, USING, {"amount": amount, "gateway_id": ""}, {"description": str(amount)})
+        statements.find(Payment, {"amount": amount, "status__in": ["created", "failed"]})
+        statements.update(Payment, {"amount": amount, "gateway_id": ""}, {"description": str(amount)})
 
     make_payments()
     run(1000)
@@ -119,7 +114,7 @@ def test_each_thread_finds_by_its_own_connection() -> None:
     found: list[Payment | None] = []
 
     def find() -> None:
-        found.append(statements.find(Payment, USING, {"reference": payment.reference}))
+        found.append(statements.find(Payment, {"reference": payment.reference}))
         connection.close()
 
     threads = [threading.Thread(target=find) for _ in range(2)]

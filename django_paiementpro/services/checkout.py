@@ -179,7 +179,7 @@ def _record_page(payment: Payment, page_request: PageRequest, url: str, duration
     def store() -> bool:
         # A flag that was raised meanwhile is no reason to throw the page away.
         ours = {"pk": payment.pk, "status": payment.status, "attempt": payment.attempt}
-        is_stored = bool(statements.update(Payment, database(), ours, changes))
+        is_stored = bool(statements.update(Payment, ours, changes))
         if not is_stored:
             free(payment)
         insert_event(payment, Kind.INITIALIZE, Verdict(Outcome.ACCEPTED), page_request.for_audit())

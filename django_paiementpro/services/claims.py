@@ -7,7 +7,7 @@ from django.utils import timezone
 
 from django_paiementpro import gateway, statements
 from django_paiementpro.models import Payment
-from django_paiementpro.services.transitions import as_read, database
+from django_paiementpro.services.transitions import as_read
 
 # What a claim has beyond the time-outs, for the work around the call.
 CLAIM_MARGIN = timedelta(seconds=5)
@@ -21,7 +21,7 @@ def claim(payment: Payment) -> bool:
     now = timezone.now()
     unclaimed = {**as_read(payment), "claimed_until": payment.claimed_until}
     changes = {"attempt": payment.attempt + 1, "claimed_until": now + _longest_claim(), "updated_at": now}
-    if is_claimed(payment) or not statements.update(Payment, database(), unclaimed, changes):
+    if is_claimed(payment) or not statements.update(Payment, unclaimed, changes):
         return False
     payment.apply(changes)
     return True
@@ -45,7 +45,7 @@ def _longest_claim() -> timedelta:
 
 def free(payment: Payment) -> None:
     changes = {"claimed_until": None}
-    statements.update(Payment, database(), {"pk": payment.pk, "attempt": payment.attempt}, changes)
+    statements.update(Payment, {"pk": payment.pk, "attempt": payment.attempt}, changes)
     payment.apply(changes)
 
 

@@ -86,7 +86,7 @@ def store(
     if verdict.changes:
         now = timezone.now()
         changes = {**verdict.changes, "updated_at": now}
-        if not statements.update(Payment, database(), unchanged, changes):
+        if not statements.update(Payment, unchanged, changes):
             return None
         if changes.get("status") == Status.SUCCEEDED and changes["gateway_id"]:
             verdict = _compare_transaction(payment, verdict)
@@ -118,7 +118,7 @@ def _compare_transaction(payment: Payment, verdict: Verdict) -> Verdict:
     }
     if verdict.changes["settled_by"] != SettledBy.STAFF:
         # This payment is none of staff's, now that the UPDATE is done.
-        if other := statements.find(Payment, database(), {**paid_by_it, "settled_by": SettledBy.STAFF}):
+        if other := statements.find(Payment, {**paid_by_it, "settled_by": SettledBy.STAFF}):
             finding = (Reason.TRANSACTION_REUSED, f"{gateway_id} {other.reference}")
             stored = copy(payment)
             vars(stored).update(verdict.changes)
