@@ -2,7 +2,7 @@
 Take payments to a gateway that answers at once: what the checkout costs over the bare HTTP call.
 
 The bare call is that of ``requests`` with the same JSON, on a session that keeps its connection. The two take turns,
-one after the other.
+always in this order.
 """
 
 import argparse

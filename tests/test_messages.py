@@ -41,10 +41,10 @@ FORM = "application/x-www-form-urlencoded"
 JSON = "application/json"
 
 
-def multipart(fields: dict[str, str], boundary: str = "x") -> tuple[str, bytes]:
+def multipart(fields: dict[str, str] | list[tuple[str, str]], boundary: str = "x") -> tuple[str, bytes]:
     parts = "".join(
         f'--{boundary}\r\nContent-Disposition: form-data; name="{name}"\r\n\r\n{value}\r\n'
-        for name, value in fields.items()
+        for name, value in (fields.items() if isinstance(fields, dict) else fields)
     )
     return f"multipart/form-data; boundary={boundary}", f"{parts}--{boundary}--\r\n".encode()
 
@@ -342,10 +342,7 @@ TEXTS = st.one_of(st.text(max_size=20), st.sampled_from(["", "--x", "\r\n--x", "
 def test_a_body_that_repeats_the_query_says_what_it_says_without_it(
     fields: list[tuple[str, str]], boundary: str
 ) -> None:
-    parts = "".join(
-        f'--{boundary}\r\nContent-Disposition: form-data; name="{name}"\r\n\r\n{value}\r\n' for name, value in fields
-    )
-    form = f"multipart/form-data; boundary={boundary}", f"{parts}--{boundary}--\r\n".encode()
+    form = multipart(fields, boundary)
 
     def by_name(in_query: list[tuple[str, str]]) -> dict[str, list[str]]:
         read = body_fields(*form, in_query)

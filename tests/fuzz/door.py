@@ -21,6 +21,7 @@ from pathlib import Path
 from urllib.parse import parse_qsl, unquote_to_bytes
 
 import atheris
+from urllib3 import encode_multipart_formdata
 
 os.environ.update(DJANGO_SETTINGS_MODULE="tests.settings", DATABASE_URL="sqlite://:memory:")
 
@@ -47,6 +48,7 @@ _UNSENDABLE = re.compile(rb"[\0\r]")
 
 # That of a body which says the query's fields again.
 BOUNDARY = b"------------------------a1b2c3"
+REPEATED = b"multipart/form-data; boundary=" + BOUNDARY
 
 # What every parser reads alike.
 _PART = re.compile(rb'--%s\r\nContent-Disposition: form-data; name="(\w+)"\r\n\r\n([^\r\n]*)\r\n' % BOUNDARY)
@@ -64,15 +66,15 @@ def seeds() -> list[bytes]:
     sandbox = (SAMPLES / "notification_sandbox_2026.json").read_bytes()
     fields = dict(parse_qsl(query.decode(), keep_blank_values=True))
     multipart = body.replace(b"\n", b"\r\n")
-    repeated = b"".join(part_of(name, value) for name, value in fields.items()) + b"--%s--\r\n" % BOUNDARY
+    repeated, _content_type = encode_multipart_formdata(list(fields.items()), BOUNDARY.decode())
     form, as_json = b"application/x-www-form-urlencoded", b"application/json"
     refused = query.replace(b"responsecode=0", b"responsecode=-1")
     return [
         b"\n".join(parts)
         for parts in (
             (b"", query, content_type, multipart),
-            (b"", query, b"multipart/form-data; boundary=" + BOUNDARY, repeated),
-            (b"", query, b"multipart/form-data; boundary=" + BOUNDARY, repeated.replace(b"100", b"101")),
+            (b"", query, REPEATED, repeated),
+            (b"", query, REPEATED, repeated.replace(b"100", b"101")),
             (b"", query, b"", b""),
             (b"", b"utm=1?" + query, b"", b""),
             (b"", refused, b"", b""),
@@ -89,11 +91,6 @@ def seeds() -> list[bytes]:
             (REFERENCE.encode(), query, b"", b""),
         )
     ]
-
-
-def part_of(name: str, value: str) -> bytes:
-    head = f'Content-Disposition: form-data; name="{name}"'
-    return b"--%s\r\n%s\r\n\r\n%s\r\n" % (BOUNDARY, head.encode(), value.encode())
 
 
 def values_of(query: bytes, content_type: bytes, body: bytes) -> Values:
@@ -205,7 +202,7 @@ class Door:
             assert values["referencenumber"] & {REFERENCE, f"{REFERENCE}-2"}
             assert any(map(is_right_amount, values["amount"]))
             assert {"succeeded": "0", "failed": "-1"}[now] in values["responsecode"]
-            if content_type == b"multipart/form-data; boundary=" + BOUNDARY and _WELL_FORMED.fullmatch(body):
+            if content_type == REPEATED and _WELL_FORMED.fullmatch(body):
                 amounts = [value for name, value in _PART.findall(body) if name.lower() == b"amount"]
                 assert all(is_right_amount(amount.decode("utf-8", "replace").strip()) for amount in amounts)
 
