@@ -1,26 +1,26 @@
 """
-What was measured, each with the command that measures it.
+The benchmarks, and the command that runs each.
 
-``make bench`` measures all of it beside others and prints one table: ``python -m benchmarks`` runs the parts, of which
-each is a command of its own, with ``--help``.
+``make bench`` runs ``python -m benchmarks``, which runs all parts and prints one table. Each part can also be run
+alone, and has ``--help``.
 
 ``benchmarks.notification``
-    Notifications beside views written by hand, django-payments, dj-stripe and django-getpaid, on PostgreSQL
-    (``NOTIFICATION_URL``) and on SQLite; what each of them promises is in ``benchmarks.contenders``.
+    Notifications, compared with views written by hand, django-payments, dj-stripe and django-getpaid, on PostgreSQL
+    (``NOTIFICATION_URL``) and SQLite. ``benchmarks.contenders`` describes what each of them promises.
 ``benchmarks.checkout``, ``benchmarks.rest``
-    The checkout and the REST API, beside the bare HTTP call to a gateway that answers at once.
+    The checkout and the REST API, compared with the bare HTTP call to a gateway that answers immediately.
 ``benchmarks.footprint``
-    What the app adds to a start, and a worker's memory.
+    The time that the app adds to a start, and the memory of a worker.
 ``benchmarks.reconcile``
-    How fast many payments are reconciled with a gateway that takes its time, and in how much memory, on PostgreSQL or
-    MariaDB (``OPERATIONS_URL``).
+    Reconciliation of many payments with a slow gateway: its speed and memory, on PostgreSQL or MariaDB
+    (``OPERATIONS_URL``).
 ``benchmarks.fill``, ``benchmarks.admin``
-    The back office over very many payments, beside a plain ModelAdmin with the same columns, on PostgreSQL
-    (``BENCHMARK_URL``).
+    The back office with a very large number of payments, compared with a plain ModelAdmin with the same columns, on
+    PostgreSQL (``BENCHMARK_URL``).
 
-``make soak`` asks something else: whether anything is lost while everything fails.
+``make soak`` answers another question: whether anything is lost while everything fails.
 
-Each works on a database of its own, which it makes and empties.
+Each part creates and empties its own database.
 """
 
 import os

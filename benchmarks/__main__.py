@@ -1,8 +1,8 @@
 """
-Measure all of it, and print one table at the end: ``python -m benchmarks``, which ``make bench`` runs.
+Run the benchmarks and print one table at the end: ``python -m benchmarks``, which ``make bench`` runs.
 
-Each part is a process of its own with its own settings. All is done in some twenty minutes, with ``--full``, in the
-sizes that the goals are about, in an hour or more. ``--only`` names the parts to run.
+Each part runs in its own process with its own settings. All parts take about twenty minutes, or over an hour with
+``--full``, which uses the sizes that the goals were set for. ``--only`` runs some of the parts.
 """
 
 import argparse
@@ -18,11 +18,12 @@ from pathlib import Path
 from benchmarks.table import print_noted
 
 CONTENDERS = "benchmarks.contenders.settings"
+NAMES = ["notification", "checkout", "rest", "footprint", "reconcile", "admin"]
 
 
 @dataclass(frozen=True)
 class Part:
-    """A command, and its environment."""
+    """A command and its environment."""
 
     name: str
     command: list[str]
@@ -31,11 +32,9 @@ class Part:
 
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
-    parser.add_argument("--full", action="store_true", help="in the sizes that the goals are about")
-    parser.add_argument(
-        "--only", nargs="+", metavar="PART", help="notification, checkout, rest, footprint, reconcile, admin"
-    )
-    parser.add_argument("--payments", type=int, help="in the back office (100000; with --full 1000000)")
+    parser.add_argument("--full", action="store_true", help="use the sizes that the goals were set for")
+    parser.add_argument("--only", nargs="+", choices=NAMES, metavar="PART", help=f"run some parts: {', '.join(NAMES)}")
+    parser.add_argument("--payments", type=int, help="payments in the back office (100000; with --full 1000000)")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         rows = Path(folder) / "rows"
@@ -48,7 +47,7 @@ def main() -> None:
 
 
 def parts(folder: Path, full: bool, payments: int | None) -> Iterator[Part]:
-    """Return what there is to be measured, on both databases where it matters."""
+    """Return the parts in order, those that depend on the database once for each."""
     sqlite = {"NOTIFICATION_URL": f"sqlite:///{folder / 'benchmark.sqlite3'}"}
     contenders = {"DJANGO_SETTINGS_MODULE": CONTENDERS}
     notification = ["--payments=1000", "--seconds=5", "--turns=5"] if full else []

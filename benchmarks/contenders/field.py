@@ -1,4 +1,4 @@
-"""All who are here."""
+"""The contenders that are installed here."""
 
 from importlib import import_module
 
@@ -14,10 +14,11 @@ CLASSES = {
 
 
 def contenders() -> list[Contender]:
-    """Return ours first, then the views by hand, then the peers that are installed."""
+    """Return ours first, then the views written by hand, then the peers that are installed."""
     names = [
         "benchmarks.contenders.ours.Ours",
         "benchmarks.contenders.floor.contender.Floor",
+        "benchmarks.contenders.honest.contender.HonestFloor",
         "benchmarks.contenders.floor.contender.Least",
         *(CLASSES[name] for name in settings.HERE),
     ]

@@ -34,6 +34,7 @@ INSTALLED_APPS = [
     *APPS,
     "rest_framework",
     "benchmarks.contenders.floor",
+    "benchmarks.contenders.honest",
     *(app for name in HERE for app in PEERS[name]),
 ]
 # The tables are made as the models say.

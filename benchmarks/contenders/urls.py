@@ -3,13 +3,14 @@ from django.http import HttpRequest, HttpResponse, HttpResponseNotFound
 from django.urls import include, path
 from django.views.decorators.csrf import csrf_exempt
 
-from benchmarks.contenders.floor import views
+from benchmarks.contenders.floor import views as floor
+from benchmarks.contenders.honest import views as honest
 from benchmarks.contenders.viewset import plain
 
 
 @csrf_exempt
 def bare(request: HttpRequest, signed: str) -> HttpResponse:
-    """Say 404, and nothing else."""
+    """Answer 404 and do nothing else."""
     return HttpResponseNotFound("Not Found", content_type="text/plain")
 
 
@@ -17,8 +18,9 @@ urlpatterns = [
     path("paiementpro/", include("django_paiementpro.urls")),
     path("api/", include("django_paiementpro.api.urls")),
     path("plain/", include(plain.urls)),
-    path("floor/", views.floor),
-    path("least/", views.least),
+    path("floor/", floor.floor),
+    path("least/", floor.least),
+    path("honest/<str:signed>/", honest.notify),
     path("bare/<str:signed>/", bare),
 ]
 if "payments" in settings.HERE:

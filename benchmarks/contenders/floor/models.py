@@ -1,10 +1,12 @@
-"""What a developer stores who writes it by hand."""
+"""What a developer who writes the view by hand stores."""
 
 from django.db import models
 from django.utils import timezone
 
 
-class Payment(models.Model):
+class BasePayment(models.Model):
+    """A payment, which the two floors store in tables of their own."""
+
     reference = models.CharField(max_length=64, unique=True)
     merchant_id = models.CharField(max_length=64)
     amount = models.PositiveBigIntegerField()
@@ -20,13 +22,18 @@ class Payment(models.Model):
     settled_at = models.DateTimeField(null=True)
 
     class Meta:
+        abstract = True
         indexes = [
-            models.Index(fields=["status", "-created_at"], name="floor_status_created"),
-            models.Index(fields=["-created_at"], name="floor_created"),
+            models.Index(fields=["status", "-created_at"], name="%(app_label)s_status_created"),
+            models.Index(fields=["-created_at"], name="%(app_label)s_created"),
         ]
 
     def __str__(self) -> str:
         return self.reference
+
+
+class Payment(BasePayment):
+    pass
 
 
 class Notice(models.Model):
