@@ -20,9 +20,9 @@ from benchmarks import rows
 from benchmarks.database import create_database
 from benchmarks.orders.models import Order
 from benchmarks.people import FIRST_NAMES, HABITS, LAST_NAMES, RHYTHM
-from django_paiementpro.models import IdempotencyKey, Payment, PaymentEvent
+from django_paiementpro.models import Finding, IdempotencyKey, Payment, PaymentEvent, Refund, SearchKey
 
-MODELS: list[type[Model]] = [Order, Payment, PaymentEvent, IdempotencyKey]
+MODELS: list[type[Model]] = [Order, Payment, PaymentEvent, Finding, Refund, SearchKey, IdempotencyKey]
 
 
 def main() -> None:
@@ -93,6 +93,10 @@ def fill(payments: int) -> None:
             insert(cursor, Payment, rows.PAYMENTS, rows.PAYMENTS_SOURCE, params)
         with part("events"):
             insert(cursor, PaymentEvent, rows.EVENTS, rows.EVENTS_SOURCE, params)
+        with part("findings, refunds and search keys"):
+            insert(cursor, Finding, rows.FINDINGS, rows.FINDINGS_SOURCE, params)
+            insert(cursor, Refund, rows.REFUNDS, rows.REFUNDS_SOURCE, params)
+            insert(cursor, SearchKey, rows.SEARCH_KEYS, rows.SEARCH_KEYS_SOURCE, params)
         with part("indexes and foreign keys"):
             # What create_model has put off; the editor itself would do it as it closes.
             for statement in editor.deferred_sql:
@@ -106,7 +110,7 @@ def insert(cursor: Any, model: type[Model], columns: dict[str, str], source: str
     """Insert what the source yields; a column that is not named has its field's default."""
     columns, params = dict(columns), dict(params)
     for field in model._meta.local_concrete_fields:
-        if field.column not in columns and not field.primary_key:
+        if field.column not in columns and not field.primary_key and not field.generated:
             columns[field.column] = f"%({field.column})s"
             params[field.column] = field.get_db_prep_save(field.get_default(), connection)
     names = ", ".join(map(connection.ops.quote_name, columns))

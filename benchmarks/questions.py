@@ -11,7 +11,7 @@ from django.utils import timezone
 from benchmarks.people import LAST_NAMES
 from django_paiementpro.enums import Channel
 from django_paiementpro.models import Payment
-from django_paiementpro.phones import normalize_phone, region_of
+from django_paiementpro.phones import normalize_phone
 
 #: The names of the two admin sites.
 OURS, PLAIN = "admin", "plain"
@@ -55,10 +55,10 @@ def questions() -> list[Question]:
         searched("beginning of a reference", payment.reference[:10], goal=30),
         searched("e-mail", payment.customer_email, goal=30),
         searched("phone", respelled(payment), as_stored=payment.customer_phone, goal=30),
-        searched("last name of many", LAST_NAMES[4]),
-        searched("first and last name", f"{payment.customer_first_name} {payment.customer_last_name}"),
-        searched("order", str(payment.object_id)),
-        searched("gateway id", payment.gateway_id),
+        searched("last name of many", LAST_NAMES[4], goal=30),
+        searched("first and last name", f"{payment.customer_first_name} {payment.customer_last_name}", goal=30),
+        searched("order", str(payment.object_id), goal=30),
+        searched("gateway id", payment.gateway_id, goal=30),
         Question("payment", {OURS: {}, PLAIN: {}}, page="change", arguments=(payment.pk,)),
         Question("day book of 30 days", {OURS: {**month, "to": today}, PLAIN: None}, goal=150, page="daybook"),
     ]
@@ -87,6 +87,6 @@ def typical_payment() -> Payment:
 
 def respelled(payment: Payment) -> str:
     """Return its telephone number in another spelling than the stored one."""
-    digits = normalize_phone(payment.customer_phone, region_of(payment.gateway_channel))
+    digits = normalize_phone(payment.customer_phone, payment.channel, payment.gateway_channel)
     in_pairs = " ".join(re.findall("..?", digits))
     return in_pairs if payment.customer_phone != in_pairs else in_pairs.replace(" ", "-")

@@ -15,6 +15,9 @@ $$ SELECT (hashint8extended(number, purpose) & 4294967295) / 4294967296.0::float
 CREATE FUNCTION pg_temp.pick(list text[], share float8) RETURNS text IMMUTABLE LANGUAGE sql AS
 $$ SELECT list[1 + floor(share * share * cardinality(list))::int] $$;
 
+CREATE FUNCTION pg_temp.fold(name text) RETURNS text IMMUTABLE LANGUAGE sql AS
+$$ SELECT translate(lower(name), 'àâçèéêëîïôöùûü’', 'aaceeeeiioouuu-') $$;
+
 CREATE FUNCTION pg_temp.pairs(digits text, separator text) RETURNS text IMMUTABLE LANGUAGE sql AS
 $$ SELECT regexp_replace(digits, '(..)(?=.)', '\\1' || separator, 'g') $$;
 """
@@ -84,8 +87,7 @@ PAYMENTS = {
     "object_id": "id::text",
     "return_context": "jsonb_build_object('order_id', id::text)",
     "status": "status",
-    "needs_review": "review_reason <> ''",
-    "review_reason": "review_reason",
+    "needs_review": "reason <> ''",
     "settled_by": "settled_by",
     "settled_attempt": "CASE WHEN settled_by <> '' THEN attempt END",
     "opened_attempt": "CASE WHEN is_opened THEN attempt END",
@@ -93,12 +95,11 @@ PAYMENTS = {
         'https://www.paiementpro.net/webservice/onlinepayment/processing_v2.php?sessionid=' || md5('session ' || id)
         ELSE '' END""",
     "gateway_id": "gateway_id",
+    "gateway_key": "lower(gateway_id)",
     "gateway_channel": "CASE WHEN settled_by <> '' THEN means ELSE '' END",
     "transaction_date": "date_trunc('second', settled_at)",
     "response_code": "CASE WHEN is_paid THEN '0' WHEN status = 'failed' THEN '-1' ELSE '' END",
-    "refunded_amount": """CASE WHEN status <> 'refunded' THEN 0
-        WHEN pg_temp.share(id, 13) < 0.75 THEN amount ELSE amount / 2 END""",
-    "refunded_at": "refunded_at",
+    "refunded_amount": "CASE WHEN status = 'refunded' THEN amount ELSE coalesce(partly_refunded, 0) END",
     "created_at": "created_at",
     "updated_at": "coalesce(refunded_at, settled_at, initialized_at, created_at)",
     "initialized_at": "initialized_at",
@@ -152,17 +153,66 @@ CROSS JOIN LATERAL (
                WHEN pg_temp.share(id, 34) < 0.6 THEN '9' || lpad(mod(id * 982451653, 1000000000000)::text, 12, '0')
                ELSE 'CI' || to_char(settled_at, 'YYYYMMDD') || lpad(id::text, 8, '0') END AS gateway_id,
            CASE WHEN status = 'refunded' THEN
-               least(now(), settled_at + interval '20 days' * pg_temp.share(id, 35)) END AS refunded_at
+               least(now(), settled_at + interval '20 days' * pg_temp.share(id, 35)) END AS refunded_at,
+           CASE WHEN is_paid AND pg_temp.share(id, 13) < 0.005 THEN amount / 2 END AS partly_refunded
     OFFSET 0
 ) AS outcome
 CROSS JOIN LATERAL (
     SELECT CASE WHEN NOT is_paid OR pg_temp.share(id, 36) >= 0.001 / 0.81 THEN ''
-               WHEN pg_temp.share(id, 37) < 0.4 THEN 'amount_mismatch: 1 ≠ ' || amount
-               WHEN pg_temp.share(id, 37) < 0.7 THEN 'paid_twice: ' || reference || '-2 ' || reverse(gateway_id)
-               WHEN pg_temp.share(id, 37) < 0.9 THEN 'failure_after_success: ' || reference
-               ELSE 'unknown_code: 5' END AS review_reason
+               WHEN pg_temp.share(id, 37) < 0.4 THEN 'amount_mismatch'
+               WHEN pg_temp.share(id, 37) < 0.7 THEN 'paid_twice'
+               WHEN pg_temp.share(id, 37) < 0.9 THEN 'failure_after_success'
+               ELSE 'unknown_code' END AS reason
     OFFSET 0
 ) AS review
+"""
+
+# What is to be reviewed, and as much again that was reviewed before.
+FINDINGS = {
+    "payment_id": "payment.id",
+    "reason": "CASE mod(payment.id, 3) WHEN 0 THEN 'amount_mismatch' WHEN 1 THEN 'paid_twice' ELSE 'unknown_code' END",
+    "detail": "'6250 != ' || amount",
+    "created_at": "settled_at",
+    "reviewed_at": "CASE WHEN number = 1 THEN settled_at END",
+}
+FINDINGS_SOURCE = """
+(SELECT * FROM paiementpro_payment WHERE needs_review ORDER BY id) AS payment CROSS JOIN generate_series(0, 1) AS number
+"""
+
+REFUNDS = {
+    "payment_id": "payment.id",
+    "amount": "refunded_amount",
+    "reference": "'R' || payment.id",
+    "refunded_on": "(updated_at AT TIME ZONE 'UTC')::date",
+    "created_at": "updated_at",
+}
+REFUNDS_SOURCE = "(SELECT * FROM paiementpro_payment WHERE refunded_amount > 0 ORDER BY id) AS payment"
+
+# As normalization.py makes them.
+SEARCH_KEYS = {"payment_id": "payment.id", "text": "key.text"}
+SEARCH_KEYS_SOURCE = """
+paiementpro_payment AS payment
+CROSS JOIN LATERAL (SELECT pg_temp.fold(customer_first_name || ' ' || customer_last_name) AS names OFFSET 0) AS folded
+CROSS JOIN LATERAL (
+    SELECT DISTINCT text FROM (
+        SELECT array_to_string(words[place:] || words[:place - 1], ' ')
+        FROM (
+            SELECT regexp_split_to_array(names, '[^a-z]+') AS words
+            UNION ALL
+            SELECT regexp_split_to_array(regexp_replace(names, '[^a-z ]+', '', 'g'), ' ')
+        ) AS spelling
+        CROSS JOIN generate_subscripts(words, 1) AS place
+        UNION ALL
+        SELECT '@' || lower(customer_email)
+        UNION ALL
+        SELECT CASE WHEN customer_phone LIKE '+%%' THEN replace(customer_phone, ' ', '')
+            WHEN customer_phone LIKE '00%%' THEN '+' || substr(customer_phone, 3)
+            ELSE '+' || coalesce(habit.calling_code, '225') || regexp_replace(customer_phone, '[^0-9]', '', 'g') END
+        FROM (SELECT 1) AS one LEFT JOIN unnest(%(channels)s::text[], %(calling_codes)s::text[])
+            AS habit (channel, calling_code) ON habit.channel = effective_channel
+    ) AS keys (text)
+    WHERE text <> ''
+) AS key
 """
 
 REQUEST_FIELDS = [
@@ -200,7 +250,7 @@ CROSS JOIN LATERAL (
            CASE WHEN settled_by = 'status' THEN jsonb_object(%(answer)s::text[], ARRAY[
                merchant_id, gateway_id, reference, amount::text, gateway_channel, '',
                to_char(transaction_date, 'YYYY-MM-DD HH24:MI:SS'), 'true']) END AS answer,
-           split_part(review_reason, ': ', 1) AS finding
+           CASE WHEN needs_review THEN 'unknown_code' ELSE '' END AS finding
     OFFSET 0
 ) AS said
 CROSS JOIN LATERAL (
@@ -219,8 +269,8 @@ CROSS JOIN LATERAL (
     FROM generate_series(1, CASE WHEN settled_by = 'notification' AND status <> 'failed' THEN
         (ARRAY[1, 2, 2, 2, 2, 3, 3, 3, 3, 3])[1 + mod(payment.id, 10)] ELSE 0 END) AS number
     UNION ALL
-    SELECT 'notification', CASE finding WHEN 'amount_mismatch' THEN 'refused' ELSE 'conflict' END, finding,
-           review_reason, coalesce(notification, answer), settled_at + interval '1 hour'
+    SELECT 'notification', 'conflict', finding, finding || ': 5', coalesce(notification, answer),
+           settled_at + interval '1 hour'
     WHERE needs_review
     UNION ALL
     SELECT 'expiry', 'accepted', '', '', '{}', initialized_at + interval '1 day' WHERE status = 'expired'
@@ -228,6 +278,6 @@ CROSS JOIN LATERAL (
     SELECT 'host', 'accepted', '', 'The basket was given up', '{}', initialized_at + interval '1 hour'
     WHERE status = 'cancelled'
     UNION ALL
-    SELECT 'staff', 'accepted', '', 'Out of stock', '{}', refunded_at WHERE status = 'refunded'
+    SELECT 'staff', 'accepted', '', 'Out of stock', '{}', updated_at WHERE refunded_amount > 0
 ) AS event
 """

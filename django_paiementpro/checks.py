@@ -19,7 +19,7 @@ from django_paiementpro.signals import payment_succeeded
 
 def check_installation(app_configs: Sequence[Any] | None = None, **kwargs: Any) -> list[CheckMessage]:
     """Check the settings and the URLs."""
-    return [*_settings(), *_unknown_names(), *_urls(), *_site_url(), *_result_pages(), *_engine()]
+    return [*_settings(), *_unknown_names(), *_time_zone(), *_urls(), *_site_url(), *_result_pages(), *_engine()]
 
 
 def check_deployment(app_configs: Sequence[Any] | None = None, **kwargs: Any) -> list[CheckMessage]:
@@ -75,6 +75,18 @@ def _unknown_names() -> list[CheckMessage]:
         )
         for name in dir(settings)
         if name.startswith(PREFIX) and name not in known
+    ]
+
+
+def _time_zone() -> list[CheckMessage]:
+    if settings.USE_TZ:
+        return []
+    return [
+        Error(
+            _("USE_TZ is off: dates and times would be stored without their time zone."),
+            hint=_("Write USE_TZ = True."),
+            id="paiementpro.E007",
+        )
     ]
 
 

@@ -46,14 +46,23 @@ DANGEROUS_SCHEMES = frozenset(
 CUSTOMER_FIELDS = ("customer_email", "customer_first_name", "customer_last_name", "customer_phone")
 
 
+_NOTHING = object()
+
+
 class Setting(Generic[T]):
-    """One setting: its default, and a function that returns a value as used or raises ``ValueError``."""
+    """
+    One setting: its default, and a function that returns a value as used or raises ``ValueError``.
+
+    With ``is_constant=False`` the value is read anew each time, since it depends on more than the setting.
+    """
 
     name: str
 
-    def __init__(self, default: object, read: Callable[[Any], T]) -> None:
+    def __init__(self, default: object, read: Callable[[Any], T], *, is_constant: bool = True) -> None:
         self.default = default
         self.read = read
+        self.is_constant = is_constant
+        self._last: tuple[object, T] = (_NOTHING, cast("T", None))
 
     def __set_name__(self, owner: type, name: str) -> None:
         self.name = PREFIX + name.lstrip("_").upper()
@@ -67,10 +76,18 @@ class Setting(Generic[T]):
     def __get__(self, instance: object | None, owner: type) -> "Setting[T] | T":
         if instance is None:
             return self
+        raw = getattr(settings, self.name, self.default)
+        # The same object means what it meant when it was read; override_settings brings another one.
+        last, value = self._last
+        if raw is last:
+            return value
         try:
-            return self.read(getattr(settings, self.name, self.default))
+            value = self.read(raw)
         except ValueError as error:
             raise ImproperlyConfigured(f"{self.name}: {error}") from error
+        if self.is_constant:
+            self._last = (raw, value)
+        return value
 
 
 def _merchant_id(value: Any) -> str:
@@ -256,7 +273,7 @@ class Conf:
     #: What your account may charge, by the gateway's numeric codes. The gateway reads any other currency as francs.
     currencies = Setting({"XOF": "952"}, _currencies)
     #: The currency of payments that name none, one of ``PAIEMENTPRO_CURRENCIES``.
-    currency = Setting("XOF", _currency)
+    currency = Setting("XOF", _currency, is_constant=False)
     #: What your account has, in the order to offer it. ``("CODE", "label")`` is for a code that this version does not
     #: know; ``None`` offers all that it knows.
     channels = Setting(None, _channels)
@@ -265,7 +282,7 @@ class Conf:
     #: Connect and read seconds of each call to the gateway.
     timeout = Setting((3.05, 20), _timeout)
     #: For how long a payment page is offered again before a new one is asked for.
-    session_lifetime = Setting(timedelta(minutes=5), _positive_timedelta)
+    session_lifetime = Setting(timedelta(minutes=4), _positive_timedelta)
     #: A payment that waits for its payer expires at the first reconciliation so long after its newest page was opened.
     expires_after = Setting(timedelta(hours=24), _positive_timedelta)
     #: Where a payment page may live, read as Django reads ``ALLOWED_HOSTS``; the host of ``PAIEMENTPRO_GATEWAY_URL``
@@ -278,10 +295,10 @@ class Conf:
     failure_url = Setting(None, _target)
     #: ``verifier(notification) -> bool``, for merchants who have been told how their ``hashcode`` is computed. Only
     #: ``True`` agrees; one that raises does not.
-    hashcode_verifier = Setting(None, _dotted_path)
+    hashcode_verifier = Setting(None, _dotted_path, is_constant=False)
     #: ``factory(request, validated_data) -> Payment``, unsaved, for the REST API, which makes no payment without it:
     #: the shop, never the client, decides the amount.
-    payment_factory = Setting(None, _dotted_path)
+    payment_factory = Setting(None, _dotted_path, is_constant=False)
     #: Where a payer may be sent back to, beyond this site: hosts by https (``.example.com`` for all below it too),
     #: origins (``"http://localhost:5173"``) and the schemes of apps (``"maboutique://"``).
     return_hosts = Setting([], _return_hosts)

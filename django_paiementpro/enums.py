@@ -125,6 +125,13 @@ class Outcome(models.TextChoices):
     FAILED = "failed", _("No answer")
 
 
+class RefundKind(models.TextChoices):
+    """How money went back."""
+
+    REFUND = "refund", _("Refund")
+    CHARGEBACK = "chargeback", _("Chargeback")
+
+
 class Reason(models.TextChoices):
     """Why a notification was refused, or why a person must look at a payment."""
 

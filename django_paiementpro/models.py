@@ -1,51 +1,90 @@
-"""Payments and their audit trail. No HTTP, no signals: what may happen to a payment is in ``services``."""
+"""Payments, what is known about them, and their audit trail. Transitions are in ``services``."""
 
 import re
 import secrets
 from collections.abc import Collection, Iterable, Mapping
 from datetime import timedelta
 from decimal import Decimal
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from django.conf import settings
-from django.contrib import admin
 from django.contrib.contenttypes.fields import GenericForeignKey
 from django.contrib.contenttypes.models import ContentType
 from django.core.exceptions import ImproperlyConfigured, ValidationError
 from django.core.validators import MinValueValidator, RegexValidator
-from django.db import models, router
+from django.db import models, router, transaction
+from django.db.models.functions import Coalesce, NullIf
+from django.db.models.query_utils import DeferredAttribute
 from django.urls import reverse
 from django.utils import timezone
-from django.utils.functional import cached_property
 from django.utils.translation import gettext_lazy as _
 
 from django_paiementpro import signing
 from django_paiementpro.conf import conf
-from django_paiementpro.enums import Channel, Kind, Outcome, Reason, SettledBy, Status
-from django_paiementpro.indexes import FirstFilledIndex, LowerIndex, PartialIndex, PhoneIndex, first_filled
-from django_paiementpro.phones import normalize_phone, region_of
+from django_paiementpro.enums import Channel, Kind, Outcome, Reason, RefundKind, SettledBy, Status
+from django_paiementpro.normalization import MAX_KEY, email_key, name_keys, transaction_key
+from django_paiementpro.phones import normalize_phone, parse_phone, region_of
+
+if TYPE_CHECKING:
+    from django.db.models.expressions import Combinable
+    from django.db.models.fields.related_descriptors import RelatedManager
+
+#: What any save of an existing payment writes. The other columns belong to the app, and change through its services.
+HOST_FIELDS = frozenset(
+    {
+        "merchant_id",
+        "amount",
+        "currency",
+        "description",
+        "channel",
+        "customer_email",
+        "customer_first_name",
+        "customer_last_name",
+        "customer_phone",
+        "user",
+        "content_type",
+        "object_id",
+        "return_context",
+        "success_url",
+        "failure_url",
+    }
+)
+
+#: What no save changes once a page has been asked for: the customer may be paying just that.
+FIXED_FIELDS = frozenset({"merchant_id", "amount", "currency"})
+
+#: What tells who the customer is.
+CUSTOMER_FIELDS = frozenset({"customer_email", "customer_first_name", "customer_last_name", "customer_phone"})
+
+#: What the search keys are made from.
+SEARCHED_FIELDS = CUSTOMER_FIELDS | {"channel", "gateway_channel"}
+
+#: How many payments are read at once to store their search keys.
+BATCH = 500
 
 
 def generate_reference() -> str:
     """
     Return 96 random bits as 24 hexadecimal digits, a form that the gateway has been seen to take.
 
-    Whoever knows a reference can ask the gateway's status service about it, so that none may be guessed. In lower
-    case, as MariaDB tells no case from another.
+    Anyone who knows a reference can ask the gateway's status service about it, so references must not be guessable.
+    Lower case, since MariaDB compares without case.
     """
     return secrets.token_hex(12)
 
 
 def default_merchant_id() -> str:
+    """Return the merchant of payments that name none: ``PAIEMENTPRO_MERCHANT_ID``."""
     return conf.merchant_id
 
 
 def default_currency() -> str:
+    """Return the ISO 4217 code of payments that name none: ``PAIEMENTPRO_CURRENCY``."""
     return conf.currency
 
 
 def offered_channels() -> list[tuple[str, Any]]:
-    """Return what the merchant account has; all known channels where the setting is wrong, which a check reports."""
+    """Return what the merchant account offers; all known channels while the setting is wrong, which a check reports."""
     try:
         return list(conf.channels.items())
     except ImproperlyConfigured:
@@ -53,33 +92,76 @@ def offered_channels() -> list[tuple[str, Any]]:
 
 
 def min_amount() -> int:
+    """Return the smallest amount accepted, in whole francs: ``PAIEMENTPRO_MIN_AMOUNT``."""
     return conf.min_amount
 
 
 if TYPE_CHECKING:
-    BigIntegerField = models.BigIntegerField[Any, int]
-    PositiveBigIntegerField = models.PositiveBigIntegerField[Any, int]
+    CharField = models.CharField[str, str]
+    # float is listed for documentation: a whole one becomes an int, any other is refused.
+    BigIntegerField = models.BigIntegerField[int | float | Decimal | Combinable, int]
+    PositiveBigIntegerField = models.PositiveBigIntegerField[int | float | Decimal | Combinable, int]
 else:
+    CharField = models.CharField
     BigIntegerField = models.BigIntegerField
     PositiveBigIntegerField = models.PositiveBigIntegerField
 
 
+class WholeNumberAttribute(DeferredAttribute):
+    """Turns a whole ``Decimal`` or ``float`` into an ``int`` when it is assigned."""
+
+    field: "models.Field[Any, Any]"
+
+    def __set__(self, instance: models.Model, value: Any) -> None:
+        instance.__dict__[self.field.attname] = int(value) if _is_whole(value) else value
+
+
+def _is_whole(value: Any) -> bool:
+    return (isinstance(value, Decimal) and value.is_finite() and value == value.to_integral_value()) or (
+        isinstance(value, float) and value.is_integer()
+    )
+
+
 class FrancsField(BigIntegerField):
-    """Whole francs. A fraction is an error, where Django would drop it without a word."""
+    """
+    Whole francs. A whole ``Decimal`` is an ``int`` from its assignment on.
+
+    Anything else that Django would turn into an integer silently is refused: a fraction, a truth value, and text
+    that is not made of ASCII digits (``"1_000"``).
+    """
+
+    descriptor_class = WholeNumberAttribute
 
     def to_python(self, value: Any) -> Any:
-        if isinstance(value, (float, Decimal)) and value % 1 != 0:
+        if not self._is_number(value):
             raise ValidationError(_("Enter a whole number of francs."), code="invalid")
         return super().to_python(value)
 
     def get_prep_value(self, value: Any) -> Any:
-        if isinstance(value, (float, Decimal)) and value % 1 != 0:
+        if not self._is_number(value):
             raise ValueError(f"{self.name} is in whole francs, not {value!r}: round it")
         return super().get_prep_value(value)
+
+    @staticmethod
+    def _is_number(value: Any) -> bool:
+        if isinstance(value, (float, Decimal)):
+            return _is_whole(value)
+        if isinstance(value, str):
+            return re.fullmatch("-?[0-9]+", value) is not None
+        return not isinstance(value, bool)
 
 
 class AmountField(FrancsField, PositiveBigIntegerField):
     """Francs to pay, which the database knows to be positive."""
+
+
+class TransactionKeyField(CharField):
+    """The normalised form of the ``gateway_id`` beside it, in which transactions are compared."""
+
+    def pre_save(self, model_instance: models.Model, add: bool) -> str:
+        key = transaction_key(getattr(model_instance, "gateway_id", ""))
+        setattr(model_instance, self.attname, key)
+        return key
 
 
 def format_amount(amount: int, currency: str) -> str:
@@ -89,19 +171,118 @@ def format_amount(amount: int, currency: str) -> str:
     return f"{digits}\u00a0{unit}"
 
 
-#: The means of payment that was used, or else that was asked for; empty where the payer has not chosen yet.
-OPERATOR = first_filled("gateway_channel", "channel")
-
-
 class PaymentQuerySet(models.QuerySet["Payment"]):
+    """Payments. Bulk operations keep the rules of ``Payment.save``; ``update()`` does not."""
+
     def for_object(self, instance: models.Model) -> "PaymentQuerySet":
-        """Return the payments of one of the host's objects, the newest first."""
+        """Return the payments of one of the host's objects, newest first."""
         content_type = ContentType.objects.get_for_model(instance, for_concrete_model=True)
         return self.filter(content_type=content_type, object_id=str(instance.pk)).order_by("-pk")
 
     def primary(self) -> "PaymentQuerySet":
-        """Read where payments are written: a replica may be behind."""
+        """Read from the database that payments are written to: a replica may lag behind."""
         return self.using(router.db_for_write(self.model))
+
+    def bulk_create(
+        self,
+        objs: Iterable["Payment"],
+        batch_size: int | None = None,
+        ignore_conflicts: bool = False,
+        update_conflicts: bool = False,
+        update_fields: Collection[str] | None = None,
+        unique_fields: Collection[str] | None = None,
+    ) -> list["Payment"]:
+        """
+        Insert payments.
+
+        Raises ``ValidationError`` (code ``amount_locked``) where that would change what a page was asked for.
+        """
+        payments = list(objs)
+        using = self._for_writing()
+        with transaction.atomic(using=using):
+            if update_conflicts:
+                _hold(payments, FIXED_FIELDS.intersection(update_fields or ()), using)
+            created = super().bulk_create(
+                payments, batch_size, ignore_conflicts, update_conflicts, update_fields, unique_fields
+            )
+            # Read again: MySQL returns no keys, and what was stored before may not be as these objects say.
+            self._store_search_keys("reference", [payment.reference for payment in payments], using)
+        return created
+
+    def bulk_update(self, objs: Iterable["Payment"], fields: Iterable[str], batch_size: int | None = None) -> int:
+        """
+        Update the named fields.
+
+        Raises ``ValidationError`` (code ``amount_locked``) where that would change what a page was asked for.
+        """
+        payments, names = list(objs), _with_derived(fields)
+        if "gateway_key" in names:
+            for payment in payments:
+                payment.gateway_key = transaction_key(payment.gateway_id)
+        using = self._for_writing()
+        with transaction.atomic(using=using):
+            _hold(payments, FIXED_FIELDS & names, using)
+            count = super().bulk_update(payments, names, batch_size)
+            if SEARCHED_FIELDS & names:
+                self._store_search_keys("pk", [payment.pk for payment in payments], using)
+        return count
+
+    def _store_search_keys(self, name: str, values: list[Any], using: str) -> None:
+        rows = self.model._base_manager.using(using)
+        for start in range(0, len(values), BATCH):
+            _store_search_keys(rows.filter(**{f"{name}__in": values[start : start + BATCH]}), using)
+
+    def _for_writing(self) -> str:
+        chosen: str | None = self._db  # type: ignore[attr-defined]  # the stubs know it of managers alone
+        return chosen or router.db_for_write(self.model)
+
+
+class PaymentManager(models.Manager["Payment"]):
+    """``Payment.objects``."""
+
+    def get_queryset(self) -> PaymentQuerySet:
+        return PaymentQuerySet(self.model, using=self._db)
+
+    def for_object(self, instance: models.Model) -> PaymentQuerySet:
+        """Return the payments of one of the host's objects, newest first."""
+        return self.get_queryset().for_object(instance)
+
+    def primary(self) -> PaymentQuerySet:
+        """Read from the database that payments are written to: a replica may lag behind."""
+        return self.get_queryset().primary()
+
+
+def _hold(payments: Iterable["Payment"], names: Collection[str], using: str) -> None:
+    if names:
+        for payment in payments:
+            payment.hold(names, using)
+
+
+def _with_derived(names: Iterable[str]) -> set[str]:
+    """Return names of fields with those that are computed from them."""
+    names = {*names}
+    return names | {"gateway_key"} if "gateway_id" in names else names
+
+
+def _store_search_keys(payments: Iterable["Payment"], using: str) -> None:
+    """Store what the payments are found by, and remove what they no longer are."""
+    wanted = {payment.pk: payment.search_keys() for payment in payments}
+    stored = SearchKey.objects.using(using).filter(payment__in=wanted)
+    outdated = []
+    for pk, payment, text in stored.values_list("pk", "payment_id", "text"):
+        if text in wanted[payment]:
+            wanted[payment].discard(text)
+        else:
+            outdated.append(pk)
+    if outdated:
+        SearchKey.objects.using(using).filter(pk__in=outdated).delete()
+    _insert_search_keys(wanted, using)
+
+
+def _insert_search_keys(wanted: Mapping[int, Iterable[str]], using: str) -> None:
+    keys = [SearchKey(payment_id=pk, text=text) for pk, texts in wanted.items() for text in sorted(texts)]
+    # Another process may have saved the same payment at the same moment.
+    SearchKey.objects.using(using).bulk_create(keys, ignore_conflicts=True)
 
 
 class Payment(models.Model):
@@ -165,6 +346,7 @@ class Payment(models.Model):
         blank=True,
         related_name="+",
         verbose_name=_("kind of order"),
+        db_index=False,  # no query asks for it alone
     )
     #: The order's key.
     object_id = models.CharField(_("order"), max_length=255, null=True, blank=True)  # noqa: DJ001  GenericForeignKey
@@ -174,10 +356,8 @@ class Payment(models.Model):
 
     #: Where it stands: one of ``Payment.Status``.
     status = models.CharField(_("status"), max_length=16, choices=Status, default=Status.CREATED)
-    #: Whether a person must look at it.
+    #: Whether it has open findings, which a person must review.
     needs_review = models.BooleanField(_("to review"), default=False)
-    #: At what: a line for each finding, a code and what was found.
-    review_reason = models.TextField(_("why to review"), blank=True)
     #: The evidence that settled it.
     settled_by = models.CharField(_("settled by"), max_length=16, choices=SettledBy, blank=True)
     #: The attempt that was settled.
@@ -187,8 +367,10 @@ class Payment(models.Model):
     opened_attempt = models.PositiveSmallIntegerField(_("attempt of the page"), null=True, blank=True)
     #: The gateway's page of the newest attempt.
     payment_url = models.CharField(_("payment page"), max_length=2000, blank=True)
-    #: The gateway's own number of the transaction.
+    #: The gateway's own id of the transaction (``payId``).
     gateway_id = models.CharField(_("gateway id"), max_length=128, blank=True)
+    #: The same in a normalised form, by which transactions are compared.
+    gateway_key = TransactionKeyField(max_length=128, blank=True, editable=False)
     #: The means that was used, as the gateway says it.
     gateway_channel = models.CharField(_("means used"), max_length=32, blank=True)
     #: The gateway's clock, read as Africa/Abidjan; empty where it cannot be read.
@@ -197,10 +379,15 @@ class Payment(models.Model):
     response_code = models.CharField(_("response code"), max_length=16, blank=True)
     #: The same in the gateway's words.
     response_message = models.CharField(_("response"), max_length=255, blank=True)
-    #: What was given back, in whole francs.
+    #: The sum of ``refunds``, in whole francs.
     refunded_amount = FrancsField(_("amount refunded"), default=0, help_text=_("In whole francs."))
-    #: When the refund was recorded.
-    refunded_at = models.DateTimeField(_("refunded"), null=True, blank=True)
+    #: The channel that was used, else the one asked for; empty while the customer has chosen none.
+    effective_channel = models.GeneratedField(
+        expression=Coalesce(NullIf("gateway_channel", models.Value("")), "channel"),
+        output_field=models.CharField(max_length=32),
+        db_persist=True,
+        verbose_name=_("operator"),
+    )
 
     #: Where the payer goes once it is paid, in the place of ``PAIEMENTPRO_SUCCESS_URL``.
     success_url = models.CharField(_("URL after success"), max_length=500, blank=True)
@@ -223,7 +410,12 @@ class Payment(models.Model):
     #: When the status look-up was last asked.
     checked_at = models.DateTimeField(null=True, blank=True, editable=False)
 
-    objects = PaymentQuerySet.as_manager()
+    objects: ClassVar[PaymentManager] = PaymentManager()
+
+    if TYPE_CHECKING:
+        events: RelatedManager["PaymentEvent"]
+        findings: RelatedManager["Finding"]
+        refunds: RelatedManager["Refund"]
 
     class Meta:
         verbose_name = _("payment")
@@ -241,6 +433,7 @@ class Payment(models.Model):
             ("export_payment", "Can export payments with their payers"),
         ]
         indexes = [
+            # A settlement writes an entry to nearly every index of this table, so each has to earn its place.
             # These two hold all that the day book adds up, which then reads no row of the table.
             models.Index(
                 fields=[
@@ -249,10 +442,10 @@ class Payment(models.Model):
                     "status",
                     "currency",
                     "merchant_id",
-                    "gateway_channel",
-                    "channel",
+                    "effective_channel",
                     "attempt",
                     "initialized_at",
+                    "blanked_at",
                 ],
                 name="paiementpro_created",
             ),
@@ -263,100 +456,151 @@ class Payment(models.Model):
                     "currency",
                     "amount",
                     "merchant_id",
-                    "gateway_channel",
-                    "channel",
+                    "effective_channel",
                     "created_at",
                 ],
                 name="paiementpro_settled_at",
             ),
             models.Index(fields=["status", "-created_at", "-id"], name="paiementpro_status_created"),
-            models.Index(fields=["needs_review", "-created_at"], name="paiementpro_review"),
             models.Index(fields=["merchant_id", "-created_at", "-id"], name="paiementpro_merchant"),
-            FirstFilledIndex(fields=["gateway_channel", "channel", "-created_at", "-id"], name="paiementpro_operator"),
-            # Nearly all are settled by notification: those that are not are looked for.
-            PartialIndex(
+            models.Index(fields=["effective_channel", "-created_at", "-id"], name="paiementpro_channel"),
+            # Nearly all are settled by notification; the filter is for those that are not.
+            models.Index(
                 fields=["settled_by", "-created_at", "-id"],
-                where=models.Q(settled_by__in=[SettledBy.STATUS, SettledBy.STAFF]),
+                condition=models.Q(settled_by__in=[SettledBy.STATUS, SettledBy.STAFF]),
                 name="paiementpro_settled_by",
             ),
-            PartialIndex(
-                fields=["refunded_at"],
-                where=models.Q(refunded_at__isnull=False),
-                name="paiementpro_refunded_at",
-            ),
-            # What paiementpro_prune has done is not in it; where the database has no such index, it stands apart.
-            PartialIndex(
-                fields=["blanked_at", "created_at", "id"],
-                where=models.Q(blanked_at__isnull=True),
-                name="paiementpro_unblanked",
-            ),
             models.Index(fields=["object_id", "content_type"], name="paiementpro_object"),
-            models.Index(fields=["gateway_id"], name="paiementpro_gateway_id"),
-            LowerIndex(fields=["customer_email"], name="paiementpro_email"),
-            LowerIndex(fields=["customer_last_name"], name="paiementpro_last_name"),
-            LowerIndex(fields=["customer_first_name"], name="paiementpro_first_name"),
-            PhoneIndex(fields=["customer_phone"], name="paiementpro_phone"),
+            models.Index(fields=["gateway_key"], name="paiementpro_gateway_key"),
         ]
 
     def __str__(self) -> str:
         return self.reference
 
-    def save(self, *args: Any, **kwargs: Any) -> None:
+    def save(
+        self,
+        *,
+        force_insert: bool | tuple[models.base.ModelBase, ...] = False,
+        force_update: bool = False,
+        using: str | None = None,
+        update_fields: Iterable[str] | None = None,
+    ) -> None:
         """
-        Store it: of a payment that was read before, only what has been changed here since.
+        Insert the payment, or update the columns that the host owns (``HOST_FIELDS``).
 
-        Else a host that saves a copy read a moment ago would undo what the gateway has told us in between.
+        The other columns are written by the services, so that a copy read a moment ago cannot undo what the gateway
+        has said since. ``update_fields`` may name any column. Raises ``ValidationError`` (code ``amount_locked``)
+        where a page has been asked for and amount, currency or merchant would change.
         """
-        if not self._state.adding and not args and not kwargs.keys() & {"update_fields", "force_insert"}:
-            kwargs["update_fields"] = {"updated_at"} | {
-                field.name
-                for field in self._meta.concrete_fields
-                if not field.primary_key
-                and field.attname in self.__dict__
-                and (field.attname not in self._stored or self._stored[field.attname] != getattr(self, field.attname))
-            }
-        super().save(*args, **kwargs)
-        self._remember(kwargs.get("update_fields"))
+        using = using or router.db_for_write(type(self), instance=self)
+        names = self._names_to_update(update_fields)
+        is_partial = update_fields is not None or force_update
+        has_key = self.pk is not None
+        if has_key and not force_insert and (FIXED_FIELDS & names or not is_partial):
+            with transaction.atomic(using=using, savepoint=False):
+                is_held = self._hold(names, using)
+                if is_held:
+                    self._update(names, force_update, using)
+            if is_held:
+                return
+            # Outside of the block: what is raised inside breaks the caller's transaction.
+            self._refuse_to_change(names, using)
+            if not is_partial:
+                self._make_way(using)
+        with transaction.atomic(using=using, savepoint=False):
+            if is_partial:
+                self._update(names, force_update, using)  # raises where there is no such row
+            else:
+                super().save(force_insert=force_insert or True, using=using)
+                _insert_search_keys({self.pk: self.search_keys()}, using)
 
     def get_absolute_url(self) -> str:
         """Return the checkout's path: the link that takes the payer to the gateway."""
         return self._signed_path(signing.CHECKOUT)
 
-    @classmethod
-    def from_db(cls, *args: Any, **kwargs: Any) -> "Payment":
-        payment = super().from_db(*args, **kwargs)
-        payment._remember()
-        return payment
+    def _update(self, names: Collection[str], force_update: bool, using: str) -> None:
+        super().save(force_update=force_update, using=using, update_fields=names)
+        if SEARCHED_FIELDS.intersection(names):
+            _store_search_keys([self], using)
 
-    def refresh_from_db(
-        self,
-        using: str | None = None,
-        fields: Iterable[str] | None = None,
-        from_queryset: models.QuerySet["Payment"] | None = None,
-    ) -> None:
-        names = None if fields is None else set(fields)
-        super().refresh_from_db(using, names, from_queryset)
-        self._remember(names)
+    def _names_to_update(self, update_fields: Iterable[str] | None) -> set[str]:
+        if update_fields is not None:
+            return _with_derived(update_fields)
+        loaded = {field.name for field in self._meta.concrete_fields if field.attname in self.__dict__}
+        return {"updated_at", *HOST_FIELDS & loaded}
+
+    def hold(self, names: Collection[str], using: str) -> None:
+        """
+        Lock the payment's row, if there is one, until the end of the transaction.
+
+        Raises ``ValidationError`` (code ``amount_locked``) where ``names`` may not be stored as they are here.
+        """
+        if not self._hold(names, using):
+            self._refuse_to_change(names, using)
+
+    def _hold(self, names: Collection[str], using: str) -> bool:
+        """
+        Lock the row that may be updated, and return whether there is one.
+
+        Nothing in memory tells: an insert may have been rolled back, and its key have gone to another payment since.
+        """
+        rows = self._rows(using)
+        if fixed := {name: getattr(self, name) for name in FIXED_FIELDS.intersection(names)}:
+            rows = rows.filter(models.Q(attempt=0) | models.Q(**fixed))
+        # A statement that writes comes first: SQLite refuses to turn a reading transaction into a writing one.
+        changes: dict[str, Any] = {"updated_at": timezone.now()}
+        if any(self.__dict__[name] for name in CUSTOMER_FIELDS.intersection(names)):
+            changes["blanked_at"] = None  # there are personal data again
+        return bool(rows.update(**changes))
+
+    def _refuse_to_change(self, names: Collection[str], using: str) -> None:
+        if FIXED_FIELDS.intersection(names) and self._rows(using).exists():
+            raise ValidationError(
+                _("Amount, currency and merchant are fixed once a payment page has been asked for."),
+                code="amount_locked",
+            )
+
+    def _make_way(self, using: str) -> None:
+        """Give up the key of an insert that was rolled back, if it is another payment's now."""
+        if type(self)._base_manager.using(using).filter(pk=self.pk).exists():
+            self.pk = None
+
+    def _rows(self, using: str) -> models.QuerySet["Payment"]:
+        """Return this payment's row, and never another's."""
+        rows = type(self)._base_manager.using(using)
+        if not self.pk:
+            return rows.filter(reference=self.reference)
+        identity = {name: self.__dict__[name] for name in ("reference", "created_at") if name in self.__dict__}
+        is_ours = models.Q(*identity.items(), _connector=models.Q.OR) if identity else models.Q()
+        return rows.filter(is_ours, pk=self.pk)
+
+    def search_keys(self) -> set[str]:
+        """Return what the payment is found by, beside its references: names, e-mail address and phone number."""
+        keys = name_keys(self.customer_first_name, self.customer_last_name)
+        keys |= {email_key(self.customer_email), self.phone_number}
+        return keys - {""}
+
+    def store_search_keys(self) -> None:
+        """Bring the stored search keys up to date."""
+        _store_search_keys([self], router.db_for_write(type(self), instance=self))
+
+    @property
+    def phone_number(self) -> str:
+        """The customer's phone number in E.164 (``+2250707123456``); empty where the text is no phone number."""
+        try:
+            return parse_phone(self.customer_phone, self.channel, self.gateway_channel)
+        except ValueError:
+            return ""
+
+    @property
+    def phone_region(self) -> str:
+        """The country (ISO 3166-1) of a phone number without a country code."""
+        return region_of(self.channel, self.gateway_channel)
 
     def apply(self, changes: Mapping[str, Any]) -> None:
         """Take over what an UPDATE has stored."""
         for name, value in changes.items():
             setattr(self, name, value)
-        self._remember(changes)
-
-    @cached_property
-    def _stored(self) -> dict[str, Any]:
-        """Return the values that the database has, of the kinds that nobody changes in place."""
-        return {}
-
-    def _remember(self, names: Collection[str] | None = None) -> None:
-        self._stored |= {
-            field.attname: self.__dict__[field.attname]
-            for field in self._meta.concrete_fields
-            if (names is None or field.name in names)
-            and field.attname in self.__dict__
-            and not isinstance(self.__dict__[field.attname], (dict, list))
-        }
 
     def clean(self) -> None:
         """Check what the gateway would refuse, or would read as something else. Raises ``ValidationError``."""
@@ -370,7 +614,7 @@ class Payment(models.Model):
         if not isinstance(self.return_context, dict):
             errors["return_context"] = ValidationError(_("The context is a dictionary."), code="invalid")
         try:
-            normalize_phone(self.customer_phone, region_of(self.channel))
+            normalize_phone(self.customer_phone, self.channel, self.gateway_channel)
         except ValueError:
             errors["customer_phone"] = ValidationError(_("Enter a telephone number of 8 to 15 digits."), code="invalid")
         if errors:
@@ -392,10 +636,19 @@ class Payment(models.Model):
         return any((self.customer_email, self.customer_first_name, self.customer_last_name, self.customer_phone))
 
     @property
-    @admin.display(description=_("amount"))
     def amount_display(self) -> str:
         """The amount as people write it: ``12 500 F CFA``, with spaces that do not break."""
         return format_amount(self.amount, self.currency)
+
+    @property
+    def open_findings(self) -> "models.QuerySet[Finding]":
+        """What waits for a review."""
+        return self.findings.filter(reviewed_at=None)
+
+    @property
+    def refunded_amount_display(self) -> str:
+        """The sum of the refunds as people write it."""
+        return format_amount(self.refunded_amount, self.currency)
 
     @property
     def gateway_reference(self) -> str:
@@ -475,6 +728,131 @@ class PaymentEvent(models.Model):
 
     def __str__(self) -> str:
         return f"{self.get_kind_display()}: {self.get_outcome_display()}"
+
+
+class Finding(models.Model):
+    """Something about a payment that a person must look at."""
+
+    Reason = Reason
+
+    #: The payment to look at.
+    payment = models.ForeignKey(Payment, models.CASCADE, related_name="findings", verbose_name=_("payment"))
+    #: What is wrong: one of ``Finding.Reason``.
+    reason = models.CharField(_("reason"), max_length=32, choices=Reason)
+    #: The figures, in ASCII: ``6250 != 12500``.
+    detail = models.CharField(_("detail"), max_length=255, blank=True)
+    #: The normalised id of the transaction that it is about, if any.
+    gateway_key = models.CharField(max_length=128, blank=True, editable=False)
+    #: The event that raised it.
+    event = models.ForeignKey(
+        PaymentEvent, models.SET_NULL, null=True, blank=True, related_name="findings", verbose_name=_("event")
+    )
+    #: When it was raised.
+    created_at = models.DateTimeField(_("created"), default=timezone.now, editable=False)
+    #: When it was reviewed; None while it is open.
+    reviewed_at = models.DateTimeField(_("reviewed"), null=True, blank=True)
+    #: Who reviewed it.
+    reviewed_by = models.ForeignKey(
+        settings.AUTH_USER_MODEL,
+        models.SET_NULL,
+        null=True,
+        blank=True,
+        related_name="+",
+        verbose_name=_("reviewed by"),
+    )
+    #: What the reviewer found, and did about it.
+    note = models.TextField(_("note"), blank=True)
+
+    class Meta:
+        verbose_name = _("finding")
+        verbose_name_plural = _("findings")
+        ordering = ["pk"]
+        default_permissions = ()
+        indexes = [
+            # The few that are open come together, whatever the number of those that were reviewed.
+            models.Index(fields=["reviewed_at", "payment"], name="paiementpro_finding_open"),
+            models.Index(fields=["gateway_key"], name="paiementpro_finding_key"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.reason}: {self.detail}"
+
+
+class Refund(models.Model):
+    """Money that went back to the customer, as staff recorded it: the gateway has no refund API."""
+
+    Kind = RefundKind
+
+    #: The payment that it belongs to.
+    payment = models.ForeignKey(Payment, models.CASCADE, related_name="refunds", verbose_name=_("payment"))
+    #: What went back, in whole francs.
+    amount = FrancsField(_("amount"), validators=[MinValueValidator(1)], help_text=_("In whole francs."))
+    #: What the operation cost the merchant on top, in whole francs: chargebacks have fees.
+    fee = FrancsField(_("fee"), default=0, validators=[MinValueValidator(0)], help_text=_("In whole francs."))
+    #: How it went back: one of ``Refund.Kind``.
+    kind = models.CharField(_("kind"), max_length=16, choices=RefundKind, default=RefundKind.REFUND)
+    #: The refund's own id in the gateway's back office.
+    reference = models.CharField(_("reference"), max_length=128, blank=True)
+    #: Why, in the words of whoever recorded it.
+    reason = models.TextField(_("reason"), blank=True)
+    #: The day on which the money went back.
+    refunded_on = models.DateField(_("refunded on"))
+    #: The event that recorded it.
+    event = models.ForeignKey(
+        PaymentEvent, models.SET_NULL, null=True, blank=True, related_name="refunds", verbose_name=_("event")
+    )
+    #: Who recorded it.
+    user = models.ForeignKey(
+        settings.AUTH_USER_MODEL, models.SET_NULL, null=True, blank=True, related_name="+", verbose_name=_("user")
+    )
+    #: When it was recorded.
+    created_at = models.DateTimeField(_("created"), default=timezone.now, editable=False)
+
+    class Meta:
+        verbose_name = _("refund")
+        verbose_name_plural = _("refunds")
+        ordering = ["pk"]
+        default_permissions = ()
+        indexes = [models.Index(fields=["refunded_on"], name="paiementpro_refunded_on")]
+
+    def __str__(self) -> str:
+        return self.amount_display
+
+    @property
+    def amount_display(self) -> str:
+        """The amount as people write it."""
+        return format_amount(self.amount, self.payment.currency)
+
+    @property
+    def fee_display(self) -> str:
+        """The fee as people write it."""
+        return format_amount(self.fee, self.payment.currency)
+
+
+class SearchKey(models.Model):
+    """
+    The customer's name from one of its words on, their e-mail address, or their phone number, normalised.
+
+    What people search and erase by, in a table of its own: the rows are written once, and settling a payment touches
+    none of their indexes.
+    """
+
+    payment = models.ForeignKey(Payment, models.CASCADE, related_name="+", db_index=False)
+    text = models.CharField(max_length=MAX_KEY)
+
+    class Meta:
+        ordering = ["pk"]
+        default_permissions = ()
+        constraints = [models.UniqueConstraint(fields=["payment", "text"], name="paiementpro_search_key_once")]
+        indexes = [
+            # PostgreSQL uses it for beginnings of texts too, whatever the collation.
+            models.Index(
+                fields=["text", "payment"], name="paiementpro_search_key", opclasses=["varchar_pattern_ops", "int8_ops"]
+            )
+        ]
+
+    def __str__(self) -> str:
+        return self.text
 
 
 class ReconciliationRun(models.Model):

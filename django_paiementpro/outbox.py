@@ -149,7 +149,9 @@ def _mark(event: PaymentEvent, deliver_at: datetime | None) -> bool:
     """Store who has had it, and until when the lease runs. Return False where the lease has been lost."""
     leased = {"pk": event.pk, "deliver_at": event.deliver_at}
     changes = {"delivered": event.delivered, "deliver_at": deliver_at}
-    if not statements.update(PaymentEvent, leased, changes):
+    # On its own, this commit need not be on disk before the gateway is answered: losing it means one more delivery.
+    is_durable = not transaction.get_autocommit(_database())
+    if not statements.update(PaymentEvent, leased, changes, is_durable=is_durable):
         log.write("lease_lost", event.payment)
         return False
     event.deliver_at = deliver_at

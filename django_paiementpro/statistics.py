@@ -14,7 +14,6 @@ from functools import cached_property
 from operator import attrgetter
 from typing import Any, TypeVar
 
-from django.conf import settings
 from django.db.models import (
     BooleanField,
     Case,
@@ -33,7 +32,7 @@ from django.utils import timezone
 from django.utils.translation import pgettext_lazy
 
 from django_paiementpro.enums import Status
-from django_paiementpro.models import OPERATOR, Payment
+from django_paiementpro.models import Payment, Refund
 
 #: The longest period: a year, leap years too.
 MAX_DAYS = 366
@@ -69,8 +68,8 @@ class Figures:
     """
     Numbers that add up, of one currency.
 
-    What was ``taken`` and ``refunded`` counts on the day that the money moved, so that a day that is over does not
-    change. The way from ``created`` to ``paid`` counts on the day that the payment was created.
+    What was ``taken`` and ``refunded`` counts on the day that the money moved. The way from ``created`` to ``paid``
+    counts on the day that the payment was created.
     """
 
     payments: int = 0
@@ -205,11 +204,11 @@ def day_book(
     if not FIRST_DAY <= start <= end <= LAST_DAY or (end - start).days >= MAX_DAYS:
         raise ValueError(f"no period of at most {MAX_DAYS} days: {start} to {end}")
     period = _Period(start, end)
-    payments = (Payment.objects.all() if payments is None else payments).annotate(operator=OPERATOR).order_by()
+    payments = (Payment.objects.all() if payments is None else payments).order_by()
     if merchant:
         payments = payments.filter(merchant_id=merchant)
     if operator:
-        payments = payments.filter(operator=operator)
+        payments = payments.filter(effective_channel=operator)
     taken = payments.filter(period.holds("settled_at"), status__in=PAID)
     payments = payments.filter(currency=currency)
 
@@ -217,16 +216,19 @@ def day_book(
     days: _Sums[tuple[date, str]] = _Sums()
     for row in rows:
         if row["currency"] == currency:
-            days.add((row["day"], row["operator"]), payments=row["count"], taken=row["sum"])
+            days.add((row["day"], row["effective_channel"]), payments=row["count"], taken=row["sum"])
     median = _median(taken.filter(currency=currency), sum(numbers["payments"] for numbers in days.values()))
-    for row in (
-        payments.filter(period.holds("refunded_at"))
-        .values("operator", day=period.day_of("refunded_at"))
-        .annotate(count=Count("*"), sum=Sum("refunded_amount"))
+    refunds = Refund.objects.using(payments.db).filter(
+        refunded_on__range=(start, end), payment__in=payments.values("pk")
+    )
+    for day, code, count, refunded in (
+        refunds.order_by()
+        .values_list("refunded_on", "payment__effective_channel")
+        .annotate(count=Count("*"), sum=Sum("amount"))
     ):
-        days.add((row["day"], row["operator"]), refunds=row["count"], refunded=row["sum"])
+        days.add((day, code), refunds=count, refunded=refunded)
     created = payments.filter(period.holds("created_at"))
-    ways = created.values_list("operator", "status", period.day_of("created_at"), _SENT, _OPENED)
+    ways = created.values_list("effective_channel", "status", period.day_of("created_at"), _SENT, _OPENED)
     for code, status, day, was_sent, was_opened, number in ways.annotate(count=Count("*")):
         _add_way(days[day, code], status, was_sent, was_opened, number)
     return DayBook(
@@ -263,11 +265,13 @@ def _taken(
 ) -> tuple[Collection[Mapping[str, Any]], dict[str, Figures]]:
     """Return what was taken by day, operator and currency; and by merchant, in one currency."""
     sums = {"count": Count("*"), "sum": Sum("amount")}
-    rows: Any = list(payments.values("operator", "currency", "merchant_id", day=day).annotate(**sums)[: MAX_ROWS + 1])
+    rows: Any = list(
+        payments.values("effective_channel", "currency", "merchant_id", day=day).annotate(**sums)[: MAX_ROWS + 1]
+    )
     merchants: _Sums[str] = _Sums()
     by_merchant = rows
     if len(rows) > MAX_ROWS:
-        rows = list(payments.values("operator", "currency", day=day).annotate(**sums))
+        rows = list(payments.values("effective_channel", "currency", day=day).annotate(**sums))
         by_merchant = payments.filter(currency=currency).values("currency", "merchant_id").annotate(**sums)
         by_merchant = by_merchant.order_by("-sum", "merchant_id")[:MAX_MERCHANTS]
     for row in by_merchant:
@@ -323,15 +327,13 @@ class _Period:
     @staticmethod
     def _midnight(day: date) -> datetime:
         midnight = datetime.combine(day, time.min)
-        return timezone.make_aware(midnight).astimezone(fixed_timezone.utc) if settings.USE_TZ else midnight
+        return timezone.make_aware(midnight).astimezone(fixed_timezone.utc)
 
     def holds(self, field: str) -> Q:
         return Q((f"{field}__gte", self.begins), (f"{field}__lt", self.ends))
 
     def day_of(self, field: str) -> Expression:
         """Return the local day of a moment."""
-        if not settings.USE_TZ:
-            return TruncDate(field)
         *before, (_ends, offset) = self._clock
         last = self._shifted(field, offset)
         if not before:

@@ -33,7 +33,7 @@ from django.views import View
 from django.views.decorators.cache import never_cache
 from django.views.decorators.csrf import csrf_exempt
 
-from django_paiementpro import log, polling, probe, returns, services, signing, statements
+from django_paiementpro import log, polling, probe, returns, services, signing
 from django_paiementpro.conf import conf
 from django_paiementpro.decorators import non_atomic
 from django_paiementpro.enums import Outcome, Reason, Status
@@ -88,10 +88,10 @@ class CheckoutView(OpenView):
 
 class NotificationView(OpenView):
     """
-    The door that the gateway knocks at. A stranger costs a signature check: no query, no row, a plain 404.
+    The webhook: the gateway's notifications (IPN). A forged URL costs a signature check: no query, no row, a plain 404.
 
-    Whoever holds the URL is answered 200 (recorded), 400 (refused, recorded too), or 404 where the payment is gone.
-    A probe of ``paiementpro_doctor`` is told how it has arrived; it costs no query and leaves nothing behind.
+    Through the right URL the answer is 200 (recorded), 400 (refused, and recorded too), or 404 if the payment is gone.
+    A probe by ``paiementpro_doctor`` is answered with how it arrived; it costs no query and leaves nothing behind.
     """
 
     http_method_names = ["post"]
@@ -101,19 +101,19 @@ class NotificationView(OpenView):
         reference = signing.unsign(signed, signing.NOTIFICATION)
         if reference is None and (nonce := signing.unsign_probe(signed)):
             return _answer_probe(request, nonce)
-        payment = _find(reference)
-        if payment is None:
-            return HttpResponseNotFound("Not Found", content_type="text/plain")
-        remote_address = request.META.get("REMOTE_ADDR", "")
+        if reference is None:
+            return _not_found()
+        notification: Notification | InvalidNotification
         try:
             notification = _read_notification(request)
         except InvalidNotification as error:
-            event = services.refuse_notification(payment, error, remote_address)
-        else:
-            event = services.receive_notification(payment, notification, remote_address)
+            notification = error
+        event = services.receive_webhook(reference, notification, request.META.get("REMOTE_ADDR", ""))
+        if event is None:
+            return _not_found()
         log.write(
             "notification_received",
-            payment,
+            event.payment,
             outcome=event.outcome,
             duration=time.monotonic() - started_at,
             reason=event.reason,
@@ -121,6 +121,10 @@ class NotificationView(OpenView):
         if event.outcome == Outcome.REFUSED:
             return HttpResponseBadRequest(f"Bad Request: {event.reason}", content_type="text/plain")
         return HttpResponse("OK", content_type="text/plain")
+
+
+def _not_found() -> HttpResponse:
+    return HttpResponseNotFound("Not Found", content_type="text/plain")
 
 
 class ReturnView(OpenView):
@@ -163,6 +167,7 @@ class StatusView(OpenView):
                 "status": payment.status,
                 "is_final": payment.is_final,
                 "redirect_url": target,
+                "refunded_amount": payment.refunded_amount,
             }
         )
         waiting_time = None if payment.is_final else payment.waiting_time
@@ -202,16 +207,9 @@ def _send_back(target: str) -> HttpResponse:
     return HttpResponseRedirect(target)
 
 
-def _find(reference: str | None) -> Payment | None:
-    """Return the payment of a reference, to the letter: MariaDB would take another case for the same."""
-    if reference is None:
-        return None
-    payment = statements.find(Payment, {"reference": reference})
-    return payment if payment and payment.reference == reference else None
-
-
 def _payment_or_404(signed: str, purpose: str) -> Payment:
-    payment = _find(signing.unsign(signed, purpose))
+    reference = signing.unsign(signed, purpose)
+    payment = None if reference is None else services.find_payment(reference)[0]
     if payment is None:
         raise Http404
     return payment

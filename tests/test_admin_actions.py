@@ -1,6 +1,8 @@
 """What staff do from a payment's page: who may, with which words, and never twice."""
 
-from datetime import timedelta
+import re
+from datetime import date, datetime, timedelta
+from datetime import timezone as tz
 from typing import Any
 
 import pytest
@@ -12,11 +14,11 @@ from django.test import Client
 from django.urls import resolve
 from django.utils import timezone
 
-from django_paiementpro import signals
-from django_paiementpro.models import Payment, PaymentEvent
+from django_paiementpro import services, signals
+from django_paiementpro.models import Finding, Payment, PaymentEvent
 from django_paiementpro.testing import FakeGateway, make_payment
 from tests.conftest import Notify
-from tests.test_admin import FRENCH, LIST, client_of, page_of, text_of
+from tests.test_admin import FRENCH, LIST, client_of, flag, page_of, refund, text_of
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -26,7 +28,13 @@ Settings = Any
 VALUES = {
     "check": {"reason": "She says so"},
     "confirm": {"reason": "Seen in the back office", "gateway_id": "CI20230131", "amount": "12500"},
-    "refund": {"reason": "Out of stock", "refund_reference": "R-1", "amount": "12500"},
+    "refund": {
+        "reason": "Out of stock",
+        "reference": "R-1",
+        "amount": "12500",
+        "kind": "refund",
+        "refunded_on": "2025-11-20",
+    },
     "redeliver": {"reason": "The mail was away"},
     "review": {"reason": "A try of ours"},
     "replay": {"reason": "The currency was wrong"},
@@ -43,11 +51,10 @@ def look_up(settings: Settings, gateway: FakeGateway) -> None:
 def payment_for(action: str) -> Payment:
     """Return a payment to which it can be done."""
     if action in {"refund", "redeliver"}:
-        return make_payment(status="succeeded", attempt=1)
+        return make_payment(status="succeeded", attempt=1, settled_at=datetime(2025, 11, 10, 12, tzinfo=tz.utc))
     payment = make_payment(status="pending", attempt=1)
     if action == "review":
-        Payment.objects.update(needs_review=True, review_reason="unknown_code: 7")
-        payment.refresh_from_db()
+        flag(payment)
     return payment
 
 
@@ -170,7 +177,7 @@ def test_a_double_click_does_it_once(action: str, gateway: FakeGateway, heard: H
     second = client.post(url, form, follow=True)
 
     assert first.url == page_of(payment)
-    assert ("Nothing would change." if action == "replay" else 'class="warning"') in text_of(second)
+    assert 'class="warning"' in text_of(second)
     assert heard == sent
     assert PaymentEvent.objects.filter(kind="staff").count() == 1
 
@@ -262,7 +269,7 @@ def test_a_payment_is_confirmed_by_hand(heard: Heard) -> None:
 @pytest.mark.parametrize(
     ("values", "complaint"),
     [
-        ({"amount": "100"}, "The amount at the gateway is not that of the payment"),
+        ({"amount": "100"}, "The amount at the gateway is not the amount of this payment"),
         ({"amount": "12500.5"}, "Enter a whole number"),
         ({"amount": "9" * 400}, "errorlist"),
         ({"gateway_id": " "}, "This field is required"),
@@ -287,18 +294,63 @@ def test_what_a_person_types_is_inert(heard: Heard) -> None:
     assert "<b>1" not in content
 
 
-def test_a_refund_is_recorded(heard: Heard) -> None:
+def test_refund_is_recorded(heard: Heard) -> None:
     payment = payment_for("refund")
-    content = do(client_of("refund_payment"), "refund", payment, amount="5000")
+    client = client_of("refund_payment")
+
+    content = do(client, "refund", payment, amount="5000")
+
     assert "A refund of 5\u202f000\u00a0F\u00a0CFA is recorded." in content
-    assert "5\u202f000\u00a0F\u00a0CFA of 12\u202f500\u00a0F\u00a0CFA were given back" in content
-    assert (now(payment).status, now(payment).refunded_amount) == ("refunded", 5000)
+    assert "5\u202f000\u00a0F\u00a0CFA of 12\u202f500\u00a0F\u00a0CFA refunded, most recently on 11/20/2025." in content
+    assert (now(payment).status, now(payment).refunded_amount) == ("succeeded", 5000)
+    stored = payment.refunds.get()
+    assert (stored.amount, stored.fee, stored.kind, stored.reference) == (5000, 0, "refund", "R-1")
+    assert (stored.refunded_on, stored.reason, stored.user) == (date(2025, 11, 20), "Out of stock", User.objects.get())
     assert names(heard) == ["payment_refunded"]
 
+    do(client, "refund", payment, amount="7500")
 
-def test_a_refund_begins_with_the_whole_amount() -> None:
+    assert (now(payment).status, now(payment).refunded_amount) == ("refunded", 12500)
+    assert names(heard) == ["payment_refunded", "payment_refunded"]
+
+
+def test_chargeback_is_recorded_with_its_fee() -> None:
     payment = payment_for("refund")
-    assert 'name="amount" value="12500"' in text_of(client_of("refund_payment").get(url_of("refund", payment)))
+    content = do(client_of("refund_payment"), "refund", payment, kind="chargeback", amount="12500", fee="2500")
+    stored = payment.refunds.get()
+    assert (stored.kind, stored.amount, stored.fee) == ("chargeback", 12500, 2500)
+    assert now(payment).refunded_amount == 12500
+    assert "Chargeback, fee: 2\u202f500\u00a0F\u00a0CFA, R-1" in content
+
+
+def test_refund_form_starts_with_what_is_left_and_today() -> None:
+    client = client_of("refund_payment")
+    payment = payment_for("refund")
+    url = url_of("refund", payment)
+    content = text_of(client.get(url))
+    assert 'name="amount" value="12500"' in content
+    assert f'name="refunded_on" value="{timezone.localdate().isoformat()}"' in content
+    assert '<option value="refund" selected>Refund</option>' in content
+    assert "refunded" not in content.split('class="pp-box"')[1].split("</p>")[0]
+    refund(payment, 5000)
+    content = text_of(client.get(url))
+    assert 'name="amount" value="7500"' in content
+    assert "(5\u202f000\u00a0F\u00a0CFA refunded)" in content.split('class="pp-box"')[1].split("</p>")[0]
+
+
+@pytest.mark.parametrize(
+    ("action", "values", "field"),
+    [
+        ("refund", {"amount": "12501"}, "amount"),
+        ("confirm", {"amount": "100"}, "amount"),
+        ("confirm", {"gateway_id": "-"}, "gateway_id"),
+        ("confirm", {"gateway_id": "TAKEN"}, "gateway_id"),
+    ],
+)
+def test_refusal_stands_beside_its_field(action: str, values: dict[str, str], field: str) -> None:
+    make_payment(status="succeeded", gateway_id="taken")
+    content = do(client_of(PERMISSIONS[action]), action, payment_for(action), **values)
+    assert re.findall(r'class="form-row errors field-(\w+)"', content) == [field]
 
 
 def test_a_confirmation_begins_without_an_amount() -> None:
@@ -308,10 +360,37 @@ def test_a_confirmation_begins_without_an_amount() -> None:
     assert 'value="12500"' not in content
 
 
-def test_more_than_was_paid_is_not_given_back(heard: Heard) -> None:
+@pytest.mark.parametrize(
+    ("values", "complaint"),
+    [
+        ({"amount": "7501"}, "A refund is at most what is left of the payment: 7500 francs."),
+        ({"amount": "0"}, "greater than or equal to 1"),
+        ({"amount": "-1"}, "greater than or equal to 1"),
+        ({"amount": "100.5"}, "Enter a whole number."),
+        ({"amount": "9" * 400}, "errorlist"),
+        ({"fee": "-1"}, "greater than or equal to 0"),
+        ({"fee": "100"}, "Only a chargeback has a fee."),
+        ({"kind": "chargeback", "fee": "9" * 30}, "errorlist"),
+        ({"kind": "gift"}, "Select a valid choice."),
+        ({"kind": ""}, "This field is required."),
+        ({"reference": ""}, "This field is required."),
+        ({"reference": "x" * 200}, "at most 128 characters"),
+        ({"refunded_on": ""}, "This field is required."),
+        ({"refunded_on": "2026-02-30"}, "Enter a valid date."),
+        ({"refunded_on": "2199-01-01"}, "This date is in the future."),
+        ({"refunded_on": "2025-11-09"}, "The customer paid after this date."),
+        ({"refunded_on": "0001-01-01"}, "The customer paid after this date."),
+    ],
+)
+def test_impossible_refund_is_refused(values: dict[str, str], complaint: str, heard: Heard) -> None:
     payment = payment_for("refund")
-    assert "A refund is at most what was paid." in do(client_of("refund_payment"), "refund", payment, amount="12501")
-    assert (now(payment).status, heard) == ("succeeded", [])
+    refund(payment, 5000)
+    heard.clear()
+    content = do(client_of("refund_payment"), "refund", payment, **{"amount": "100", **values})
+    assert complaint in content
+    assert "Nothing was done yet." in content
+    assert (now(payment).status, now(payment).refunded_amount, payment.refunds.count()) == ("succeeded", 5000, 1)
+    assert heard == []
 
 
 def test_signals_are_delivered_again(heard: Heard) -> None:
@@ -353,12 +432,80 @@ def test_what_any_state_owes_can_be_delivered(heard: Heard) -> None:
     assert names(heard) == ["payment_flagged"]
 
 
-def test_a_review_is_noted() -> None:
+def test_review_closes_the_finding_with_its_note() -> None:
     payment = payment_for("review")
-    content = do(client_of("review_payment"), "review", payment)
+    client = client_of("review_payment")
+    assert 'name="finding"' not in text_of(client.get(url_of("review", payment)))
+
+    content = do(client, "review", payment)
+
     assert "The payment is marked as reviewed." in content
     assert now(payment).needs_review is False
+    finding = payment.findings.get()
+    assert (finding.note, finding.reviewed_by) == ("A try of ours", User.objects.get())
+    assert finding.reviewed_at is not None
     assert PaymentEvent.objects.get().data["findings"] == ["unknown_code: 7"]
+
+
+def test_review_page_shows_the_open_findings() -> None:
+    payment = payment_for("review")
+    flag(payment, "amount_mismatch", "1 != 12500")
+    flag(payment, "paid_twice", "r", reviewed_at=timezone.now())
+    content = text_of(client_of("review_payment").get(url_of("review", payment)))
+    box = content.split('class="pp-box"')[1].split("</section>")[0]
+    assert re.findall("<strong>([^<]*)</strong> <span", box) == ["Unknown response code", "Another amount"]
+    assert "1 instead of 12500" in box
+    assert "Deliver nothing for it." in box
+
+
+def test_pages_of_other_actions_show_no_findings() -> None:
+    payment = payment_for("confirm")
+    flag(payment)
+    assert "pp-finding" not in text_of(client_of("confirm_payment").get(url_of("confirm", payment)))
+
+
+def test_one_of_several_findings_is_reviewed() -> None:
+    payment = payment_for("review")
+    first, second = payment.findings.get(), flag(payment, "amount_mismatch", "1 != 12500")
+    flag(payment, "unknown_code", "9", reviewed_at=timezone.now())
+    client = client_of("review_payment")
+    form = text_of(client.get(url_of("review", payment))).split('name="finding"')[1].split("</select>")[0]
+    assert re.findall(r'<option value="(\d*)"[^>]*>([^<]*)</option>', form) == [
+        ("", "All of them"),
+        (str(first.pk), "Unknown response code: 7"),
+        (str(second.pk), "Another amount: 1 instead of 12500"),
+    ]
+
+    content = do(client, "review", payment, finding=str(first.pk))
+
+    assert "The finding is marked as reviewed." in content
+    assert now(payment).needs_review is True
+    first.refresh_from_db()
+    second.refresh_from_db()
+    assert (first.note, second.note, second.reviewed_at) == ("A try of ours", "", None)
+    assert "The payment is marked as reviewed." in do(client, "review", payment)
+    assert now(payment).needs_review is False
+
+
+def test_all_findings_are_reviewed_at_once() -> None:
+    payment = payment_for("review")
+    flag(payment, "amount_mismatch", "1 != 12500")
+    content = do(client_of("review_payment"), "review", payment, finding="")
+    assert "The payment is marked as reviewed." in content
+    assert now(payment).needs_review is False
+    assert {finding.note for finding in payment.findings.all()} == {"A try of ours"}
+
+
+def test_finding_of_another_payment_is_not_reviewed() -> None:
+    other = payment_for("review")
+    payment = payment_for("review")
+    flag(payment, "amount_mismatch", "1 != 12500")
+    reviewed = flag(payment, "amount_mismatch", "2 != 12500", reviewed_at=timezone.now())
+    client = client_of("review_payment")
+    for finding in (other.findings.get(), reviewed):
+        content = do(client, "review", payment, finding=str(finding.pk))
+        assert "Select a valid choice." in content
+    assert Finding.objects.filter(reviewed_at=None).count() == 3
 
 
 @pytest.mark.parametrize(
@@ -410,19 +557,20 @@ def test_a_replay_that_changes_nothing_is_not_offered(payment: Payment, notify: 
     url = f"{LIST}{payment.pk}/events/{payment.events.get().pk}/replay/"
 
     content = text_of(client.get(url))
-    assert "It would be refused: “Another amount: 1 ≠ 12500”." in content
+    assert "It would be refused: “Another amount: 1 instead of 12500”." in content
     assert "Nothing would change." in content
     assert "<textarea" not in content
     refused = {**VALUES["replay"], "seen": now(payment).updated_at.isoformat()}
     client.post(url, refused)
     assert (now(payment).status, names(heard)) == ("pending", ["payment_flagged"])
+    assert not PaymentEvent.objects.filter(kind="staff").exists()
 
 
 def test_a_replay_that_would_flag_says_so(notify: Notify) -> None:
     payment = make_payment(status="pending", attempt=1)
     notify(payment)
     notify(payment, payId="another")
-    Payment.objects.update(needs_review=False, review_reason="")
+    services.review_payment(now(payment), User.objects.create_user("reviewer"), "Refunded")
     event = payment.events.get(outcome="conflict")
 
     content = text_of(client_of("confirm_payment").get(f"{LIST}{payment.pk}/events/{event.pk}/replay/"))
@@ -430,6 +578,23 @@ def test_a_replay_that_would_flag_says_so(notify: Notify) -> None:
     assert "It does not fit: somebody would have to look" in content
     assert "<td>No</td><td>Yes</td>" in content
     assert f"Paid twice: {payment.reference} another" in content
+
+
+def test_replay_that_raises_a_finding_signals_it_once(notify: Notify, heard: Heard) -> None:
+    payment = make_payment(status="pending", attempt=1)
+    notify(payment)
+    notify(payment, payId="another")
+    services.review_payment(now(payment), User.objects.create_user("reviewer"), "Refunded")
+    heard.clear()
+    event = payment.events.get(outcome="conflict")
+    client = client_of("confirm_payment")
+    url = f"{LIST}{payment.pk}/events/{event.pk}/replay/"
+
+    client.post(url, {**form_of(client, url), **VALUES["replay"]})
+
+    assert names(heard) == ["payment_flagged"]
+    assert payment.findings.filter(reviewed_at=None).count() == 1
+    assert PaymentEvent.objects.get(kind="staff", data__action="replay").signals == ["payment_flagged"]
 
 
 def test_a_dry_run_writes_dates_as_people_do(payment: Payment, notify: Notify, settings: Settings) -> None:

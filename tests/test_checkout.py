@@ -10,11 +10,14 @@ from django.db import connection, transaction
 from django.test import Client, RequestFactory, override_settings
 from django.utils import timezone
 
-from django_paiementpro import services
+from django_paiementpro import services, testing
 from django_paiementpro.exceptions import GatewayRefusedError, GatewayUnavailableError
-from django_paiementpro.models import Payment
+from django_paiementpro.messages import FAILURE_CODE
+from django_paiementpro.models import Payment, SearchKey
+from django_paiementpro.services import claims
 from django_paiementpro.testing import FakeGateway, make_payment, pay
-from tests.conftest import PAGE_URL, Notify, Statements
+from django_paiementpro.testing.wire import notification_of
+from tests.conftest import PAGE_URL, Notify, Statements, columns
 from tests.server.threads import meanwhile
 
 pytestmark = pytest.mark.django_db
@@ -22,6 +25,13 @@ pytestmark = pytest.mark.django_db
 
 def stored(payment: Payment) -> Payment:
     return Payment.objects.get(pk=payment.pk)
+
+
+BEFORE = {
+    "created": {},
+    "pending": {"status": "pending", "attempt": 1, "opened_attempt": 1},
+    "failed": {"status": "failed", "attempt": 1, "opened_attempt": 1, "settled_attempt": 1},
+}
 
 
 @pytest.mark.parametrize("method", ["get", "post"])
@@ -51,31 +61,29 @@ def test_the_payer_is_sent_to_the_gateways_page(gateway: FakeGateway, method: st
 
 
 @pytest.mark.django_db(transaction=True)
-def test_checkout_takes_four_statements_and_one_when_repeated(
+def test_checkout_takes_four_statements_and_two_when_repeated(
     client: Client, gateway: FakeGateway, statements: Statements
 ) -> None:
     payment = make_payment()
 
     with statements:
         client.get(payment.get_absolute_url())
-    assert len(statements) == 4
+    assert [statement.split()[0] for statement in statements] == ["SELECT", "UPDATE", "UPDATE", "INSERT"]
     with statements:
         assert client.get(payment.get_absolute_url())["Location"] == PAGE_URL
-    assert len(statements) == 1
+    assert [statement.split()[0] for statement in statements] == ["SELECT", "SELECT"]
     assert len(gateway.page_requests) == 1
 
 
-def test_a_stale_page_is_not_offered_again(
-    client: Client, gateway: FakeGateway, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_old_page_is_not_offered_again(client: Client, gateway: FakeGateway, monkeypatch: pytest.MonkeyPatch) -> None:
     now = timezone.now()
     monkeypatch.setattr(timezone, "now", lambda: now)
     payment = make_payment()
     client.get(payment.get_absolute_url())
-    Payment.objects.update(initialized_at=now - timedelta(minutes=5) + timedelta(microseconds=1))
+    Payment.objects.update(initialized_at=now - timedelta(minutes=4) + timedelta(microseconds=1))
     client.get(payment.get_absolute_url())
     assert len(gateway.page_requests) == 1
-    Payment.objects.update(initialized_at=now - timedelta(minutes=5))
+    Payment.objects.update(initialized_at=now - timedelta(minutes=4))
 
     client.get(payment.get_absolute_url())
 
@@ -94,6 +102,21 @@ def test_a_failed_payment_is_tried_again_at_once(client: Client, gateway: FakeGa
     payment = stored(payment)
     assert (payment.status, payment.attempt, len(gateway.page_requests)) == ("pending", 2, 2)
     assert (payment.settled_by, payment.settled_at, payment.gateway_id, payment.response_code) == ("", None, "", "")
+
+
+def test_new_attempt_forgets_the_country_of_the_last(client: Client, gateway: FakeGateway, notify: Notify) -> None:
+    def numbers() -> list[str]:
+        keys = SearchKey.objects.filter(payment=payment, text__startswith="+")
+        return list(keys.values_list("text", flat=True))
+
+    payment = make_payment(customer_phone="01 97 12 34 56")
+    assert numbers() == ["+2250197123456"]
+    client.get(payment.get_absolute_url())
+    notify(stored(payment), responsecode=-1, channel="FLOOZBJ")
+    assert numbers() == ["+2290197123456"]
+
+    assert client.get(payment.get_absolute_url())["Location"] == PAGE_URL
+    assert numbers() == ["+2250197123456"]
 
 
 @pytest.mark.parametrize("status", ["succeeded", "refunded", "expired", "cancelled"])
@@ -283,13 +306,145 @@ def test_no_transaction_of_ours_stays_open_during_a_call(client: Client, gateway
     assert seen == [False]
 
 
-def test_a_stale_copy_of_a_payment_is_read_again(gateway: FakeGateway, rf: RequestFactory) -> None:
-    payment = make_payment()
-    stale = stored(payment)
-    services.initialize_payment(payment, rf.get("/"))
+@pytest.mark.parametrize("seen", ["created", "pending", "failed"])
+def test_stale_copy_gets_the_newest_page(gateway: FakeGateway, rf: RequestFactory, seen: str) -> None:
+    stale = as_seen(seen)
+    page = f"{PAGE_URL}2"
+    Payment.objects.update(
+        status="pending", attempt=2, opened_attempt=2, payment_url=page, initialized_at=timezone.now()
+    )
 
-    assert services.initialize_payment(stale, rf.get("/")) == PAGE_URL
-    assert len(gateway.page_requests) == 1
+    assert services.initialize_payment(stale, rf.get("/")) == page
+    assert gateway.page_requests == []
+
+
+@pytest.mark.parametrize("seen", ["created", "pending", "failed"])
+@pytest.mark.parametrize("status", ["succeeded", "refunded", "expired", "cancelled"])
+def test_stale_copy_does_not_get_the_page_of_a_payment_that_is_over(
+    gateway: FakeGateway, rf: RequestFactory, seen: str, status: str
+) -> None:
+    stale = as_seen(seen)
+    Payment.objects.update(status=status)
+
+    with pytest.raises(ValidationError) as caught:
+        services.initialize_payment(stale, rf.get("/"))
+
+    assert caught.value.code == "not_payable"
+    assert (stale.status, gateway.page_requests) == (status, [])
+    assert stored(stale).attempt == stale.attempt
+
+
+@pytest.mark.parametrize("seen", ["created", "pending", "failed"])
+def test_stale_copy_of_a_failed_payment_starts_a_new_attempt(
+    gateway: FakeGateway, rf: RequestFactory, seen: str
+) -> None:
+    stale = as_seen(seen)
+    Payment.objects.update(status="failed", attempt=1, opened_attempt=1, settled_attempt=1)
+    gateway.opens(f"{PAGE_URL}2")
+
+    assert services.initialize_payment(stale, rf.get("/")) == f"{PAGE_URL}2"
+    assert [sent.reference for sent in gateway.page_requests] == [f"{stale.reference}-2"]
+    assert (stored(stale).status, stored(stale).opened_attempt) == ("pending", 2)
+
+
+def as_seen(status: str) -> Payment:
+    """Return a payment as it was read a moment ago; a pending one with a page that is fresh."""
+    values: dict[str, Any] = {**BEFORE[status]}
+    if status == "pending":
+        values |= {"payment_url": PAGE_URL, "initialized_at": timezone.now()}
+    return stored(make_payment(**values))
+
+
+# One call opens one page at most, however long it takes.
+
+NO_TIME = timedelta(microseconds=1)
+
+
+def test_call_that_outlasts_the_session_lifetime_opens_one_page(gateway: FakeGateway, rf: RequestFactory) -> None:
+    payment = make_payment()
+
+    with override_settings(PAIEMENTPRO_SESSION_LIFETIME=NO_TIME):
+        for attempt in (1, 2):
+            assert services.initialize_payment(payment, rf.get("/")) == PAGE_URL
+            assert len(gateway.page_requests) == stored(payment).opened_attempt == attempt
+
+
+@pytest.mark.parametrize("before", BEFORE.values(), ids=BEFORE)
+def test_waiter_gets_the_page_of_a_call_that_outlasts_the_session_lifetime(
+    gateway: FakeGateway, rf: RequestFactory, monkeypatch: pytest.MonkeyPatch, before: dict[str, Any]
+) -> None:
+    payment = make_payment(**before)
+    claims.claim(payment)
+
+    def open_page(seconds: float) -> None:
+        Payment.objects.update(
+            status="pending",
+            opened_attempt=payment.attempt,
+            payment_url=PAGE_URL,
+            initialized_at=timezone.now() - timedelta(minutes=1),
+            claimed_until=None,
+        )
+
+    monkeypatch.setattr(services.checkout.time, "sleep", open_page)
+    with override_settings(PAIEMENTPRO_SESSION_LIFETIME=NO_TIME):
+        assert services.initialize_payment(stored(payment), rf.get("/")) == PAGE_URL
+    assert gateway.page_requests == []
+
+
+def test_waiter_gets_the_page_though_the_next_call_has_begun(
+    gateway: FakeGateway, rf: RequestFactory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    payment = make_payment()
+    claims.claim(payment)
+
+    def open_page_and_ask_for_the_next(seconds: float) -> None:
+        Payment.objects.update(
+            status="pending",
+            attempt=2,
+            opened_attempt=1,
+            payment_url=PAGE_URL,
+            initialized_at=timezone.now() - timedelta(minutes=1),
+        )
+
+    monkeypatch.setattr(services.checkout.time, "sleep", open_page_and_ask_for_the_next)
+    with override_settings(PAIEMENTPRO_SESSION_LIFETIME=NO_TIME):
+        assert services.initialize_payment(stored(payment), rf.get("/")) == PAGE_URL
+    assert gateway.page_requests == []
+
+
+@pytest.mark.parametrize("status", ["succeeded", "expired", "cancelled"])
+def test_waiter_does_not_get_the_page_of_a_payment_that_is_over(
+    gateway: FakeGateway, rf: RequestFactory, monkeypatch: pytest.MonkeyPatch, status: str
+) -> None:
+    payment = make_payment()
+    claims.claim(payment)
+
+    def end(seconds: float) -> None:
+        Payment.objects.update(
+            status=status,
+            opened_attempt=1,
+            payment_url=PAGE_URL,
+            initialized_at=timezone.now(),
+            claimed_until=None,
+        )
+
+    monkeypatch.setattr(services.checkout.time, "sleep", end)
+    with pytest.raises(ValidationError) as caught:
+        services.initialize_payment(stored(payment), rf.get("/"))
+    assert (caught.value.code, gateway.page_requests) == ("not_payable", [])
+
+
+def test_waiter_does_not_get_the_page_of_an_attempt_before(
+    gateway: FakeGateway, rf: RequestFactory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    long_ago = timezone.now() - timedelta(hours=1)
+    payment = make_payment(**BEFORE["pending"], payment_url=PAGE_URL, initialized_at=long_ago)
+    claims.claim(payment)
+    monkeypatch.setattr(services.checkout.time, "sleep", lambda seconds: Payment.objects.update(claimed_until=None))
+
+    with pytest.raises(GatewayUnavailableError):
+        services.initialize_payment(stored(payment), rf.get("/"))
+    assert gateway.page_requests == []
 
 
 def test_a_dead_process_blocks_no_longer_than_its_claim(client: Client, gateway: FakeGateway) -> None:
@@ -316,37 +471,89 @@ def test_who_waits_for_one_call_does_not_wait_for_the_next(gateway: FakeGateway,
 
 def test_a_claim_lasts_for_the_time_outs_and_a_few_seconds(gateway: FakeGateway, rf: RequestFactory) -> None:
     payment = make_payment()
-    claims = []
-    gateway.answers(lambda request: claims.append(stored(payment).claimed_until) or (500, {}, b""))
+    claimed: list[Any] = []
+    gateway.answers(lambda request: claimed.append(stored(payment).claimed_until) or (500, {}, b""))
 
     with override_settings(PAIEMENTPRO_TIMEOUT=(1, 2)), pytest.raises(GatewayUnavailableError):
         services.initialize_payment(payment, rf.get("/"))
 
-    assert timedelta(seconds=3) < claims[0] - timezone.now() <= timedelta(seconds=8)
+    assert timedelta(seconds=3) < claimed[0] - timezone.now() <= timedelta(seconds=8)
 
 
-@pytest.mark.parametrize(
-    ("responsecode", "status", "answer", "asked"),
-    [(0, "succeeded", 302, 1), (-1, "pending", 302, 2)],
-)
-def test_a_notification_may_overtake_the_answer(
-    client: Client, gateway: FakeGateway, notify: Notify, responsecode: int, status: str, answer: int, asked: int
+def overtaken_by(payment: Payment, **fields: Any) -> Any:
+    """Return an answer of the gateway's that comes after its notification."""
+
+    def answer(request: Any) -> tuple[int, dict[str, str], str]:
+        assert testing.notify(stored(payment), **fields).status_code == 200
+        return 200, {}, json.dumps({"success": True, "url": PAGE_URL})
+
+    return answer
+
+
+@pytest.mark.parametrize("before", BEFORE.values(), ids=BEFORE)
+def test_success_may_overtake_the_page(client: Client, gateway: FakeGateway, before: dict[str, Any]) -> None:
+    payment = make_payment(**before)
+    gateway.answers(overtaken_by(payment))
+
+    response = client.get(payment.get_absolute_url())
+
+    assert (response.status_code, response["Location"]) == (302, payment.get_return_url())
+    assert len(gateway.page_requests) == 1
+    after = stored(payment)
+    assert (after.status, after.settled_attempt, after.claimed_until) == ("succeeded", payment.attempt + 1, None)
+
+
+@pytest.mark.parametrize("before", [BEFORE["created"], BEFORE["pending"]], ids=["created", "pending"])
+def test_page_of_an_attempt_that_has_failed_is_not_offered(
+    client: Client, gateway: FakeGateway, before: dict[str, Any]
+) -> None:
+    payment = make_payment(**before)
+    gateway.answers(overtaken_by(payment, responsecode=-1))
+
+    assert client.get(payment.get_absolute_url()).status_code == 503
+
+    after = stored(payment)
+    assert (after.status, after.settled_attempt, after.claimed_until) == ("failed", payment.attempt + 1, None)
+    assert [(event.kind, event.outcome) for event in payment.events.all()] == [
+        ("notification", "accepted"),
+        ("initialize", "accepted"),
+    ]
+    gateway.opens()
+    assert client.get(payment.get_absolute_url())["Location"] == PAGE_URL
+    assert [sent.reference for sent in gateway.page_requests] == [
+        payment.reference_of(payment.attempt + 1),
+        payment.reference_of(payment.attempt + 2),
+    ]
+    assert (stored(payment).status, stored(payment).opened_attempt) == ("pending", payment.attempt + 2)
+
+
+def test_failure_before_the_first_attempt_throws_no_page_away(
+    client: Client, gateway: FakeGateway, notify: Notify
 ) -> None:
     payment = make_payment()
+    notify(payment, responsecode=-1)
+    assert (stored(payment).status, stored(payment).settled_attempt) == ("failed", 1)
+
+    assert client.get(payment.get_absolute_url())["Location"] == PAGE_URL
+    assert (stored(payment).status, stored(payment).opened_attempt) == ("pending", 1)
+
+
+@pytest.mark.django_db(transaction=True)
+def test_failure_of_an_earlier_attempt_throws_no_page_away(gateway: FakeGateway, rf: RequestFactory) -> None:
+    payment = make_payment(status="pending", attempt=1, opened_attempt=1)
 
     def overtaken(request: Any) -> tuple[int, dict[str, str], str]:
-        current = stored(payment)
-        if current.attempt == 1:
-            notify(current, responsecode=responsecode)
+        # The call outlives its claim, so that the failure of the page before counts.
+        Payment.objects.update(claimed_until=timezone.now() - timedelta(seconds=1))
+        assert services.receive_webhook(payment.reference, notification_of(payment, FAILURE_CODE, attempt=1))
+        assert stored(payment).status == "failed"
         return 200, {}, json.dumps({"success": True, "url": PAGE_URL})
 
     gateway.answers(overtaken)
 
-    response = client.get(payment.get_absolute_url())
-
-    assert (response.status_code, len(gateway.page_requests)) == (answer, asked)
-    assert response["Location"] == (payment.get_return_url() if status == "succeeded" else PAGE_URL)
-    assert (stored(payment).status, stored(payment).claimed_until) == (status, None)
+    assert services.initialize_payment(payment, rf.get("/")) == PAGE_URL
+    assert (stored(payment).status, stored(payment).opened_attempt) == ("pending", 2)
+    assert columns(payment) == columns(stored(payment))
 
 
 def test_a_slow_process_does_not_overwrite_a_later_attempt(gateway: FakeGateway, rf: RequestFactory) -> None:
@@ -362,9 +569,7 @@ def test_a_slow_process_does_not_overwrite_a_later_attempt(gateway: FakeGateway,
     assert stored(payment).payment_url == f"{PAGE_URL}2"
 
 
-def test_the_page_of_an_earlier_attempt_is_not_stored_as_that_of_a_later(
-    gateway: FakeGateway, rf: RequestFactory
-) -> None:
+def test_page_of_an_earlier_attempt_is_not_stored_as_that_of_a_later(gateway: FakeGateway, rf: RequestFactory) -> None:
     payment = make_payment()
 
     def overtaken(request: Any) -> tuple[int, dict[str, str], str]:
@@ -373,8 +578,12 @@ def test_the_page_of_an_earlier_attempt_is_not_stored_as_that_of_a_later(
 
     gateway.answers(overtaken)
 
-    services.initialize_payment(payment, rf.get("/"))
+    with pytest.raises(GatewayUnavailableError, match=r"^the page came too late to be used$"):
+        services.initialize_payment(payment, rf.get("/"))
+    after = stored(payment)
+    assert (after.status, after.opened_attempt, after.payment_url) == ("created", None, "")
 
+    services.initialize_payment(payment, rf.get("/"))
     assert [sent.reference for sent in gateway.page_requests] == [payment.reference, f"{payment.reference}-3"]
     assert stored(payment).opened_attempt == 3
 

@@ -2,7 +2,7 @@ from typing import Any
 
 import pytest
 from django.conf import settings
-from django.core.checks import run_checks
+from django.core.checks import ERROR, run_checks
 from django.test import override_settings
 
 from django_paiementpro.checks import check_deployment, check_installation
@@ -37,6 +37,13 @@ def test_a_wrong_value_is_an_error_that_says_what_to_write(name: str, value: Any
     setting = vars(Conf)[name].name
 
     assert found(**{setting: value})["paiementpro.E002"].startswith(f"{setting}: ")
+
+
+def test_naive_datetimes_are_an_error() -> None:
+    with override_settings(USE_TZ=False):
+        [message] = check_installation()
+    assert (message.id, message.level, message.hint) == ("paiementpro.E007", ERROR, "Write USE_TZ = True.")
+    assert message.msg == "USE_TZ is off: dates and times would be stored without their time zone."
 
 
 def test_a_typo_is_a_warning() -> None:

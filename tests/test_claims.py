@@ -1,6 +1,7 @@
-"""Who may call the gateway for a payment: what frees one claim frees no other."""
+"""Which process may call the gateway for a payment."""
 
 from datetime import timedelta
+from typing import Any
 
 import pytest
 from django.utils import timezone
@@ -16,24 +17,25 @@ def stored(payment: Payment) -> Payment:
     return Payment.objects.get(pk=payment.pk)
 
 
-def test_a_claim_is_freed_alone() -> None:
+def test_free_leaves_the_claims_of_others() -> None:
     soon = timezone.now() + timedelta(seconds=20)
     payment, other = (make_payment(attempt=1, claimed_until=soon) for _ in range(2))
 
-    claims.free(payment)
+    claims.free(payment, 1)
 
     assert (payment.claimed_until, stored(payment).claimed_until) == (None, None)
     assert claims.is_claimed(stored(other))
 
 
-def test_who_comes_late_frees_no_later_claim() -> None:
+def test_free_leaves_the_claim_of_a_later_attempt() -> None:
     payment = make_payment(attempt=1, claimed_until=timezone.now() + timedelta(seconds=20))
     late = stored(payment)
     Payment.objects.update(attempt=2)
 
-    claims.free(late)
+    claims.free(late, 1)
 
     assert claims.is_claimed(stored(payment))
+    assert claims.is_claimed(late)
 
 
 @pytest.mark.parametrize("before", [None, timezone.now() - timedelta(hours=1)])
@@ -75,7 +77,7 @@ def test_a_claim_ends_by_itself(end: timedelta, is_claimed: bool, monkeypatch: p
     assert Payment.objects.filter(claims.is_free(now)).exists() == (not is_claimed)
 
 
-def test_a_claim_counts_the_attempt_and_lasts_as_long_as_the_call_may() -> None:
+def test_claim_counts_the_attempt_and_lasts_as_long_as_the_call_may() -> None:
     payment = make_payment()
     before = timezone.now()
 
@@ -87,6 +89,30 @@ def test_a_claim_counts_the_attempt_and_lasts_as_long_as_the_call_may() -> None:
     assert after.claimed_until is not None
     assert timedelta(0) <= after.claimed_until - before - timedelta(seconds=28.05) < timedelta(seconds=10)
     assert not claims.claim(payment)
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [{"amount": 5000}, {"currency": "XAF"}, {"merchant_id": "PP-F1"}, {"status": "cancelled"}, {"attempt": 1}],
+    ids="".join,
+)
+def test_changed_payment_is_not_claimed(changes: dict[str, Any]) -> None:
+    payment = make_payment()
+    stale = stored(payment)
+    Payment.objects.update(**changes)
+
+    assert not claims.claim(stale)
+    assert stored(payment).claimed_until is None
+
+
+def test_claim_is_newer_than_the_last_change_whatever_the_clock() -> None:
+    ahead = timezone.now() + timedelta(seconds=30)
+    payment = make_payment()
+    Payment.objects.update(updated_at=ahead)
+    payment.refresh_from_db()
+
+    assert claims.claim(payment)
+    assert payment.updated_at == stored(payment).updated_at > ahead
 
 
 def test_no_look_up_is_taken_of_a_payment_that_moved_on() -> None:

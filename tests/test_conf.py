@@ -19,7 +19,7 @@ def test_the_defaults_are_safe() -> None:
     assert conf.currencies == {"XOF": "952"}
     assert conf.min_amount == 100
     assert conf.timeout == (3.05, 20)
-    assert conf.session_lifetime == timedelta(minutes=5)
+    assert conf.session_lifetime == timedelta(minutes=4)
     assert conf.expires_after == timedelta(hours=24)
     assert list(conf.channels) == Channel.values
 
@@ -51,6 +51,41 @@ def test_a_setting_is_read_when_used() -> None:
     with override_settings(PAIEMENTPRO_MERCHANT_ID=" PP-F1 "):
         assert conf.merchant_id == "PP-F1"
     assert conf.merchant_id == "PP-F324"
+
+
+def test_setting_is_parsed_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    reads = []
+    setting = vars(Conf)["channels"]
+    read = setting.read
+    monkeypatch.setattr(setting, "read", lambda value: reads.append(value) or read(value))
+    first, second = ["OMCIV2"], ["OMCIV2"]
+
+    for raw in (first, second, first):
+        with override_settings(PAIEMENTPRO_CHANNELS=raw):
+            assert list(conf.channels) == list(conf.channels) == ["OMCIV2"]
+
+    assert [raw is first for raw in reads] == [True, False, True]
+
+
+def test_wrong_value_is_refused_each_time() -> None:
+    with override_settings(PAIEMENTPRO_MIN_AMOUNT=0):
+        for _ in range(2):
+            with pytest.raises(ImproperlyConfigured):
+                _ = conf.min_amount
+    assert conf.min_amount == 100
+
+
+def test_currency_is_checked_against_the_currencies_of_the_moment() -> None:
+    assert conf.currency == "XOF"
+    with override_settings(PAIEMENTPRO_CURRENCIES={"XAF": "950"}), pytest.raises(ImproperlyConfigured, match="XAF"):
+        _ = conf.currency
+
+
+def test_function_that_a_test_replaces_is_used(monkeypatch: pytest.MonkeyPatch) -> None:
+    with override_settings(PAIEMENTPRO_PAYMENT_FACTORY="tests.host.payments.new_payment"):
+        before = conf.payment_factory
+        monkeypatch.setattr("tests.host.payments.new_payment", print)
+        assert (before.__name__, conf.payment_factory) == ("new_payment", print)
 
 
 WRONG: list[tuple[str, Any]] = [

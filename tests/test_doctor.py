@@ -22,6 +22,7 @@ from django_paiementpro.models import Payment, PaymentEvent, ReconciliationRun
 from django_paiementpro.signals import payment_succeeded
 from django_paiementpro.testing import FakeGateway, make_payment
 from tests.conftest import INDISCREET, MIGRATIONS, PAGE_URL
+from tests.test_admin import flag
 
 pytestmark = pytest.mark.django_db
 
@@ -119,7 +120,8 @@ def test_each_line_begins_with_its_verdict(capsys: pytest.CaptureFixture[str]) -
 
 @pytest.mark.usefixtures("answering")
 def test_it_speaks_french(payment: Payment, capsys: pytest.CaptureFixture[str]) -> None:
-    Payment.objects.update(needs_review=True)
+    flag(payment)
+    flag(payment, "paid_twice")
     assert "warn  1 paiement est à vérifier" in run(capsys, "--language", "fr")
     assert "warn  1 payment is to be reviewed" in run(capsys)
 
@@ -213,7 +215,7 @@ def test_good_settings_pass() -> None:
         ({"SECRET_KEY": "django-insecure-" + KEY + KEY}, "fail", "SECRET_KEY can be guessed"),
         ({"SECRET_KEY": "short", "PAIEMENTPRO_GATEWAY_URL": "http://127.0.0.1/sandbox"}, "warn", "SECRET_KEY can be"),
         ({"SECRET_KEY_FALLBACKS": ["short"]}, "fail", "SECRET_KEY_FALLBACKS can be guessed"),
-        ({"USE_TZ": False}, "fail", "USE_TZ"),
+        ({"USE_TZ": False}, "fail", "USE_TZ is off: dates and times would be stored without their time zone."),
         ({"DEBUG": True}, "warn", "DEBUG is on"),
         ({"PAIEMENTPRO_ENVIRONMENT": "sandbox"}, "warn", "no money moves"),
         ({"PAIEMENTPRO_MERCHANT_ID": ""}, "fail", "PAIEMENTPRO_MERCHANT_ID: write the merchant id"),
@@ -374,8 +376,9 @@ def test_an_event_that_waits_is_told(payment: Payment, age: timedelta, verdict: 
 
 
 def test_payments_to_review_are_told() -> None:
+    assert told("waiting")[0][0] == "pass"
     for _ in range(2):
-        make_payment(needs_review=True)
+        flag(make_payment())
     assert only(told("waiting"), "warn").startswith("2 payments are to be reviewed")
 
 

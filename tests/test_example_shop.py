@@ -20,10 +20,11 @@ from django.urls import reverse
 from django.utils import timezone, translation
 
 from django_paiementpro.models import Payment
+from django_paiementpro.services import refund_payment
 from django_paiementpro.testing import FakeGateway
 from shop.catalogue import PRODUCTS, stock_the_shop
 from shop.models import Order, Product
-from shop.receivers import close_refunded_order, fulfil_order, warn_staff
+from shop.receivers import close_refunded_order, fulfil_order
 from shop.templatetags.shop import francs
 from tests.conftest import Notify
 
@@ -333,7 +334,7 @@ def test_money_for_a_cancelled_order_is_given_back(client: Client, order: Order,
     assert (order.status, order.paid_with, stock()) == ("to_refund", payment, 5)
     subjects = " ".join(message.subject for message in mail.outbox)
     assert f"Order {order.pk}: to be refunded" in subjects
-    assert f"Payment {payment}: please look at it" in subjects
+    assert f"Payment {payment}: please review it" in subjects
     assert "We owe you a refund" in page(client, order)
 
 
@@ -381,20 +382,42 @@ def test_payments_of_others_are_left_alone(payment: Payment) -> None:
     assert not mail.outbox
 
 
-def test_a_refund_closes_the_order(client: Client, order: Order) -> None:
-    payment = payment_of(order)
-    fulfil(payment)
-    close_refunded_order(sender=Payment, payment=payment, event=None)
+def refunded(content: str) -> list[str]:
+    found = re.findall("<dt>Refunded</dt><dd>(.*?)</dd>", content)
+    return [re.sub("[\u00a0\u202f]", " ", text) for text in found]
+
+
+@pytest.mark.django_db(transaction=True)
+def test_order_is_closed_once_all_of_its_money_went_back(client: Client, order: Order, notify: Notify) -> None:
+    notify(payment_of(order))
+    assert refunded(page(client, order)) == []
+    staff = User.objects.create_user("staff")
+
+    refund_payment(payment_of(order), staff, amount=1000, reason="A torn corner")
+
     order.refresh_from_db()
-    assert order.status == "refunded"
+    assert (order.status, payment_of(order).status) == ("paid", "succeeded")
+    assert "Paid, thank you!" in page(client, order)
+    assert refunded(page(client, order)) == ["1 000 F CFA of 25 000 F CFA"]
+
+    refund_payment(payment_of(order), staff, amount=24000, reason="Sent back")
+
+    order.refresh_from_db()
+    assert (order.status, payment_of(order).status, stock()) == ("refunded", "refunded", 3)
     assert "given you the money back" in page(client, order)
+    assert refunded(page(client, order)) == ["25 000 F CFA of 25 000 F CFA"]
+    assert not mail.outbox
 
 
-def test_staff_are_asked_to_look_at_a_flagged_payment(payment: Payment) -> None:
-    payment.review_reason = "amount_mismatch: 1"
-    warn_staff(sender=Payment, payment=payment, event=None)
-    assert mail.outbox[0].body == "amount_mismatch: 1"
-    assert mail.outbox[0].to == ["staff@example.com"]
+@pytest.mark.django_db(transaction=True)
+def test_staff_are_mailed_about_a_flagged_payment_once(order: Order, notify: Notify) -> None:
+    payment = payment_of(order)
+    for _ in range(3):
+        notify(payment, amount=1)
+    [message] = mail.outbox
+    assert message.subject.endswith(f"Payment {payment}: please review it")
+    assert message.body == "amount_mismatch: 1 != 25000"
+    assert message.to == ["staff@example.com"]
 
 
 # What the buyer sees

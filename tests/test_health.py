@@ -12,9 +12,10 @@ from django.utils import timezone
 from django_paiementpro import views
 from django_paiementpro.enums import Channel
 from django_paiementpro.models import Payment, PaymentEvent, ReconciliationRun
-from django_paiementpro.services import Health, health, vitals
+from django_paiementpro.services import Health, count_payments_to_review, health, vitals
 from django_paiementpro.testing import make_payment
 from tests.conftest import Notify, Statements
+from tests.test_admin import flag
 
 pytestmark = pytest.mark.django_db
 
@@ -120,13 +121,19 @@ def test_what_is_being_delivered_is_not_undelivered(payment: Payment) -> None:
     assert (found.undelivered, found.oldest_undelivered_at) == (2, NOW - 30 * MINUTE)
 
 
-def test_what_is_to_be_reviewed_is_counted_and_is_no_alarm() -> None:
+def test_payments_to_review_are_counted_and_are_no_alarm(statements: Statements) -> None:
     reconciled(NOW)
-    make_payment(needs_review=True)
-    make_payment()
+    flag(make_payment())
+    twice, reviewed = make_payment(), make_payment()
+    flag(twice)
+    flag(twice, "paid_twice")
+    flag(reviewed, reviewed_at=NOW)
     make_payment()
 
-    assert (health(NOW).to_review, health(NOW).problems) == (1, [])
+    assert (health(NOW).to_review, health(NOW).problems) == (2, [])
+    with statements:
+        assert count_payments_to_review() == 2
+    assert len(statements) == 1
 
 
 def test_of_two_reconciliations_the_one_seen_last_counts() -> None:
@@ -179,7 +186,8 @@ def test_a_moment_ahead_has_no_age() -> None:
 
 
 def test_the_same_is_told_as_json(payment: Payment) -> None:
-    Payment.objects.update(initialized_at=NOW - HOUR, needs_review=True)
+    Payment.objects.update(initialized_at=NOW - HOUR)
+    flag(payment)
     happened(payment, at=NOW - DAY, deliver_at=NOW)
     paid(NOW - MINUTE, "OMCIV2")
     reconciled(NOW - SECOND)
@@ -199,18 +207,6 @@ def test_the_same_is_told_as_json(payment: Payment) -> None:
         "to_review": {"count": 1},
         "last_reconciliation": {"at": "2026-11-02T11:59:59+00:00", "age": 1},
     }
-
-
-def test_without_time_zones_it_is_the_same(settings: Any) -> None:
-    settings.USE_TZ = False
-    now = timezone.now()
-    reconciled(now)
-    make_payment(status="pending", created_at=now - 2 * HOUR)
-
-    found = health()
-
-    assert found.problems == []
-    assert found.age(found.oldest_pending_at) == pytest.approx(7200, abs=60)
 
 
 # The view

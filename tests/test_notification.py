@@ -12,7 +12,7 @@ from django_paiementpro import services, signals
 from django_paiementpro.enums import Reason
 from django_paiementpro.exceptions import InvalidNotification
 from django_paiementpro.messages import MAX_BODY, Notification
-from django_paiementpro.models import Payment, PaymentEvent
+from django_paiementpro.models import Finding, Payment, PaymentEvent, SearchKey
 from django_paiementpro.testing import make_payment
 from django_paiementpro.testing.wire import notification_fields
 from django_paiementpro.views import NotificationView
@@ -39,6 +39,15 @@ def read(fields: dict[str, Any]) -> Notification:
 
 def names(heard: Heard) -> list[str]:
     return [name for name, _ in heard]
+
+
+def findings(payment: Payment) -> list[str]:
+    """Return the open findings, each as ``reason: detail``."""
+    return [str(finding) for finding in payment.findings.filter(reviewed_at=None)]
+
+
+def verbs(statements: Statements) -> list[str]:
+    return [statement.split()[0] for statement in statements]
 
 
 real_commits = pytest.mark.django_db(transaction=True)
@@ -86,37 +95,47 @@ def test_repeats_are_silent(payment: Payment, notify: Notify, heard: Heard) -> N
 
 
 @real_commits
-def test_a_success_takes_five_statements_and_a_repeat_two(
+def test_success_takes_four_statements_and_duplicate_two(
     payment: Payment, notify: Notify, heard: Heard, statements: Statements
 ) -> None:
     with statements:
         notify(payment)
-    assert [statement.split()[0] for statement in statements] == ["SELECT", "UPDATE", "SELECT", "INSERT", "UPDATE"]
+    assert verbs(statements) == ["SELECT", "UPDATE", "INSERT", "UPDATE"]
+    assert names(heard) == ["payment_succeeded"]
     with statements:
         notify(payment)
-    assert [statement.split()[0] for statement in statements] == ["SELECT", "INSERT"]
+    assert verbs(statements) == ["SELECT", "INSERT"]
+    assert names(heard) == ["payment_succeeded"]
 
 
 @real_commits
-def test_without_a_receiver_four_statements_do(payment: Payment, notify: Notify, statements: Statements) -> None:
+def test_success_without_a_receiver_takes_three_statements(
+    payment: Payment, notify: Notify, statements: Statements
+) -> None:
     with statements:
         notify(payment)
-    assert len(statements) == 4
+    assert verbs(statements) == ["SELECT", "UPDATE", "INSERT"]
     assert last_event(payment).signals == []
 
 
 @real_commits
-def test_what_is_malformed_takes_two_statements(payment: Payment, notify: Notify, statements: Statements) -> None:
+def test_malformed_notification_takes_two_statements(payment: Payment, notify: Notify, statements: Statements) -> None:
     with statements:
         assert notify(payment, amount="").status_code == 400
-    assert [statement.split()[0] for statement in statements] == ["SELECT", "INSERT"]
+    assert verbs(statements) == ["SELECT", "INSERT"]
 
 
 @pytest.mark.parametrize("signed", ["abc", "abc.def", "é"])
-def test_a_stranger_costs_nothing(statements: Statements, signed: str) -> None:
+def test_random_url_takes_no_statement(statements: Statements, signed: str) -> None:
     with statements:
         response = Client(enforce_csrf_checks=True).post(f"/paiementpro/notification/{signed}/?responsecode=0")
     assert response.status_code == 404
+    assert statements == []
+
+
+def test_forged_url_takes_no_statement(payment: Payment, notify: Notify, statements: Statements) -> None:
+    with statements:
+        assert notify(payment, forged=True).status_code == 404
     assert statements == []
 
 
@@ -162,7 +181,7 @@ def test_only_a_post_notifies(payment: Payment, method: str) -> None:
         ({"referenceNumber": "2"}, "reference_mismatch"),
     ],
 )
-def test_another_payments_notification_is_refused_and_flagged(
+def test_mismatch_is_refused_and_flagged_once(
     payment: Payment, notify: Notify, heard: Heard, fields: dict[str, Any], reason: str
 ) -> None:
     for _ in range(2):
@@ -170,7 +189,7 @@ def test_another_payments_notification_is_refused_and_flagged(
 
     payment = stored(payment)
     assert (payment.status, payment.needs_review) == ("pending", True)
-    assert payment.review_reason.startswith(reason)
+    assert [finding.reason for finding in payment.findings.all()] == [reason]
     assert [(event.outcome, event.reason) for event in payment.events.all()] == [("refused", reason)] * 2
     assert last_event(payment).message
     assert names(heard) == ["payment_flagged"]
@@ -181,17 +200,18 @@ def test_a_later_attempt_that_was_never_made_is_another_payment(payment: Payment
 
 
 @real_commits
-def test_each_new_finding_is_told(payment: Payment, notify: Notify, heard: Heard) -> None:
+def test_each_new_finding_sends_the_signal(payment: Payment, notify: Notify, heard: Heard) -> None:
     notify(payment, amount=1)
     notify(payment, amount=2)
     notify(payment, amount=2, merchantId="PP-F1")
 
     assert names(heard) == ["payment_flagged"] * 3
-    assert stored(payment).review_reason.splitlines() == [
-        "amount_mismatch: 1 ≠ 12500",
-        "amount_mismatch: 2 ≠ 12500",
-        "merchant_mismatch: PP-F1 ≠ PP-F324",
+    assert findings(payment) == [
+        "amount_mismatch: 1 != 12500",
+        "amount_mismatch: 2 != 12500",
+        "merchant_mismatch: PP-F1 != PP-F324",
     ]
+    assert last_event(payment).message == "merchant_mismatch: PP-F1 != PP-F324; amount_mismatch: 2 != 12500"
 
 
 @pytest.mark.parametrize(
@@ -343,7 +363,7 @@ def test_a_late_success_is_one(notify: Notify, heard: Heard, status: str) -> Non
 
 
 @real_commits
-def test_a_success_after_cancellation_is_one_and_flagged(notify: Notify, heard: Heard) -> None:
+def test_success_after_cancellation_is_flagged(notify: Notify, heard: Heard) -> None:
     payment = make_payment(status="cancelled", attempt=1)
 
     notify(payment)
@@ -351,7 +371,7 @@ def test_a_success_after_cancellation_is_one_and_flagged(notify: Notify, heard: 
 
     payment = stored(payment)
     assert (payment.status, payment.needs_review) == ("succeeded", True)
-    assert payment.review_reason == f"paid_after_cancellation: PAY-{payment.reference}"
+    assert findings(payment) == [f"paid_after_cancellation: PAY-{payment.reference}"]
     assert names(heard) == ["payment_succeeded", "payment_flagged"]
 
 
@@ -409,7 +429,7 @@ def test_a_success_of_an_earlier_attempt_settles(notify: Notify, heard: Heard) -
 
 @pytest.mark.parametrize("status", ["succeeded", "refunded"])
 @real_commits
-def test_a_failure_after_success_is_flagged(notify: Notify, heard: Heard, status: str) -> None:
+def test_failure_after_success_is_flagged(notify: Notify, heard: Heard, status: str) -> None:
     payment = make_payment(status=status, attempt=2)
 
     for _ in range(2):
@@ -417,14 +437,14 @@ def test_a_failure_after_success_is_flagged(notify: Notify, heard: Heard, status
 
     payment = stored(payment)
     assert (payment.status, payment.needs_review) == (status, True)
-    assert payment.review_reason == f"failure_after_success: {payment.reference}-2"
+    assert findings(payment) == [f"failure_after_success: {payment.reference}-2"]
     assert last_event(payment).outcome == "conflict"
     assert names(heard) == ["payment_flagged"]
 
 
 @pytest.mark.parametrize(("attempt", "gateway_id"), [(1, "other"), (2, "other"), (2, "")])
 @real_commits
-def test_a_second_success_is_paid_twice(notify: Notify, heard: Heard, attempt: int, gateway_id: str) -> None:
+def test_second_success_is_paid_twice(notify: Notify, heard: Heard, attempt: int, gateway_id: str) -> None:
     payment = make_payment(status="pending", attempt=2)
     first = payment.reference_of(1)
     notify(payment, referenceNumber=first)
@@ -434,7 +454,7 @@ def test_a_second_success_is_paid_twice(notify: Notify, heard: Heard, attempt: i
 
     payment = stored(payment)
     assert (payment.status, payment.needs_review) == ("succeeded", True)
-    assert payment.review_reason == f"paid_twice: {reference} {gateway_id}".strip()
+    assert findings(payment) == [f"paid_twice: {reference} {gateway_id}".strip()]
     assert names(heard) == ["payment_succeeded", "payment_flagged"]
 
 
@@ -475,7 +495,7 @@ def explode(notification: Notification) -> bool:
         ("gone", "good", 400),
     ],
 )
-def test_a_verifier_is_asked(
+def test_verifier_decides_about_the_hashcode(
     payment: Payment, notify: Notify, verifier: str, hashcode: str | None, answer: int
 ) -> None:
     with override_settings(PAIEMENTPRO_HASHCODE_VERIFIER=f"tests.test_notification.{verifier}"):
@@ -483,7 +503,7 @@ def test_a_verifier_is_asked(
 
     payment = stored(payment)
     assert payment.status == ("succeeded" if answer == 200 else "pending")
-    assert payment.review_reason.startswith("" if answer == 200 else "hashcode_mismatch")
+    assert [finding.reason for finding in payment.findings.all()] == ["hashcode_mismatch"] * (answer == 400)
     assert payment.needs_review == (answer == 400)
 
 
@@ -561,6 +581,42 @@ def test_what_the_database_gives_up_is_done_again(payment: Payment, notify: Noti
 
 
 @real_commits
+def test_search_keys_are_stored_after_a_deadlock(notify: Notify) -> None:
+    payment = make_payment(status="pending", attempt=1, customer_phone="01 97 12 34 56")
+    left = [OperationalError("deadlock")]
+
+    def conflict(execute: Any, sql: str, *arguments: Any) -> Any:
+        if left and "paiementpro_paymentevent" in sql:
+            raise left.pop()
+        return execute(sql, *arguments)
+
+    with connection.execute_wrapper(conflict):
+        assert notify(payment, channel="MOMOBJ").status_code == 200
+
+    assert left == []
+    numbers = SearchKey.objects.filter(payment=payment, text__startswith="+").values_list("text", flat=True)
+    assert list(numbers) == ["+2290197123456"]
+
+
+@real_commits
+def test_copy_at_hand_is_unchanged_after_an_error(payment: Payment, monkeypatch: pytest.MonkeyPatch) -> None:
+    def away(execute: Any, sql: str, *arguments: Any) -> Any:
+        if sql.startswith("INSERT"):
+            raise OperationalError
+        return execute(sql, *arguments)
+
+    payment = stored(payment)
+    before = columns(payment)
+    monkeypatch.setattr(services.transitions, "CONFLICT_PAUSES", (0.0,))
+    with connection.execute_wrapper(away), pytest.raises(OperationalError):
+        services.receive_notification(payment, read(notification_fields(payment)))
+
+    assert columns(payment) == before == columns(stored(payment))
+    services.receive_notification(payment, read(notification_fields(payment)))
+    assert payment.status == stored(payment).status == "succeeded"
+
+
+@real_commits
 def test_what_another_has_done_meanwhile_is_not_done_again(
     payment: Payment, notify: Notify, heard: Heard, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -596,16 +652,7 @@ def test_a_database_that_gives_up_for_good_is_an_error(
     assert (stored(payment).status, heard) == ("pending", [])
 
 
-@real_commits
-def test_a_host_without_time_zones_loses_no_date(payment: Payment, notify: Notify) -> None:
-    with override_settings(USE_TZ=False):
-        assert notify(payment).status_code == 200
-
-    assert stored(payment).status == "succeeded"
-    assert stored(payment).transaction_date is not None
-
-
-def test_the_payment_in_hand_is_as_it_is_stored(payment: Payment) -> None:
+def test_copy_at_hand_is_as_it_is_stored(payment: Payment) -> None:
     payment = stored(payment)
     for changes in ({"amount": 1}, {"responsecode": -1}, {}, {"payId": "B"}):
         services.receive_notification(payment, read(notification_fields(payment, **changes)))
@@ -613,55 +660,52 @@ def test_the_payment_in_hand_is_as_it_is_stored(payment: Payment) -> None:
         assert columns(payment) == columns(stored(payment))
 
 
-def test_two_payments_that_are_named_at_once_are_told_apart(payment: Payment, notify: Notify) -> None:
+def test_two_transactions_of_a_success_without_id_are_paid_twice(payment: Payment, notify: Notify) -> None:
     notify(payment, payId="")
     stale = stored(payment)
     notify(payment, payId="A")
 
     services.receive_notification(stale, read(notification_fields(payment, payId="B")))
 
-    assert (stored(payment).gateway_id, stored(payment).review_reason) == ("A", f"paid_twice: {payment.reference} B")
+    assert stored(payment).gateway_id == "A"
+    assert findings(payment) == [f"paid_twice: {payment.reference} B"]
 
 
-def test_two_findings_at_once_are_both_kept(payment: Payment, notify: Notify) -> None:
+def test_stale_copy_keeps_the_findings_of_others(payment: Payment, notify: Notify) -> None:
     stale = stored(payment)
     notify(payment, amount=1)
 
     services.receive_notification(stale, read(notification_fields(payment, amount=2)))
 
-    assert len(stored(payment).review_reason.splitlines()) == 2
+    assert findings(payment) == ["amount_mismatch: 1 != 12500", "amount_mismatch: 2 != 12500"]
 
 
-def test_what_was_found_before_a_review_is_found_again(payment: Payment, notify: Notify) -> None:
-    Payment.objects.update(review_reason="amount_mismatch: 1 ≠ 12500")
+def test_reviewed_finding_is_raised_again(payment: Payment, notify: Notify) -> None:
+    now = django_timezone.now()
+    Finding.objects.create(payment=payment, reason="amount_mismatch", detail="1 != 12500", reviewed_at=now)
 
+    notify(payment, amount=2)
     notify(payment, amount=1)
 
     assert stored(payment).needs_review
-    assert stored(payment).review_reason == "amount_mismatch: 1 ≠ 12500"
+    assert findings(payment) == ["amount_mismatch: 2 != 12500", "amount_mismatch: 1 != 12500"]
+    assert payment.findings.count() == 3
 
 
-def test_all_that_does_not_fit_is_told_at_once(payment: Payment, notify: Notify) -> None:
+def test_all_mismatches_are_in_the_message(payment: Payment, notify: Notify) -> None:
     notify(payment, merchantId="PP-F1", amount=1)
 
-    assert last_event(payment).message == "merchant_mismatch: PP-F1 ≠ PP-F324; amount_mismatch: 1 ≠ 12500"
+    assert last_event(payment).message == "merchant_mismatch: PP-F1 != PP-F324; amount_mismatch: 1 != 12500"
 
 
-def test_what_was_found_is_told_in_short(payment: Payment, notify: Notify) -> None:
+def test_details_are_cut(payment: Payment, notify: Notify) -> None:
     fields = {"referenceNumber": "x " * 300, "merchantId": "1" * 65, "countryCurrencyCode": "2" * 65}
     with override_settings(PAIEMENTPRO_HASHCODE_VERIFIER="tests.test_notification.explode"):
         notify(payment, **fields, hashcode="3" * 65)
 
-    assert stored(payment).review_reason.split("\n") == [
+    assert findings(payment) == [
         "reference_mismatch: " + "x " * 100,
-        f"merchant_mismatch: {'1' * 64} ≠ PP-F324",
-        f"currency_mismatch: {'2' * 64} ≠ 952",
+        f"merchant_mismatch: {'1' * 64} != PP-F324",
+        f"currency_mismatch: {'2' * 64} != 952",
         f"hashcode_mismatch: {'3' * 64}",
     ]
-
-
-def test_the_reason_to_review_is_bounded(payment: Payment, notify: Notify) -> None:
-    for number in range(60):
-        notify(payment, merchantId=f"{number:0100}")
-
-    assert len(stored(payment).review_reason) <= services.transitions.MAX_REVIEW_REASON

@@ -28,6 +28,7 @@ from django_paiementpro.contrib.opentelemetry import GAUGES, register
 from django_paiementpro.models import Payment, PaymentEvent, ReconciliationRun
 from django_paiementpro.testing import make_payment
 from tests.conftest import Statements
+from tests.test_admin import flag
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -79,9 +80,9 @@ def test_every_figure_is_told(reader: InMemoryMetricReader, settings: Any) -> No
     now = timezone.now()
     hour = timedelta(hours=1)
     ReconciliationRun.objects.create(host="web", process_id=1, seen_at=now - hour, finished_at=now - hour)
-    payment = make_payment(
-        channel="OMCIV2", status="succeeded", attempt=1, settled_at=now, initialized_at=now, needs_review=True
-    )
+    payment = make_payment(channel="OMCIV2", status="succeeded", attempt=1, settled_at=now, initialized_at=now)
+    flag(payment)
+    flag(payment, "paid_twice")
     make_payment(channel="OMCIV2", status="pending", attempt=1, created_at=now - 2 * hour, initialized_at=now - hour)
     values = {"payment": payment, "kind": "notification", "outcome": "accepted"}
     PaymentEvent.objects.create(**values, created_at=now - hour, deliver_at=now)

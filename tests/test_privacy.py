@@ -27,12 +27,13 @@ from django.utils import timezone
 from django_paiementpro import log, services, statistics
 from django_paiementpro.admin.export import export_payments
 from django_paiementpro.exceptions import GatewayRefusedError
-from django_paiementpro.models import Payment, PaymentEvent
+from django_paiementpro.models import Finding, Payment, PaymentEvent, Refund, SearchKey
 from django_paiementpro.testing import FakeGateway, make_payment
 from tests.conftest import Notify, Statements
 from tests.host.models import Order
 from tests.server import moments
 from tests.server.threads import DEADLINE, Gate, at_once, meanwhile
+from tests.test_admin import flag
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -62,9 +63,10 @@ def stored(payment: Payment) -> Payment:
 
 
 def texts_of(*payments: Payment) -> str:
-    """Return all that the two tables say of payments."""
+    """Return everything that is stored about payments."""
     rows: list[Any] = list(Payment.objects.filter(pk__in=[payment.pk for payment in payments]).values())
-    rows += PaymentEvent.objects.filter(payment__in=payments).values()
+    for model in (PaymentEvent, Finding, Refund, SearchKey):
+        rows += model.objects.filter(payment__in=payments).values()
     return "\n".join(map(str, rows))
 
 
@@ -130,17 +132,25 @@ def lived(gateway: FakeGateway, notify: Notify, settings: Any) -> Payment:
     notify(payment, **payer, payId="CI2")  # paid twice
     services.review_payment(stored(payment), binta, "Awa called, from tante Konan")
     notify(payment, **payer, payId="CI3")
-    services.refund_payment(stored(payment), binta, amount=12500, refund_reference="R-1", reason="Awa Koné asked")
+    services.refund_payment(stored(payment), binta, amount=12500, reference="R-1", reason="Awa Koné asked")
     return stored(payment)
 
 
 BOOKS = (
     *("reference", "attempt", "merchant_id", "amount", "currency", "channel", "content_type", "object_id", "status"),
-    *("needs_review", "settled_by", "settled_attempt", "opened_attempt", "gateway_id", "gateway_channel"),
-    *("transaction_date", "response_code", "refunded_amount", "refunded_at", "created_at", "updated_at"),
-    *("initialized_at", "settled_at", "claimed_until", "checked_at"),
+    *("needs_review", "settled_by", "settled_attempt", "opened_attempt", "gateway_id", "gateway_key"),
+    *("gateway_channel", "effective_channel", "transaction_date", "response_code", "refunded_amount", "created_at"),
+    *("updated_at", "initialized_at", "settled_at", "claimed_until", "checked_at"),
 )
-PERSONS = (*services.privacy.BLANK, "review_reason", "blanked_at")
+PERSONS = (*services.privacy.BLANK, "blanked_at")
+
+#: What stays of each row beside a payment.
+KEPT: dict[Any, tuple[str, ...]] = {
+    Finding: ("payment", "reason", "gateway_key", "event", "created_at", "reviewed_at", "reviewed_by"),
+    Refund: ("payment", "amount", "fee", "kind", "reference", "refunded_on", "event", "user", "created_at"),
+}
+#: What is blanked of it, if need be.
+BLANKED: dict[Any, set[str]] = {Finding: {"detail", "note"}, Refund: {"reason"}}
 
 
 # What goes, and what stays
@@ -149,12 +159,16 @@ PERSONS = (*services.privacy.BLANK, "review_reason", "blanked_at")
 def test_every_field_of_a_payment_stays_or_is_blanked() -> None:
     assert {*BOOKS, *PERSONS} == {field.name for field in Payment._meta.concrete_fields} - {"id"}
     assert not {*BOOKS} & {*PERSONS}
+    for model, kept in KEPT.items():
+        assert {*kept} | BLANKED[model] == {field.name for field in model._meta.concrete_fields} - {"id"}
 
 
 def test_nothing_tells_who_it_was(lived: Payment) -> None:
     Payment.objects.filter(pk=lived.pk).update(response_message="Merci Awa")
     PaymentEvent.objects.filter(kind="notification").update(remote_address="10.1.2.3")
     assert len(set(map(str.lower, PERSONAL.findall(texts_of(lived))))) >= 9
+    for model in (Finding, Refund, SearchKey):
+        assert PERSONAL.search(str(model.objects.values()))
     age(lived, 400)
 
     blanked = prune()
@@ -167,26 +181,46 @@ def test_the_books_keep_what_they_need(lived: Payment) -> None:
     age(lived, 400)
     books = Payment.objects.filter(pk=lived.pk).values(*BOOKS)
     events = PaymentEvent.objects.values("pk", "kind", "outcome", "reason", "created_at", "signals", "delivered")
-    before = list(books), list(events)
+    findings, refunds = (model.objects.values("pk", *kept) for model, kept in KEPT.items())
+    before = [list(rows.all()) for rows in (books, events, findings, refunds)]
+    assert all(before)
 
     prune()
 
-    assert (list(books), list(events)) == before
+    assert [list(rows.all()) for rows in (books, events, findings, refunds)] == before
     payment = stored(lived)
     assert payment.content_object == lived.content_object
     assert (payment.customer_email, payment.user, payment.return_context) == ("", None, {})
     assert timezone.now() - payment.blanked_at < timedelta(minutes=1)
 
 
-def test_what_is_to_be_reviewed_still_says_why(lived: Payment) -> None:
-    Payment.objects.filter(pk=lived.pk).update(
-        review_reason=f"{lived.review_reason}\nmerchant_mismatch: Awa Koné ≠ PP-F324\nAwa calls back"
-    )
+def test_findings_keep_figures_and_ids_alone(lived: Payment) -> None:
+    flag(lived, "merchant_mismatch", "Awa Kone != PP-F324")
+    flag(lived, "hashcode_mismatch", "awa")
+    flag(lived, "unknown_code", "Awa calls back", note="Awa called", reviewed_at=timezone.now())
     age(lived, 400)
 
     prune()
 
-    assert stored(lived).review_reason == f"paid_twice: {lived.reference}-3 CI3\nmerchant_mismatch"
+    assert list(lived.findings.values_list("reason", "detail", "note")) == [
+        ("merchant_mismatch", "", ""),
+        ("amount_mismatch", "1 != 12500", ""),
+        ("paid_twice", f"{lived.reference}-3 CI2", ""),
+        ("paid_twice", f"{lived.reference}-3 CI3", ""),
+        ("merchant_mismatch", "", ""),
+        ("hashcode_mismatch", "", ""),
+        ("unknown_code", "", ""),
+    ]
+    assert lived.findings.filter(reviewed_at=None).count() == 3
+
+
+def test_search_keys_of_other_payments_stay() -> None:
+    payment, other = old(), make_payment(**PERSON)
+
+    prune()
+
+    assert not SearchKey.objects.filter(payment=payment).exists()
+    assert set(SearchKey.objects.filter(payment=other).values_list("text", flat=True)) == other.search_keys()
 
 
 def test_an_event_keeps_what_the_gateway_said_of_the_money(lived: Payment) -> None:
@@ -211,7 +245,7 @@ def test_an_event_keeps_what_the_gateway_said_of_the_money(lived: Payment) -> No
         "transactiondt": "2026-09-25 15:44:25",
         "responsecode": "0",
     }
-    assert story["notification", "refused", "amount_mismatch"].message == "amount_mismatch: 1 ≠ 12500"
+    assert story["notification", "refused", "amount_mismatch"].message == "amount_mismatch: 1 != 12500"
     # The merchant that it named may be anything; the field itself is one of ours.
     assert story["notification", "refused", "merchant_mismatch"].message == "merchant_mismatch"
     assert story["initialize", "refused", ""].message == ""
@@ -226,10 +260,29 @@ def test_acts_of_staff_keep_what_was_done_and_by_whose_number(lived: Payment) ->
     assert review.data == {
         "action": "review",
         "user_id": str(binta.pk),
-        "findings": ["merchant_mismatch", "amount_mismatch: 1 ≠ 12500", f"paid_twice: {lived.reference}-3 CI2"],
+        "findings": ["merchant_mismatch", "amount_mismatch: 1 != 12500", f"paid_twice: {lived.reference}-3 CI2"],
     }
-    assert refund.data == {"action": "refund", "user_id": str(binta.pk), "amount": 12500, "refund_reference": "R-1"}
+    assert refund.data == {
+        "action": "refund",
+        "user_id": str(binta.pk),
+        "amount": 12500,
+        "refund_reference": "R-1",
+        "kind": "refund",
+        "refunded_on": timezone.localdate().isoformat(),
+    }
     assert (review.message, refund.message) == ("", "")
+
+
+def test_chargeback_keeps_its_fee() -> None:
+    payment = old()
+    values = {"amount": 100, "kind": "chargeback", "fee": 2500}
+    services.refund_payment(payment, User.objects.create_user("binta"), reason="Awa asked her bank", **values)
+    age(payment, 400)
+
+    prune()
+
+    assert payment.events.get().data.items() >= values.items()
+    assert list(payment.refunds.values("amount", "kind", "fee", "reason")) == [{**values, "reason": ""}]
 
 
 def test_a_payment_for_a_user_forgets_which_user() -> None:
@@ -301,7 +354,7 @@ def test_a_replayed_notification_is_blanked_within_the_act() -> None:
         "action": "replay",
         "user": "binta",
         "fields": {"payId": "1", "customerEmail": "awa@example.com"},
-        "finding": "merchant_mismatch: Awa ≠ PP-F324; paid_twice: r-2 CI2",
+        "finding": "merchant_mismatch: Awa != PP-F324; paid_twice: r-2 CI2",
     }
     event = event_of(payment, "staff", data=data, message="Awa called")
 
@@ -411,9 +464,9 @@ def test_blanked_is_not_touched_again(statements: Statements) -> None:
 
 @pytest.mark.skipif(connection.vendor != "sqlite", reason="the others read a small table whole")
 def test_what_is_not_blanked_yet_is_found_by_its_index() -> None:
-    rows = services.prunable_payments(timezone.now()).order_by("blanked_at", "created_at", "pk")
+    rows = services.prunable_payments(timezone.now()).order_by("created_at", "pk")
 
-    assert "paiementpro_unblanked" in rows.explain()
+    assert "paiementpro_created" in rows.explain()
     assert "TEMP B-TREE" not in rows.explain()
 
 
@@ -480,7 +533,8 @@ def test_what_comes_late_and_changes_nothing_is_blanked_in_its_turn(
 
 def test_staff_who_had_the_page_open_can_act_all_the_same() -> None:
     binta = User.objects.create_user("binta")
-    payment = old(needs_review=True, review_reason="merchant_mismatch: Awa ≠ PP-F324")
+    payment = old()
+    finding = flag(payment, "merchant_mismatch", "Awa != PP-F324")
     prune()
 
     services.review_payment(payment, binta, "Awa called")
@@ -489,6 +543,33 @@ def test_staff_who_had_the_page_open_can_act_all_the_same() -> None:
     assert not payment.needs_review
     assert payment.blanked_at is None
     assert payment.customer_email == ""
+    # The note is personal data, and goes with the next run.
+    finding.refresh_from_db()
+    assert (finding.detail, finding.note) == ("", "Awa called")
+    age(payment, 400)
+    prune()
+    finding.refresh_from_db()
+    assert finding.note == ""
+
+
+@pytest.mark.parametrize("ways", ["save", "update_fields", "bulk_update"])
+def test_stale_copy_that_is_saved_is_blanked_in_its_turn(ways: str) -> None:
+    payment = old()
+    prune()
+
+    # The shop's own process has read the payment before it was blanked, and writes the customer's data back.
+    if ways == "save":
+        payment.save()
+    elif ways == "update_fields":
+        payment.save(update_fields=["customer_email"])
+    else:
+        Payment.objects.bulk_update([payment], ["customer_email"])
+
+    assert stored(payment).customer_email == PERSON["customer_email"]
+    assert stored(payment).blanked_at is None
+    age(payment, 400)
+    assert prune().payments == 1
+    assert PERSONAL.findall(texts_of(payment)) == []
 
 
 def test_a_checkout_that_has_read_the_payer_before_sends_them_nowhere(gateway: FakeGateway, settings: Any) -> None:
@@ -693,32 +774,56 @@ def test_what_was_done_before_somebody_stopped_it_is_logged(caplog: pytest.LogCa
 # A person's payments
 
 
+#: One number, as people type it or paste it from a chat, a sheet or a web page.
+SPELLINGS = [
+    "0707123456",
+    "07 07 12 34 56",
+    "+225 07-07-12-34-56",
+    "00225.0707.123456",
+    "225 0707123456",
+    "(+225) 07 07 12 34 56",
+    "07\u202f07\u00a012 34 56",
+    "\u200e+225 07 07 12 34 56\u200f",
+    "\u202a+2250707123456\u202c",
+    "07\u200b07\u200b12\u200b34\u200b56",
+    "07\u00ad07123456\ufeff",
+    "07\u201107\u201112\u201134\u201156",
+    "07\u201307\u201312\u201334\u201356",
+    "07\u200707\u200712\u200734\u200756",
+    "\u0660\u0667\u0660\u0667\u0661\u0662\u0663\u0664\u0665\u0666",
+    "\u0660\u0667 \u0660\u0667 \u0661\u0662 \u0663\u0664 \u0665\u0666",
+    "\uff10\uff17\uff10\uff17\uff11\uff12\uff13\uff14\uff15\uff16",
+]
+
+
 @pytest.mark.parametrize(
     "person",
     [
         {"email": "awa.kone@example.com"},
         {"email": " AWA.KONE@EXAMPLE.COM "},
+        {"email": "awa.kone@\u200bexample.com\ufeff"},
         {"phone": "0707123456"},
         {"phone": "07 07 12 34 56"},
         {"phone": "07-07-12-34-56"},
         {"phone": "(07) 07.12/34 56"},
         {"phone": "+2250707123456"},
         {"phone": "00225 07 07 12 34 56"},
+        {"phone": "\u202a+225 07\u201107\u201112\u201134\u201156\u202c"},
+        {"phone": "\u0660\u0667\u0660\u0667\u0661\u0662\u0663\u0664\u0665\u0666"},
         {"email": "awa.kone@example.com", "phone": "0707123456"},
         {"email": "nobody@example.com", "phone": "0707123456"},
     ],
 )
 def test_a_person_is_found_in_any_spelling(person: dict[str, str]) -> None:
-    spellings = ["0707123456", "07 07 12 34 56", "+225 07-07-12-34-56", "00225.0707.123456", "07\u202f07\u00a012 34 56"]
-    payments = [make_payment(**PERSON | {"status": "failed", "customer_phone": phone}) for phone in spellings]
+    payments = [make_payment(**PERSON | {"status": "failed", "customer_phone": phone}) for phone in SPELLINGS]
     others = [
         make_payment(customer_email="awa.kone@example.com.ci", customer_phone="0505050505"),
         make_payment(customer_email="akone@example.com", customer_phone="05 07 12 34 56"),  # ends alike
         make_payment(customer_email="", customer_phone=""),
     ]
 
-    assert services.count_personal_data(**person) == services.Blanked(5)
-    assert services.erase_personal_data(**person) == services.Blanked(5)
+    assert services.count_personal_data(**person) == services.Blanked(len(SPELLINGS))
+    assert services.erase_personal_data(**person) == services.Blanked(len(SPELLINGS))
 
     assert PERSONAL.findall(texts_of(*payments)) == []
     assert [stored(other).blanked_at for other in others] == [None] * 3
@@ -733,17 +838,78 @@ def test_an_accent_makes_another_person() -> None:
     assert stored(other).blanked_at is None
 
 
-def test_the_same_digits_abroad_are_another_persons() -> None:
+@pytest.mark.parametrize(
+    "written", ["Élodie@Example.com", " élodie@example.com ", "E\u0301LODIE@EXAMPLE.COM", "élodie@example.com\u200b"]
+)
+@pytest.mark.parametrize("asked", ["élodie@example.com", " ÉLODIE@example.com", "e\u0301lodie@example.com"])
+def test_address_is_found_in_any_case_and_spelling(written: str, asked: str) -> None:
+    payment, other = make_payment(customer_email=written), make_payment(customer_email="elodie@example.com")
+
+    assert services.erase_personal_data(email=asked).payments == 1
+
+    assert [stored(each).has_payer for each in (payment, other)] == [False, True]
+
+
+def test_same_digits_in_another_country_are_another_person() -> None:
     mali = make_payment(customer_phone="+223 70 12 34 56")
     burkina = make_payment(customer_phone="+226 70 12 34 56")
     at_home = make_payment(customer_phone="70 12 34 56", channel="OMML")
+    chosen_later = make_payment(customer_phone="70 12 34 56", gateway_channel="OMML")
     without_plus = make_payment(customer_phone="223 70 12 34 56", channel="OMML")
-    rubbish = make_payment(customer_phone="x70123456")
+    not_a_number = make_payment(customer_phone="x70123456")
 
-    assert services.erase_personal_data(phone="+223 70 12 34 56").payments == 3
+    assert services.erase_personal_data(phone="+223 70 12 34 56").payments == 4
 
-    payments = (mali, burkina, at_home, without_plus, rubbish)
-    assert [stored(payment).blanked_at is not None for payment in payments] == [True, False, True, True, False]
+    payments = (mali, burkina, at_home, chosen_later, without_plus, not_a_number)
+    assert [stored(payment).has_payer for payment in payments] == [False, True, False, False, False, True]
+
+
+@pytest.mark.parametrize("phone", ["+229 01 97 12 34 56", "+229 97 12 34 56", "00229 97123456"])
+def test_number_of_benin_leaves_the_ivorian_with_the_same_digits(phone: str) -> None:
+    ivorians = [
+        make_payment(customer_phone="01 97 12 34 56", channel="FLOOZ"),
+        make_payment(customer_phone="01 97 12 34 56", gateway_channel="FLOOZ"),
+        make_payment(customer_phone="01 97 12 34 56"),
+        make_payment(customer_phone="+225 01 97 12 34 56", channel="FLOOZBJ"),
+    ]
+    beninese = [
+        make_payment(customer_phone="01 97 12 34 56", channel="FLOOZBJ"),
+        make_payment(customer_phone="97 12 34 56", channel="MOMOBJ"),
+        make_payment(customer_phone="97 12 34 56", gateway_channel="MOMOBJ"),
+        make_payment(customer_phone="+229 97 12 34 56", channel="FLOOZ"),
+        make_payment(customer_phone="+229 01 97 12 34 56"),
+    ]
+
+    assert services.count_personal_data(phone=phone) == services.Blanked(5)
+    assert services.erase_personal_data(phone=phone) == services.Blanked(5)
+
+    assert [stored(payment).has_payer for payment in ivorians] == [True] * 4
+    assert [stored(payment).has_payer for payment in beninese] == [False] * 5
+    assert services.erase_personal_data(phone="01 97 12 34 56") == services.Blanked(4)
+
+
+def test_channel_that_becomes_known_tells_whose_number_it_is(notify: Notify) -> None:
+    payment = make_payment(customer_phone="01 97 12 34 56", status="pending", attempt=1)
+    notify(payment, channel="FLOOZBJ")
+    assert stored(payment).gateway_channel == "FLOOZBJ"
+
+    assert services.erase_personal_data(phone="01 97 12 34 56").payments == 0
+    assert services.erase_personal_data(phone="+229 01 97 12 34 56").payments == 1
+
+
+def test_number_that_was_corrected_is_found_by_the_new_one_alone() -> None:
+    payment = make_payment(customer_phone="0505050505")
+    payment.customer_phone = "0707123456"
+    payment.save()
+
+    assert services.erase_personal_data(phone="0505050505").payments == 0
+    assert services.erase_personal_data(phone="0707123456").payments == 1
+
+
+@pytest.mark.parametrize("phone", ["90 12 34 56/57", "0707123456 / 0505050505", "+225 0707123456 +225 0505050505"])
+def test_two_numbers_are_not_one_person(phone: str) -> None:
+    with pytest.raises(ValueError, match=r"[Tt]elephone number has one \+|one telephone number|not a telephone number"):
+        services.erase_personal_data(phone=phone)
 
 
 def test_a_person_is_found_by_either() -> None:
@@ -768,12 +934,20 @@ def test_a_pending_payment_is_left_to_its_payer() -> None:
 
 
 @pytest.mark.parametrize(
-    "person", [{}, {"email": " "}, {"phone": " "}, {"phone": "awa"}, {"email": "a@b.ci", "phone": "1"}]
+    ("person", "message"),
+    [
+        ({}, "^an e-mail address or a phone number"),
+        ({"email": " "}, "^an e-mail address or a phone number"),
+        ({"email": "\u200b"}, "^an e-mail address or a phone number"),
+        ({"phone": " "}, "^an e-mail address or a phone number"),
+        ({"phone": "awa"}, "^A telephone number has only digits"),
+        ({"email": "a@b.ci", "phone": "1"}, "^This is not a telephone number"),
+    ],
 )
-def test_nobody_in_particular_is_an_error(person: dict[str, str]) -> None:
+def test_nobody_in_particular_is_an_error(person: dict[str, str], message: str) -> None:
     make_payment(customer_email="", customer_phone="")
 
-    with pytest.raises(ValueError, match=r"^(an e-mail address or )?a telephone number|^not a telephone number"):
+    with pytest.raises(ValueError, match=message):
         services.erase_personal_data(**person)
 
     assert not Payment.objects.exclude(blanked_at=None).exists()
@@ -800,7 +974,7 @@ def test_prune_says_what_it_has_done() -> None:
     assert json.loads(done) == {"payments": 0, "events": 0}
 
 
-@pytest.mark.parametrize("days", ["0", "-1", "1.5", "x", "", "36501", "٣"])
+@pytest.mark.parametrize("days", ["0", "-1", "1.5", "x", "", "36501", "\u0663"])
 def test_prune_takes_whole_days(days: str) -> None:
     with pytest.raises(CommandError, match="whole number from 1 to 36500"):
         run("paiementpro_prune", f"--older-than={days}")
@@ -837,6 +1011,54 @@ def test_erase_says_by_its_exit_code_that_some_are_left() -> None:
         assert caught.value.returncode == 3
 
     assert [stored(payment).has_payer, stored(pending).has_payer] == [False, True]
+
+
+def test_erase_names_the_same_digits_in_other_countries() -> None:
+    benin = [make_payment(customer_phone="01 97 12 34 56", channel="FLOOZBJ", customer_email=f"{n}@b.bj") for n in "ab"]
+    make_payment(customer_phone="+228 01 97 12 34 56", status="pending")
+    make_payment(customer_phone="01 97 12 34 57", channel="FLOOZBJ")
+
+    with pytest.raises(CommandError) as caught:
+        run("paiementpro_erase", "--phone", "01 97 12 34 56", "--no-input")
+
+    assert str(caught.value) == (
+        "No payment has the number +2250197123456, but others have the same digits with another country code. If one "
+        "of these is the person’s number, run this again with it: +2280197123456 (1), +2290197123456 (2)."
+    )
+    assert caught.value.returncode == 1
+    assert all(stored(payment).has_payer for payment in benin)
+    # What was found by the e-mail address is erased all the same.
+    with pytest.raises(CommandError, match=r"\+2290197123456 \(1\)"):
+        run("paiementpro_erase", "--phone", "01 97 12 34 56", "--email", "a@b.bj", "--no-input")
+    assert [stored(payment).has_payer for payment in benin] == [False, True]
+    assert "blanked: 1" in run("paiementpro_erase", "--phone", "+229 01 97 12 34 56", "--no-input")
+
+
+def test_erase_names_no_other_country_where_the_number_is_found() -> None:
+    ivorian = make_payment(customer_phone="01 97 12 34 56", channel="FLOOZ")
+    beninese = make_payment(customer_phone="01 97 12 34 56", channel="FLOOZBJ")
+
+    assert "blanked: 1" in run("paiementpro_erase", "--phone", "01 97 12 34 56", "--no-input")
+
+    assert [stored(payment).has_payer for payment in (ivorian, beninese)] == [False, True]
+
+
+def test_erase_names_no_other_country_where_the_code_is_given() -> None:
+    make_payment(customer_phone="01 97 12 34 56", channel="FLOOZBJ")
+
+    said = run("paiementpro_erase", "--phone", "+225 01 97 12 34 56", "--no-input")
+
+    assert said == "Payments to blank: 0. Waiting for the payer, and left: 0.\n"
+
+
+def test_erase_says_both_what_was_left_and_which_number_was_not_found() -> None:
+    make_payment(customer_email="awa@example.com", customer_phone="", status="pending")
+    make_payment(customer_phone="01 97 12 34 56", channel="FLOOZBJ", customer_email="b@example.com")
+
+    with pytest.raises(CommandError, match=r"1 payment waits .* No payment has the number \+225") as caught:
+        run("paiementpro_erase", "--email", "awa@example.com", "--phone", "01 97 12 34 56", "--no-input")
+
+    assert caught.value.returncode == 3
 
 
 def test_without_a_terminal_nothing_is_erased(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -881,7 +1103,7 @@ def test_at_a_terminal_a_person_is_asked(
 
 
 @pytest.mark.parametrize("language", ["en", "fr"])
-@pytest.mark.parametrize("model", [Payment, PaymentEvent])
+@pytest.mark.parametrize("model", [Payment, PaymentEvent, Finding, Refund])
 def test_the_documentation_names_every_field(language: str, model: Any) -> None:
     text = (ROOT / "docs" / language / "explanation" / "privacy.rst").read_text(encoding="utf-8")
 

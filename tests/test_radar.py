@@ -455,15 +455,6 @@ def test_it_takes_two_statements_and_then_none_for_a_minute(
         assert len(statements) == number
 
 
-def test_without_time_zones_it_is_the_same(settings: Any) -> None:
-    settings.USE_TZ = False
-    usual()
-    tried(8, "pending", LATELY)
-
-    assert orange().verdict == "failing"
-    assert orange().last_week.seconds_to_pay == pytest.approx(60, rel=0.055)
-
-
 def test_it_is_told_as_json() -> None:
     usual()
     tried(8, "failed", LATELY)

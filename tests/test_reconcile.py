@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 import requests
+from django.contrib.auth.models import User
 from django.core.management import call_command
 from django.db import connections
 from django.test import override_settings
@@ -52,34 +53,58 @@ def test_proof_settles(payment: Payment, gateway: FakeGateway, heard: Heard) -> 
     assert heard == [("payment_succeeded", payment)]
 
 
-@pytest.mark.parametrize(
-    "answer",
-    [
-        {"success": False},
-        {"success": "true"},
-        {"success": 1},
-        {"success": None},
-        {"amount": 12499},
-        {"amount": "12500.5"},
-        {"amount": None},
-        {"marchant_id": "PP-F1"},
-        {"marchant_id": None},
-        {"reference": "another"},
-        {"reference": None},
-    ],
-)
-def test_anything_else_proves_nothing(
-    payment: Payment, gateway: FakeGateway, heard: Heard, answer: dict[str, Any]
+@pytest.mark.parametrize("success", [False, "true", 1, None])
+def test_answer_that_is_no_success_proves_nothing(
+    payment: Payment, gateway: FakeGateway, heard: Heard, success: Any
 ) -> None:
-    gateway.confirms(payment, **answer)
+    gateway.confirms(payment, success=success)
 
     assert services.check_payment(payment) == "pending"
     assert stored(payment).status == "pending"
     assert not stored(payment).needs_review
+    assert not payment.events.exists()
     assert heard == []
 
 
-def test_a_success_of_another_payment_is_recorded(payment: Payment, gateway: FakeGateway) -> None:
+@pytest.mark.parametrize(
+    ("answer", "finding"),
+    [
+        ({"amount": 12499}, "amount_mismatch: 12499 != 12500"),
+        ({"amount": "12500.5"}, "amount_mismatch: None != 12500"),
+        ({"amount": None}, "amount_mismatch: None != 12500"),
+        ({"marchant_id": "PP-F1"}, "merchant_mismatch: PP-F1 != PP-F324"),
+        ({"marchant_id": None}, "merchant_mismatch: != PP-F324"),
+        ({"reference": "another"}, "reference_mismatch: another != {reference}"),
+        ({"reference": None}, "reference_mismatch: != {reference}"),
+    ],
+)
+def test_success_that_does_not_match_is_refused_and_flagged_once(
+    payment: Payment, gateway: FakeGateway, heard: Heard, answer: dict[str, Any], finding: str
+) -> None:
+    gateway.confirms(payment, **answer)
+
+    for _ in range(3):
+        assert services.check_payment(payment) == "pending"
+
+    assert (stored(payment).status, stored(payment).needs_review) == ("pending", True)
+    assert str(payment.findings.get()) == finding.format(reference=payment.reference)
+    event = payment.events.get()
+    assert (event.kind, event.outcome, event.message) == ("status", "refused", str(payment.findings.get()))
+    assert heard == [("payment_flagged", payment)]
+
+
+def test_mismatch_that_was_reviewed_is_raised_again(payment: Payment, gateway: FakeGateway, heard: Heard) -> None:
+    gateway.confirms(payment, amount=1)
+    services.check_payment(payment)
+    services.review_payment(payment, User.objects.create_user("awa"), "Asked the gateway")
+
+    services.check_payment(payment)
+
+    assert (stored(payment).needs_review, payment.findings.count()) == (True, 2)
+    assert len(heard) == 2
+
+
+def test_success_of_another_payment_is_recorded(payment: Payment, gateway: FakeGateway) -> None:
     gateway.confirms(payment, amount=1, reference="another")
 
     services.check_payment(payment)
@@ -88,7 +113,7 @@ def test_a_success_of_another_payment_is_recorded(payment: Payment, gateway: Fak
     assert (event.kind, event.outcome, event.remote_address) == ("status", "refused", "")
     assert event.data["amount"] == "1"
     assert event.reason == "reference_mismatch"
-    assert event.message == f"reference_mismatch: another ≠ {payment.reference}; amount_mismatch: 1 ≠ 12500"
+    assert event.message == f"reference_mismatch: another != {payment.reference}; amount_mismatch: 1 != 12500"
 
 
 @pytest.mark.parametrize(("body", "status"), [(b"", 500), (b"<html>", 200), (requests.ConnectionError(), 0)])

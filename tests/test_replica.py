@@ -16,7 +16,7 @@ from django.test import override_settings
 from django.utils import timezone
 
 from django_paiementpro import services, statements
-from django_paiementpro.models import IdempotencyKey, Payment, PaymentEvent
+from django_paiementpro.models import Finding, IdempotencyKey, Payment, PaymentEvent, Refund
 from django_paiementpro.testing import FakeGateway, make_payment
 from django_paiementpro.testing.wire import NO_TRANSACTION
 from tests.conftest import STATUS_URL, Notify, due_event
@@ -139,24 +139,30 @@ def test_reconciliation_reads_the_primary(gateway: FakeGateway) -> None:
 
 @pytest.mark.usefixtures("replica")
 def test_staff_act_on_the_primary(awa: User, gateway: FakeGateway) -> None:
-    payment = make_payment(status="pending", attempt=1, needs_review=True, review_reason="unknown_code: 7")
+    payment = make_payment(status="pending", attempt=1, needs_review=True)
+    finding = Finding(payment=payment, reason="unknown_code", detail="7")
+    finding.save(using="default")
     gateway.tells(payment.reference, NO_TRANSACTION)
 
     services.review_payment(payment, awa, "Nothing")
+    finding.refresh_from_db(using="default")
+    assert finding.note == "Nothing"
     services.ask_gateway(payment, awa, "She says so")
     services.confirm_payment(payment, awa, gateway_id="CI1", amount=12500, reason="Seen")
     assert not services.undelivered_events_of(payment)
-    services.refund_payment(payment, awa, amount=1, refund_reference="R", reason="Returned")
+    services.refund_payment(payment, awa, amount=1, reference="R", reason="One franc too many")
+    services.refund_payment(payment, awa, amount=12499, reference="R2", reason="Returned")
     other = make_payment(status="pending", attempt=1)
     services.cancel_payment(other, "Given up")
 
     assert (stored(payment).status, stored(other).status) == ("refunded", "cancelled")
+    assert Refund.objects.using("default").filter(payment=payment).count() == 2
 
 
 @pytest.mark.usefixtures("replica")
 def test_personal_data_are_blanked_on_the_primary() -> None:
     old = timezone.now() - timedelta(days=400)
-    payment = make_payment(status="succeeded", created_at=old, review_reason="paid_twice: 2")
+    payment = make_payment(status="succeeded", created_at=old)
     Payment.objects.using("default").update(updated_at=old)
     due = make_payment(status="failed", customer_email="ama@example.com")
     PaymentEvent.objects.create(

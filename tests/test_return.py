@@ -162,7 +162,7 @@ def test_a_payments_own_pages_are_on_this_site(client: Client, url: str, target:
 
 
 @pytest.mark.parametrize("status", ["created", "pending"])
-def test_a_script_learns_that_it_must_wait(client: Client, status: str) -> None:
+def test_status_of_a_payment_that_waits(client: Client, status: str) -> None:
     payment = make_payment(status=status)
 
     answer = client.get(payment.get_status_url())
@@ -172,20 +172,23 @@ def test_a_script_learns_that_it_must_wait(client: Client, status: str) -> None:
         "status": status,
         "is_final": False,
         "redirect_url": None,
+        "refunded_amount": 0,
     }
     assert "no-store" in answer["Cache-Control"]
     assert client.post(payment.get_status_url()).status_code == 405
 
 
+@pytest.mark.parametrize("refunded_amount", [0, 1000])
 @pytest.mark.parametrize("status", FINAL)
-def test_a_script_learns_where_to_go(client: Client, status: str) -> None:
-    payment = make_payment(status=status)
+def test_status_of_a_payment_that_is_final(client: Client, status: str, refunded_amount: int) -> None:
+    payment = make_payment(status=status, refunded_amount=refunded_amount)
 
     assert client.get(payment.get_status_url()).json() == {
         "reference": payment.reference,
         "status": status,
         "is_final": True,
         "redirect_url": payment.get_return_url(),
+        "refunded_amount": refunded_amount,
     }
 
 

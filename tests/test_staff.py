@@ -15,10 +15,10 @@ from django.utils import translation
 
 from django_paiementpro import services, signals
 from django_paiementpro.exceptions import GatewayUnavailableError
-from django_paiementpro.models import Payment, PaymentEvent
+from django_paiementpro.models import Finding, Payment, PaymentEvent
 from django_paiementpro.testing import FakeGateway, make_payment
 from django_paiementpro.testing.wire import notification_fields
-from tests.conftest import Notify
+from tests.conftest import Notify, Statements
 
 # Signals are sent after real commits.
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -28,7 +28,7 @@ Settings = Any
 
 PAID = {"status": "succeeded", "attempt": 1, "settled_by": "notification", "gateway_id": "1"}
 PROOF = {"gateway_id": "CI20230131", "amount": 12500, "reason": "Seen in the back office"}
-REFUND = {"amount": 12500, "refund_reference": "R-1", "reason": "Out of stock"}
+REFUND = {"amount": 12500, "reference": "R-1", "reason": "Out of stock"}
 
 
 @pytest.fixture
@@ -47,6 +47,22 @@ def newest_event() -> PaymentEvent:
 
 def names(heard: Heard) -> list[str]:
     return [name for name, _payment in heard]
+
+
+def full_width(text: str) -> str:
+    return "".join(chr(ord(character) + 0xFEE0) for character in text)
+
+
+def flagged(**values: Any) -> Payment:
+    """Return a payment with an open finding."""
+    payment = make_payment(needs_review=True, **values)
+    Finding.objects.create(payment=payment, reason="unknown_code", detail="7")
+    return payment
+
+
+def findings(payment: Payment) -> list[str]:
+    """Return the open findings, each as ``reason: detail``."""
+    return [str(finding) for finding in payment.findings.filter(reviewed_at=None)]
 
 
 def code_of(error: pytest.ExceptionInfo[ValidationError]) -> str:
@@ -106,23 +122,26 @@ def test_what_is_paid_or_was_never_sent_is_not_confirmed(awa: User, heard: Heard
     assert (stored(payment).status, heard, PaymentEvent.objects.count()) == (values["status"], [], 0)
 
 
-def test_another_amount_is_no_proof(awa: User, payment: Payment, heard: Heard) -> None:
+def test_payment_of_another_amount_is_not_confirmed(awa: User, payment: Payment, heard: Heard) -> None:
     with pytest.raises(ValidationError) as error:
         services.confirm_payment(payment, awa, **{**PROOF, "amount": 12499})
     assert code_of(error) == "amount_mismatch"
     assert (stored(payment).status, heard) == ("pending", [])
 
 
-def test_one_transaction_pays_one_payment(awa: User, payment: Payment, heard: Heard) -> None:
+# One transaction pays for one payment
+
+
+def test_transaction_of_a_paid_payment_is_refused(awa: User, payment: Payment, heard: Heard) -> None:
     other = make_payment(**PAID)
     with pytest.raises(ValidationError) as error:
         services.confirm_payment(payment, awa, **{**PROOF, "gateway_id": "1"})
     assert code_of(error) == "gateway_id_taken"
     assert error.value.messages == [f"This transaction has paid for the payment {other.reference} already."]
-    assert (stored(payment).status, heard) == ("pending", [])
+    assert (stored(payment).status, heard, payment.events.count()) == ("pending", [], 0)
 
 
-def test_those_who_confirm_stand_in_line(awa: User, payment: Payment) -> None:
+def test_confirmations_wait_for_each_other(awa: User, payment: Payment) -> None:
     with CaptureQueriesContext(connection) as queries:
         services.confirm_payment(payment, awa, **PROOF)
     [lock] = [query["sql"] for query in queries if 'FROM "django_content_type"' in query["sql"].replace("`", '"')]
@@ -130,23 +149,81 @@ def test_those_who_confirm_stand_in_line(awa: User, payment: Payment) -> None:
     assert "'payment'" in lock
 
 
-@pytest.mark.parametrize("spelling", ["ci9 ", " Ci9", "CI9"])
-def test_a_transaction_is_the_same_in_any_spelling(awa: User, payment: Payment, heard: Heard, spelling: str) -> None:
-    make_payment(**{**PAID, "gateway_id": "CI9"})
-    if spelling.strip() == "Ci9":
-        Payment.objects.filter(gateway_id="CI9").update(gateway_id="ci9")
+TRANSACTION = "CI20230131.1533.A00042"
+
+SPELLINGS = {
+    "unchanged": TRANSACTION,
+    "lower case": "ci20230131.1533.a00042",
+    "mixed case": "Ci20230131.1533.a00042",
+    "spaces around": f"  {TRANSACTION}\t",
+    "line break": f"{TRANSACTION}\r\n",
+    "spaces": "CI 20230131 1533 A00042",
+    "no punctuation": "CI202301311533A00042",
+    "hyphens": "CI20230131-1533-A00042",
+    "en dashes": "CI20230131–1533–A00042",
+    "other punctuation": "#CI20230131/1533_A00042.",
+    "no-break space": "CI20230131.1533.\N{NO-BREAK SPACE}A00042",
+    "narrow no-break space": "CI20230131\N{NARROW NO-BREAK SPACE}1533\N{NARROW NO-BREAK SPACE}A00042",
+    "zero-width space": "CI20230131.\N{ZERO WIDTH SPACE}1533.A00042\N{ZERO WIDTH SPACE}",
+    "word joiner": "CI20230131.1533.A\N{WORD JOINER}00042",
+    "soft hyphen": "CI2023\N{SOFT HYPHEN}0131.1533.A00042",
+    "direction marks": f"\N{LEFT-TO-RIGHT EMBEDDING}{TRANSACTION}\N{POP DIRECTIONAL FORMATTING}",
+    "full width": full_width(TRANSACTION),
+}
+
+
+@pytest.mark.parametrize("spelling", SPELLINGS.values(), ids=SPELLINGS)
+@pytest.mark.parametrize("status", ["succeeded", "refunded"])
+def test_transaction_is_refused_in_any_spelling(
+    awa: User, payment: Payment, heard: Heard, status: str, spelling: str
+) -> None:
+    make_payment(**{**PAID, "status": status, "gateway_id": TRANSACTION})
     with pytest.raises(ValidationError) as error:
         services.confirm_payment(payment, awa, **{**PROOF, "gateway_id": spelling})
     assert (code_of(error), stored(payment).status, heard) == ("gateway_id_taken", "pending", [])
 
 
-def test_a_transaction_has_a_number(awa: User, payment: Payment) -> None:
+@pytest.mark.parametrize("spelling", SPELLINGS.values(), ids=SPELLINGS)
+def test_stored_spelling_makes_no_difference(awa: User, payment: Payment, notify: Notify, spelling: str) -> None:
+    assert notify(make_payment(status="pending", attempt=1), payId=spelling).status_code == 200
     with pytest.raises(ValidationError) as error:
-        services.confirm_payment(payment, awa, **{**PROOF, "gateway_id": " "})
-    assert code_of(error) == "gateway_id_missing"
+        services.confirm_payment(payment, awa, **{**PROOF, "gateway_id": TRANSACTION})
+    assert code_of(error) == "gateway_id_taken"
 
 
-def test_a_refusal_leaves_the_payment_in_hand_as_it_was(awa: User, payment: Payment) -> None:
+@pytest.mark.parametrize("gateway_id", ["CI20230131.1533.A00043", "CI20230131.1533.A0004", "20230131.1533.A00042"])
+def test_similar_transaction_is_another(awa: User, payment: Payment, gateway_id: str) -> None:
+    make_payment(**{**PAID, "gateway_id": TRANSACTION})
+    services.confirm_payment(payment, awa, **{**PROOF, "gateway_id": gateway_id})
+    assert (stored(payment).status, stored(payment).gateway_id) == ("succeeded", gateway_id)
+
+
+@pytest.mark.parametrize("status", ["pending", "failed", "expired", "cancelled"])
+def test_transaction_of_an_unpaid_payment_is_free(awa: User, payment: Payment, status: str) -> None:
+    make_payment(status=status, attempt=1, gateway_id=PROOF["gateway_id"])
+    services.confirm_payment(payment, awa, **PROOF)
+    assert stored(payment).status == "succeeded"
+
+
+def test_long_transaction_ids_are_compared_as_they_are_stored(awa: User, payment: Payment, notify: Notify) -> None:
+    gateway_id = "CI-" * 60
+    other = make_payment(status="pending", attempt=1)
+    services.confirm_payment(other, awa, **{**PROOF, "gateway_id": gateway_id})
+    with pytest.raises(ValidationError) as error:
+        services.confirm_payment(payment, awa, **{**PROOF, "gateway_id": gateway_id})
+    assert code_of(error) == "gateway_id_taken"
+    notify(payment, payId=gateway_id)
+    assert [finding.reason for finding in payment.findings.all()] == ["transaction_reused"]
+
+
+@pytest.mark.parametrize("gateway_id", ["", " ", "-", "\N{NO-BREAK SPACE}", "\N{ZERO WIDTH SPACE}", "#."])
+def test_transaction_without_letters_and_digits_is_refused(awa: User, payment: Payment, gateway_id: str) -> None:
+    with pytest.raises(ValidationError) as error:
+        services.confirm_payment(payment, awa, **{**PROOF, "gateway_id": gateway_id})
+    assert (code_of(error), stored(payment).status) == ("gateway_id_missing", "pending")
+
+
+def test_payment_can_be_confirmed_after_a_refusal(awa: User, payment: Payment) -> None:
     make_payment(**PAID)
     with pytest.raises(ValidationError):
         services.confirm_payment(payment, awa, **{**PROOF, "gateway_id": "1"})
@@ -155,65 +232,97 @@ def test_a_refusal_leaves_the_payment_in_hand_as_it_was(awa: User, payment: Paym
     assert stored(payment).status == "succeeded"
 
 
-def test_a_customers_second_payment_pays_no_other(awa: User, payment: Payment, notify: Notify) -> None:
+@pytest.mark.parametrize("spelling", ["second", "SEC-OND", full_width("SECOND"), " SEC\N{ZERO WIDTH SPACE}OND"])
+def test_transaction_of_an_open_finding_is_refused(
+    awa: User, payment: Payment, notify: Notify, heard: Heard, spelling: str
+) -> None:
     other = make_payment(status="pending", attempt=1)
     notify(other, payId="FIRST")
     notify(other, payId="SECOND")
     with pytest.raises(ValidationError) as error:
-        services.confirm_payment(payment, awa, **{**PROOF, "gateway_id": "second"})
+        services.confirm_payment(payment, awa, **{**PROOF, "gateway_id": spelling})
     assert code_of(error) == "gateway_id_taken"
-    assert other.reference in error.value.messages[0]
+    assert error.value.messages == [
+        f"This transaction belongs to the payment {other.reference}, which is to be reviewed."
+    ]
+    assert (stored(payment).status, names(heard)) == ("pending", ["payment_succeeded", "payment_flagged"])
     services.confirm_payment(payment, awa, **{**PROOF, "gateway_id": "SEC"})
     assert stored(payment).status == "succeeded"
 
 
-def test_a_payment_that_was_reviewed_stands_in_nobodys_way(awa: User, payment: Payment) -> None:
-    make_payment(review_reason="paid_twice: abc SECOND")
+def test_transaction_of_a_reviewed_finding_is_free(awa: User, payment: Payment, notify: Notify) -> None:
+    other = make_payment(status="pending", attempt=1)
+    notify(other, payId="FIRST")
+    notify(other, payId="SECOND")
+    notify(other, responsecode=7)
+    [paid_twice, unknown_code] = other.findings.all()
+
+    services.review_payment(stored(other), awa, "Another of their orders", unknown_code)
+    with pytest.raises(ValidationError) as error:
+        services.confirm_payment(payment, awa, **{**PROOF, "gateway_id": "SECOND"})
+    assert code_of(error) == "gateway_id_taken"
+
+    services.review_payment(stored(other), awa, "They meant to pay for another order", paid_twice)
     services.confirm_payment(payment, awa, **{**PROOF, "gateway_id": "SECOND"})
+    assert (stored(payment).status, stored(payment).needs_review) == ("succeeded", False)
+
+
+def test_own_finding_does_not_block_the_confirmation(awa: User) -> None:
+    payment = make_payment(status="cancelled", attempt=1)
+    Finding.objects.create(payment=payment, reason="paid_twice", detail="CI20230131", gateway_key="ci20230131")
+    services.confirm_payment(payment, awa, **PROOF)
     assert stored(payment).status == "succeeded"
 
 
-def test_what_staff_took_from_another_payment_is_flagged_when_its_own_comes(
-    awa: User, payment: Payment, notify: Notify, heard: Heard
+@pytest.mark.parametrize("spelling", [PROOF["gateway_id"], "ci 2023 0131", full_width("CI20230131")])
+def test_confirmed_transaction_of_another_payment_is_flagged(
+    awa: User, payment: Payment, notify: Notify, heard: Heard, spelling: str
 ) -> None:
-    services.confirm_payment(payment, awa, **PROOF)
+    services.confirm_payment(payment, awa, **{**PROOF, "gateway_id": spelling})
     other = make_payment(status="pending", attempt=1)
     assert notify(other, payId=PROOF["gateway_id"]).status_code == 200
     after = stored(other)
     assert (after.status, after.needs_review) == ("succeeded", True)
-    assert after.review_reason == f"transaction_reused: CI20230131 {payment.reference}"
     assert names(heard) == ["payment_succeeded", "payment_succeeded", "payment_flagged"]
-    assert heard[-1][1].review_reason == after.review_reason
-    event = other.events.get()
-    assert (event.outcome, event.reason, event.message) == ("accepted", "transaction_reused", after.review_reason)
+    assert heard[-1][1].needs_review
+    event, finding = other.events.get(), other.findings.get()
+    assert str(finding) == f"transaction_reused: CI20230131 {payment.reference}"
+    assert (finding.event, finding.gateway_key) == (event, "ci20230131")
+    assert (event.outcome, event.reason, event.message) == ("accepted", "transaction_reused", str(finding))
 
 
-def test_no_finding_takes_the_place_of_another(awa: User, payment: Payment, notify: Notify, heard: Heard) -> None:
+def test_refunded_confirmation_still_flags_the_transaction(awa: User, payment: Payment, notify: Notify) -> None:
+    services.confirm_payment(payment, awa, **PROOF)
+    services.refund_payment(payment, awa, **REFUND)
+    other = make_payment(status="pending", attempt=1)
+    notify(other, payId=PROOF["gateway_id"])
+    assert [finding.reason for finding in other.findings.all()] == ["transaction_reused"]
+
+
+def test_all_findings_of_a_notification_are_raised(awa: User, payment: Payment, notify: Notify, heard: Heard) -> None:
     services.confirm_payment(payment, awa, **PROOF)
     other = make_payment(status="cancelled", attempt=1)
     notify(other, payId=PROOF["gateway_id"])
-    assert [line.partition(":")[0] for line in stored(other).review_reason.splitlines()] == [
-        "paid_after_cancellation",
-        "transaction_reused",
-    ]
+    assert [finding.reason for finding in other.findings.all()] == ["paid_after_cancellation", "transaction_reused"]
     assert names(heard)[1:] == ["payment_succeeded", "payment_flagged"]
-    assert other.events.get().message == "; ".join(stored(other).review_reason.splitlines())
+    assert other.events.get().message == "; ".join(findings(other))
 
 
-def test_payments_that_the_gateway_gives_one_number_are_its_own_affair(notify: Notify, heard: Heard) -> None:
+def test_transaction_that_the_gateway_uses_twice_is_not_flagged(notify: Notify, heard: Heard) -> None:
     for _ in range(2):
         notify(make_payment(status="pending", attempt=1), payId="same")
     assert names(heard) == ["payment_succeeded", "payment_succeeded"]
 
 
-def test_two_cashiers_at_once_confirm_one_payment(awa: User) -> None:
-    payments = [make_payment(status="pending", attempt=1) for _ in range(6)]
+def test_one_of_several_confirmations_at_once_succeeds(awa: User) -> None:
+    spellings = list(SPELLINGS.values())[-6:]
+    payments = [make_payment(status="pending", attempt=1) for _ in spellings]
     barrier = Barrier(len(payments))
 
-    def confirm(payment: Payment) -> str:
+    def confirm(payment: Payment, spelling: str) -> str:
         try:
             barrier.wait()
-            services.confirm_payment(payment, awa, **PROOF)
+            services.confirm_payment(payment, awa, **{**PROOF, "gateway_id": spelling})
         except ValidationError as error:
             return str(error.code)
         finally:
@@ -221,15 +330,16 @@ def test_two_cashiers_at_once_confirm_one_payment(awa: User) -> None:
         return "confirmed"
 
     with ThreadPoolExecutor(len(payments)) as pool:
-        answers = sorted(pool.map(confirm, payments))
+        answers = sorted(pool.map(confirm, payments, spellings))
     assert answers == ["confirmed"] + ["gateway_id_taken"] * 5
     assert Payment.objects.filter(status="succeeded").count() == 1
 
 
-def test_a_notification_after_the_confirmation_is_silent(
-    awa: User, payment: Payment, notify: Notify, heard: Heard
+@pytest.mark.parametrize("spelling", [PROOF["gateway_id"], "ci-2023-0131"])
+def test_notification_after_the_confirmation_is_a_duplicate(
+    awa: User, payment: Payment, notify: Notify, heard: Heard, spelling: str
 ) -> None:
-    services.confirm_payment(payment, awa, **PROOF)
+    services.confirm_payment(payment, awa, **{**PROOF, "gateway_id": spelling})
     assert notify(payment, payId=PROOF["gateway_id"]).status_code == 200
     assert stored(payment).needs_review is False
     assert names(heard) == ["payment_succeeded"]
@@ -240,7 +350,7 @@ def test_another_transaction_after_the_confirmation_is_paid_twice(
 ) -> None:
     services.confirm_payment(payment, awa, **PROOF)
     notify(payment, payId="another")
-    assert "paid_twice" in stored(payment).review_reason
+    assert findings(payment) == [f"paid_twice: {payment.reference} another"]
     assert names(heard) == ["payment_succeeded", "payment_flagged"]
 
 
@@ -260,7 +370,7 @@ def acts(awa: User) -> dict[str, Any]:
 @pytest.mark.parametrize("action", ["confirm", "check", "review", "refund", "redeliver"])
 def test_a_second_click_does_nothing(awa: User, heard: Heard, action: str) -> None:
     status = {"refund": "succeeded", "redeliver": "succeeded"}.get(action, "pending")
-    payment = make_payment(status=status, attempt=1, needs_review=True, review_reason="paid_twice: 2")
+    payment = flagged(status=status, attempt=1)
     first, second = stored(payment), stored(payment)
 
     acts(awa)[action](first)
@@ -283,12 +393,29 @@ def test_what_the_gateway_said_meanwhile_stands(awa: User, payment: Payment, not
     assert names(heard) == ["payment_succeeded"]
 
 
-def test_a_second_act_on_the_same_copy_is_done(awa: User) -> None:
-    payment = make_payment(status="pending", attempt=1, needs_review=True, review_reason="unknown_code: 7")
+def test_several_acts_on_the_same_copy_are_done(awa: User) -> None:
+    payment = flagged(status="pending", attempt=1)
     services.review_payment(payment, awa, "Given back")
     services.confirm_payment(payment, awa, **PROOF)
     services.refund_payment(payment, awa, **REFUND)
     assert stored(payment).status == "refunded"
+
+
+@pytest.mark.parametrize("action", ["confirm", "review", "refund", "redeliver"])
+def test_act_is_done_again_after_a_rollback(awa: User, heard: Heard, action: str) -> None:
+    status = {"refund": "succeeded", "redeliver": "succeeded"}.get(action, "pending")
+    payment = flagged(status=status, attempt=1)
+    before = stored(payment).updated_at
+
+    with transaction.atomic():
+        acts(awa)[action](payment)
+        transaction.set_rollback(True)
+    assert (stored(payment).updated_at, payment.events.count(), heard) == (before, 0, [])
+
+    acts(awa)[action](payment)
+    assert [event.data["action"] for event in payment.events.all()] == [action]
+    assert len(heard) == (0 if action == "review" else 1)
+    assert payment.updated_at == stored(payment).updated_at > before
 
 
 # Cancelling
@@ -305,52 +432,57 @@ def test_what_is_over_is_not_cancelled(heard: Heard, status: str) -> None:
 # Refunds
 
 
-def test_a_refund_is_recorded(awa: User, heard: Heard) -> None:
+def test_refund_is_recorded(awa: User, heard: Heard) -> None:
     payment = make_payment(**PAID)
 
-    event = services.refund_payment(payment, awa, **{**REFUND, "amount": 5000})
+    event = services.refund_payment(payment, awa, **REFUND)
 
     after = stored(payment)
-    assert (after.status, after.refunded_amount) == ("refunded", 5000)
-    assert after.refunded_at is not None
+    assert (after.status, after.refunded_amount) == ("refunded", 12500)
     assert names(heard) == ["payment_refunded"]
-    assert (event.data["amount"], event.data["refund_reference"]) == (5000, "R-1")
+    assert (event.kind, event.message) == ("staff", "Out of stock")
+    assert (event.data["amount"], event.data["refund_reference"]) == (12500, "R-1")
+    refund = payment.refunds.get()
+    assert (refund.amount, refund.reference, refund.reason, refund.event) == (12500, "R-1", "Out of stock", event)
 
 
 @pytest.mark.parametrize("status", ["created", "pending", "failed", "expired", "cancelled", "refunded"])
-def test_only_what_is_paid_is_refunded(awa: User, heard: Heard, status: str) -> None:
+def test_unpaid_or_refunded_payment_cannot_be_refunded(awa: User, heard: Heard, status: str) -> None:
     with pytest.raises(ValidationError) as error:
         services.refund_payment(make_payment(status=status), awa, **REFUND)
     assert (code_of(error), heard) == ("not_refundable", [])
 
 
-@pytest.mark.parametrize("amount", [1, 12500])
-def test_a_refund_is_a_franc_at_least_and_all_at_most(awa: User, amount: int) -> None:
+@pytest.mark.parametrize(("amount", "status"), [(1, "succeeded"), (12499, "succeeded"), (12500, "refunded")])
+def test_refund_is_from_one_franc_to_the_whole_amount(awa: User, heard: Heard, amount: int, status: str) -> None:
     payment = make_payment(**PAID)
     services.refund_payment(payment, awa, **{**REFUND, "amount": amount})
-    assert stored(payment).refunded_amount == amount
+    assert (stored(payment).refunded_amount, stored(payment).status) == (amount, status)
+    assert names(heard) == ["payment_refunded"]
 
 
 @pytest.mark.parametrize("amount", [-1, 0, 12501])
-def test_a_refund_is_at_most_what_was_paid(awa: User, heard: Heard, amount: int) -> None:
+def test_refund_of_more_than_was_paid_or_of_nothing_is_refused(awa: User, heard: Heard, amount: int) -> None:
+    payment = make_payment(**PAID)
     with pytest.raises(ValidationError) as error:
-        services.refund_payment(make_payment(**PAID), awa, **{**REFUND, "amount": amount})
+        services.refund_payment(payment, awa, **{**REFUND, "amount": amount})
     assert (code_of(error), heard) == ("amount_mismatch", [])
+    assert (stored(payment).refunded_amount, payment.refunds.exists()) == (0, False)
 
 
 # Reviews
 
 
-def test_a_review_keeps_what_was_found(awa: User, payment: Payment, notify: Notify) -> None:
+def test_review_closes_the_findings_and_keeps_them(awa: User, payment: Payment, notify: Notify) -> None:
     notify(payment, amount=1)
     event = services.review_payment(stored(payment), awa, "A try of ours")
-    assert (stored(payment).needs_review, stored(payment).review_reason) == (False, "")
-    assert (event.message, event.data["findings"]) == ("A try of ours", ["amount_mismatch: 1 ≠ 12500"])
+    assert stored(payment).needs_review is False
+    finding = payment.findings.get()
+    assert (finding.reviewed_at, finding.reviewed_by, finding.note) == (event.created_at, awa, "A try of ours")
+    assert (event.message, event.data["findings"]) == ("A try of ours", ["amount_mismatch: 1 != 12500"])
 
 
-def test_what_is_found_after_the_review_is_flagged_again(
-    awa: User, payment: Payment, notify: Notify, heard: Heard
-) -> None:
+def test_finding_is_raised_again_after_the_review(awa: User, payment: Payment, notify: Notify, heard: Heard) -> None:
     notify(payment, amount=1)
     services.review_payment(stored(payment), awa, "A try of ours")
     notify(payment, amount=1)
@@ -476,8 +608,8 @@ def test_a_replay_settles_what_a_wrong_setting_refused(
 ) -> None:
     event = refused_by_a_wrong_setting(settings, payment, notify)
 
-    verdict = services.preview_replay(event)
-    assert (verdict.outcome, verdict.changes["status"], verdict.signals) == (
+    decision = services.preview_replay(event)
+    assert (decision.outcome, decision.changes["status"], decision.signals) == (
         "accepted",
         "succeeded",
         ["payment_succeeded"],
@@ -508,14 +640,29 @@ def test_a_replay_is_done_once(awa: User, payment: Payment, notify: Notify, hear
     assert names(heard) == ["payment_flagged", "payment_succeeded"]
 
 
-def test_a_replay_believes_no_more_than_a_notification(awa: User, payment: Payment, notify: Notify) -> None:
+def test_replay_believes_no_more_than_a_notification(awa: User, payment: Payment, notify: Notify) -> None:
     notify(payment, amount=1)
     event = newest_event()
-    assert services.preview_replay(event).outcome == "refused"
+    decision = services.preview_replay(event)
+    assert (decision.outcome, decision.changes, decision.signals) == ("refused", {}, [])
     with pytest.raises(ValidationError) as error:
         services.replay_notification(event, awa, "Please")
     assert code_of(error) == "nothing_changes"
     assert stored(payment).status == "pending"
+
+
+def test_replay_raises_a_reviewed_finding_again(awa: User, payment: Payment, notify: Notify, heard: Heard) -> None:
+    notify(payment, amount=1)
+    event = newest_event()
+    services.review_payment(event.payment, awa, "A try of ours")
+
+    decision = services.preview_replay(event)
+    assert (decision.changes, decision.signals) == ({"needs_review": True}, ["payment_flagged"])
+    replayed = services.replay_notification(event, awa, "The finding is closed")
+
+    assert replayed.data["finding"] == "amount_mismatch: 1 != 12500"
+    assert (stored(payment).needs_review, findings(payment)) == (True, ["amount_mismatch: 1 != 12500"])
+    assert names(heard) == ["payment_flagged", "payment_flagged"]
 
 
 def test_what_could_not_be_read_can_be_replayed_once_it_can(awa: User, payment: Payment, notify: Notify) -> None:
@@ -531,8 +678,8 @@ def test_what_could_not_be_read_can_be_replayed_once_it_can(awa: User, payment: 
 def test_what_was_too_long_to_be_stored_is_not_replayed(payment: Payment, client: Client) -> None:
     fields = [*notification_fields(payment).items(), *((f"x{number}", "1") for number in range(600)), ("amount", "1")]
     assert client.post(f"{payment.get_notification_url()}?{urlencode(fields)}").status_code == 400
-    verdict = services.preview_replay(newest_event())
-    assert (verdict.outcome, verdict.reason) == ("refused", "malformed")
+    decision = services.preview_replay(newest_event())
+    assert (decision.outcome, decision.reason) == ("refused", "malformed")
 
 
 def test_fields_of_several_values_are_replayed_as_they_came(payment: Payment, client: Client) -> None:
@@ -540,12 +687,12 @@ def test_fields_of_several_values_are_replayed_as_they_came(payment: Payment, cl
     assert client.post(f"{payment.get_notification_url()}?{query}").status_code == 400
     event = newest_event()
     assert event.data["channel"] == ["OMCIV2", "WAVECI"]
-    verdict = services.preview_replay(event)
-    assert (verdict.reason, verdict.message) == ("malformed", "two values of channel")
+    decision = services.preview_replay(event)
+    assert (decision.reason, decision.message) == ("malformed", "two values of channel")
 
 
 def test_only_notifications_are_replayed(awa: User, payment: Payment) -> None:
-    event = services.review_payment(make_payment(needs_review=True, review_reason="unknown_code: 7"), awa, "Nothing")
+    event = services.review_payment(flagged(), awa, "Nothing")
     with pytest.raises(ValidationError) as error:
         services.preview_replay(event)
     assert code_of(error) == "not_replayable"
@@ -554,18 +701,16 @@ def test_only_notifications_are_replayed(awa: User, payment: Payment) -> None:
 # Each act
 
 
-def test_an_act_costs_two_statements(awa: User, payment: Payment) -> None:
-    Payment.objects.filter(pk=payment.pk).update(needs_review=True, review_reason="unknown_code: 7")
-    seen = stored(payment)
-    statements: list[str] = []
-
-    def note(execute: Any, sql: str, *arguments: Any) -> Any:
-        statements.append(sql)
-        return execute(sql, *arguments)
-
-    with connection.execute_wrapper(note):
-        services.review_payment(seen, awa, "Nothing")
-    assert [sql.split()[0] for sql in statements if sql.split()[0] in {"SELECT", "UPDATE", "INSERT"}] == [
-        "UPDATE",
-        "INSERT",
-    ]
+@pytest.mark.parametrize(
+    ("action", "expected"),
+    [
+        ("confirm", ["SELECT", "UPDATE", "INSERT", "SELECT", "SELECT", "SELECT"]),
+        ("refund", ["SELECT", "UPDATE", "INSERT", "INSERT"]),
+        ("review", ["SELECT", "SELECT", "SELECT", "UPDATE", "INSERT", "UPDATE"]),
+    ],
+)
+def test_number_of_statements(awa: User, statements: Statements, action: str, expected: list[str]) -> None:
+    payment = flagged(status="succeeded" if action == "refund" else "pending", attempt=1)
+    with statements:
+        acts(awa)[action](payment)
+    assert [statement.split()[0] for statement in statements] == expected

@@ -1,11 +1,11 @@
 """
 Whatever comes, in whatever order: two payments, the gateway, the payers, the staff, cron, and receivers that raise.
 
-What must become of a payment is told here once more, by CONTRACT's tables, and compared after each step.
+What must become of a payment is worked out once more here, by the tables of the contract, and compared after each step.
 """
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import timedelta
@@ -16,8 +16,9 @@ import pytest
 import requests
 from django.contrib.auth.models import User
 from django.core.exceptions import ValidationError
+from django.db import transaction
 from django.db.models import DateTimeField, F
-from django.test import Client, TestCase, override_settings
+from django.test import Client, RequestFactory, TestCase, override_settings
 from hypothesis import Phase, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule, run_state_machine_as_test
@@ -57,6 +58,7 @@ class Debt:
     age: int = 0
     settled_attempt: int | None = None
     gateway_id: str = ""
+    refunded_amount: int = 0
     findings: set[str] = field(default_factory=set)
     signals: Signals = field(default_factory=list)
     events: Events = field(default_factory=list)
@@ -65,11 +67,14 @@ class Debt:
     def payment(self) -> Payment:
         return Payment.objects.get(pk=self.pk)
 
-    def flag(self, finding: str) -> None:
-        """Nobody is told of the same thing twice, unless it has been reviewed meanwhile."""
-        if finding not in self.findings:
+    def flag(self, reason: str, detail: str) -> bool:
+        """Raise a finding, unless it is open already. Return whether it is news."""
+        finding = f"{reason}: {detail}".strip()
+        is_news = finding not in self.findings
+        if is_news:
             self.findings.add(finding)
             self.signals.append("payment_flagged")
+        return is_news
 
     def succeed(self, kind: str, attempt: int | None, gateway_id: str) -> None:
         """Money has come."""
@@ -79,10 +84,11 @@ class Debt:
             self.signals.append("payment_succeeded")
             self.events.append((kind, "accepted"))
             if was_cancelled:
-                self.flag("paid after cancellation")
+                self.flag("paid_after_cancellation", gateway_id)
         elif self.settled_attempt not in {None, attempt} or "" != self.gateway_id != gateway_id != "":
-            self.flag(f"paid twice {attempt} {gateway_id}")
-            self.events.append((kind, "conflict"))
+            is_news = self.flag("paid_twice", f"{self.payment.reference_of(attempt or 0)} {gateway_id}")
+            if is_news or kind == "notification":
+                self.events.append((kind, "conflict"))
         elif gateway_id and not self.gateway_id:
             self.settled_attempt, self.gateway_id = attempt, gateway_id
             self.events.append((kind, "duplicate"))
@@ -92,7 +98,7 @@ class Debt:
     def fail(self, attempt: int, gateway_id: str) -> None:
         """The gateway says no, by notification."""
         if self.status in PAID:
-            self.flag(f"failure after success {attempt}")
+            self.flag("failure_after_success", self.payment.reference_of(attempt))
             self.events.append(("notification", "conflict"))
         elif self.status in {"created", "pending"} and attempt >= (self.opened_attempt or self.attempt):
             self.status, self.settled_attempt, self.gateway_id = "failed", attempt, gateway_id
@@ -101,11 +107,29 @@ class Debt:
         else:
             self.events.append(("notification", "duplicate"))
 
+    def open_page(self) -> None:
+        """The gateway has given a page."""
+        self.attempt += 1
+        self.status, self.opened_attempt, self.age = "pending", self.attempt, 0
+        self.settled_attempt, self.gateway_id = None, ""
+        self.events.append(("initialize", "accepted"))
+
     def expire_if_due(self) -> None:
         if self.status == "pending" and self.age >= 24:
             self.status = "expired"
             self.signals.append("payment_expired")
             self.events.append(("expiry", "accepted"))
+
+
+def mismatch(name: str, value: Any) -> tuple[str, str]:
+    """Return reason and detail of what a wrong field is flagged for."""
+    return {
+        "amount": ("amount_mismatch", f"{value} != 12500"),
+        "countryCurrencyCode": ("currency_mismatch", f"{value} != 952"),
+        "marchant_id": ("merchant_mismatch", f"{value} != PP-F324"),
+        "merchantId": ("merchant_mismatch", f"{value} != PP-F324"),
+        "referenceNumber": ("reference_mismatch", str(value)),
+    }[name]
 
 
 class Receivers:
@@ -192,7 +216,11 @@ class Shop(RuleBasedStateMachine):
             assert (payment.attempt, payment.opened_attempt or 0) == (debt.attempt, debt.opened_attempt)
             assert (payment.settled_attempt, payment.gateway_id) == (debt.settled_attempt, debt.gateway_id)
             assert payment.needs_review == bool(debt.findings)
-            assert len(payment.review_reason.splitlines()) == len(debt.findings)
+            open_findings = [str(finding) for finding in payment.findings.filter(reviewed_at=None)]
+            assert sorted(finding.strip() for finding in open_findings) == sorted(debt.findings)
+            assert payment.refunded_amount == sum(refund.amount for refund in payment.refunds.all())
+            assert payment.refunded_amount == debt.refunded_amount
+            assert (payment.amount, payment.merchant_id) == (12500, "PP-F324")
             assert [(event["kind"], event["outcome"]) for event in news if event["payment"] == debt.pk] == debt.events
             assert [name for name, pk, _ in self.receivers.good[heard:] if pk == debt.pk] == debt.signals
 
@@ -215,16 +243,14 @@ class Shop(RuleBasedStateMachine):
             elif debt.status == "pending" and not debt.age:
                 assert response["Location"] == PAGE_URL
             else:
-                debt.attempt += 1
                 assert [request.reference for request in self.gateway.page_requests] == [
-                    debt.payment.reference_of(debt.attempt)
+                    debt.payment.reference_of(debt.attempt + 1)
                 ]
                 if answer == "opens":
                     assert response["Location"] == PAGE_URL
-                    debt.status, debt.opened_attempt, debt.age = "pending", debt.attempt, 0
-                    debt.settled_attempt, debt.gateway_id = None, ""
-                    debt.events.append(("initialize", "accepted"))
+                    debt.open_page()
                 else:
+                    debt.attempt += 1
                     assert response.status_code == (502 if answer == "refuses" else 503)
                     debt.events.append(("initialize", "refused" if answer == "refuses" else "failed"))
             assert len(self.gateway.page_requests) == sum(kind == "initialize" for kind, _ in debt.events)
@@ -277,7 +303,7 @@ class Shop(RuleBasedStateMachine):
                 elif code == "-1":
                     debt.fail(attempt, gateway_id)
                 else:
-                    debt.flag(f"code {code}")
+                    debt.flag("unknown_code", code)
                     debt.events.append(("notification", "conflict"))
 
     @rule(number=debts_of, code=st.sampled_from(["0", "-1"]), gateway_id=gateway_ids)
@@ -310,7 +336,8 @@ class Shop(RuleBasedStateMachine):
         fields = {name: references.get(value, value) for name, value in wrong.items()}
         with self.step():
             assert self.post(debt, responsecode=code, **fields) == 400
-            debt.flag(f"mismatch {fields}")
+            [(name, value)] = fields.items()
+            debt.flag(*mismatch(name, value))
             debt.events.append(("notification", "refused"))
 
     @rule(
@@ -369,7 +396,7 @@ class Shop(RuleBasedStateMachine):
             for attempt in sorted(paid & set(range(1, debt.attempt + 1)), reverse=True):
                 if not lie:
                     debt.succeed("status", attempt, gateway_id)
-                elif "success" not in lie:
+                elif "success" not in lie and debt.flag(*mismatch(*next(iter(lie.items())))):
                     debt.events.append(("status", "refused"))
             assert status == debt.status
 
@@ -392,43 +419,91 @@ class Shop(RuleBasedStateMachine):
             self.stale[number].description += "."
             self.stale[number].save()
 
+    @rule(number=debts_of, changes=st.sampled_from([{"amount": 1}, {"merchant_id": "PP-F1"}, {"currency": "XAF"}]))
+    def save_other_terms(self, number: int, changes: dict[str, Any]) -> None:
+        """Once a page has been asked for, the terms are fixed."""
+        debt = self.debts[number]
+        copy = debt.payment
+        copy.apply(changes)
+        with self.step(), transaction.atomic():
+            with self.refusing(debt.attempt > 0):
+                copy.save()
+            transaction.set_rollback(True)
+
+    @rule(number=debts_of)
+    def initialize_a_stale_copy(self, number: int) -> None:
+        """A host that takes what it read long ago to the gateway gets what the payment is due now."""
+        debt = self.debts[number]
+        with self.step():
+            self.gateway.opens()
+            with self.refusing(debt.status not in PAYABLE):
+                page = services.initialize_payment(self.stale[number], RequestFactory().get("/"))
+                assert page == PAGE_URL
+            if debt.status in PAYABLE and (debt.status != "pending" or debt.age):
+                debt.open_page()
+            assert len(self.gateway.page_requests) == len(debt.events)
+
     @rule(number=debts_of)
     def read(self, number: int) -> None:
         self.stale[number] = self.debts[number].payment
 
-    @rule(number=debts_of)
-    def confirm(self, number: int) -> None:
+    @rule(number=debts_of, rollbacks=st.sampled_from([0, 0, 1, 2]))
+    def confirm(self, number: int, rollbacks: int) -> None:
         debt = self.debts[number]
         is_refused = debt.status in PAID or (debt.attempt == 0 and debt.status == "created")
         self.confirmations += 1
         gateway_id = f"S{self.confirmations}"
-        with self.step():
+
+        def confirm(payment: Payment) -> None:
             with self.refusing(is_refused):
-                services.confirm_payment(debt.payment, self.staff, gateway_id=gateway_id, amount=12500, reason="Seen")
+                services.confirm_payment(payment, self.staff, gateway_id=gateway_id, amount=12500, reason="Seen")
+
+        self.act(debt, confirm, rollbacks)
+        with self.step():
+            confirm(self.seen)
             if not is_refused:
                 debt.succeed("staff", None, gateway_id)
 
-    @rule(number=debts_of)
-    def refund(self, number: int) -> None:
+    @rule(number=debts_of, amount=st.sampled_from([1, 5000, 12499, 12500]), rollbacks=st.sampled_from([0, 0, 1, 2]))
+    def refund(self, number: int, amount: int, rollbacks: int) -> None:
         debt = self.debts[number]
-        is_refused = debt.status != "succeeded"
-        with self.step():
+        is_refused = debt.status != "succeeded" or amount > 12500 - debt.refunded_amount
+
+        def refund(payment: Payment) -> None:
             with self.refusing(is_refused):
-                services.refund_payment(debt.payment, self.staff, amount=1, refund_reference="R", reason="Returned")
+                services.refund_payment(payment, self.staff, amount=amount, reference="R", reason="Returned")
+
+        self.act(debt, refund, rollbacks)
+        with self.step():
+            refund(self.seen)
             if not is_refused:
-                debt.status = "refunded"
+                debt.refunded_amount += amount
+                debt.status = "refunded" if debt.refunded_amount == 12500 else "succeeded"
                 debt.signals.append("payment_refunded")
                 debt.events.append(("staff", "accepted"))
 
-    @rule(number=debts_of)
-    def review(self, number: int) -> None:
+    @rule(number=debts_of, rollbacks=st.sampled_from([0, 0, 1]))
+    def review(self, number: int, rollbacks: int) -> None:
         debt = self.debts[number]
-        with self.step():
+
+        def review(payment: Payment) -> None:
             with self.refusing(not debt.findings):
-                services.review_payment(debt.payment, self.staff, "Looked at")
+                services.review_payment(payment, self.staff, "Looked at")
+
+        self.act(debt, review, rollbacks)
+        with self.step():
+            review(self.seen)
             if debt.findings:
                 debt.findings.clear()
                 debt.events.append(("staff", "accepted"))
+
+    def act(self, debt: Debt, act: Callable[[Payment], None], rollbacks: int) -> None:
+        """Do something in transactions that are rolled back, to the copy ``self.seen``: nothing has happened."""
+        self.seen = debt.payment
+        for _ in range(rollbacks):
+            with self.step(), transaction.atomic():
+                act(self.seen)
+                transaction.set_rollback(True)
 
     @contextmanager
     def refusing(self, is_refused: bool) -> Iterator[None]:

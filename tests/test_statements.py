@@ -1,4 +1,4 @@
-"""What statements say is what the ORM says, on every database; and a second time nothing is compiled."""
+"""The plain SQL of ``statements`` does what the ORM does, on every database."""
 
 import threading
 from collections.abc import Mapping
@@ -19,6 +19,8 @@ from tests.conftest import columns
 
 pytestmark = pytest.mark.django_db
 
+NOW = timezone.now()
+
 
 def make_payments(**others: Any) -> list[Payment]:
     return [make_payment(amount=1000 * number, description=f"Order {number}", **others) for number in (1, 2, 3)]
@@ -31,62 +33,88 @@ def make_payments(**others: Any) -> list[Payment]:
         {"pk": 0},
         {"amount": 2000, "initialized_at": None},
         {"amount": 2000, "currency": None},
-        {"amount__in": [2000]},
-        {"amount__in": {2000, 7}, "status__in": ["created", "pending"], "description": "Order 2"},
-        {"amount__in": [2000, 2000], "status": "pending"},
+        {"description": "Order 2", "needs_review": False, "settled_attempt": 7},
+        {"description": "100 %s", "checked_at": NOW},
+        {"return_context": {"order": "é"}, "description": "Order 3"},
     ],
 )
-def test_what_is_found_is_what_the_orm_finds(where: Mapping[str, Any]) -> None:
-    make_payments(return_context={"order": "é"}, checked_at=timezone.now(), customer_email="awa@example.com")
+def test_find_finds_what_the_orm_finds(where: Mapping[str, Any]) -> None:
+    make_payments(return_context={"order": "é"}, checked_at=NOW, customer_email="awa@example.com", channel="WAVECI")
+    make_payment(description="100 %s", checked_at=NOW)
     found, meant = statements.find(Payment, where), Payment.objects.filter(**where).first()
     assert (found and columns(found)) == (meant and columns(meant))
 
 
-def test_what_is_found_is_a_payment_as_any_other() -> None:
+def test_find_returns_an_ordinary_payment() -> None:
     payment = make_payments()[0]
     found = statements.find(Payment, {"reference": payment.reference})
+    assert found is not None
     assert found == payment
-    assert found._state.db == "default"
-    assert not found._state.adding
-    assert found._stored == Payment.objects.get(pk=payment.pk)._stored
+    assert found.get_deferred_fields() == set()
+    assert (found._state.db, found._state.adding) == ("default", False)
+    found.description = "Order 4"
+    found.save()
+    assert Payment.objects.get(pk=payment.pk).description == "Order 4"
 
 
-def test_where_many_are_so_one_of_them_is_found() -> None:
+def test_find_returns_one_of_several_rows() -> None:
     payments = make_payments()
     with CaptureQueriesContext(connection) as queries:
         assert statements.find(Payment, {"status": "created"}) in payments
-    assert "LIMIT 1" in queries[0]["sql"]
+    [query] = queries
+    assert "LIMIT 1" in query["sql"]
+
+
+@pytest.mark.parametrize(("description", "expected"), [("Order 3", 3000), ("100 %s", None)])
+def test_find_reads_another_column_in_the_same_statement(description: str, expected: int | None) -> None:
+    payment = make_payments()[0]
+    also = "(SELECT amount FROM paiementpro_payment other WHERE other.description = %s) AS other_amount"
+    with CaptureQueriesContext(connection) as queries:
+        found: Any = statements.find(Payment, {"pk": payment.pk}, also, [description])
+    assert len(queries) == 1
+    assert (found, found.other_amount) == (payment, expected)
 
 
 @pytest.mark.parametrize(
     ("where", "count"),
     [
         ({"amount": 2000}, 1),
-        ({"amount__in": [1000, 3000], "blanked_at": None}, 2),
+        ({"status": "created", "blanked_at": None}, 3),
         ({"amount": 2000, "checked_at": None}, 0),
         ({"status": "succeeded"}, 0),
     ],
 )
-def test_what_is_stored_is_what_the_orm_stores(where: Mapping[str, Any], count: int) -> None:
+@pytest.mark.parametrize("is_durable", [True, False])
+def test_update_stores_what_the_orm_stores(where: Mapping[str, Any], count: int, is_durable: bool) -> None:
     now = timezone.now() - timedelta(days=3)
     payments = make_payments(checked_at=now)
     changes = {"status": "succeeded", "settled_at": now, "return_context": {"order": ["é", 1]}, "settled_attempt": None}
     meant = {payment.pk for payment in Payment.objects.filter(**where)}
-    assert statements.update(Payment, where, changes) == len(meant) == count
+    assert statements.update(Payment, where, changes, is_durable=is_durable) == len(meant) == count
     for payment in payments:
         before = columns(payment)
         payment.refresh_from_db()
         assert columns(payment) == ({**before, **changes} if payment.pk in meant else before)
 
 
-def test_a_list_as_a_value_is_stored_as_json() -> None:
+@pytest.mark.parametrize("is_durable", [True, False])
+def test_only_postgresql_commits_asynchronously(is_durable: bool) -> None:
+    payment = make_payments()[0]
+    with CaptureQueriesContext(connection) as queries:
+        statements.update(Payment, {"pk": payment.pk}, {"description": "Order 4"}, is_durable=is_durable)
+    [query] = queries
+    is_asynchronous = connection.vendor == "postgresql" and not is_durable
+    assert ("synchronous_commit" in query["sql"]) == is_asynchronous
+
+
+def test_list_is_stored_as_json() -> None:
     event = PaymentEvent.objects.create(payment=make_payments()[0], kind="host", outcome="accepted")
     assert statements.update(PaymentEvent, {"pk": event.pk, "deliver_at": None}, {"delivered": ["a b"]}) == 1
     event.refresh_from_db()
     assert event.delivered == ["a b"]
 
 
-def test_what_the_database_refuses_breaks_the_transaction_as_the_orm_does() -> None:
+def test_error_breaks_the_transaction_as_the_orm_does() -> None:
     payment = make_payments()[0]
     with transaction.atomic():
         with pytest.raises(IntegrityError):
@@ -94,22 +122,30 @@ def test_what_the_database_refuses_breaks_the_transaction_as_the_orm_does() -> N
         with pytest.raises(transaction.TransactionManagementError):
             Payment.objects.exists()
         transaction.set_rollback(True)
-
-
-def test_the_second_time_nothing_is_compiled() -> None:
-    def run(amount: int) -> None:
-        statements.find(Payment, {"amount": amount, "status__in": ["created", "failed"]})
-        statements.update(Payment, {"amount": amount, "gateway_id": ""}, {"description": str(amount)})
-
-    make_payments()
-    run(1000)
-    with patch.object(SQLCompiler, "as_sql", side_effect=AssertionError):
-        run(2000)
-    assert Payment.objects.get(amount=2000).description == "2000"
+    with transaction.atomic():
+        with pytest.raises(IntegrityError), transaction.atomic():
+            statements.update(Payment, {"pk": payment.pk}, {"amount": 0})
+        assert Payment.objects.filter(amount=1000).exists()
 
 
 @pytest.mark.django_db(transaction=True)
-def test_each_thread_finds_by_its_own_connection() -> None:
+def test_error_outside_of_a_transaction_breaks_nothing() -> None:
+    payment = make_payments()[0]
+    with pytest.raises(IntegrityError):
+        statements.update(Payment, {"pk": payment.pk}, {"amount": 0})
+    assert Payment.objects.get(pk=payment.pk).amount == 1000
+
+
+def test_nothing_is_compiled() -> None:
+    make_payments()
+    with patch.object(SQLCompiler, "as_sql", side_effect=AssertionError):
+        found = statements.find(Payment, {"amount": 2000, "settled_at": None})
+        assert statements.update(Payment, {"amount": 2000, "gateway_id": ""}, {"description": "Order 4"}) == 1
+    assert found == Payment.objects.get(description="Order 4")
+
+
+@pytest.mark.django_db(transaction=True)
+def test_each_thread_uses_its_own_connection() -> None:
     payment = make_payments(initialized_at=timezone.now())[0]
     found: list[Payment | None] = []
 

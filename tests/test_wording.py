@@ -1,11 +1,13 @@
 """What staff read about a payment, where the pages of tests/test_admin.py do not come by."""
 
+from datetime import date, datetime, timezone
 from typing import Any
 
 import pytest
+from django.utils import translation
 
 from django_paiementpro.admin import wording
-from django_paiementpro.models import Payment, PaymentEvent
+from django_paiementpro.models import Finding, Payment, PaymentEvent, Refund
 
 PAID_FIELDS = {"merchantId": "PP-F324", "referenceNumber": "r", "amount": "1", "responsecode": "0"}
 
@@ -15,12 +17,13 @@ def event(kind: str, outcome: str, **values: Any) -> PaymentEvent:
 
 
 def known(payment: Payment, *events: PaymentEvent) -> str:
-    return " ".join(wording.summarize(payment, events).known)
+    return " ".join(wording.summarize(payment, events, findings=[], refunds=[]).known)
 
 
 def test_a_page_that_was_refused_says_why() -> None:
     refused = event("initialize", "refused", message="ID marchand inconnu")
-    summary = wording.summarize(Payment(status="created", attempt=1, customer_phone="0707123456"), [refused])
+    payment = Payment(status="created", attempt=1, customer_phone="0707123456")
+    summary = wording.summarize(payment, [refused], findings=[], refunds=[])
     assert summary.known == ["The gateway refused to open a payment page: “ID marchand inconnu”."]
     assert "Correct what it names" in summary.advice[0]
 
@@ -39,6 +42,68 @@ def test_a_gateway_that_was_away_is_told() -> None:
 )
 def test_the_evidence_is_named(settled_by: str, words: str) -> None:
     assert words in known(Payment(status="succeeded", amount=1, settled_by=settled_by))
+
+
+@pytest.mark.parametrize(("status", "amount"), [("succeeded", 1500), ("refunded", 12500)])
+def test_refunds_are_summed_up_with_the_latest_day(status: str, amount: int) -> None:
+    payment = Payment(status=status, amount=12500, refunded_amount=amount)
+    refunds = [Refund(refunded_on=date(2026, 11, day)) for day in (20, 25, 18)]
+    summary = wording.summarize(payment, [], findings=[], refunds=refunds)
+    assert summary.known[-1] == (
+        f"{payment.refunded_amount_display} of 12\u202f500\u00a0F\u00a0CFA refunded, most recently on 11/25/2026."
+    )
+    assert summary.advice == ["There is nothing to do."]
+
+
+def test_open_findings_come_before_other_advice() -> None:
+    raised_at = datetime(2026, 11, 25, 10, 4, tzinfo=timezone.utc)
+    finding = Finding(reason="amount_mismatch", detail="6250 != 12500", created_at=raised_at)
+    summary = wording.summarize(Payment(status="succeeded", amount=1), [], findings=[finding], refunds=[])
+    [shown] = summary.findings
+    assert (shown.title, shown.detail, shown.raised) == (
+        "Another amount",
+        "6250 instead of 12500",
+        "11/25/2026 10:04",
+    )
+    assert shown.advice.startswith("Deliver nothing for it.")
+    assert summary.advice == []
+
+
+@pytest.mark.parametrize(
+    ("message", "words"),
+    [
+        ("amount_mismatch: 6250 != 12500", "Another amount: 6250 instead of 12500"),
+        ("merchant_mismatch:  != PP-F324; paid_twice: r 7", "Another merchant: – instead of PP-F324; Paid twice: r 7"),
+        ("amount_mismatch: None != 12500", "Another amount: – instead of 12500"),
+        ("paid_after_cancellation: ", "Paid after it was cancelled"),
+        ("ID marchand inconnu: != 12500", "ID marchand inconnu: != 12500"),
+        ("", ""),
+    ],
+)
+def test_codes_of_findings_are_put_into_words(message: str, words: str) -> None:
+    assert wording.findings_in_words(message) == words
+
+
+def test_codes_of_findings_are_put_into_french_words() -> None:
+    with translation.override("fr"):
+        assert wording.findings_in_words("paid_twice: r 7") == "Payé deux fois\u00a0: r 7"
+
+
+@pytest.mark.parametrize(
+    ("data", "details"),
+    [
+        ({"amount": 1000, "kind": "refund", "refund_reference": "R-1"}, "1\u202f000\u00a0F\u00a0CFA, R-1"),
+        (
+            {"amount": 1000, "kind": "chargeback", "refund_reference": "", "fee": 2500},
+            "1\u202f000\u00a0F\u00a0CFA, Chargeback, fee: 2\u202f500\u00a0F\u00a0CFA",
+        ),
+    ],
+)
+def test_refund_is_told_with_its_figures(data: dict[str, Any], details: str) -> None:
+    told = event("staff", "accepted", data={"action": "refund", "user": "aminata", **data}, message="Out of stock")
+    [entry] = wording.tell([told])
+    assert entry.title == "aminata recorded a refund"
+    assert entry.details == [details, "Out of stock"]
 
 
 def test_only_staff_are_named_as_having_confirmed() -> None:

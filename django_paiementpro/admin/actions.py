@@ -7,14 +7,14 @@ left as it is. Each act is an event with the user's name (``services``).
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
-from datetime import datetime
+from datetime import date, datetime
 from typing import Any
 
 from django import forms
-from django.conf import settings
 from django.contrib.admin.widgets import AdminIntegerFieldWidget, AdminTextareaWidget, AdminTextInputWidget
 from django.contrib.auth.base_user import AbstractBaseUser
 from django.core.exceptions import ValidationError
+from django.db.models import BigIntegerField
 from django.http import QueryDict
 from django.utils import timezone
 from django.utils.translation import gettext as _
@@ -22,8 +22,9 @@ from django.utils.translation import gettext_lazy
 
 from django_paiementpro import services
 from django_paiementpro.admin import wording
+from django_paiementpro.admin.columns import open_findings_of
 from django_paiementpro.conf import conf
-from django_paiementpro.enums import Status
+from django_paiementpro.enums import RefundKind, Status
 from django_paiementpro.exceptions import GatewayUnavailableError
 from django_paiementpro.models import Payment, PaymentEvent, format_amount
 
@@ -53,18 +54,30 @@ class ReasonForm(forms.Form):
             seen = datetime.fromisoformat(self.cleaned_data["seen"])
         except ValueError:
             seen = None
-        if seen is None or not 2000 <= seen.year < 2100 or timezone.is_aware(seen) != settings.USE_TZ:
+        if seen is None or not 2000 <= seen.year < 2100 or timezone.is_naive(seen):
             raise ValidationError(_("Open this page again."), code="invalid")
         return seen
 
 
 class NoteForm(ReasonForm):
+    field_order = ["finding", "reason"]
+
     reason = forms.CharField(
         label=gettext_lazy("Note"),
         help_text=gettext_lazy("What you have found, and what was done about it."),
         max_length=MAX_REASON,
         widget=AdminTextareaWidget(attrs={"rows": 3}),
     )
+
+    def __init__(self, data: QueryDict | None, payment: Payment) -> None:
+        super().__init__(data, payment)
+        findings = open_findings_of(payment)
+        if len(findings) > 1:
+            choices = [(str(finding.pk), wording.findings_in_words(str(finding))) for finding in findings]
+            self.fields["finding"] = forms.ChoiceField(
+                label=_("Finding"), required=False, choices=[("", _("All of them")), *choices]
+            )
+            self.order_fields(self.field_order)
 
 
 class ConfirmForm(ReasonForm):
@@ -91,23 +104,55 @@ class ConfirmForm(ReasonForm):
 
 
 class RefundForm(ReasonForm):
-    field_order = ["amount", "refund_reference", "reason"]
+    field_order = ["kind", "amount", "fee", "refunded_on", "reference", "reason"]
 
+    kind = forms.ChoiceField(label=gettext_lazy("Kind"), choices=RefundKind.choices, initial=RefundKind.REFUND)
     amount = forms.IntegerField(
-        label=gettext_lazy("Amount given back"),
-        help_text=gettext_lazy("In whole francs."),
+        label=gettext_lazy("Amount refunded"),
+        help_text=gettext_lazy("In whole francs: all that is left, or a part."),
         min_value=1,
         widget=AdminIntegerFieldWidget,
     )
-    refund_reference = forms.CharField(
+    fee = forms.IntegerField(
+        label=gettext_lazy("Fee"),
+        help_text=gettext_lazy("What the chargeback cost you on top of the amount, in whole francs."),
+        min_value=0,
+        max_value=BigIntegerField.MAX_BIGINT,
+        required=False,
+        widget=AdminIntegerFieldWidget,
+    )
+    refunded_on = forms.DateField(
+        label=gettext_lazy("Refunded on"),
+        initial=timezone.localdate,
+        widget=forms.DateInput(format="%Y-%m-%d", attrs={"type": "date"}),
+    )
+    reference = forms.CharField(
         label=gettext_lazy("Number of the refund"),
         help_text=gettext_lazy("As the gateway’s back office shows it."),
         max_length=128,
         widget=AdminTextInputWidget,
     )
 
+    def __init__(self, data: QueryDict | None, payment: Payment) -> None:
+        super().__init__(data, payment)
+        self.paid_on = timezone.localdate(payment.settled_at or payment.created_at)
+
     def amount_of(self, payment: Payment) -> int:
-        return payment.amount
+        return payment.amount - payment.refunded_amount
+
+    def clean_fee(self) -> int:
+        fee = self.cleaned_data["fee"] or 0
+        if fee and self.cleaned_data.get("kind") == RefundKind.REFUND:
+            raise ValidationError(_("Only a chargeback has a fee."), code="invalid")
+        return int(fee)
+
+    def clean_refunded_on(self) -> date:
+        day: date = self.cleaned_data["refunded_on"]
+        if day > timezone.localdate():
+            raise ValidationError(_("This date is in the future."), code="invalid")
+        if day < self.paid_on:
+            raise ValidationError(_("The customer paid after this date."), code="invalid")
+        return day
 
 
 class StaffAction(ABC):
@@ -118,6 +163,8 @@ class StaffAction(ABC):
     label: Any
     explanation: Any
     form_class: type[ReasonForm] = ReasonForm
+    #: Whether the page shows what is to be reviewed.
+    shows_findings = False
 
     @abstractmethod
     def is_possible(self, payment: Payment) -> bool:
@@ -176,8 +223,9 @@ class RefundAction(StaffAction):
     permission = "refund"
     label = gettext_lazy("Record a refund")
     explanation = gettext_lazy(
-        "The money is given back in the gateway’s back office, not here. Record it afterwards, so that the books and "
-        "the shop know of it: once for a payment, the whole of it or a part."
+        "The money goes back through the gateway’s back office, not from here. Record it afterwards, so that the books "
+        "and the shop know: all of it, or a part, as often as needed. The gateway starts a refund 5 to 10 working days "
+        "after it is approved. For a chargeback it takes the disputed amount and its fee from your account."
     )
     form_class = RefundForm
 
@@ -187,7 +235,14 @@ class RefundAction(StaffAction):
     def perform(self, payment: Payment, user: AbstractBaseUser, values: Mapping[str, Any]) -> Report:
         amount = values["amount"]
         services.refund_payment(
-            payment, user, amount=amount, refund_reference=values["refund_reference"], reason=values["reason"]
+            payment,
+            user,
+            amount=amount,
+            reason=values["reason"],
+            reference=values["reference"],
+            kind=values["kind"],
+            fee=values["fee"],
+            refunded_on=values["refunded_on"],
         )
         return "success", _("A refund of %(amount)s is recorded.") % {"amount": format_amount(amount, payment.currency)}
 
@@ -217,15 +272,20 @@ class ReviewAction(StaffAction):
     permission = "review"
     label = gettext_lazy("Mark as reviewed")
     explanation = gettext_lazy(
-        "The payment leaves the list of those to review. What it was there for stays in its story."
+        "Once nothing is left to review, the payment leaves the review queue. Its history keeps the findings and your "
+        "note."
     )
     form_class = NoteForm
+    shows_findings = True
 
     def is_possible(self, payment: Payment) -> bool:
         return payment.needs_review
 
     def perform(self, payment: Payment, user: AbstractBaseUser, values: Mapping[str, Any]) -> Report:
-        services.review_payment(payment, user, values["reason"])
+        finding = payment.findings.get(pk=values["finding"]) if values.get("finding") else None
+        services.review_payment(payment, user, values["reason"], finding)
+        if payment.needs_review:
+            return "success", _("The finding is marked as reviewed.")
         return "success", _("The payment is marked as reviewed.")
 
 

@@ -11,16 +11,21 @@ from typing import TYPE_CHECKING, cast
 from django.contrib.admin.options import IncorrectLookupParameters
 from django.contrib.admin.views.main import ChangeList
 from django.core.paginator import InvalidPage, Paginator
-from django.db.models import Count, Q, QuerySet, Sum
+from django.db.models import Count, Q, QuerySet, Sum, prefetch_related_objects
 from django.http import HttpRequest
 from django.utils.functional import cached_property
 
+from django_paiementpro.admin.columns import OPEN_FINDINGS
+from django_paiementpro.admin.search import is_common
 from django_paiementpro.conf import conf
 from django_paiementpro.enums import Status
 from django_paiementpro.models import Payment, format_amount
 
 #: How many rows are counted, and can be leafed through.
 MAX_ROWS = 5_000
+
+#: How many payments of a name are.
+MAX_FOUND = 1_000
 
 PAID = [Status.SUCCEEDED, Status.REFUNDED]
 
@@ -69,10 +74,14 @@ class PaymentChangeList(ChangeList):
         paginator = cast("CappedPaginator", self.model_admin.get_paginator(request, self.queryset, self.list_per_page))
         if len(rows) <= self.list_per_page:
             paginator.totals = totals_of(rows)
+        elif self.query and not self.has_active_filters and is_common(self.query, self.queryset.db, MAX_FOUND):
+            paginator.count = AtLeast(MAX_FOUND)
         try:
             shown = rows[: self.list_per_page] if self.page_num == 1 else paginator.page(self.page_num).object_list
         except InvalidPage as error:
             raise IncorrectLookupParameters from error
+        shown = list(shown)
+        prefetch_related_objects([payment for payment in shown if payment.needs_review], OPEN_FINDINGS)
         self.paginator = paginator
         self.result_list = shown
         self.result_count = paginator.count

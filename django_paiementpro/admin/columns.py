@@ -3,7 +3,7 @@
 from django.contrib import admin
 from django.contrib.admin.utils import quote
 from django.contrib.contenttypes.models import ContentType
-from django.db.models import Model
+from django.db.models import Model, Prefetch, prefetch_related_objects
 from django.http import HttpRequest
 from django.urls import reverse
 from django.utils.html import format_html
@@ -14,7 +14,7 @@ from django.utils.translation import pgettext_lazy
 
 from django_paiementpro.admin import wording
 from django_paiementpro.enums import Status
-from django_paiementpro.models import Payment
+from django_paiementpro.models import Finding, Payment
 
 
 class ReadOnlyMixin:
@@ -35,14 +35,27 @@ class ColumnsMixin:
 
     admin_site: admin.AdminSite
 
+    @admin.display(description=_("amount"))
+    def amount_display(self, payment: Payment) -> str:
+        """Show the amount, and what of it went back."""
+        if not payment.refunded_amount:
+            return payment.amount_display
+        return format_html(
+            '{}<br><span class="pp-quiet">{}</span>',
+            payment.amount_display,
+            _("%(amount)s refunded") % {"amount": payment.refunded_amount_display},
+        )
+
     @admin.display(description=_("status"))
     def badge(self, payment: Payment) -> SafeString:
-        """Show the status in words on its colour, and that somebody must look, and why."""
+        """Show the status in words on its colour, and what is to be reviewed."""
         badge = status_badge(payment.status)
         if not payment.needs_review:
             return badge
         review = format_html('<span class="pp-badge pp-review">{}</span>', _("To review"))
-        return format_html('{} {}<br><span class="pp-quiet">{}</span>', badge, review, wording.reasons_of(payment))
+        return format_html(
+            '{} {}<br><span class="pp-quiet">{}</span>', badge, review, wording.reasons_of(open_findings_of(payment))
+        )
 
     @admin.display(description=pgettext_lazy("paid for", "order"))
     def order(self, payment: Payment) -> str:
@@ -79,6 +92,19 @@ class ColumnsMixin:
             return format_html('<span class="pp-quiet">{}</span>', "–")
         name = f"{payment.customer_first_name} {payment.customer_last_name}"
         return format_html('{}<br><span class="pp-quiet">{}</span>', name, payment.customer_phone)
+
+
+#: Reads the open findings of many payments in one statement, for ``open_findings_of``.
+OPEN_FINDINGS = Prefetch("findings", Finding.objects.filter(reviewed_at=None), to_attr="shown_findings")
+
+
+def open_findings_of(payment: Payment) -> list[Finding]:
+    """Return the open findings of a payment, read once."""
+    if not payment.needs_review:
+        return []
+    if "shown_findings" not in vars(payment):
+        prefetch_related_objects([payment], OPEN_FINDINGS)
+    return list(vars(payment)["shown_findings"])
 
 
 def status_badge(status: str) -> SafeString:

@@ -24,8 +24,9 @@ from django.utils.text import capfirst
 from django.utils.translation import gettext as _
 from django.utils.translation import pgettext
 
-from django_paiementpro.enums import Channel, Reason, SettledBy, Status
-from django_paiementpro.models import Payment
+from django_paiementpro.admin import wording
+from django_paiementpro.enums import Channel, SettledBy, Status
+from django_paiementpro.models import Finding, Payment
 
 #: So many payments are read with one statement.
 PAGE_ROWS = 2_000
@@ -148,7 +149,7 @@ _FIELDS = (
     *("pk", "created_at", "reference", "status", "amount", "currency", "refunded_amount"),
     *("gateway_channel", "channel", "merchant_id", "gateway_id", "content_type_id", "object_id", "description"),
     *("customer_first_name", "customer_last_name", "customer_email", "customer_phone"),
-    *("initialized_at", "settled_at", "settled_by", "attempt", "needs_review", "review_reason"),
+    *("initialized_at", "settled_at", "settled_by", "attempt", "needs_review"),
 )
 
 
@@ -184,7 +185,7 @@ def _payment_rows(queryset: QuerySet[Payment]) -> Iterator[Sequence[object]]:
             evidence.get(row["settled_by"], row["settled_by"]),
             row["attempt"],
             row["needs_review"],
-            _reasons(row["review_reason"]),
+            row["findings"],
         )
 
 
@@ -201,7 +202,8 @@ def _headers() -> list[str]:
             ("description", "customer_first_name", "customer_last_name", "customer_email", "customer_phone"),
         ),
         *map(names.__getitem__, ("created_at", "initialized_at", "settled_at", "settled_by", "attempt")),
-        *map(names.__getitem__, ("needs_review", "review_reason")),
+        names["needs_review"],
+        str(Finding._meta.verbose_name_plural),
     ]
     return [capfirst(header) for header in headers]
 
@@ -214,13 +216,14 @@ def _kind(content_type_id: int | None) -> str:
     return capfirst(str(model._meta.verbose_name)) if model else ""
 
 
-def _reasons(review_reason: str) -> str:
-    """Return the reasons to review in words, with what was found behind the colon."""
-    reasons = []
-    for line in review_reason.splitlines():
-        code, colon, found = line.partition(":")
-        reasons.append(f"{Reason(code).label}{colon}{found}" if code in Reason.values else line)
-    return "; ".join(reasons)
+def _add_findings(page: list[dict[str, Any]], using: str) -> None:
+    """Add the open findings of each payment, in words."""
+    pks = [row["pk"] for row in page if row["needs_review"]]
+    texts: dict[int, list[str]] = {}
+    for finding in Finding.objects.using(using).filter(reviewed_at=None, payment__in=pks) if pks else ():
+        texts.setdefault(finding.payment_id, []).append(wording.findings_in_words(str(finding)))
+    for row in page:
+        row["findings"] = "; ".join(texts.get(row["pk"], ()))
 
 
 def _newest_first(queryset: QuerySet[Payment]) -> Iterator[dict[str, Any]]:
@@ -233,6 +236,7 @@ def _newest_first(queryset: QuerySet[Payment]) -> Iterator[dict[str, Any]]:
     rows = queryset.order_by("-created_at", "-pk").values(*_FIELDS)
     page = list(rows[:PAGE_ROWS])
     while page:
+        _add_findings(page, queryset.db)
         yield from page
         if len(page) < PAGE_ROWS:
             return

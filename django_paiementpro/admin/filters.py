@@ -6,17 +6,16 @@ from collections.abc import Iterator
 from datetime import date, datetime, time, timedelta
 from typing import Any
 
-from django.conf import settings
 from django.contrib import admin
 from django.contrib.admin.options import IncorrectLookupParameters
-from django.db.models import Q, QuerySet
+from django.db.models import QuerySet
 from django.http import HttpRequest
 from django.utils import timezone
 from django.utils.dateparse import parse_date
 from django.utils.translation import gettext_lazy as _
 
 from django_paiementpro.enums import CHANNEL_COUNTRIES, Channel, SettledBy, Status
-from django_paiementpro.models import OPERATOR, Payment, offered_channels
+from django_paiementpro.models import Finding, Payment, offered_channels
 
 COUNTRIES = {
     "CI": _("Côte d’Ivoire"),
@@ -61,7 +60,12 @@ class ReviewFilter(ChoiceFilter):
         return [("1", _("To review"))]
 
     def queryset(self, request: HttpRequest, queryset: QuerySet[Payment]) -> QuerySet[Payment]:
-        return queryset.filter(needs_review=True) if self.value() else queryset
+        # By the index of the findings: those that are open are few.
+        return (
+            queryset.filter(pk__in=Finding.objects.filter(reviewed_at=None).values("payment"))
+            if self.value()
+            else queryset
+        )
 
 
 class SettledByFilter(ChoiceFilter):
@@ -99,7 +103,7 @@ class OperatorFilter(OfferedFilter):
         return {code for code, _label in offered_channels()}
 
     def queryset(self, request: HttpRequest, queryset: QuerySet[Payment]) -> QuerySet[Payment]:
-        return of_operators(queryset, Q(operator_code=self.value())) if self.value() else queryset
+        return queryset.filter(effective_channel=self.value()) if self.value() else queryset
 
 
 class CountryFilter(OfferedFilter):
@@ -117,11 +121,7 @@ class CountryFilter(OfferedFilter):
         if not self.value():
             return queryset
         channels = [str(channel) for channel, country in CHANNEL_COUNTRIES.items() if country == self.value()]
-        return of_operators(queryset, Q(operator_code__in=channels))
-
-
-def of_operators(queryset: QuerySet[Payment], condition: Q) -> QuerySet[Payment]:
-    return queryset.alias(operator_code=OPERATOR).filter(condition)
+        return queryset.filter(effective_channel__in=channels)
 
 
 class InputFilter(admin.ListFilter, ABC):
@@ -237,7 +237,7 @@ class PeriodFilter(InputFilter):
 
 
 def _ready_periods() -> list[tuple[Any, date, date]]:
-    today = timezone.localdate() if settings.USE_TZ else date.today()  # noqa: DTZ011  a site without time zones
+    today = timezone.localdate()
     this_month = today.replace(day=1)
     end_of_last_month = this_month - timedelta(days=1)
     return [
@@ -253,4 +253,4 @@ def _ready_periods() -> list[tuple[Any, date, date]]:
 def start_of(day: date) -> datetime:
     """Return the moment at which a day begins on the site's clock."""
     midnight = datetime.combine(day, time.min)  # naive first: the zone decides what it means
-    return timezone.make_aware(midnight) if settings.USE_TZ else midnight
+    return timezone.make_aware(midnight)

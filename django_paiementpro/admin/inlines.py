@@ -1,7 +1,9 @@
 from django.contrib.contenttypes.admin import GenericTabularInline
+from django.db.models import QuerySet
+from django.http import HttpRequest
 from django.utils.translation import gettext_lazy as _
 
-from django_paiementpro.admin.columns import ColumnsMixin, ReadOnlyMixin
+from django_paiementpro.admin.columns import OPEN_FINDINGS, ColumnsMixin, ReadOnlyMixin
 from django_paiementpro.models import Payment
 
 
@@ -19,3 +21,6 @@ class PaymentInline(ColumnsMixin, ReadOnlyMixin, GenericTabularInline):
 
     class Media:
         css = {"all": ("paiementpro/admin.css",)}
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Payment]:
+        return super().get_queryset(request).prefetch_related(OPEN_FINDINGS)

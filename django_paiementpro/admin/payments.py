@@ -21,7 +21,12 @@ from django_paiementpro import log, services
 from django_paiementpro.admin import wording
 from django_paiementpro.admin.actions import ACTIONS, ReplayAction, StaffAction
 from django_paiementpro.admin.changelist import CappedPaginator, PaymentChangeList
-from django_paiementpro.admin.columns import ColumnsMixin, ReadOnlyMixin, status_badge
+from django_paiementpro.admin.columns import (
+    ColumnsMixin,
+    ReadOnlyMixin,
+    open_findings_of,
+    status_badge,
+)
 from django_paiementpro.admin.daybook import day_book_view
 from django_paiementpro.admin.export import export_payments
 from django_paiementpro.admin.filters import (
@@ -50,6 +55,9 @@ MAX_EVENTS = 200
 
 #: For how many seconds the list's action asks the gateway; the call that hangs at their end comes on top.
 PATIENCE = 20.0
+
+#: The fields of the forms that refusals of the services are about, by their codes.
+FIELDS = {"amount_mismatch": "amount", "gateway_id_missing": "gateway_id", "gateway_id_taken": "gateway_id"}
 
 LEVELS = {"success": messages.SUCCESS, "info": messages.INFO, "warning": messages.WARNING}
 
@@ -88,7 +96,7 @@ class PaymentAdmin(ColumnsMixin, ReadOnlyMixin, ModelAdmin):
         "Reference, number of the gateway, e-mail, telephone in any spelling, name or order; names, e-mails and "
         "references also by how they begin."
     )
-    list_per_page = 50
+    list_per_page = 25
     list_max_show_all = 0
     show_full_result_count = False
     show_facets = admin.ShowFacets.NEVER
@@ -137,8 +145,6 @@ class PaymentAdmin(ColumnsMixin, ReadOnlyMixin, ModelAdmin):
                     "initialized_at",
                     "settled_at",
                     "settled_by",
-                    "refunded_at",
-                    "refunded_amount",
                     "success_url",
                     "failure_url",
                 ]
@@ -280,6 +286,9 @@ class PaymentAdmin(ColumnsMixin, ReadOnlyMixin, ModelAdmin):
         events = events[:MAX_EVENTS][::-1]
         for event in events:
             event.payment = payment
+        refunds = list(payment.refunds.select_related("user")) if payment.refunded_amount else []
+        for refund in refunds:
+            refund.payment = payment
         entries = [
             {
                 "entry": entry,
@@ -290,7 +299,8 @@ class PaymentAdmin(ColumnsMixin, ReadOnlyMixin, ModelAdmin):
             for entry in wording.tell(events)
         ]
         return {
-            "summary": wording.summarize(payment, events),
+            "summary": wording.summarize(payment, events, open_findings_of(payment), refunds),
+            "refunds": refunds,
             "entries": entries,
             "is_cut": is_cut,
             "max_events": MAX_EVENTS,
@@ -361,7 +371,8 @@ class PaymentAdmin(ColumnsMixin, ReadOnlyMixin, ModelAdmin):
                 if error.code == "changed":
                     self.message_user(request, error.message, messages.WARNING)
                     return page
-                form.add_error(None, error)
+                field = FIELDS.get(error.code or "")
+                form.add_error(field if field in form.fields else None, error)
             else:
                 self.log_change(request, payment, text)
                 self.message_user(request, text, LEVELS[level])
@@ -376,6 +387,7 @@ class PaymentAdmin(ColumnsMixin, ReadOnlyMixin, ModelAdmin):
             "payment": payment,
             "badge": status_badge(payment.status),
             "action": action,
+            "findings": wording.to_review(open_findings_of(payment)) if action.shows_findings else [],
             "preview": action.preview(payment),
             "form": form,
             "adminform": AdminForm(cast("Any", form), visible, {}, (), model_admin=self),

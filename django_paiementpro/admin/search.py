@@ -1,73 +1,111 @@
 """
-Finding a payment by what a person has in hand: a reference, a receipt, a telephone number, a name.
+Finding a payment by what a person has in hand: a reference, a receipt, a phone number, a name.
 
-What was typed decides what is compared, so that each comparison has an index (``indexes``) and the time does not grow
-with the table. Only names and references may be typed in part: by how they begin.
+What was typed decides what is compared, so that each comparison has an index and the time does not grow with the
+table. Names, addresses and references may be typed in part: their beginning is enough.
 """
 
 import re
 
-from django.db.models import Q, QuerySet
+from django.apps import apps
+from django.contrib.contenttypes.models import ContentType
+from django.db import connections
+from django.db.models import Exists, OuterRef, Q, QuerySet
 
-from django_paiementpro.indexes import PHONE_DIGITS, begins, ends_phone
-from django_paiementpro.models import Payment
+from django_paiementpro.models import Payment, SearchKey
+from django_paiementpro.normalization import MAX_WORDS, email_key, fold, name_words, transaction_key
+from django_paiementpro.phones import search_phones
 
 MAX_LENGTH = 254
-MAX_WORDS = 6
 
-#: From how many letters on the beginning of a reference is looked for.
+#: The shortest beginning of a reference that is looked for.
 MIN_PREFIX = 4
-
-_BETWEEN_DIGITS = re.compile(r"[\s\u00a0\u202f\u200e\u200f\u2010-\u2015+().\-/]")
 
 
 def search(payments: QuerySet[Payment], text: str) -> QuerySet[Payment]:
     """
-    Return those of the payments that fit what was typed.
+    Return the payments that match what was typed.
 
-    That is a reference or how it begins, the reference of any attempt, the gateway's id, an e-mail address or how it
-    begins, a telephone number in any spelling, an order's id, or the beginnings of names.
+    That is a reference or its beginning, the reference of any attempt, the gateway's transaction id, an e-mail address
+    or its beginning, a phone number in any spelling, an order's key or the order as the list shows it ("Order 13"), or
+    a name: some of its words in a row, or else every word typed, whatever the accents and the case. The beginning of a
+    word is enough.
     """
     text = " ".join(text.split())
     if not text:
         return payments
     if len(text) > MAX_LENGTH or "\x00" in text:
         return payments.none()
-    return payments.filter(_condition(text))
+    using = payments.db
+    known_as, keys = _known_as(text), _keys(text, using)
+    if not keys:
+        return payments.filter(known_as)
+    with_keys = Q(*(Q(Exists(SearchKey.objects.filter(key, payment=OuterRef("pk")))) for key in keys))
+    rows = Payment.objects.using(using).order_by()
+    if not rows.filter(known_as).exists():
+        return payments.filter(with_keys)
+    # Databases use no index for one condition or the other, where they are of two tables.
+    return payments.filter(pk__in=rows.filter(known_as).values("pk").union(rows.filter(with_keys).values("pk")))
 
 
-def _condition(text: str) -> Q:
+def is_common(text: str, using: str, count: int) -> bool:
+    """Return whether a search finds more than ``count`` keys: then nobody waits until all its payments are counted."""
+    keys = _keys(" ".join(text.split()), using)
+    if len(keys) != 1:
+        return False
+    found = SearchKey.objects.using(using).filter(keys[0]).order_by().values("pk")
+    return found[: count + 1].count() > count
+
+
+def _keys(text: str, using: str) -> list[Q]:
+    """Return conditions of search keys: a payment has to have one for each."""
     if "@" in text:
-        return begins("customer_email", text)
-    condition = Q()
-    digits = _BETWEEN_DIGITS.sub("", text)
-    if re.fullmatch(f"[0-9]{{{PHONE_DIGITS},15}}", digits):
-        condition |= ends_phone("customer_phone", digits)
-    words = text.split(" ")
-    if len(words) == 1:
-        condition |= _key(text)
-    if not digits.isdecimal() and len(words) <= MAX_WORDS:
-        condition |= _name(words)
-    return condition or Q(pk__in=[])
+        return [_begins(email_key(text), using)]
+    if phones := search_phones(text):
+        return [Q(text__in=phones)]
+    words = name_words(text)[:MAX_WORDS]
+    if not words:
+        return []
+    in_a_row = _begins(" ".join(words), using)
+    if len(words) == 1 or SearchKey.objects.using(using).filter(in_a_row).exists():
+        return [in_a_row]
+    return [_begins(word, using) for word in words]
 
 
-def _key(text: str) -> Q:
-    """Compare with what the payment is known by, here, at the gateway and in the shop."""
+def _begins(key: str, using: str) -> Q:
+    """Return the condition that a key begins so, in the form for which the database uses its index."""
+    # Django compares MySQL's texts as bytes for startswith, and their index is not in that order.
+    lookup = "istartswith" if connections[using].vendor == "mysql" else "startswith"
+    return Q((f"text__{lookup}", key))
+
+
+def _known_as(text: str) -> Q:
+    """Compare with what the payment is known as here, at the gateway and in the shop."""
+    condition = _order(text)
+    if key := transaction_key(text):
+        condition |= Q(gateway_key=key)
     text = text.lstrip("#")
-    if not text:
-        return Q()
-    # The case of a reference that the host has given is the host's; ours are in lower case.
+    if not text or " " in text:
+        return condition
+    # A reference that the host has given may have capitals; ours are in lower case.
     spellings = {text, text.lower(), text.upper()}
     stems = {spelling.rpartition("-")[0] for spelling in spellings if re.search("-[0-9]+$", spelling)}
-    condition = Q(reference__in=spellings | stems) | Q(gateway_id=text) | Q(object_id=text)
+    condition |= Q(reference__in=spellings | stems)
     if len(text) >= MIN_PREFIX:
         for spelling in spellings:
             condition |= Q(reference__startswith=spelling)
     return condition
 
 
-def _name(words: list[str]) -> Q:
-    condition = Q()
-    for word in words:
-        condition &= begins("customer_last_name", word) | begins("customer_first_name", word)
+def _order(text: str) -> Q:
+    """Compare with the keys of orders, and with orders as the list shows them: their kind, then the key."""
+    condition = Q(object_id=text) | Q(object_id=text.lstrip("#"))
+    folded = fold(text)
+    if " " in text:
+        for model in apps.get_models():
+            kind = fold(str(model._meta.verbose_name))
+            if folded.startswith(f"{kind} "):
+                # Folding may change the number of letters, but not that of words.
+                key = text.split(" ", kind.count(" ") + 1)[-1]
+                condition |= Q(object_id=key, content_type=ContentType.objects.get_for_model(model))
     return condition

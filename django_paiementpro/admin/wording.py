@@ -18,19 +18,20 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
 from django_paiementpro.conf import conf
-from django_paiementpro.enums import Channel, Kind, Outcome, Reason, SettledBy, Status
+from django_paiementpro.enums import Channel, Kind, Outcome, Reason, RefundKind, SettledBy, Status
 from django_paiementpro.exceptions import InvalidNotification
 from django_paiementpro.messages import Notification, stored_fields
-from django_paiementpro.models import Payment, PaymentEvent, format_amount
-from django_paiementpro.services import Verdict
+from django_paiementpro.models import Finding, Payment, PaymentEvent, Refund, format_amount
+from django_paiementpro.services import Decision
 
 
 @dataclass(frozen=True, slots=True)
-class Finding:
-    """One reason to review a payment: its name, what was found, and what to do about it."""
+class ToReview:
+    """An open finding in words: its name, the figures, when it was raised, and what to do about it."""
 
     title: str
     detail: str
+    raised: str
     advice: str
 
 
@@ -52,7 +53,7 @@ class Summary:
 
     known: list[str] = field(default_factory=list)
     advice: list[str] = field(default_factory=list)
-    findings: list[Finding] = field(default_factory=list)
+    findings: list[ToReview] = field(default_factory=list)
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,13 +153,17 @@ def operator_of(payment: Payment) -> str:
     return str(Channel(channel).label) if channel in OPERATORS else channel
 
 
-def summarize(payment: Payment, events: Sequence[PaymentEvent]) -> Summary:
-    """Say what is known and what to do next. ``events`` are the payment's, the oldest first."""
+def summarize(
+    payment: Payment, events: Sequence[PaymentEvent], findings: Sequence[Finding], refunds: Sequence[Refund]
+) -> Summary:
+    """Say what is known and what to do next. ``events`` are the payment's, oldest first, ``findings`` the open ones."""
     summary = _SUMMARIES[Status(payment.status)](payment, events)
     if Status(payment.status) in {Status.CREATED, Status.FAILED} and not payment.has_payer:
         # Without the payer's data the gateway opens no page.
         summary.advice = [_order_again()]
-    summary.findings = findings_of(payment)
+    if refunds:
+        summary.known.append(_refunds(payment, refunds))
+    summary.findings = to_review(findings)
     if summary.findings:
         # What is to be reviewed comes first; the rest is for later.
         summary.advice = []
@@ -256,12 +261,15 @@ def _cancelled(payment: Payment, events: Sequence[PaymentEvent]) -> Summary:
 
 
 def _refunded(payment: Payment, events: Sequence[PaymentEvent]) -> Summary:
-    known = _("%(refunded)s of %(amount)s were given back on %(time)s.") % {
-        "refunded": format_amount(payment.refunded_amount, payment.currency),
+    return Summary([], [_("There is nothing to do.")])
+
+
+def _refunds(payment: Payment, refunds: Sequence[Refund]) -> str:
+    return _("%(refunded)s of %(amount)s refunded, most recently on %(day)s.") % {
+        "refunded": payment.refunded_amount_display,
         "amount": payment.amount_display,
-        "time": moment(payment.refunded_at) if payment.refunded_at else "",
+        "day": date_format(max(refund.refunded_on for refund in refunds), "SHORT_DATE_FORMAT"),
     }
-    return Summary([known], [_("There is nothing to do.")])
 
 
 _SUMMARIES = {
@@ -275,17 +283,17 @@ _SUMMARIES = {
 }
 
 
-def findings_of(payment: Payment) -> list[Finding]:
-    """Return what a payment is to be reviewed for."""
-    return [_finding(line) for line in payment.review_reason.splitlines()] if payment.needs_review else []
+def to_review(findings: Iterable[Finding]) -> list[ToReview]:
+    """Put open findings into words."""
+    return [_to_review(finding) for finding in findings]
 
 
-def _finding(line: str) -> Finding:
-    code, _colon, detail = line.partition(": ")
-    if code not in Reason.values:
-        return Finding(_("To review"), line, "")
-    reason = Reason(code)
-    return Finding(str(reason.label), detail, str(ADVICE.get(reason, "")))
+def _to_review(finding: Finding) -> ToReview:
+    raised = moment(finding.created_at)
+    if finding.reason not in Reason.values:
+        return ToReview(_("To review"), str(finding), raised, "")
+    reason = Reason(finding.reason)
+    return ToReview(str(reason.label), _figures_in_words(finding.detail), raised, str(ADVICE.get(reason, "")))
 
 
 def tell(events: Iterable[PaymentEvent]) -> list[Entry]:
@@ -320,17 +328,17 @@ def _entry(event: PaymentEvent) -> Entry:
     )
 
 
-def foretell(payment: Payment, verdict: Verdict) -> Preview:
-    """Say what a verdict would change of the payment as it is."""
+def foretell(payment: Payment, decision: Decision) -> Preview:
+    """Say what a decision would change of the payment as it is."""
     after = copy(payment)
-    vars(after).update(verdict.changes)
+    after.apply(decision.changes)
     changes = [
         (capfirst(str(column.verbose_name)), _shown(payment, column.name), _shown(after, column.name))
         for column in Payment._meta.concrete_fields
-        if column.name in verdict.changes and getattr(payment, column.name) != getattr(after, column.name)
+        if column.name in decision.changes and getattr(payment, column.name) != getattr(after, column.name)
     ]
-    text = str(VERDICTS[verdict.outcome])
-    return Preview(_quoting(text, findings_in_words(verdict.message)), changes, verdict.signals)
+    text = str(VERDICTS[decision.outcome])
+    return Preview(_quoting(text, findings_in_words(decision.message)), changes, decision.signals)
 
 
 def _shown(payment: Payment, name: str) -> str:
@@ -338,8 +346,6 @@ def _shown(payment: Payment, name: str) -> str:
     value = getattr(payment, name)
     if isinstance(value, datetime):
         return moment(value)
-    if name == "review_reason":
-        return findings_in_words(value)
     display = getattr(payment, f"get_{name}_display", None)
     if display is not None:
         return str(display())
@@ -366,13 +372,17 @@ def _figures(event: PaymentEvent) -> str:
     texts = []
     if isinstance(amount := event.data.get("amount"), int):
         texts.append(format_amount(amount, currency))
+    if event.data.get("kind") == RefundKind.CHARGEBACK:
+        texts.append(str(RefundKind.CHARGEBACK.label))
+    if isinstance(fee := event.data.get("fee"), int):
+        texts.append(labelled(_("fee"), format_amount(fee, currency)))
     texts += [str(event.data[name]) for name in ("gateway_id", "refund_reference") if event.data.get(name)]
     return ", ".join(texts)
 
 
-def reasons_of(payment: Payment) -> str:
+def reasons_of(findings: Iterable[Finding]) -> str:
     """Name in short what a payment is to be reviewed for, each reason once."""
-    return "; ".join(dict.fromkeys(finding.title for finding in findings_of(payment)))
+    return "; ".join(dict.fromkeys(finding.title for finding in to_review(findings)))
 
 
 def findings_in_words(text: str) -> str:
@@ -384,7 +394,19 @@ def _finding_in_words(line: str) -> str:
     code, colon, detail = line.partition(": ")
     if not colon or code not in Reason.values:
         return line
-    return labelled(Reason(code).label, detail)
+    label = Reason(code).label
+    return labelled(label, _figures_in_words(detail)) if detail else str(label)
+
+
+def _figures_in_words(detail: str) -> str:
+    """Put the stored ``6250 != 12500`` into words."""
+    found, is_comparison, expected = detail.partition(" != ")
+    if not is_comparison:
+        return detail
+    return _("%(found)s instead of %(expected)s") % {
+        "found": "–" if found in {"", "None"} else found,
+        "expected": expected,
+    }
 
 
 def labelled(label: object, text: object) -> str:
@@ -413,5 +435,5 @@ def _quoting(text: str, quotation: str) -> str:
 
 def moment(value: datetime) -> str:
     """Write a moment on the site's clock, in the reader's manner."""
-    value = timezone.localtime(value) if timezone.is_aware(value) else value
+    value = timezone.localtime(value)
     return f"{date_format(value, 'SHORT_DATE_FORMAT')} {value:%H:%M}"

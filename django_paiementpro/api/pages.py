@@ -1,7 +1,6 @@
 from datetime import datetime
 from typing import Any
 
-from django.conf import settings
 from django.utils.timezone import is_aware
 from django.utils.translation import gettext as _
 from rest_framework.exceptions import NotFound, ParseError
@@ -54,5 +53,5 @@ def _check_position(position: str) -> None:
         moment = datetime.fromisoformat(position)
     except ValueError as error:
         raise ParseError(_("The cursor is not valid.")) from error
-    if is_aware(moment) != settings.USE_TZ or not is_storable(moment):
+    if not is_aware(moment) or not is_storable(moment):
         raise ParseError(_("The cursor is not valid."))

@@ -213,9 +213,9 @@ OPERATIONS: dict[str, Any] = {
         description=(
             "The shop decides what is to be paid; the client says for which order. Send the payer to `checkout_url`, "
             "then ask `status_url` or the payment itself, as `Retry-After` says. `status_url` answers without signing "
-            "in: `reference`, `status`, `is_final`, and `redirect_url` once it is final; with `ETag` and `Retry-After` "
-            "as the payment itself. A payment that the gateway did not open is kept (502, 503): send the same request "
-            "with the same key once more, or go to its `checkout_url`."
+            "in: `reference`, `status`, `is_final`, `refunded_amount`, and `redirect_url` once it is final; with "
+            "`ETag` and `Retry-After` as the payment itself. A payment that the gateway did not open is kept (502, "
+            "503): send the same request with the same key once more, or go to its `checkout_url`."
         ),
         request=NewPaymentSerializer,
         examples=_new,

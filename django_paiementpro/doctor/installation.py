@@ -20,8 +20,6 @@ def settings_findings(visit: Visit) -> Iterator[Finding]:
     messages = run_checks(tags=["paiementpro"], include_deployment_checks=True)
     findings = [_finding(message) for message in messages if message.id not in ELSEWHERE]
     findings += _keys(visit)
-    if not settings.USE_TZ:
-        findings.append(failure(_("USE_TZ is off: moments are stored without their time zone. Write USE_TZ = True.")))
     if settings.DEBUG and visit.base_url and not visit.is_local:
         findings.append(
             warning(

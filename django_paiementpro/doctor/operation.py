@@ -94,7 +94,7 @@ def _undelivered() -> Iterator[Finding]:
 
 
 def _to_review() -> Iterator[Finding]:
-    if count := Payment.objects.primary().filter(needs_review=True).count():
+    if count := services.count_payments_to_review():
         yield warning(
             ngettext(
                 "%d payment is to be reviewed: look for it in the admin.",

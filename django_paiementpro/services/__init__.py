@@ -9,8 +9,10 @@ from django_paiementpro.services.checkout import absolute_url, initialize_paymen
 from django_paiementpro.services.evidence import (
     check_payment,
     check_waiting_payment,
+    find_payment,
     is_just_checked,
     receive_notification,
+    receive_webhook,
     refuse_notification,
 )
 from django_paiementpro.services.keys import Claim, recall, store_payment
@@ -45,18 +47,18 @@ from django_paiementpro.services.staff import (
     review_payment,
     undelivered_events_of,
 )
-from django_paiementpro.services.transitions import Verdict
-from django_paiementpro.services.vitals import Health, health
+from django_paiementpro.services.transitions import Decision
+from django_paiementpro.services.vitals import Health, count_payments_to_review, health
 
 __all__ = [
     "SIGNAL_OF_STATUS",
     "Blanked",
     "ChannelHealth",
     "Claim",
+    "Decision",
     "Health",
     "Performance",
     "Reconciliation",
-    "Verdict",
     "absolute_url",
     "ask_gateway",
     "cancel_payment",
@@ -64,9 +66,11 @@ __all__ = [
     "check_payment",
     "check_waiting_payment",
     "confirm_payment",
+    "count_payments_to_review",
     "count_personal_data",
     "due_payments",
     "erase_personal_data",
+    "find_payment",
     "foresee",
     "health",
     "initialize_payment",
@@ -80,6 +84,7 @@ __all__ = [
     "prune_personal_data",
     "recall",
     "receive_notification",
+    "receive_webhook",
     "reconcile",
     "redeliver_signals",
     "refund_payment",

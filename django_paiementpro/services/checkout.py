@@ -1,6 +1,8 @@
-"""Taking a payment to the gateway: one page, however many ask for it."""
+"""Taking a payment to the gateway: one page, however many callers ask for it at once."""
 
 import time
+from copy import copy
+from functools import partial
 from typing import Any
 from urllib.parse import urljoin
 
@@ -15,13 +17,14 @@ from django_paiementpro.enums import Kind, Outcome, Status
 from django_paiementpro.exceptions import GatewayError, GatewayRefusedError, GatewayUnavailableError
 from django_paiementpro.messages import PageRequest
 from django_paiementpro.models import Payment
-from django_paiementpro.phones import normalize_phone, region_of
+from django_paiementpro.phones import normalize_phone
 from django_paiementpro.services.claims import claim, free, is_claimed
 from django_paiementpro.services.transitions import (
-    Verdict,
+    Decision,
     commit,
     database,
     insert_event,
+    next_date,
     outside_transactions,
     read_again,
 )
@@ -53,6 +56,7 @@ UNSETTLED: dict[str, Any] = {
     "settled_at": None,
     "settled_attempt": None,
     "gateway_id": "",
+    "gateway_key": "",
     "gateway_channel": "",
     "transaction_date": None,
     "response_code": "",
@@ -63,43 +67,57 @@ UNSETTLED: dict[str, Any] = {
 @outside_transactions
 def initialize_payment(payment: Payment, request: HttpRequest | None = None) -> str:
     """
-    Take the payment to the gateway, and return the page to send the payer to.
+    Take the payment to the gateway, and return the page to send the customer to.
 
     A page that is still fresh is returned again. Of several callers at once one asks the gateway, and all return its
-    page. Without ``PAIEMENTPRO_SITE_URL`` the request tells the host for the URLs that the gateway is given.
+    page; one call opens one page at most. Without ``PAIEMENTPRO_SITE_URL`` the request gives the host for the URLs
+    that the gateway is told.
     Raises ``ValidationError`` where the payment cannot be taken there as it is (code ``not_payable`` where its state
-    forbids it), ``GatewayRefusedError``, and ``GatewayUnavailableError``, after which one may try again.
+    forbids it), ``GatewayRefusedError``, and ``GatewayUnavailableError``, after which the caller may try again.
     """
-    while not (page := _fresh_page(payment)):
+    if _fresh_page(payment):
+        read_again(payment)  # it may have been paid or given up since
+        if page := _fresh_page(payment):
+            return page
+    while True:
         page_request = _page_request(payment, request)
-        if not claim(payment):
-            _await_other_claim(payment)
-            continue
-        # From here on the attempt is counted: its reference is never sent again, whatever becomes of the answer.
-        asked_at = time.monotonic()
-        try:
-            url = gateway.open_page(page_request)
-        except GatewayError as error:
-            _record_no_page(payment, page_request, error, time.monotonic() - asked_at)
-            read_again(payment)
-            if Status(payment.status).is_payable:
-                raise
-            continue  # paid in the meantime, or given up: nobody is to be told to try again
-        except BaseException:
-            free(payment)
-            raise
-        _record_page(payment, page_request, url, time.monotonic() - asked_at)
-    return page
+        if claim(payment):
+            return _open_page(payment, page_request)
+        if page := _await_other_claim(payment):
+            return page
 
 
 def _fresh_page(payment: Payment) -> str:
-    """Return the page if it may be offered again, else nothing. A failed payment's page has had its try."""
+    """Return the page if it may be offered again, else nothing. The page of a failed payment has had its try."""
     is_fresh = (
         payment.status == Status.PENDING
         and payment.initialized_at is not None
         and payment.initialized_at + conf.session_lifetime > timezone.now()
     )
     return payment.payment_url if is_fresh else ""
+
+
+def _open_page(payment: Payment, page_request: PageRequest) -> str:
+    """Ask the gateway for a page under a claim. The attempt is counted: its reference is never sent again."""
+    asked_at = time.monotonic()
+    try:
+        url = gateway.open_page(page_request)
+    except GatewayError as error:
+        _record_no_page(payment, page_request, error, time.monotonic() - asked_at)
+        read_again(payment)
+        require_payable(payment)  # paid or given up in the meantime: nobody should try again
+        raise
+    except BaseException:
+        free(payment, payment.attempt)
+        raise
+    if _record_page(payment, page_request, url, time.monotonic() - asked_at):
+        return url
+    read_again(payment)
+    require_payable(payment)
+    # Another process has opened a newer page, since this call took longer than any may.
+    if page := _fresh_page(payment):
+        return page
+    raise GatewayUnavailableError("the page came too late to be used")
 
 
 def require_payable(payment: Payment) -> None:
@@ -125,7 +143,7 @@ def _page_request(payment: Payment, request: HttpRequest | None) -> PageRequest:
         customer_email=payment.customer_email,
         customer_first_name=payment.customer_first_name,
         customer_last_name=payment.customer_last_name,
-        customer_phone=normalize_phone(payment.customer_phone, region_of(payment.channel)),
+        customer_phone=normalize_phone(payment.customer_phone, payment.channel, payment.gateway_channel),
         notification_url=absolute_url(payment.get_notification_url(), request),
         return_url=absolute_url(payment.get_return_url(), request),
         return_context=payment.return_context,
@@ -144,64 +162,89 @@ def absolute_url(path: str, request: HttpRequest | None) -> str:
     return request.build_absolute_uri(path)
 
 
-def _await_other_claim(payment: Payment) -> None:
+def _await_other_claim(payment: Payment) -> str:
     """
-    Wait while another process asks for the page. Raises what it met where it brought none.
+    Wait while another process asks for the page, and return it; nothing where this process may ask itself.
 
-    Once only: of those who go on asking a gateway that hangs, each has as long as one call takes.
+    Raises what the other process met. It waits for one call: while the gateway hangs, nobody waits for a queue.
     """
     read_again(payment)
-    attempt = payment.attempt if is_claimed(payment) else None
+    require_payable(payment)
+    if not is_claimed(payment):
+        return _fresh_page(payment)
+    attempt = payment.attempt
     while is_claimed(payment) and payment.attempt == attempt:
         time.sleep(POLL_SECONDS)
         read_again(payment)
-    is_given_up = attempt is not None and (payment.attempt != attempt or payment.claimed_until is None)
-    if is_given_up and Status(payment.status).is_payable and not _fresh_page(payment):
-        event = payment.events.using(database()).filter(kind=Kind.INITIALIZE).last()
-        if event and event.outcome == Outcome.REFUSED:
-            raise GatewayRefusedError(event.message)
-        raise GatewayUnavailableError("no answer from the gateway to another process")
+    require_payable(payment)
+    # A page that was opened while we waited is as fresh as can be, whatever the settings say.
+    if payment.status == Status.PENDING and payment.opened_attempt is not None and payment.opened_attempt >= attempt:
+        return payment.payment_url
+    if payment.attempt == attempt and payment.claimed_until is not None:
+        return ""  # the process has died: its lease has run out
+    event = payment.events.using(database()).filter(kind=Kind.INITIALIZE).last()
+    if event and event.outcome == Outcome.REFUSED:
+        raise GatewayRefusedError(event.message)
+    raise GatewayUnavailableError("no answer from the gateway to another process")
 
 
-def _record_page(payment: Payment, page_request: PageRequest, url: str, duration: float) -> None:
-    """Store the page, unless the payment has moved on in the meantime: then the caller decides again."""
-    now = timezone.now()
+def _record_page(payment: Payment, page_request: PageRequest, url: str, duration: float) -> bool:
+    """Store the page. Returns False if it is of no use: the attempt has failed or is not the newest, or all is over."""
+    attempt, settled_at = payment.attempt, payment.settled_at
     changes = {
         **UNSETTLED,
         "status": Status.PENDING,
         "payment_url": url,
-        "initialized_at": now,
-        "opened_attempt": payment.attempt,
+        "initialized_at": timezone.now(),
+        "opened_attempt": attempt,
         "claimed_until": None,
-        "updated_at": now,
     }
+    decision = Decision(Outcome.ACCEPTED)
 
-    def store() -> bool:
-        # A flag that was raised meanwhile is no reason to throw the page away.
-        ours = {"pk": payment.pk, "status": payment.status, "attempt": payment.attempt}
-        is_stored = bool(statements.update(Payment, ours, changes))
-        if not is_stored:
-            free(payment)
-        insert_event(payment, Kind.INITIALIZE, Verdict(Outcome.ACCEPTED), page_request.for_audit())
-        return is_stored
+    def store(unchanged: statements.Where) -> bool:
+        # A crash of the database in the next moment would leave an attempt whose page was lost, which may be paid.
+        if not statements.update(Payment, unchanged, changes, is_durable=False):
+            return False
+        insert_event(payment, Kind.INITIALIZE, decision, page_request.for_audit())
+        opened = copy(payment)
+        opened.apply(changes)
+        if opened.phone_region != payment.phone_region:
+            opened.store_search_keys()
+        return True
 
-    if commit(store):
-        payment.apply(changes)
-        log.write("page_opened", payment, outcome=Outcome.ACCEPTED, duration=duration)
-    else:
+    def has_just_failed() -> bool:
+        # The gateway's notification has overtaken its answer: the page has had its try.
+        return (
+            payment.status == Status.FAILED and payment.settled_attempt == attempt and payment.settled_at != settled_at
+        )
+
+    def give_up() -> None:
+        free(payment, attempt)
+        insert_event(payment, Kind.INITIALIZE, decision, page_request.for_audit())
+
+    while payment.attempt == attempt and Status(payment.status).is_payable and not has_just_failed():
+        # A flag that was raised meanwhile is no reason to throw the page away, nor is a failure on an earlier page.
+        changes["updated_at"] = next_date(payment)
+        unchanged = {"pk": payment.pk, "status": payment.status, "attempt": attempt}
+        if commit(partial(store, unchanged)):
+            payment.apply(changes)
+            log.write("page_opened", payment, outcome=Outcome.ACCEPTED, duration=duration)
+            return True
         read_again(payment)
+    commit(give_up)
+    return False
 
 
 def _record_no_page(payment: Payment, page_request: PageRequest, error: GatewayError, duration: float) -> None:
     if isinstance(error, GatewayRefusedError):
         # The gateway's own words stay in the event: they may quote the payer.
-        verdict, line, text = Verdict(Outcome.REFUSED, message=error.message), "page_refused", ""
+        decision, line, text = Decision(Outcome.REFUSED, message=error.message), "page_refused", ""
     else:
-        verdict, line, text = Verdict(Outcome.FAILED, message=str(error)), "page_unavailable", str(error)
+        decision, line, text = Decision(Outcome.FAILED, message=str(error)), "page_unavailable", str(error)
 
     def store() -> None:
-        free(payment)
-        insert_event(payment, Kind.INITIALIZE, verdict, page_request.for_audit())
+        free(payment, payment.attempt)
+        insert_event(payment, Kind.INITIALIZE, decision, page_request.for_audit())
 
     commit(store)
-    log.write(line, payment, outcome=verdict.outcome, duration=duration, error=text)
+    log.write(line, payment, outcome=decision.outcome, duration=duration, error=text)

@@ -7,7 +7,7 @@ from django.utils import timezone
 
 from django_paiementpro import gateway, statements
 from django_paiementpro.models import Payment
-from django_paiementpro.services.transitions import as_read
+from django_paiementpro.services.transitions import as_read, next_date
 
 # What a claim has beyond the time-outs, for the work around the call.
 CLAIM_MARGIN = timedelta(seconds=5)
@@ -20,7 +20,11 @@ def claim(payment: Payment) -> bool:
     """Count the attempt and take the payment for as long as the call may last; False where others were first."""
     now = timezone.now()
     unclaimed = {**as_read(payment), "claimed_until": payment.claimed_until}
-    changes = {"attempt": payment.attempt + 1, "claimed_until": now + _longest_claim(), "updated_at": now}
+    changes = {
+        "attempt": payment.attempt + 1,
+        "claimed_until": now + _longest_claim(),
+        "updated_at": next_date(payment),
+    }
     if is_claimed(payment) or not statements.update(Payment, unclaimed, changes):
         return False
     payment.apply(changes)
@@ -43,10 +47,11 @@ def _longest_claim() -> timedelta:
     return timedelta(seconds=gateway.call_seconds()) + CLAIM_MARGIN
 
 
-def free(payment: Payment) -> None:
+def free(payment: Payment, attempt: int) -> None:
+    """Give back the claim of an attempt."""
     changes = {"claimed_until": None}
-    statements.update(Payment, {"pk": payment.pk, "attempt": payment.attempt}, changes)
-    payment.apply(changes)
+    if statements.update(Payment, {"pk": payment.pk, "attempt": attempt}, changes):
+        payment.apply(changes)
 
 
 def claim_check(payment: Payment, unless_since: datetime) -> bool:

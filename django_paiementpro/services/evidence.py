@@ -1,4 +1,4 @@
-"""What the gateway says of a payment, by notification or when asked, and what it proves."""
+"""What the gateway says about a payment, by notification (webhook) or when asked, and what that proves."""
 
 import math
 import time
@@ -7,19 +7,27 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from django.conf import settings
 from django.utils import timezone
 
-from django_paiementpro import gateway, log
+from django_paiementpro import gateway, log, statements
 from django_paiementpro.conf import conf
 from django_paiementpro.enums import Kind, Outcome, Reason, SettledBy, Status
 from django_paiementpro.exceptions import GatewayUnavailableError, InvalidNotification
 from django_paiementpro.messages import FAILURE_CODE, SUCCESS_CODE, Notification, StatusAnswer
 from django_paiementpro.models import Payment, PaymentEvent, cut
+from django_paiementpro.normalization import transaction_key
 from django_paiementpro.services.claims import claim_check, is_claimed
-from django_paiementpro.services.transitions import Verdict, describe, flagged, outside_transactions, read_again, settle
-
-Judge = Callable[[Payment], Verdict]
+from django_paiementpro.services.transitions import (
+    Decide,
+    Decision,
+    Fact,
+    describe,
+    flagged,
+    outside_transactions,
+    read_again,
+    settle,
+    with_news,
+)
 
 # How often the return page may ask the gateway about one payment.
 CHECK_INTERVAL = timedelta(seconds=5)
@@ -28,35 +36,80 @@ CHECK_INTERVAL = timedelta(seconds=5)
 PATIENCE = 3.0
 
 
+def find_payment(reference: str, gateway_id: str = "") -> tuple[Payment | None, str]:
+    """
+    Return the payment of a reference, or None, and the reference of another that staff have confirmed with its money.
+
+    That is another payment confirmed by the transaction ``gateway_id``, if any: the question travels in the statement
+    that reads the payment anyway.
+    """
+    key = transaction_key(gateway_id)
+    also, params = (_CONFIRMED_OTHER, [key, reference]) if key else ("", [])
+    payment = statements.find(Payment, {"reference": reference}, also, params)
+    if payment is None or payment.reference != reference:  # to the letter: MariaDB compares without case
+        return None, ""
+    return payment, getattr(payment, "confirmed_other", None) or ""
+
+
+_CONFIRMED_OTHER = """(
+    SELECT other.reference FROM paiementpro_payment other
+    WHERE other.gateway_key = %s AND other.reference <> %s
+      AND other.settled_by = 'staff' AND other.status IN ('succeeded', 'refunded')
+    LIMIT 1
+) AS confirmed_other"""
+
+
 def receive_notification(payment: Payment, notification: Notification, remote_address: str = "") -> PaymentEvent:
     """
-    Record what the gateway says of a payment, once, and settle it where that proves something.
+    Record what the gateway says about a payment, and settle it where that proves something.
 
-    A repeated notification changes nothing. One that does not fit the payment is ``refused`` and flagged. The signals
-    go out after the commit: first the truth is stored, then the world is told.
+    A repeated notification changes nothing. One that does not match the payment is ``refused`` and flagged. Signals
+    are sent after the commit.
     """
-    return settle(payment, judge_of(notification), Kind.NOTIFICATION, notification.data, remote_address)
+    _current, confirmed_other = find_payment(payment.reference, notification.gateway_id)
+    decide = decide_on(notification, confirmed_other)
+    return settle(payment, decide, Kind.NOTIFICATION, notification.data, remote_address)
+
+
+def receive_webhook(
+    reference: str, notification: Notification | InvalidNotification, remote_address: str = ""
+) -> PaymentEvent | None:
+    """
+    Do the same for a reference, in as few statements as can be; None where there is no such payment.
+
+    A notification that cannot be read is recorded as refused.
+    """
+    gateway_id = notification.gateway_id if isinstance(notification, Notification) else ""
+    payment, confirmed_other = find_payment(reference, gateway_id)
+    if payment is None:
+        return None
+    decide = decide_on(notification, confirmed_other)
+    return settle(payment, decide, Kind.NOTIFICATION, notification.data, remote_address, is_current=True)
 
 
 def refuse_notification(payment: Payment, error: InvalidNotification, remote_address: str = "") -> PaymentEvent:
     """Record a notification that came through the payment's own URL but cannot be read. It changes no state."""
-    return settle(payment, judge_of(error), Kind.NOTIFICATION, error.data, remote_address)
+    return settle(payment, decide_on(error), Kind.NOTIFICATION, error.data, remote_address)
 
 
-def judge_of(notification: Notification | InvalidNotification) -> Judge:
-    """Return what decides about a payment by a notification, or by one that cannot be read. It writes nothing."""
+def decide_on(notification: Notification | InvalidNotification, confirmed_other: str = "") -> Decide:
+    """
+    Return what decides about a payment by a notification, or by one that cannot be read. It writes nothing.
+
+    ``confirmed_other`` is the reference of a payment that staff have confirmed by the same transaction, if any.
+    """
     if isinstance(notification, InvalidNotification):
-        unreadable = Verdict(Outcome.REFUSED, notification.reason, notification.detail)
+        unreadable = Decision(Outcome.REFUSED, notification.reason, notification.detail)
         return lambda payment: unreadable
     is_authentic = _is_authentic(notification)
 
-    def judge(payment: Payment) -> Verdict:
+    def decide(payment: Payment) -> Decision:
         attempt = payment.attempt_of(notification.reference)
         mismatches = _mismatches(payment, notification)
         if not is_authentic:
-            mismatches.append((Reason.HASHCODE, notification.hashcode[:64]))
+            mismatches.append(Fact.of(Reason.HASHCODE, notification.hashcode[:64]))
         if attempt is None or mismatches:
-            return flagged(payment, Outcome.REFUSED, *mismatches)
+            return flagged(Outcome.REFUSED, *mismatches)
         evidence = Evidence(
             settled_by=SettledBy.NOTIFICATION,
             attempt=attempt,
@@ -65,10 +118,11 @@ def judge_of(notification: Notification | InvalidNotification) -> Judge:
             channel=notification.channel,
             transaction_date=notification.transaction_date,
             message=notification.message,
+            confirmed_other=confirmed_other,
         )
-        return _judge(payment, evidence)
+        return _decide(payment, evidence)
 
-    return judge
+    return decide
 
 
 def check_payment(payment: Payment) -> Status:
@@ -178,13 +232,17 @@ def report_silence(payment: Payment, errors: list[GatewayUnavailableError], dura
 
 
 def _receive_status(payment: Payment, attempt: int, answer: StatusAnswer) -> None:
-    """Settle by a success of the status look-up, once it is this payment's."""
-    compared = [
-        (Reason.MERCHANT, answer.merchant_id, payment.merchant_id),
-        (Reason.REFERENCE, answer.reference, payment.reference_of(attempt)),
-        (Reason.AMOUNT, answer.amount, payment.amount),
-    ]
-    mismatches = [(reason, f"{found} ≠ {expected}") for reason, found, expected in compared if found != expected]
+    """Settle by a success of the status look-up, if it matches the payment."""
+
+    def decide(payment: Payment) -> Decision:
+        mismatches = _compare(
+            (Reason.MERCHANT, answer.merchant_id, payment.merchant_id),
+            (Reason.REFERENCE, answer.reference, payment.reference_of(attempt)),
+            (Reason.AMOUNT, answer.amount, payment.amount),
+        )
+        return flagged(Outcome.REFUSED, *mismatches) if mismatches else _decide(payment, evidence)
+
+    _current, confirmed_other = find_payment(payment.reference, answer.gateway_id)
     evidence = Evidence(
         settled_by=SettledBy.STATUS,
         attempt=attempt,
@@ -192,32 +250,33 @@ def _receive_status(payment: Payment, attempt: int, answer: StatusAnswer) -> Non
         gateway_id=answer.gateway_id,
         channel=answer.channel,
         transaction_date=answer.transaction_date,
+        confirmed_other=confirmed_other,
     )
-
-    def judge(payment: Payment) -> Verdict:
-        if mismatches:
-            return Verdict(Outcome.REFUSED, mismatches[0][0], "; ".join(describe(mismatches)))
-        return _judge(payment, evidence)
-
-    # What is known already is not worth a line each time that it is asked.
-    verdict = judge(payment)
-    if verdict.outcome != Outcome.DUPLICATE or verdict.changes:
-        settle(payment, judge, Kind.STATUS, answer.data)
+    read_again(payment)
+    # What is known already is not worth a row each time.
+    if with_news(payment, decide(payment)).changes:
+        settle(payment, decide, Kind.STATUS, answer.data, is_current=True)
 
 
-def _mismatches(payment: Payment, notification: Notification) -> list[tuple[Reason, str]]:
+def _mismatches(payment: Payment, notification: Notification) -> list[Fact]:
     """Compare all that a notification must have in common with its payment."""
     currency_number = conf.currencies.get(payment.currency)
     found = []
     if payment.attempt_of(notification.reference) is None:
-        found.append((Reason.REFERENCE, notification.reference))
-    if notification.merchant_id != payment.merchant_id:
-        found.append((Reason.MERCHANT, f"{notification.merchant_id[:64]} ≠ {payment.merchant_id}"))
-    if notification.amount != payment.amount:
-        found.append((Reason.AMOUNT, f"{notification.amount} ≠ {payment.amount}"))
-    if notification.currency_number and notification.currency_number != currency_number:
-        found.append((Reason.CURRENCY, f"{notification.currency_number[:64]} ≠ {currency_number}"))
+        found.append(Fact.of(Reason.REFERENCE, notification.reference))
+    found += _compare(
+        (Reason.MERCHANT, notification.merchant_id, payment.merchant_id),
+        (Reason.AMOUNT, notification.amount, payment.amount),
+        (Reason.CURRENCY, notification.currency_number or currency_number, currency_number),
+    )
     return found
+
+
+def _compare(*pairs: tuple[Reason, object, object]) -> list[Fact]:
+    """Return a fact for each pair that differs, with what was found and what was expected: ``6250 != 12500``."""
+    return [
+        Fact.of(reason, f"{str(found)[:64]} != {expected}") for reason, found, expected in pairs if found != expected
+    ]
 
 
 def _is_authentic(notification: Notification) -> bool:
@@ -232,11 +291,7 @@ def _is_authentic(notification: Notification) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class Evidence:
-    """
-    What the gateway says of one attempt of this very payment, by whichever way it said so.
-
-    ``attempt`` is 0 where nobody knows which.
-    """
+    """What says how one attempt of this very payment ended. ``attempt`` is 0 where that is not known."""
 
     settled_by: SettledBy
     attempt: int
@@ -245,58 +300,65 @@ class Evidence:
     channel: str
     transaction_date: datetime | None
     message: str = ""
+    #: The reference of another payment that staff have confirmed by the same transaction.
+    confirmed_other: str = ""
 
 
-def _judge(payment: Payment, evidence: Evidence) -> Verdict:
-    """Decide by the states that the documentation draws. The evidence fits the payment; nothing is written here."""
+def _decide(payment: Payment, evidence: Evidence) -> Decision:
+    """Decide by the states that the documentation draws. The evidence matches the payment; nothing is written here."""
     status = Status(payment.status)
     if evidence.code == SUCCESS_CODE:
-        return _judge_success(payment, status, evidence)
+        return _decide_success(payment, status, evidence)
     if evidence.code == FAILURE_CODE:
-        return _judge_failure(payment, status, evidence)
-    return flagged(payment, Outcome.CONFLICT, (Reason.UNKNOWN_CODE, evidence.code))
+        return _decide_failure(payment, status, evidence)
+    return flagged(Outcome.CONFLICT, Fact.of(Reason.UNKNOWN_CODE, evidence.code))
 
 
-def _judge_success(payment: Payment, status: Status, evidence: Evidence) -> Verdict:
-    if status.is_paid:
-        gateway_id = cut({"gateway_id": evidence.gateway_id})["gateway_id"]
-        is_same_attempt = payment.settled_attempt in {None, evidence.attempt}
-        is_same_id = not payment.gateway_id or not gateway_id or payment.gateway_id == gateway_id
-        if not is_same_attempt or not is_same_id:
-            paid_again = f"{payment.reference_of(evidence.attempt)} {gateway_id}"
-            return flagged(payment, Outcome.CONFLICT, (Reason.PAID_TWICE, paid_again))
-        # The first to name the gateway's id is believed, so that a second payment can be told from it.
-        is_news = gateway_id and not payment.gateway_id
-        changes = {"gateway_id": gateway_id, "settled_attempt": evidence.attempt} if is_news else {}
-        return Verdict(Outcome.DUPLICATE, changes=changes)
-    return success(payment, evidence)
+def _decide_success(payment: Payment, status: Status, evidence: Evidence) -> Decision:
+    if not status.is_paid:
+        return success(payment, evidence)
+    gateway_id = cut({"gateway_id": evidence.gateway_id})["gateway_id"]
+    key = transaction_key(gateway_id)
+    is_same_attempt = payment.settled_attempt in {None, evidence.attempt}
+    is_same_id = not payment.gateway_key or not key or payment.gateway_key == key
+    if not is_same_attempt or not is_same_id:
+        paid_again = f"{payment.reference_of(evidence.attempt)} {gateway_id}"
+        return flagged(Outcome.CONFLICT, Fact.of(Reason.PAID_TWICE, paid_again, gateway_id))
+    # The first to name the gateway's id is believed, so that a second payment can be told from it.
+    is_news = key and not payment.gateway_key
+    changes = {"gateway_id": gateway_id, "settled_attempt": evidence.attempt} if is_news else {}
+    return Decision(Outcome.DUPLICATE, changes=changes)
 
 
-def success(payment: Payment, evidence: Evidence) -> Verdict:
-    """Return the verdict that a payment which was not paid before is so now."""
+def success(payment: Payment, evidence: Evidence) -> Decision:
+    """Return the decision that a payment which was not paid before is paid now."""
     changes = _settled(Status.SUCCEEDED, evidence)
-    if payment.status != Status.CANCELLED:
-        return Verdict(Outcome.ACCEPTED, changes=changes, signals=["payment_succeeded"])
-    late = flagged(payment, Outcome.ACCEPTED, (Reason.PAID_AFTER_CANCELLATION, changes["gateway_id"]))
-    return Verdict(
-        late.outcome,
-        late.reason,
-        late.message,
-        {**changes, **late.changes},
-        ["payment_succeeded", *late.signals],
+    gateway_id = changes["gateway_id"]
+    facts = []
+    if payment.status == Status.CANCELLED:
+        facts.append(Fact.of(Reason.PAID_AFTER_CANCELLATION, gateway_id, gateway_id))
+    if evidence.confirmed_other:
+        facts.append(Fact.of(Reason.TRANSACTION_REUSED, f"{gateway_id} {evidence.confirmed_other}", gateway_id))
+    return Decision(
+        Outcome.ACCEPTED,
+        facts[0].reason if facts else "",
+        describe(*facts),
+        changes,
+        ["payment_succeeded"],
+        tuple(facts),
     )
 
 
-def _judge_failure(payment: Payment, status: Status, evidence: Evidence) -> Verdict:
+def _decide_failure(payment: Payment, status: Status, evidence: Evidence) -> Decision:
     if status.is_paid:
         reference = payment.reference_of(evidence.attempt)
-        return flagged(payment, Outcome.CONFLICT, (Reason.FAILURE_AFTER_SUCCESS, reference))
-    # An attempt that brought no page leaves the payer with the page of the one before.
+        return flagged(Outcome.CONFLICT, Fact.of(Reason.FAILURE_AFTER_SUCCESS, reference))
+    # An attempt without a page leaves the customer with the page of the one before.
     newest = payment.attempt if is_claimed(payment) else payment.opened_attempt or payment.attempt
     is_earlier_attempt = evidence.attempt < newest
     if status.is_final or is_earlier_attempt:
-        return Verdict(Outcome.DUPLICATE)
-    return Verdict(Outcome.ACCEPTED, changes=_settled(Status.FAILED, evidence), signals=["payment_failed"])
+        return Decision(Outcome.DUPLICATE)
+    return Decision(Outcome.ACCEPTED, changes=_settled(Status.FAILED, evidence), signals=["payment_failed"])
 
 
 def _settled(status: Status, evidence: Evidence) -> dict[str, Any]:
@@ -308,13 +370,8 @@ def _settled(status: Status, evidence: Evidence) -> dict[str, Any]:
             "settled_attempt": evidence.attempt or None,
             "gateway_id": evidence.gateway_id,
             "gateway_channel": evidence.channel,
-            "transaction_date": _storable(evidence.transaction_date),
+            "transaction_date": evidence.transaction_date,
             "response_code": evidence.code,
             "response_message": evidence.message,
         }
     )
-
-
-def _storable(moment: datetime | None) -> datetime | None:
-    """Return an aware datetime as the host stores its own."""
-    return moment if moment is None or settings.USE_TZ else timezone.make_naive(moment)

@@ -7,6 +7,7 @@ later for a blanked payment is stored as ever, and takes ``blanked_at`` away: on
 """
 
 import time
+import unicodedata
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
@@ -16,15 +17,15 @@ from typing import Any, TypeVar
 from django.contrib.auth import get_user_model
 from django.contrib.contenttypes.models import ContentType
 from django.db import connections
-from django.db.models import Exists, OuterRef, Q
+from django.db.models import Count, Exists, OuterRef, Q
 from django.utils import timezone
 
 from django_paiementpro import log
 from django_paiementpro.enums import Kind, Outcome, Reason, Status
-from django_paiementpro.indexes import ends_phone, is_text
 from django_paiementpro.messages import without_personal_data
-from django_paiementpro.models import Payment, PaymentEvent, PaymentQuerySet
-from django_paiementpro.phones import is_same_phone, normalize_phone, region_of
+from django_paiementpro.models import Finding, Payment, PaymentEvent, PaymentQuerySet, Refund, SearchKey
+from django_paiementpro.normalization import email_key
+from django_paiementpro.phones import parse_phone, search_phones
 from django_paiementpro.services.claims import is_free
 from django_paiementpro.services.reconciliation import oldest_first
 from django_paiementpro.services.transitions import commit, database
@@ -37,7 +38,7 @@ BATCH_SIZE = 500
 #: So many events are read at once.
 EVENTS_PAGE = 1000
 
-#: What a blanked payment has in its personal fields; a finding of ``review_reason`` keeps its code.
+#: What a blanked payment has in its personal fields.
 BLANK: Mapping[str, Any] = {
     "customer_email": "",
     "customer_first_name": "",
@@ -66,7 +67,10 @@ _FIGURES = frozenset(
 )
 
 # What an act of staff keeps beside its findings. Who it was is a number, which the shop alone can tell.
-_FIELDS_OF_STAFF = ("action", "user_id", "gateway_id", "amount", "refund_reference", "replayed")
+_FIELDS_OF_STAFF = (
+    *("action", "user_id", "gateway_id", "amount", "replayed"),
+    *("refund_reference", "kind", "fee", "refunded_on"),
+)
 
 
 @dataclass(slots=True)
@@ -80,9 +84,9 @@ class Blanked:
 
 def prunable_payments(before: datetime) -> PaymentQuerySet:
     """
-    Return the payments to be blanked: created before, not waiting for the payer, nothing heard of since, nothing owed.
+    Return the payments to be blanked: created before, not pending, no event since, no signal owed.
 
-    Those that are blanked already are not read: the index ``paiementpro_unblanked`` does without them.
+    Those that are blanked already are passed over in the index ``paiementpro_created``, and not read.
     """
     events = PaymentEvent.objects.filter(payment=OuterRef("pk"))
     is_in_use = Exists(events.filter(Q(created_at__gte=before) | Q(deliver_at__isnull=False)))
@@ -113,7 +117,7 @@ def prune_personal_data(
 
 def _prunable_batches(before: datetime, size: int) -> Iterator[list[Payment]]:
     """Walk through them in the order of their index, with what was read last for a bookmark."""
-    rows = prunable_payments(before).only("pk", "created_at").order_by("blanked_at", "created_at", "pk")
+    rows = prunable_payments(before).only("pk", "created_at").order_by("created_at", "pk")
     page = list(rows[:size])
     while page:
         yield page
@@ -135,13 +139,26 @@ def count_personal_data(*, email: str = "", phone: str = "") -> Blanked:
 
 def erase_personal_data(*, email: str = "", phone: str = "") -> Blanked:
     """
-    Blank the payments with this e-mail address or this telephone number, whatever their age, the case and the spelling.
+    Blank the payments with this e-mail address or this phone number, whatever their age, the case and the spelling.
 
-    Payments that wait for the payer are left: they may be paid at any moment. Raises ``ValueError`` where neither is
-    given, or the number is none.
+    A phone number without a country code is read as everywhere, as an Ivorian one; a payment's own number is read with
+    its channel. Pending payments are left: they may be paid at any moment. Raises ``ValueError`` where neither is
+    given, or the number is not a phone number.
     """
     persons = _in_batches(_payments_of_person(email, phone), BATCH_SIZE)
     return _blank_all(persons, _at_rest)
+
+
+def other_numbers(phone: str) -> dict[str, int]:
+    """
+    Return what else a phone number may mean where no payment has it as it is read, with the number of payments of each.
+
+    That is the same digits with another country code. Raises ``ValueError`` where the text is not a phone number.
+    """
+    number = parse_phone(phone)
+    keys = SearchKey.objects.using(database()).filter(text__in={number, *search_phones(phone)})
+    counts = dict(keys.order_by("text").values_list("text").annotate(count=Count("*")))
+    return {} if number in counts else counts
 
 
 def _in_batches(rows: Iterable[T], size: int) -> Iterator[list[T]]:
@@ -151,25 +168,23 @@ def _in_batches(rows: Iterable[T], size: int) -> Iterator[list[T]]:
 
 
 def _payments_of_person(email: str, phone: str) -> Iterator[Payment]:
-    """
-    Find them by the indexes of the search, and compare to the letter.
-
-    MariaDB takes one accent for another, and the last digits of a number are other people's too.
-    """
-    email, phone = email.strip().lower(), phone.strip()
-    condition = Q()
-    if email:
-        condition |= is_text("customer_email", email)
-    if phone:
-        condition |= ends_phone("customer_phone", normalize_phone(phone))
-    if not condition:
-        raise ValueError("an e-mail address or a telephone number tells whose payments they are")
-    columns = ("pk", "status", "channel", "customer_email", "customer_phone")
-    rows = Payment.objects.primary().filter(condition).only(*columns)
-    for payment in oldest_first(rows):
-        has_email = bool(email) and payment.customer_email.strip().lower() == email
-        if has_email or (phone and is_same_phone(phone, payment.customer_phone, region_of(payment.channel))):
+    """Find them by their search keys, and compare what they hold: two addresses, or accents, may share a key."""
+    email, phone = _canonical(email), phone.strip()
+    if not email and not phone:
+        raise ValueError("an e-mail address or a phone number tells whose payments they are")
+    number = parse_phone(phone) if phone else ""
+    keys = SearchKey.objects.using(database()).filter(text__in={email_key(email), number} - {""})
+    columns = ("pk", "status", "channel", "gateway_channel", "customer_email", "customer_phone")
+    for payment in oldest_first(Payment.objects.primary().filter(pk__in=keys.values("payment")).only(*columns)):
+        has_email = bool(email) and _canonical(payment.customer_email) == email
+        if has_email or (number and payment.phone_number == number):
             yield payment
+
+
+def _canonical(email: str) -> str:
+    """Return the form in which an address is compared: without case and invisible marks, but with its accents."""
+    text = unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", email).casefold())
+    return "".join(character for character in text if unicodedata.category(character) != "Cf").strip()
 
 
 def _blank_all(
@@ -210,19 +225,23 @@ def _blank(pks: list[int], unchanged: PaymentQuerySet) -> Blanked:
         ours = pks
         if count < len(pks):
             ours = list(payments.filter(pk__in=pks, blanked_at=now).values_list("pk", flat=True))
-        _blank_links_and_reasons(payments.filter(pk__in=ours))
+        _blank_rows_of(ours)
         return Blanked(count, _blank_events(ours))
 
     return commit(work)
 
 
-def _blank_links_and_reasons(payments: PaymentQuerySet) -> None:
-    """Blank what only few payments have: a user for an order, and reasons to review."""
+def _blank_rows_of(pks: list[int]) -> None:
+    """Blank what stands beside the payments, and an order that is a user."""
+    payments = Payment.objects.primary().filter(pk__in=pks)
     payments.filter(content_type=ContentType.objects.get_for_model(get_user_model())).update(
         content_type=None, object_id=None
     )
-    for pk, reasons in payments.exclude(review_reason="").values_list("pk", "review_reason"):
-        payments.filter(pk=pk).update(review_reason="\n".join(_findings(reasons.splitlines())))
+    SearchKey.objects.using(database()).filter(payment__in=pks).delete()
+    findings = Finding.objects.using(database()).filter(payment__in=pks)
+    findings.update(note="")
+    findings.exclude(reason__in=_FIGURES).update(detail="")
+    Refund.objects.using(database()).filter(payment__in=pks).update(reason="")
 
 
 def _blank_events(payments: list[int]) -> int:

@@ -26,7 +26,7 @@ from django.utils import timezone
 
 from django_paiementpro.conf import conf
 from django_paiementpro.enums import ChannelVerdict, Status
-from django_paiementpro.models import OPERATOR, Payment
+from django_paiementpro.models import Payment
 from django_paiementpro.statistics import PAID, ratio
 
 #: The last hour is judged by the week before it.
@@ -163,7 +163,7 @@ def _payers(now: datetime) -> dict[str, int]:
         created_at__gte=now - DAY,
         created_at__lte=now,
     )
-    return dict(recent.order_by().values_list(OPERATOR).annotate(Count("customer_phone", distinct=True)))
+    return dict(recent.order_by().values_list("effective_channel").annotate(Count("customer_phone", distinct=True)))
 
 
 class _Seconds(Func):
@@ -191,12 +191,12 @@ def _rows(now: datetime) -> Any:
         .exclude(status=Status.CANCELLED)
         .exclude(status=Status.CREATED, attempt=0)
         .order_by()
-        .annotate(operator=OPERATOR, opened_at=opened_at)
+        .annotate(opened_at=opened_at)
         .annotate(
             is_recent=ExpressionWrapper(Q(opened_at__gte=now - HOUR), BooleanField()),
             step=Floor(Ln(seconds) * STEPS),
         )
-        .values_list("operator", "status", "is_recent", "step")
+        .values_list("effective_channel", "status", "is_recent", "step")
         .annotate(number=Count("*"))
     )
 

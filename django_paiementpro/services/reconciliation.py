@@ -24,7 +24,7 @@ from django_paiementpro.services.evidence import receive_answer, report_silence
 from django_paiementpro.services.keys import forget_keys
 from django_paiementpro.services.pool import LookUp, Pool
 from django_paiementpro.services.runs import beat, begin_run, finish_run, leave_run
-from django_paiementpro.services.transitions import Verdict, as_read, commit, database, outside_transactions, store
+from django_paiementpro.services.transitions import Decision, as_read, commit, database, outside_transactions, store
 
 M = TypeVar("M", bound=Model)
 
@@ -272,8 +272,8 @@ class _Reconciler:
         if payment.status != Status.PENDING or payment.waiting_time < conf.expires_after or is_claimed(payment):
             return False
         changes = {"status": Status.EXPIRED} | ({} if is_answered else {"checked_at": None})
-        verdict = Verdict(Outcome.ACCEPTED, changes=changes, signals=["payment_expired"])
-        work = functools.partial(store, payment, as_read(payment), Kind.EXPIRY, verdict, None, "")
+        decision = Decision(Outcome.ACCEPTED, changes=changes, signals=["payment_expired"])
+        work = functools.partial(store, payment, as_read(payment), Kind.EXPIRY, decision)
         is_expired = commit(work) is not None
         self.totals.expired += is_expired
         return is_expired

@@ -1,28 +1,40 @@
 """
 What the shop and its staff decide about a payment, where the gateway has no say.
 
-Each act of staff is an event with the user's name and a reason. It is done to the payment as the caller has read it:
-where the payment has changed since, by a second click too, ``ValidationError`` (code ``changed``) is raised and nothing
-is done. Hand over the payment that the person has seen.
+What staff do is an event with the user's name and a reason. It is done to the payment as that person has seen it: where
+it has changed since, by a second click too, ``ValidationError`` (code ``changed``) is raised and nothing is done. Pass
+the payment that was on the page.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import replace
+from datetime import date
+from functools import partial
 from typing import Any
 
 from django.contrib.auth.base_user import AbstractBaseUser
+from django.contrib.contenttypes.models import ContentType
 from django.core.exceptions import ValidationError
 from django.db.models import QuerySet
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
 from django_paiementpro import outbox
-from django_paiementpro.enums import Kind, Outcome, Reason, SettledBy, Status
+from django_paiementpro.enums import Kind, Outcome, Reason, RefundKind, SettledBy, Status
 from django_paiementpro.exceptions import GatewayUnavailableError, InvalidNotification
 from django_paiementpro.messages import TOO_MANY_FIELDS, Notification, stored_fields
-from django_paiementpro.models import Payment, PaymentEvent
-from django_paiementpro.services.evidence import Evidence, Judge, judge_of, look_up, success
-from django_paiementpro.services.transitions import Verdict, as_read, database, outside_transactions, read_again, settle
+from django_paiementpro.models import Finding, Payment, PaymentEvent, Refund
+from django_paiementpro.normalization import transaction_key
+from django_paiementpro.services.evidence import Evidence, decide_on, find_payment, look_up, success
+from django_paiementpro.services.transitions import (
+    Decide,
+    Decision,
+    database,
+    outside_transactions,
+    read_again,
+    settle,
+    with_news,
+)
 
 #: The signal that tells where a payment stands.
 SIGNAL_OF_STATUS = {
@@ -37,28 +49,27 @@ def cancel_payment(payment: Payment, reason: str) -> PaymentEvent:
     """
     Give a payment up: it is not taken to the gateway again.
 
-    A page that is open at the gateway may still be paid; such a success is one, and is flagged.
+    A page that is open at the gateway may still be paid; such a success is recorded as one, and flagged.
     Raises ``ValidationError`` unless the payment is created, pending or failed.
     """
 
-    def judge(payment: Payment) -> Verdict:
+    def decide(payment: Payment) -> Decision:
         if not Status(payment.status).is_payable:
             raise ValidationError(_("This payment can no longer be cancelled."), code="not_cancellable")
-        return Verdict(Outcome.ACCEPTED, message=reason, changes={"status": Status.CANCELLED})
+        return Decision(Outcome.ACCEPTED, message=reason, changes={"status": Status.CANCELLED})
 
-    return settle(payment, judge, Kind.HOST)
+    return settle(payment, decide, Kind.HOST)
 
 
 @outside_transactions
 def ask_gateway(payment: Payment, user: AbstractBaseUser, reason: str, patience: float | None = None) -> Status:
     """
-    Have the gateway asked about every attempt, now; settle on proof, and return where the payment stands.
+    Ask the gateway about every attempt, settle on proof, and return where the payment stands.
 
-    After so many seconds of patience no further attempt is asked about.
-
-    Raises ``GatewayUnavailableError`` where it gave no answer to rely on, and none proved the payment.
+    After ``patience`` seconds no further attempt is asked about. Raises ``GatewayUnavailableError`` where the gateway
+    gave no usable answer, and no answer proved the payment.
     """
-    asked = Verdict(Outcome.ACCEPTED, changes={"checked_at": timezone.now()})
+    asked = Decision(Outcome.ACCEPTED, changes={"checked_at": timezone.now()})
     _act(payment, user, "check", reason, lambda payment: asked)
     errors = look_up(payment, patience)
     read_again(payment)
@@ -76,90 +87,149 @@ def confirm_payment(
 
     ``gateway_id`` is the transaction's id there and ``amount`` its whole francs, ``reason`` says what was seen and
     where. Raises ``ValidationError`` where the payment is paid or has never been taken to the gateway
-    (``not_confirmable``), the id is empty (``gateway_id_missing``), the amount is another (``amount_mismatch``), or the
-    id has paid for another payment, or waits there for a review (``gateway_id_taken``).
+    (``not_confirmable``), the id is empty (``gateway_id_missing``), the amount differs (``amount_mismatch``), or the
+    transaction has paid for another payment, or is part of an open finding there (``gateway_id_taken``).
     """
     gateway_id = gateway_id.strip()
+    key = transaction_key(gateway_id)
 
-    def judge(payment: Payment) -> Verdict:
+    def decide(payment: Payment) -> Decision:
         if not is_confirmable(payment):
             raise ValidationError(_("This payment cannot be confirmed by hand."), code="not_confirmable")
         if amount != payment.amount:
             raise ValidationError(
-                _("The amount at the gateway is not that of the payment: the goods must not leave for it."),
+                _("The amount at the gateway is not the amount of this payment: do not deliver."),
                 code="amount_mismatch",
             )
-        if not gateway_id:
+        if not key:
             raise ValidationError(_("Enter the number of the transaction."), code="gateway_id_missing")
-        if other := _flagged_with(gateway_id, payment):
-            raise ValidationError(
-                _("This transaction belongs to the payment %(reference)s, which is to be reviewed."),
-                code="gateway_id_taken",
-                params={"reference": other.reference},
-            )
-        return success(payment, Evidence(SettledBy.STAFF, 0, "", gateway_id, payment.channel, None))
+        decision = success(payment, Evidence(SettledBy.STAFF, 0, "", gateway_id, payment.channel, None))
+        return replace(decision, then=partial(_require_unused, key))
 
-    return _act(payment, user, "confirm", reason, judge, {"gateway_id": gateway_id, "amount": amount})
+    return _act(payment, user, "confirm", reason, decide, {"gateway_id": gateway_id, "amount": amount})
 
 
-def _flagged_with(gateway_id: str, payment: Payment) -> Payment | None:
-    """Return another payment that waits for a review with this transaction: a second payment is that customer's."""
-    flagged = Payment.objects.primary().filter(needs_review=True, review_reason__icontains=gateway_id)
-    return next(
-        (
-            other
-            for other in flagged.exclude(pk=payment.pk)
-            if gateway_id.lower() in other.review_reason.lower().split()
-        ),
-        None,
-    )
+def _require_unused(key: str, event: PaymentEvent) -> None:
+    """
+    Raise ``ValidationError`` (``gateway_id_taken``) where a transaction belongs to another payment.
+
+    It runs inside the transaction that confirms this one. The row of Payment's content type serves as a mutex: of two
+    confirmations at once, the second waits and then sees the first.
+    """
+    kinds = ContentType.objects.using(database()).select_for_update()
+    list(kinds.filter(app_label=Payment._meta.app_label, model=Payment._meta.model_name))
+    others = Payment.objects.primary().exclude(pk=event.payment_id)
+    paid = [status for status in Status if status.is_paid]
+    if other := others.filter(gateway_key=key, status__in=paid).first():
+        raise ValidationError(
+            _("This transaction has paid for the payment %(reference)s already."),
+            code="gateway_id_taken",
+            params={"reference": other.reference},
+        )
+    # A second payment of the same order is that customer's money.
+    findings = Finding.objects.using(database()).filter(gateway_key=key, reviewed_at=None)
+    if finding := findings.exclude(payment=event.payment_id).select_related("payment").first():
+        raise ValidationError(
+            _("This transaction belongs to the payment %(reference)s, which is to be reviewed."),
+            code="gateway_id_taken",
+            params={"reference": finding.payment.reference},
+        )
 
 
 def is_confirmable(payment: Payment) -> bool:
-    """Return whether money may have come for it that nobody has told us of."""
+    """Return whether money may have arrived for it without a notification."""
     status = Status(payment.status)
     return not status.is_paid and not (status == Status.CREATED and payment.attempt == 0)
 
 
 def refund_payment(
-    payment: Payment, user: AbstractBaseUser, *, amount: int, refund_reference: str, reason: str
+    payment: Payment,
+    user: AbstractBaseUser,
+    *,
+    amount: int,
+    reason: str,
+    reference: str = "",
+    kind: str = RefundKind.REFUND,
+    fee: int = 0,
+    refunded_on: date | None = None,
 ) -> PaymentEvent:
     """
-    Record a refund that was made in the gateway's back office: it has no refund API.
+    Record money that went back to the customer: all of a payment, or a part, as often as there is some left.
 
-    ``amount`` is what was given back, in whole francs, at most what was paid. Sends ``payment_refunded``.
-    Raises ``ValidationError`` unless the payment is succeeded (``not_refundable``) and the amount fits it
-    (``amount_mismatch``).
+    A refund is made in the gateway's back office, which has no API for it; a chargeback by the customer's bank.
+    ``amount`` and ``fee`` are whole francs, ``reference`` is the refund's id there, ``refunded_on`` the day on which
+    the money went back (today unless given). Sends ``payment_refunded``; once all of it is back, the payment is
+    ``refunded``. Raises ``ValidationError`` where the payment is not paid or nothing is left (``not_refundable``), the
+    amount is not between 1 and what is left (``amount_mismatch``), a refund has a fee, the fee is negative, the kind is
+    unknown, or the day is before the payment or in the future (``invalid``).
     """
+    day = refunded_on or timezone.localdate()
 
-    def judge(payment: Payment) -> Verdict:
-        if payment.status != Status.SUCCEEDED:
-            raise ValidationError(_("Only a paid payment can be refunded, and only once."), code="not_refundable")
-        if not 1 <= amount <= payment.amount:
-            raise ValidationError(_("A refund is at most what was paid."), code="amount_mismatch")
-        changes = {"status": Status.REFUNDED, "refunded_amount": amount, "refunded_at": timezone.now()}
-        return Verdict(Outcome.ACCEPTED, changes=changes, signals=["payment_refunded"])
+    def decide(payment: Payment) -> Decision:
+        left = payment.amount - payment.refunded_amount
+        if payment.status != Status.SUCCEEDED or not left:
+            raise ValidationError(_("Only a paid payment can be refunded."), code="not_refundable")
+        if not 1 <= amount <= left:
+            raise ValidationError(
+                _("A refund is at most what is left of the payment: %(amount)s francs."),
+                code="amount_mismatch",
+                params={"amount": left},
+            )
+        if kind not in RefundKind.values:
+            raise ValidationError(_("Choose a refund or a chargeback."), code="invalid")
+        if fee < 0 or (fee and kind != RefundKind.CHARGEBACK):
+            raise ValidationError(_("Only a chargeback has a fee."), code="invalid")
+        if not timezone.localdate(payment.created_at) <= day <= timezone.localdate():
+            raise ValidationError(_("The day is between that of the payment and today."), code="invalid")
+        changes: dict[str, Any] = {"refunded_amount": payment.refunded_amount + amount}
+        if amount == left:
+            changes["status"] = Status.REFUNDED
+        return Decision(Outcome.ACCEPTED, changes=changes, signals=["payment_refunded"], then=store_refund)
 
-    return _act(payment, user, "refund", reason, judge, {"amount": amount, "refund_reference": refund_reference})
+    def store_refund(event: PaymentEvent) -> None:
+        Refund.objects.using(database()).create(
+            payment=event.payment,
+            amount=amount,
+            fee=fee,
+            kind=kind,
+            reference=reference,
+            reason=reason,
+            refunded_on=day,
+            event=event,
+            user_id=user.pk,
+        )
+
+    data = {"amount": amount, "refund_reference": reference, "kind": str(kind), "refunded_on": day.isoformat()}
+    return _act(payment, user, "refund", reason, decide, data | ({"fee": fee} if fee else {}))
 
 
-def review_payment(payment: Payment, user: AbstractBaseUser, reason: str) -> PaymentEvent:
+def review_payment(payment: Payment, user: AbstractBaseUser, note: str, finding: Finding | None = None) -> PaymentEvent:
     """
-    Take a payment out of the review queue; the event keeps what it was there for.
+    Close a finding, or all that are open; without open findings the payment leaves the review queue.
 
-    Raises ``ValidationError`` (``not_to_review``) where there is nothing to review.
+    ``note`` says what was found and done; findings and event keep it. The same fact is raised anew afterwards.
+    Raises ``ValidationError`` (``not_to_review``) where there is nothing to close.
     """
+    findings = Finding.objects.using(database()).filter(payment=payment.pk, reviewed_at=None)
+    details: dict[str, Any] = {}
 
-    def judge(payment: Payment) -> Verdict:
-        if not payment.needs_review:
+    def decide(payment: Payment) -> Decision:
+        reviewed = [each for each in findings.all() if finding is None or each.pk == finding.pk]
+        if not reviewed:
             raise ValidationError(_("There is nothing to review."), code="not_to_review")
-        return Verdict(Outcome.ACCEPTED, changes={"needs_review": False, "review_reason": ""})
+        details["findings"] = [str(each) for each in reviewed]
+        pks = [each.pk for each in reviewed]
+        are_left = findings.exclude(pk__in=pks).exists()
+        return Decision(Outcome.ACCEPTED, changes={"needs_review": are_left}, then=partial(close, pks))
 
-    return _act(payment, user, "review", reason, judge, {"findings": payment.review_reason.splitlines()})
+    def close(pks: list[int], event: PaymentEvent) -> None:
+        findings.filter(pk__in=pks).update(reviewed_at=event.created_at, reviewed_by=user.pk, note=note)
+
+    return _act(payment, user, "review", note, decide, details)
 
 
 def undelivered_events_of(payment: Payment) -> QuerySet[PaymentEvent]:
-    """Return the payment's events that owe a signal to somebody, the oldest first."""
+    """Return the payment's events that still owe a signal to a receiver, oldest first."""
     return payment.events.using(database()).filter(deliver_at__isnull=False).select_related("payment")
 
 
@@ -176,48 +246,50 @@ def redeliver_signals(payment: Payment, user: AbstractBaseUser, reason: str) -> 
         raise ValidationError(
             _("There is no signal to deliver, or no receiver is connected to it."), code="nothing_to_deliver"
         )
-    verdict = Verdict(Outcome.ACCEPTED, signals=[] if owed else [signal], may_queue=False)
-    event = _act(payment, user, "redeliver", reason, lambda payment: verdict)
+    decision = Decision(Outcome.ACCEPTED, signals=[] if owed else [signal], may_queue=False)
+    event = _act(payment, user, "redeliver", reason, lambda payment: decision)
     if not owed:
         return event.deliver_at is None
     are_delivered = [outbox.deliver(event) for event in owed]
     return all(are_delivered)
 
 
-def preview_replay(event: PaymentEvent) -> Verdict:
+def preview_replay(event: PaymentEvent) -> Decision:
     """Return what a received notification would change if it came today. Nothing is written."""
-    return _replay_judge(event)(event.payment)
+    return with_news(event.payment, _replay(event)(event.payment))
 
 
 def replay_notification(event: PaymentEvent, user: AbstractBaseUser, reason: str) -> PaymentEvent:
     """
     Run a received notification through today's code and settings, and settle by it where it proves something now.
 
-    It came through the payment's own signed URL, and has to fit the payment as any other. Sends the signals as ever.
+    It came through the payment's own signed URL, and has to match the payment as any other. Sends the signals as ever.
     Raises ``ValidationError`` (``nothing_changes``) where it would change nothing.
     """
-    judge_again = _replay_judge(event)
+    decide_again = _replay(event)
 
-    def judge(payment: Payment) -> Verdict:
-        verdict = judge_again(payment)
-        if not verdict.changes:
+    def decide(payment: Payment) -> Decision:
+        decision = with_news(payment, decide_again(payment))
+        if not decision.changes:
             raise ValidationError(_("Replaying this notification would change nothing."), code="nothing_changes")
-        return verdict
+        return decision
 
     data = {"replayed": event.pk, "fields": event.data}
-    return _act(event.payment, user, "replay", reason, judge, data)
+    return _act(event.payment, user, "replay", reason, decide, data)
 
 
-def _replay_judge(event: PaymentEvent) -> Judge:
+def _replay(event: PaymentEvent) -> Decide:
     if event.kind != Kind.NOTIFICATION:
         raise ValidationError(_("Only a notification can be replayed."), code="not_replayable")
     if event.message == TOO_MANY_FIELDS:
         # Not all of it was stored: what is missing may contradict the rest.
-        return judge_of(InvalidNotification(Reason.MALFORMED, TOO_MANY_FIELDS))
+        return decide_on(InvalidNotification(Reason.MALFORMED, TOO_MANY_FIELDS))
     try:
-        return judge_of(Notification.from_fields(stored_fields(event.data)))
+        notification = Notification.from_fields(stored_fields(event.data))
     except InvalidNotification as error:
-        return judge_of(error)
+        return decide_on(error)
+    _current, confirmed_other = find_payment(event.payment.reference, notification.gateway_id)
+    return decide_on(notification, confirmed_other)
 
 
 def _act(
@@ -225,26 +297,25 @@ def _act(
     user: AbstractBaseUser,
     action: str,
     reason: str,
-    judge: Callable[[Payment], Verdict],
+    decide: Decide,
     data: Mapping[str, Any] | None = None,
 ) -> PaymentEvent:
-    """Store what a person has decided about the payment that they have seen, and that nobody has changed since."""
+    """Store what a person has decided about the payment that they have seen, unless it has changed since."""
     seen = payment.updated_at
 
-    def unchanged(payment: Payment) -> dict[str, Any]:
-        return {**as_read(payment), "updated_at": seen}
-
-    def judge_what_was_seen(payment: Payment) -> Verdict:
-        if payment.updated_at != seen:
+    def decide_on_what_was_seen(payment: Payment) -> Decision:
+        # It may be older than what was seen: that was rolled back, and not done.
+        if payment.updated_at > seen:
             raise ValidationError(
                 _("This payment has changed since you opened the page: look at it again. Nothing was done this time."),
                 code="changed",
             )
-        verdict = judge(payment)
-        if verdict.message:
-            details["finding"] = verdict.message
-        # What an act leaves as it is gets a new date all the same, which stops the second click.
-        return replace(verdict, message=reason, changes={"updated_at": seen, **verdict.changes})
+        decision = decide(payment)
+        if decision.message:
+            details["finding"] = decision.message
+        details.update(data or {})
+        # An act that leaves the payment as it is gives it a new date all the same, which stops the second click.
+        return replace(decision, message=reason, changes={"updated_at": seen, **decision.changes})
 
     details = {"action": action, "user": user.get_username(), "user_id": str(user.pk), **(data or {})}
-    return settle(payment, judge_what_was_seen, Kind.STAFF, details, guard=unchanged)
+    return settle(payment, decide_on_what_was_seen, Kind.STAFF, details, is_exclusive=True)

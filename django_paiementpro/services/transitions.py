@@ -1,192 +1,260 @@
 """
-How a payment changes: what proves something is judged, and the verdict is stored once.
+How a payment changes: a decision is stored once, with the event that tells why.
 
-The law of this package: a transition is one short transaction, whose first statement is the conditional UPDATE of the
-payment as it was read, followed by the INSERT of the event. Whoever loses the race reads again and decides again. So it
-needs no lock and no SAVEPOINT, begins as a writer (which SQLite demands), and holds on every database.
+The law of this package: a transition is one short transaction. Its first statement is the UPDATE of the payment, on
+condition that everything the decision looked at is still as it was read; the INSERT of the event follows. Whoever
+loses the race reads again and decides again. This needs no lock and no savepoint, begins as a writer (which SQLite
+demands), and holds on every database.
 """
 
 import functools
 import random
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from copy import copy
 from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
 from typing import Any, ParamSpec, TypeVar
 
-from django.contrib.contenttypes.models import ContentType
-from django.core.exceptions import ValidationError
 from django.db import OperationalError, router, transaction
 from django.utils import timezone
-from django.utils.translation import gettext_lazy as _
 
 from django_paiementpro import log, outbox, statements
-from django_paiementpro.enums import Kind, Outcome, Reason, SettledBy, Status
-from django_paiementpro.models import Payment, PaymentEvent
+from django_paiementpro.enums import Kind, Outcome, Reason
+from django_paiementpro.models import Finding, Payment, PaymentEvent
+from django_paiementpro.normalization import transaction_key
 
 P = ParamSpec("P")
 T = TypeVar("T")
 
-MAX_REVIEW_REASON = 4000
-
-# How long to stand back, in seconds, when the database has given up our transaction; at random, to let others pass.
+# How long to wait, in seconds, when the database has given up our transaction; at random, to let others pass.
 CONFLICT_PAUSES = (0.05, 0.1, 0.2, 0.4, 0.4, 0.4)
+
+# The smallest step of a clock that all the databases can store.
+TICK = timedelta(microseconds=1)
 
 
 @dataclass(frozen=True, slots=True)
-class Verdict:
-    """What a piece of evidence means for a payment as it was read."""
+class Fact:
+    """Something that a person must look at. The detail holds figures and ids, in ASCII, so that any table takes it."""
+
+    reason: Reason
+    detail: str = ""
+    #: The gateway's id of the transaction that it is about.
+    gateway_id: str = ""
+
+    @classmethod
+    def of(cls, reason: Reason, detail: str, gateway_id: str = "") -> "Fact":
+        """Return a fact with its detail in ASCII, on one line, and cut to its column."""
+        line = " ".join(detail.split()).encode("ascii", "backslashreplace").decode()
+        return cls(reason, line[:200], gateway_id)
+
+    def __str__(self) -> str:
+        return f"{self.reason}: {self.detail}"
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """What an event means for a payment as it was read."""
 
     outcome: Outcome
     reason: str = ""
     message: str = ""
     changes: dict[str, Any] = field(default_factory=dict)
     signals: list[str] = field(default_factory=list)
-    # False where somebody waits to see what the receivers say.
+    #: What a person must look at; what is open already is not raised again.
+    facts: tuple[Fact, ...] = ()
+    #: Runs in the same transaction, once the event is there.
+    then: Callable[[PaymentEvent], None] | None = None
+    #: False where the caller waits to see what the receivers return.
     may_queue: bool = True
 
 
+Decide = Callable[[Payment], Decision]
+
+
 def as_read(payment: Payment) -> dict[str, Any]:
-    """Return the conditions that the payment's row, and all in it that decisions rest on, is as it was read."""
+    """Return the conditions that everything in the payment's row on which decisions rest is as it was read."""
     return {
         "pk": payment.pk,
         "status": payment.status,
         "attempt": payment.attempt,
+        "amount": payment.amount,
+        "currency": payment.currency,
+        "merchant_id": payment.merchant_id,
         "gateway_id": payment.gateway_id,
-        "review_reason": payment.review_reason,
+        "refunded_amount": payment.refunded_amount,
+        "needs_review": payment.needs_review,
         "blanked_at": payment.blanked_at,
     }
 
 
 def settle(
     payment: Payment,
-    judge: Callable[[Payment], Verdict],
+    decide: Decide,
     kind: Kind,
     data: Any = None,
     remote_address: str = "",
-    guard: Callable[[Payment], statements.Where] = as_read,
+    *,
+    is_current: bool = False,
+    is_exclusive: bool = False,
 ) -> PaymentEvent:
     """
-    Judge the payment as read, and store the verdict if the payment is still as read; else read and judge again.
+    Decide about the payment as the database has it, and store the decision.
 
-    The event joins the transition in one commit, and the signals wait with it.
+    The copy at hand may be old, or tell of a transaction that was rolled back: it is read again first, unless the
+    caller has just done so (``is_current``). Where the payment changes before the decision is stored, it is read and
+    decided about again. The event joins the transition in one commit, and the signals wait with it.
+
+    ``is_exclusive``: any change of the row in between counts, not only those that decisions rest on.
     """
+    if not is_current:
+        read_again(payment)
     while True:
-        verdict = judge(payment)
-        event = commit(functools.partial(store, payment, guard(payment), kind, verdict, data, remote_address))
+        decision = with_news(payment, decide(payment))
+        unchanged = as_read(payment)
+        if is_exclusive or decision.facts:
+            # Two that raise the same fact at once are both right about the rest of the row.
+            unchanged["updated_at"] = payment.updated_at
+        event = _commit_decision(payment, unchanged, kind, decision, data, remote_address)
         if event is not None:
             return event
         read_again(payment)
 
 
-def store(
-    payment: Payment, unchanged: statements.Where, kind: Kind, verdict: Verdict, data: Any, remote_address: str
+def _commit_decision(
+    payment: Payment,
+    unchanged: statements.Where,
+    kind: Kind,
+    decision: Decision,
+    data: Any,
+    remote_address: str,
 ) -> PaymentEvent | None:
-    """Store the transition, if the payment is still as it was when it was judged, and the event with it."""
-    if verdict.changes:
-        now = timezone.now()
-        changes = {**verdict.changes, "updated_at": now}
+    """Store the decision in one commit. After a rollback the copy at hand is as it was before."""
+    before = {**vars(payment)}
+
+    def work() -> PaymentEvent | None:
+        vars(payment).update(before)
+        return store(payment, unchanged, kind, decision, data, remote_address)
+
+    try:
+        return commit(work)
+    except BaseException:
+        vars(payment).update(before)
+        raise
+
+
+def store(
+    payment: Payment,
+    unchanged: statements.Where,
+    kind: Kind,
+    decision: Decision,
+    data: Any = None,
+    remote_address: str = "",
+) -> PaymentEvent | None:
+    """Store the transition, if the payment still is as it was decided about, and the event with it."""
+    if decision.changes:
+        changes = _complete(payment, decision.changes)
         if not statements.update(Payment, unchanged, changes):
             return None
-        if changes.get("status") == Status.SUCCEEDED and changes["gateway_id"]:
-            verdict = _compare_transaction(payment, verdict)
-            changes = {**verdict.changes, "updated_at": now}
+        region = payment.phone_region
         payment.apply(changes)
+        if payment.phone_region != region:
+            payment.store_search_keys()
         report = functools.partial(
             log.write,
             "payment_changed",
             copy(payment),
-            outcome=verdict.outcome,
+            outcome=decision.outcome,
             status=str(payment.status),
             kind=str(kind),
         )
         transaction.on_commit(report, using=database())
-    return insert_event(payment, kind, verdict, data, remote_address)
-
-
-def _compare_transaction(payment: Payment, verdict: Verdict) -> Verdict:
-    """
-    See to it that what staff enter by hand pays for one payment, now that the UPDATE is done and not yet committed.
-
-    A transaction that has paid for another is refused to staff, who raise ``ValidationError``. The gateway's own word
-    stands; where staff have given its transaction to another payment before, both must be looked at.
-    """
-    gateway_id = verdict.changes["gateway_id"]
-    paid_by_it = {
-        "gateway_id__in": {gateway_id, gateway_id.upper(), gateway_id.lower()},
-        "status__in": [status for status in Status if status.is_paid],
-    }
-    if verdict.changes["settled_by"] != SettledBy.STAFF:
-        # This payment is none of staff's, now that the UPDATE is done.
-        if other := statements.find(Payment, {**paid_by_it, "settled_by": SettledBy.STAFF}):
-            finding = (Reason.TRANSACTION_REUSED, f"{gateway_id} {other.reference}")
-            stored = copy(payment)
-            vars(stored).update(verdict.changes)
-            alarm = flagged(stored, verdict.outcome, finding)
-            Payment.objects.primary().filter(pk=payment.pk).update(**alarm.changes)
-            return replace(
-                verdict,
-                reason=alarm.reason,
-                message="; ".join(filter(None, [verdict.message, alarm.message])),
-                changes={**verdict.changes, **alarm.changes},
-                signals=list(dict.fromkeys([*verdict.signals, *alarm.signals])),
+    event = insert_event(payment, kind, decision, data, remote_address)
+    if decision.facts:
+        Finding.objects.using(database()).bulk_create(
+            Finding(
+                payment=payment,
+                reason=fact.reason,
+                detail=fact.detail,
+                gateway_key=transaction_key(fact.gateway_id),
+                event=event,
+                created_at=event.created_at,
             )
-        return verdict
-    # One after the other: of two that are confirmed at once, the second sees the first.
-    kinds = ContentType.objects.using(database()).select_for_update()
-    list(kinds.filter(app_label=Payment._meta.app_label, model=Payment._meta.model_name))
-    if other := Payment.objects.primary().filter(**paid_by_it).exclude(pk=payment.pk).first():
-        raise ValidationError(
-            _("This transaction has paid for the payment %(reference)s already."),
-            code="gateway_id_taken",
-            params={"reference": other.reference},
+            for fact in decision.facts
         )
-    return verdict
+    if decision.then:
+        decision.then(event)
+    return event
+
+
+def _complete(payment: Payment, changes: dict[str, Any]) -> dict[str, Any]:
+    """Add what follows from the changes: the key of a transaction, and the date."""
+    changes = {**changes, "updated_at": next_date(payment)}
+    if "gateway_id" in changes:
+        changes["gateway_key"] = transaction_key(changes["gateway_id"])
+    return changes
+
+
+def next_date(payment: Payment) -> datetime:
+    """Return the date of a change: now, but always after the last one, whatever the clocks of the servers say."""
+    return max(timezone.now(), payment.updated_at + TICK)
 
 
 def insert_event(
-    payment: Payment, kind: Kind, verdict: Verdict, data: Any = None, remote_address: str = ""
+    payment: Payment, kind: Kind, decision: Decision, data: Any = None, remote_address: str = ""
 ) -> PaymentEvent:
-    """Insert the event. To a payment whose personal data were blanked it may bring some: then it is due once more."""
+    """Insert the event. If the payment's personal data were erased, it may bring some: they become due once more."""
     if payment.blanked_at is not None:
         Payment.objects.primary().filter(pk=payment.pk).update(blanked_at=None)
     event = PaymentEvent(
         payment=payment,
         kind=kind,
-        outcome=verdict.outcome,
-        reason=verdict.reason,
-        message=verdict.message,
+        outcome=decision.outcome,
+        reason=decision.reason,
+        message=decision.message,
         data=dict(data or {}),
         remote_address=remote_address[:64],
     )
-    outbox.post(event, verdict.signals, may_queue=verdict.may_queue)
+    outbox.post(event, decision.signals, may_queue=decision.may_queue)
     return event
 
 
-def flagged(payment: Payment, outcome: Outcome, *findings: tuple[Reason, str]) -> Verdict:
-    """Flag the payment. What it is flagged for already is recorded, but nobody is told twice."""
-    lines = describe(findings)
-    known = payment.review_reason.splitlines() if payment.needs_review else []
-    news = [line for line in lines if line not in known]
-    verdict = Verdict(outcome, findings[0][0], "; ".join(lines))
-    if news:
-        verdict.changes["needs_review"] = True
-        verdict.changes["review_reason"] = "\n".join([*known, *news])[:MAX_REVIEW_REASON]
-        verdict.signals.append("payment_flagged")
-    return verdict
+def flagged(outcome: Outcome, *facts: Fact) -> Decision:
+    """Return the decision to ask a person to look at the payment, and to change nothing else."""
+    return Decision(outcome, facts[0].reason, describe(*facts), facts=facts)
 
 
-def describe(findings: Iterable[tuple[Reason, str]]) -> list[str]:
-    """Return a line for each finding: the reason's code, and what was found, in no language."""
-    return [f"{reason}: {' '.join(detail.split())[:200]}" for reason, detail in findings]
+def describe(*facts: Fact) -> str:
+    """Return facts in one line for the audit trail: codes and figures, in no language."""
+    return "; ".join(map(str, facts))
+
+
+def with_news(payment: Payment, decision: Decision) -> Decision:
+    """Leave out the facts that are open already: nobody needs to be asked twice."""
+    if not decision.facts:
+        return decision
+    known = set()
+    if payment.needs_review:
+        open_findings = payment.findings.using(database()).filter(reviewed_at=None)
+        known = set(open_findings.values_list("reason", "detail"))
+    news = tuple(fact for fact in decision.facts if (str(fact.reason), fact.detail) not in known)
+    if not news:
+        return replace(decision, facts=())
+    return replace(
+        decision,
+        facts=news,
+        changes={**decision.changes, "needs_review": True},
+        signals=[*(signal for signal in decision.signals if signal != "payment_flagged"), "payment_flagged"],
+    )
 
 
 def commit(work: Callable[[], T]) -> T:
     """
-    Do the work in one transaction, and once more where the database has given it up for another's.
+    Do the work in one transaction, and again where the database has given it up in favour of another's.
 
-    It does so for deadlocks, and for conflicts where the host has chosen a stricter isolation than the default. The
-    work may run several times: what it compares with is bound before, not what an earlier run has left in memory.
+    Databases do so for deadlocks, and for conflicts where the host has chosen a stricter isolation than the default.
+    The work may run several times: what it compares with is bound before, not what an earlier run left in memory.
     """
     alias = database()
     if not transaction.get_connection(alias).in_atomic_block:
@@ -214,7 +282,7 @@ def outside_transactions(function: Callable[P, T]) -> Callable[P, T]:
 
 
 def read_again(payment: Payment) -> None:
-    """Read what is stored now: inside a caller's transaction under a lock, as a snapshot would never change."""
+    """Read what is stored now: inside a caller's transaction under a lock, since a snapshot would never change."""
     rows = Payment.objects.primary()
     if transaction.get_connection(database()).in_atomic_block:
         rows = rows.select_for_update()
@@ -222,4 +290,5 @@ def read_again(payment: Payment) -> None:
 
 
 def database() -> str:
+    """Return the alias of the database that payments are written to."""
     return router.db_for_write(Payment)

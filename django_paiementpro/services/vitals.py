@@ -15,7 +15,7 @@ from django.utils import timezone
 
 from django_paiementpro.conf import conf
 from django_paiementpro.enums import Kind, Outcome, Status
-from django_paiementpro.models import OPERATOR, Payment, PaymentEvent, ReconciliationRun
+from django_paiementpro.models import Finding, Payment, PaymentEvent, ReconciliationRun
 from django_paiementpro.services.runs import SILENCE
 from django_paiementpro.services.transitions import database
 from django_paiementpro.statistics import PAID
@@ -41,7 +41,7 @@ MAX_RUNS = 100
 
 @dataclass(frozen=True, slots=True)
 class Health:
-    """Figures of one moment. Moments are as the host's models have them, aware where ``USE_TZ`` is on."""
+    """Figures of one moment. Moments are aware datetimes."""
 
     at: datetime
     #: When the gateway last sent what was not refused; None where none is among the newest ``MAX_EVENTS`` events.
@@ -114,9 +114,15 @@ def health(now: datetime | None = None) -> Health:
         oldest_pending_at=pending["oldest"],
         undelivered=undelivered["count"],
         oldest_undelivered_at=undelivered["oldest"],
-        to_review=payments.filter(needs_review=True).count(),
+        to_review=count_payments_to_review(),
         reconciled_at=_reconciled_at(now),
     )
+
+
+def count_payments_to_review() -> int:
+    """Return how many payments have open findings."""
+    findings = Finding.objects.using(database()).filter(reviewed_at=None)
+    return int(findings.aggregate(count=Count("payment", distinct=True))["count"])
 
 
 def _is_beyond(age: float | None, limit: timedelta) -> bool:
@@ -133,7 +139,7 @@ def _last_notification_at() -> datetime | None:
 
 def _last_success_at(now: datetime) -> dict[str, datetime | None]:
     paid = Payment.objects.primary().order_by().filter(settled_at__gte=now - SUCCESS_WINDOW, status__in=PAID)
-    seen = dict(paid.values_list(OPERATOR).annotate(Max("settled_at")))
+    seen = dict(paid.values_list("effective_channel").annotate(Max("settled_at")))
     return {code: seen.get(code) for code in [*conf.channels, *sorted(filter(None, seen))]}
 
 

@@ -3,12 +3,12 @@ from typing import Any
 from django import template
 from django.contrib.admin.sites import all_sites
 
-from django_paiementpro.models import Payment
+from django_paiementpro.models import Finding, Payment
 
 register = template.Library()
 
 #: How many payments to review are counted.
-MAX_COUNTED = 1000
+MAX_COUNTED = 100
 
 
 @register.inclusion_tag("admin/paiementpro/review_queue.html", takes_context=True)
@@ -22,6 +22,10 @@ def review_queue(context: template.Context) -> dict[str, Any]:
     model_admin = site.get_model_admin(Payment)
     if not model_admin.has_view_permission(request):
         return {"count": 0}
-    waiting = model_admin.get_queryset(request).filter(needs_review=True).order_by()
+    waiting = (
+        model_admin.get_queryset(request)
+        .filter(pk__in=Finding.objects.filter(reviewed_at=None).values("payment"))
+        .order_by()
+    )
     count = waiting[: MAX_COUNTED + 1].count()
     return {"count": min(count, MAX_COUNTED), "is_more": count > MAX_COUNTED}

@@ -21,6 +21,7 @@ from django.template.loader_tags import BlockNode
 from django.test import override_settings
 from django.utils.module_loading import import_string
 from docutils import nodes
+from docutils.parsers.rst import directives
 from drf_spectacular.generators import SchemaGenerator
 from sphinx.application import Sphinx
 from sphinx.util.docutils import SphinxDirective
@@ -31,7 +32,7 @@ from django_paiementpro.api import problems
 from django_paiementpro.conf import Conf, Setting
 from django_paiementpro.contrib import tasks
 from django_paiementpro.contrib.opentelemetry import GAUGES
-from django_paiementpro.models import Payment
+from django_paiementpro.models import HOST_FIELDS, Payment
 from django_paiementpro.sandbox import checks as sandbox_checks
 from django_paiementpro.signals import payment_succeeded
 
@@ -157,23 +158,31 @@ class Choices(FromCode):
 
 
 class Fields(FromCode):
-    """The fields of a model: their kinds, and what they are for."""
+    """
+    The fields of a model: their types, and what they are for.
+
+    ``:owner: host`` limits them to those of a payment that the host writes, ``:owner: app`` to the others.
+    """
 
     required_arguments = 1
     optional_arguments = 0
+    option_spec = {"owner": lambda text: directives.choice(text, ("host", "app"))}
 
     def lines(self) -> Iterator[str]:
         model = import_string(f"django_paiementpro.models.{self.arguments[0]}")
+        owner = self.options.get("owner")
         for field in model._meta.concrete_fields:
-            if not field.primary_key:
-                yield f".. py:attribute:: {model.__name__}.{field.name}"
-                yield f"   :type: {kind_of(field)}\n"
-                yield indented(self.say(comment_of(model, field.name))) + "\n"
+            if field.primary_key or (owner and (field.name in HOST_FIELDS) != (owner == "host")):
+                continue
+            yield f".. py:attribute:: {model.__name__}.{field.name}"
+            yield f"   :type: {type_of(field)}\n"
+            yield indented(self.say(comment_of(model, field.name))) + "\n"
 
 
-def kind_of(field: models.Field) -> str:
-    related = f"({field.related_model._meta.object_name})" if field.related_model else ""
-    return type(field).__name__ + related
+def type_of(field: models.Field) -> str:
+    """Return the type of a field by Django's name for it: ours only change what is assigned or stored."""
+    name = next(base.__name__ for base in type(field).__mro__ if base.__module__.startswith("django.db.models"))
+    return f"{name}({field.related_model._meta.object_name})" if field.related_model else name
 
 
 class Urls(FromCode):
@@ -231,6 +240,7 @@ PROVOCATIONS: dict[str, tuple[Callable[..., Any], Callable[[], dict[str, Any]]]]
     "paiementpro.E004": (checks.check_installation, lambda: {"PAIEMENTPRO_SITE_URL": "http://example.com"}),
     "paiementpro.E005": (checks.check_installation, lambda: {"PAIEMENTPRO_SUCCESS_URL": "shop:thanks-you"}),
     "paiementpro.E006": (checks.check_installation, lambda: {"PAIEMENTPRO_DELIVERY": "task", "TASKS": {}}),
+    "paiementpro.E007": (checks.check_installation, lambda: {"USE_TZ": False}),
     "paiementpro.W001": (checks.check_installation, lambda: {"PAIEMENTPRO_MERCHANT": "PP-F324"}),
     "paiementpro.W002": (checks.check_deployment, lambda: {"PAIEMENTPRO_ENVIRONMENT": "sandbox"}),
     "paiementpro.W003": (checks.check_deployment, dict),

@@ -64,8 +64,8 @@ ACTS: dict[str, Callable[[Payment], object]] = {
     "refused": lambda payment: notify(payment, "-1"),
     "nobody paid": expire,
     "given up": lambda payment: services.cancel_payment(payment, "sold out"),
-    "given back": lambda payment: services.refund_payment(
-        payment, STAFF, amount=payment.amount, refund_reference="R-1", reason="broken"
+    "refunded in full": lambda payment: services.refund_payment(
+        payment, STAFF, amount=payment.amount, reference="R-1", reason="broken"
     ),
 }
 
@@ -94,6 +94,7 @@ def make_payment(status: Status) -> Payment:
 def arrows() -> dict[tuple[Status, Status], list[str]]:
     """Return what leads from one state to another."""
     call_command("migrate", verbosity=0)
+    STAFF.save()
     found: dict[tuple[Status, Status], list[str]] = {}
     page = "https://www.paiementpro.net/page"
     with patch.object(gateway, "open_page", return_value=page), override_settings(PAIEMENTPRO_SITE_URL=SITE_URL):

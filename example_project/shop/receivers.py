@@ -12,7 +12,7 @@ from django.db import transaction
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
-from django_paiementpro.models import Payment
+from django_paiementpro.models import Payment, PaymentEvent
 from shop.models import Order
 
 
@@ -42,10 +42,15 @@ def fulfil_order(sender: type[Payment], payment: Payment, **kwargs: Any) -> None
 
 
 def close_refunded_order(sender: type[Payment], payment: Payment, **kwargs: Any) -> None:
-    """Note that the buyer has the money back. Whether the goods come back to the stock is for staff to say."""
-    Order.objects.filter(paid_with=payment).update(status=Order.Status.REFUNDED)
+    """
+    Close the order once all of its money went back; after a partial refund it stays as it is.
+
+    Whether the goods return to the stock is for staff to say.
+    """
+    if payment.status == Payment.Status.REFUNDED:
+        Order.objects.filter(paid_with=payment).update(status=Order.Status.REFUNDED)
 
 
-def warn_staff(sender: type[Payment], payment: Payment, **kwargs: Any) -> None:
+def warn_staff(sender: type[Payment], payment: Payment, event: PaymentEvent, **kwargs: Any) -> None:
     """Ask a person to look at what no program should decide."""
-    mail_admins(_("Payment %(payment)s: please look at it") % {"payment": payment}, payment.review_reason)
+    mail_admins(_("Payment %(payment)s: please review it") % {"payment": payment}, event.message)

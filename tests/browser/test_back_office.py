@@ -199,17 +199,75 @@ def test_cashier_confirms_by_hand_once(payer: Person, cashier: Cashier, demo: De
     assert acts_of(demo, payer.email) == ["Seen in the back office at ten"]
 
 
-def test_cashier_records_a_refund(payer: Person, cashier: Cashier, demo: Demo) -> None:
+def test_cashier_records_refunds(payer: Person, cashier: Cashier, demo: Demo) -> None:
     pays(payer)
+    order = cashier.page.url
     cashier.finds(payer.email)
     cashier.opens("Record a refund")
+    [amount] = demo.execute("SELECT amount FROM paiementpro_payment WHERE customer_email = ?", payer.email)
+    expect(cashier.page.locator("[name=amount]")).to_have_value(str(amount))
+    cashier.page.locator("[name=amount]").fill("1000")
     cashier.enters("Number of the refund", "R-77")
     cashier.enters("Reason", "The bottle was broken")
+    cashier.page.locator("[name=refunded_on]").fill("2199-01-01")
     cashier.submits("Record a refund")
+    expect(
+        cashier.page.get_by_text(cashier.says("Nothing was done yet. Please look at what is marked."))
+    ).to_be_visible()
+    cashier.looks()
+    today = cashier.page.evaluate("new Date().toISOString().slice(0, 10)")
+    cashier.page.locator("[name=refunded_on]").fill(today)
+    cashier.page.get_by_role("button", name=cashier.says("Record a refund"), exact=True).dblclick()
     expect(cashier.story()).to_contain_text("R-77")
     expect(cashier.story()).to_contain_text("The bottle was broken")
+    expect(cashier.page.locator(".pp-refunds tbody tr")).to_have_count(1)
+    cashier.looks()
+    assert demo.orders_of(payer.email) == ["paid"]
+    assert demo.payments_of(payer.email) == [("succeeded", 1)]
+    cashier.page.goto(f"{LIST}?q={payer.email}")
+    expect(cashier.page.locator(".field-amount_display .pp-quiet")).to_contain_text("1\u202f000\u00a0F\u00a0CFA")
+    cashier.looks()
+    payer.page.goto(order)
+    expect(payer.page.locator(".facts")).to_contain_text("1\u202f000\u00a0F\u00a0CFA")
+    payer.looks()
+
+    cashier.finds(payer.email)
+    cashier.opens("Record a refund")
+    expect(cashier.page.locator("[name=amount]")).to_have_value(str(amount - 1000))
+    cashier.page.locator("[name=kind]").select_option("chargeback")
+    cashier.page.locator("[name=fee]").fill("2500")
+    cashier.enters("Number of the refund", "R-78")
+    cashier.enters("Reason", "She asked her bank")
+    cashier.submits("Record a refund")
+    expect(cashier.page.locator(".pp-refunds tbody tr")).to_have_count(2)
+    expect(cashier.page.locator(".pp-refunds")).to_contain_text("2\u202f500\u00a0F\u00a0CFA")
+    cashier.looks()
     assert demo.orders_of(payer.email) == ["refunded"]
     assert demo.payments_of(payer.email) == [("refunded", 1)]
+
+
+def test_cashier_reviews_one_finding_of_two(payer: Person, cashier: Cashier, demo: Demo) -> None:
+    orders_without_word(payer, "Wrong amount")
+    demo.execute(
+        "INSERT INTO paiementpro_finding (payment_id, reason, detail, gateway_key, created_at, note) "
+        "SELECT id, 'unknown_code', '7', '', CURRENT_TIMESTAMP, '' FROM paiementpro_payment WHERE customer_email = ?",
+        payer.email,
+    )
+    cashier.finds(payer.email)
+    expect(cashier.page.locator(".pp-finding")).to_have_count(2)
+    cashier.opens("Mark as reviewed")
+    cashier.page.locator("[name=finding]").select_option(index=2)
+    cashier.enters("Note", "A try of ours")
+    cashier.submits("Mark as reviewed")
+    expect(cashier.story()).to_contain_text("A try of ours")
+    expect(cashier.page.locator(".pp-finding")).to_have_count(1)
+    cashier.looks()
+    open_reasons = demo.execute(
+        "SELECT reason FROM paiementpro_finding WHERE reviewed_at IS NULL AND payment_id = "
+        "(SELECT id FROM paiementpro_payment WHERE customer_email = ?)",
+        payer.email,
+    )
+    assert open_reasons == ["amount_mismatch"]
 
 
 def test_cashier_delivers_the_signals_again(payer: Person, cashier: Cashier, demo: Demo) -> None:
@@ -315,6 +373,23 @@ def test_pictures_of_every_page(payer: Person, cashier: Cashier, demo: Demo) -> 
     cashier.finds(payer.email)
     both = ("light", "dark")
     cashier.looks("payment-paid", both)
+    [paid] = newest(demo, payer)
+    cashier.page.goto(f"{LIST}{paid}/refund/")
+    cashier.looks("refund", both)
+    cashier.page.locator("[name=amount]").fill("1000000")
+    cashier.page.locator("[name=fee]").fill("-1")
+    cashier.submits("Record a refund")
+    cashier.looks("refund-refused", both)
+    for number, fee in enumerate(("", "2500")):
+        cashier.page.goto(f"{LIST}{paid}/refund/")
+        cashier.page.locator("[name=amount]").fill("500")
+        cashier.page.locator("[name=kind]").select_option("chargeback" if fee else "refund")
+        cashier.page.locator("[name=fee]").fill(fee)
+        cashier.page.locator("[name=reference]").fill(f"RB-20261125-{number}")
+        cashier.page.locator("[name=reason]").fill("The bottle was broken")
+        cashier.submits("Record a refund")
+        expect(cashier.page.locator(".pp-refunds tbody tr")).to_have_count(number + 1)
+    cashier.looks("payment-partly-refunded", both)
     payer.orders("attieke")
     payer.presses("Refuse")
     payer.sees("The payment was not made")
@@ -323,6 +398,11 @@ def test_pictures_of_every_page(payer: Person, cashier: Cashier, demo: Demo) -> 
     cashier.looks("payment-refused", both)
     orders_without_word(payer, "Wrong amount")
     [flagged] = newest(demo, payer)
+    demo.execute(
+        "INSERT INTO paiementpro_finding (payment_id, reason, detail, gateway_key, created_at, note) "
+        "VALUES (?, 'unknown_code', '7', '', CURRENT_TIMESTAMP, '')",
+        flagged,
+    )
     cashier.page.goto(f"{LIST}{flagged}/change/")
     cashier.looks("payment-to-review", both)
     cashier.page.goto(f"{LIST}{flagged}/review/")

@@ -194,7 +194,11 @@ class Door:
     def _check(self, is_refused: bool, query: bytes, content_type: bytes, body: bytes) -> None:
         [(outcome,)] = self.database.execute("SELECT outcome FROM paiementpro_paymentevent").fetchall()
         assert (outcome == "refused") == is_refused
-        [(now,)] = self.database.execute("SELECT status FROM paiementpro_payment").fetchall()
+        [(now, needs_review)] = self.database.execute("SELECT status, needs_review FROM paiementpro_payment").fetchall()
+        findings = self.database.execute("SELECT reason, detail FROM paiementpro_finding").fetchall()
+        assert needs_review == bool(findings)
+        assert len(set(findings)) == len(findings)
+        assert all(detail.isascii() and len(detail) <= 200 for _, detail in findings)
         if now != "pending":
             assert not is_refused
             values = values_of(query, content_type, body)

@@ -74,10 +74,7 @@ class Tables:
         return Table(
             key="takings",
             title=takings_title(self.choice.unit),
-            note=_(
-                "A payment counts on the day it was paid, a refund on the day it was recorded, so that a day that is "
-                "over does not change."
-            ),
+            note=_("A payment counts on the day it was paid, a refund on the day the money went back."),
             kinds=("period", "count", "money", "count", "money", "money"),
             headings=(
                 str(self.choice.unit.label),

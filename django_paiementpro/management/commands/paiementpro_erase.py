@@ -1,4 +1,5 @@
 import sys
+from collections.abc import Mapping
 from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser
@@ -6,6 +7,8 @@ from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
 from django_paiementpro import services
+from django_paiementpro.phones import parse_phone
+from django_paiementpro.services.privacy import other_numbers
 
 #: The exit code where payments were left as they wait for the payer.
 LEFT = 3
@@ -19,7 +22,11 @@ class Command(BaseCommand):
 
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument("--email", default="", help="the person's e-mail address, in any case")
-        parser.add_argument("--phone", default="", help="the person's telephone number, in any spelling")
+        parser.add_argument(
+            "--phone",
+            default="",
+            help="the person's telephone number, in any spelling; with its country code unless it is Ivorian",
+        )
         parser.add_argument(
             "--no-input", action="store_false", dest="interactive", help="do not ask whether it is meant"
         )
@@ -28,6 +35,7 @@ class Command(BaseCommand):
         person = {"email": options["email"], "phone": options["phone"]}
         try:
             found = services.count_personal_data(**person)
+            others = other_numbers(person["phone"]) if person["phone"].strip() else {}
         except ValueError as error:
             raise CommandError(_("Write the person’s e-mail address, telephone number, or both.")) from error
         self.stdout.write(
@@ -40,17 +48,32 @@ class Command(BaseCommand):
                 confirm()
             blanked = services.erase_personal_data(**person)
             left = blanked.left
+            others = others and other_numbers(person["phone"])
             self.stdout.write(
                 _("Payments blanked: %(payments)d, events: %(events)d.")
                 % {"payments": blanked.payments, "events": blanked.events}
             )
+        complaints = []
         if left:
             text = ngettext(
                 "%d payment waits for the payer and was left: run this again once it is paid or expired.",
                 "%d payments wait for the payer and were left: run this again once they are paid or expired.",
                 left,
             )
-            raise CommandError(text % left, returncode=LEFT)
+            complaints.append(text % left)
+        if others:
+            complaints.append(_name(others, person["phone"]))
+        if complaints:
+            raise CommandError(" ".join(complaints), returncode=LEFT if left else 1)
+
+
+def _name(others: Mapping[str, int], phone: str) -> str:
+    """Say that the person may have meant the number of another country, and what to write then."""
+    numbers = ", ".join(f"{number} ({count})" for number, count in others.items())
+    return _(
+        "No payment has the number %(number)s, but others have the same digits with another country code. If one of "
+        "these is the person’s number, run this again with it: %(numbers)s."
+    ) % {"number": parse_phone(phone), "numbers": numbers}
 
 
 def confirm() -> None:

@@ -10,13 +10,14 @@ from django.template import engines
 from django.test import RequestFactory, TransactionTestCase
 from django.utils import translation
 from orders.models import Order
-from orders.office import review
+from orders.office import refund, review
 
 from django_paiementpro.admin import wording
 from django_paiementpro.admin.actions import ACTIONS
 from django_paiementpro.enums import Reason
 from django_paiementpro.models import Payment
-from django_paiementpro.testing import make_payment, notify
+from django_paiementpro.services import refund_payment
+from django_paiementpro.testing import make_payment, notify, pay
 from tests.docs.pages import blocks
 
 GUIDES = {
@@ -32,11 +33,13 @@ class ReviewQueue(TransactionTestCase):
         self.staff = User.objects.create_superuser("staff")
         self.payment = make_payment(content_object=Order.objects.create())
 
-    def test_staff_are_told_of_it_and_review_it_once(self) -> None:
+    def test_staff_are_mailed_once_and_review_it_once(self) -> None:
         assert notify(self.payment, amount=100).status_code == 400
         (message,) = mail.outbox
         assert str(self.payment) in message.subject
-        assert message.body.startswith("amount_mismatch: ")
+        assert message.body == "amount_mismatch: 100 != 12500"
+        assert notify(self.payment, amount=100).status_code == 400
+        assert len(mail.outbox) == 1
 
         self.payment.refresh_from_db()
         again = Payment.objects.get()
@@ -45,6 +48,24 @@ class ReviewQueue(TransactionTestCase):
         with pytest.raises(ValidationError) as caught:
             review(again, self.staff, "gave 100 F back")
         assert caught.value.code == "changed"
+
+    def test_the_customer_is_told_of_each_refund(self) -> None:
+        pay(self.payment)
+        for amount, status in ((2500, "succeeded"), (10000, "refunded")):
+            self.payment.refresh_from_db()
+            refund(self.payment, self.staff, amount, "R-1", "broken")
+            assert Payment.objects.get().status == status
+        bodies = [message.body for message in mail.outbox]
+        amounts = [each.amount_display for each in self.payment.refunds.all()]
+        assert len(bodies) == len(amounts) == 2
+        assert all(body.startswith(amount) for body, amount in zip(bodies, amounts, strict=True))
+        assert {recipient for message in mail.outbox for recipient in message.to} == {self.payment.customer_email}
+
+    def test_a_chargeback_is_no_news_for_the_customer(self) -> None:
+        pay(self.payment)
+        self.payment.refresh_from_db()
+        refund_payment(self.payment, self.staff, amount=12500, reason="disputed", kind="chargeback", fee=5000)
+        assert mail.outbox == []
 
     def test_the_table_has_every_reason_under_its_name(self) -> None:
         for language, guide in GUIDES.items():
@@ -65,7 +86,7 @@ class ReviewQueue(TransactionTestCase):
         assert admin.site.get_model_admin(Payment).list_per_page == 20
 
     def test_an_index_of_ones_own_shows_what_waits(self) -> None:
-        Payment.objects.update(needs_review=True)
+        assert notify(self.payment, amount=100).status_code == 400
         request = RequestFactory().get("/admin/")
         request.user = self.staff
         (text,) = (block.text for block in blocks("en", "reference/templates") if block.language == "html+django")

@@ -65,7 +65,7 @@ class SeveralPayments(TransactionTestCase):
         payment = self.open()
         pay(payment)
         staff = User.objects.create(username="staff")
-        services.refund_payment(payment, staff, amount=1000, refund_reference="R1", reason="too much")
+        services.refund_payment(payment, staff, amount=1000, reference="R1", reason="too much")
         assert self.figures() == (3000, 1000, False)
 
     def test_an_instalment_that_has_expired_gets_a_new_payment(self) -> None:

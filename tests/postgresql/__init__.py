@@ -1,1 +1,0 @@
-"""What PostgreSQL alone can show: run by make postgres."""
