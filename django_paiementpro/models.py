@@ -4,7 +4,6 @@ import re
 import secrets
 from collections.abc import Collection, Iterable, Mapping
 from datetime import timedelta
-from decimal import Decimal
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from django.conf import settings
@@ -14,7 +13,6 @@ from django.core.exceptions import ImproperlyConfigured, ValidationError
 from django.core.validators import MinValueValidator, RegexValidator
 from django.db import models, router, transaction
 from django.db.models.functions import Coalesce, NullIf
-from django.db.models.query_utils import DeferredAttribute
 from django.urls import reverse
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
@@ -22,11 +20,11 @@ from django.utils.translation import gettext_lazy as _
 from django_paiementpro import signing
 from django_paiementpro.conf import conf
 from django_paiementpro.enums import Channel, Kind, Outcome, Reason, RefundKind, SettledBy, Status
+from django_paiementpro.fields import AmountField, FrancsField, TransactionKeyField
 from django_paiementpro.normalization import MAX_KEY, email_key, name_keys, transaction_key
 from django_paiementpro.phones import normalize_phone, parse_phone, region_of
 
 if TYPE_CHECKING:
-    from django.db.models.expressions import Combinable
     from django.db.models.fields.related_descriptors import RelatedManager
 
 #: What any save of an existing payment writes. The other columns belong to the app, and change through its services.
@@ -94,74 +92,6 @@ def offered_channels() -> list[tuple[str, Any]]:
 def min_amount() -> int:
     """Return the smallest amount accepted, in whole francs: ``PAIEMENTPRO_MIN_AMOUNT``."""
     return conf.min_amount
-
-
-if TYPE_CHECKING:
-    CharField = models.CharField[str, str]
-    # float is listed for documentation: a whole one becomes an int, any other is refused.
-    BigIntegerField = models.BigIntegerField[int | float | Decimal | Combinable, int]
-    PositiveBigIntegerField = models.PositiveBigIntegerField[int | float | Decimal | Combinable, int]
-else:
-    CharField = models.CharField
-    BigIntegerField = models.BigIntegerField
-    PositiveBigIntegerField = models.PositiveBigIntegerField
-
-
-class WholeNumberAttribute(DeferredAttribute):
-    """Turns a whole ``Decimal`` or ``float`` into an ``int`` when it is assigned."""
-
-    field: "models.Field[Any, Any]"
-
-    def __set__(self, instance: models.Model, value: Any) -> None:
-        instance.__dict__[self.field.attname] = int(value) if _is_whole(value) else value
-
-
-def _is_whole(value: Any) -> bool:
-    return (isinstance(value, Decimal) and value.is_finite() and value == value.to_integral_value()) or (
-        isinstance(value, float) and value.is_integer()
-    )
-
-
-class FrancsField(BigIntegerField):
-    """
-    Whole francs. A whole ``Decimal`` is an ``int`` from its assignment on.
-
-    Anything else that Django would turn into an integer silently is refused: a fraction, a truth value, and text
-    that is not made of ASCII digits (``"1_000"``).
-    """
-
-    descriptor_class = WholeNumberAttribute
-
-    def to_python(self, value: Any) -> Any:
-        if not self._is_number(value):
-            raise ValidationError(_("Enter a whole number of francs."), code="invalid")
-        return super().to_python(value)
-
-    def get_prep_value(self, value: Any) -> Any:
-        if not self._is_number(value):
-            raise ValueError(f"{self.name} is in whole francs, not {value!r}: round it")
-        return super().get_prep_value(value)
-
-    @staticmethod
-    def _is_number(value: Any) -> bool:
-        if isinstance(value, (float, Decimal)):
-            return _is_whole(value)
-        if isinstance(value, str):
-            return re.fullmatch("-?[0-9]+", value) is not None
-        return not isinstance(value, bool)
-
-
-class AmountField(FrancsField, PositiveBigIntegerField):
-    """Francs to pay, which the database knows to be positive."""
-
-
-class TransactionKeyField(CharField):
-    """The normalised form of the ``gateway_id`` beside it, in which transactions are compared."""
-
-    def pre_save(self, model_instance: models.Model, add: bool) -> str:
-        key = transaction_key(getattr(model_instance, "gateway_id", ""))
-        setattr(model_instance, self.attname, key)
-        return key
 
 
 def format_amount(amount: int, currency: str) -> str:
@@ -601,6 +531,9 @@ class Payment(models.Model):
         """Take over what an UPDATE has stored."""
         for name, value in changes.items():
             setattr(self, name, value)
+        if not {"channel", "gateway_channel"}.isdisjoint(changes):
+            # The database computes it from these: it is read when somebody asks for it.
+            self.__dict__.pop("effective_channel", None)
 
     def clean(self) -> None:
         """Check what the gateway would refuse, or would read as something else. Raises ``ValidationError``."""

@@ -8,6 +8,9 @@ LIGATURES = str.maketrans({"œ": "oe", "æ": "ae"})
 
 MAX_KEY = 254
 
+# How much of a transaction id the database keeps.
+MAX_TRANSACTION = 128
+
 # Longer names are found by their first words.
 MAX_WORDS = 12
 
@@ -53,5 +56,5 @@ def transaction_key(text: str) -> str:
     The gateway documents no shape for ``payId``, and people paste what they have been sent: with spaces, invisible
     marks, full-width letters or in another case.
     """
-    folded = unicodedata.normalize("NFKC", text).casefold()
-    return "".join(character for character in folded if character.isalnum())[:128]
+    folded = unicodedata.normalize("NFKC", text[:MAX_TRANSACTION]).casefold()
+    return "".join(character for character in folded if character.isalnum())[:MAX_TRANSACTION]

@@ -18,6 +18,10 @@ M = TypeVar("M", bound=Model)
 Where = Mapping[str, Any]
 
 
+#: What keeps a commit from waiting for the disk, as a condition that is always true.
+WITHOUT_WAITING = {"postgresql": " AND set_config('synchronous_commit', 'off', true) IS NOT NULL"}
+
+
 def find(model: type[M], where: Where, also: str = "", params: Sequence[Any] = ()) -> M | None:
     """
     Return one matching row, or None.
@@ -43,8 +47,7 @@ def update(model: type[Model], where: Where, changes: Mapping[str, Any], *, is_d
     using = router.db_for_write(model)
     connection = connections[using]
     sql = _update(model, using, _shape(where), tuple(changes))
-    if not is_durable and connection.vendor == "postgresql":
-        sql += " AND set_config('synchronous_commit', 'off', true) IS NOT NULL"
+    sql += "" if is_durable else WITHOUT_WAITING.get(connection.vendor, "")
     params = [_field(model, name).get_db_prep_save(value, connection) for name, value in changes.items()]
     try:
         with connection.cursor() as cursor:
@@ -66,9 +69,9 @@ def _shape(where: Where) -> Shape:
 
 def _values(model: type[Model], where: Where, using: str) -> list[Any]:
     connection = connections[using]
-    return [
-        _field(model, name).get_db_prep_value(value, connection) for name, value in where.items() if value is not None
-    ]
+    values = ((_field(model, name), value) for name, value in where.items() if value is not None)
+    # As a lookup does: a key need not be one that could be inserted.
+    return [field.get_db_prep_value(field.get_prep_value(value), connection, prepared=True) for field, value in values]
 
 
 @functools.lru_cache(maxsize=256)

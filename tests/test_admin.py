@@ -470,10 +470,10 @@ def test_open_findings_are_shown_with_their_dates(viewer: Client, payment: Payme
 
 
 def test_refunds_are_shown_as_a_table(viewer: Client) -> None:
-    payment = make_payment(status="succeeded")
+    payment = make_payment(status="succeeded", created_at=datetime(2025, 11, 10, 12, tzinfo=timezone.utc))
     assert "pp-refunds" not in text_of(viewer.get(page_of(payment)))
-    refund(payment, 1000, reference="R-<1>", refunded_on=date(2026, 11, 20))
-    refund(payment, 500, kind="chargeback", fee=2500, refunded_on=date(2026, 11, 18))
+    refund(payment, 1000, reference="R-<1>", refunded_on=date(2025, 11, 20))
+    refund(payment, 500, kind="chargeback", fee=2500, refunded_on=date(2025, 11, 18))
     User.objects.get(username="aminata").delete()
     other = make_payment(status="succeeded")
     refund(other, 700, reference="of another payment")
@@ -483,12 +483,12 @@ def test_refunds_are_shown_as_a_table(viewer: Client) -> None:
     table = content.split("pp-refunds")[1].split("</table>")[0]
     rows = [re.findall(r"<td[^>]*>(.*?)</td>", row) for row in table.split("<tr>")[2:]]
     assert rows == [
-        ["11/20/2026", "Refund", "1\u202f000\u00a0F\u00a0CFA", "", "R-&lt;1&gt;", ""],
-        ["11/18/2026", "Chargeback", "500\u00a0F\u00a0CFA", "2\u202f500\u00a0F\u00a0CFA", "", ""],
+        ["11/20/2025", "Refund", "1\u202f000\u00a0F\u00a0CFA", "", "R-&lt;1&gt;", ""],
+        ["11/18/2025", "Chargeback", "500\u00a0F\u00a0CFA", "2\u202f500\u00a0F\u00a0CFA", "", ""],
     ]
     assert "of another payment" not in content
     known = content.split('class="pp-known"')[1].split("</p>")[0]
-    assert "1\u202f500\u00a0F\u00a0CFA of 12\u202f500\u00a0F\u00a0CFA refunded, most recently on 11/20/2026." in known
+    assert "1\u202f500\u00a0F\u00a0CFA of 12\u202f500\u00a0F\u00a0CFA refunded, most recently on 11/20/2025." in known
     assert ">aminata</td>" in text_of(viewer.get(page_of(other)))
 
 

@@ -51,7 +51,7 @@ def look_up(settings: Settings, gateway: FakeGateway) -> None:
 def payment_for(action: str) -> Payment:
     """Return a payment to which it can be done."""
     if action in {"refund", "redeliver"}:
-        return make_payment(status="succeeded", attempt=1, settled_at=datetime(2025, 11, 10, 12, tzinfo=tz.utc))
+        return make_payment(status="succeeded", attempt=1, created_at=datetime(2025, 11, 10, 12, tzinfo=tz.utc))
     payment = make_payment(status="pending", attempt=1)
     if action == "review":
         flag(payment)
@@ -378,8 +378,8 @@ def test_a_confirmation_begins_without_an_amount() -> None:
         ({"refunded_on": ""}, "This field is required."),
         ({"refunded_on": "2026-02-30"}, "Enter a valid date."),
         ({"refunded_on": "2199-01-01"}, "This date is in the future."),
-        ({"refunded_on": "2025-11-09"}, "The customer paid after this date."),
-        ({"refunded_on": "0001-01-01"}, "The customer paid after this date."),
+        ({"refunded_on": "2025-11-09"}, "This date is before the payment."),
+        ({"refunded_on": "0001-01-01"}, "This date is before the payment."),
     ],
 )
 def test_impossible_refund_is_refused(values: dict[str, str], complaint: str, heard: Heard) -> None:

@@ -13,12 +13,13 @@ from django import forms
 from django.core.exceptions import ValidationError
 from django.core.serializers import deserialize, serialize
 from django.db import DatabaseError, IntegrityError, connection, transaction
+from django.test import override_settings
 from django.utils import timezone
 from rest_framework import serializers
 
 from django_paiementpro import services
 from django_paiementpro.models import FIXED_FIELDS, HOST_FIELDS, Payment, SearchKey
-from django_paiementpro.testing import make_payment, pay
+from django_paiementpro.testing import FakeGateway, make_payment, notify, pay
 from tests.conftest import columns
 from tests.host.models import Order
 
@@ -485,13 +486,21 @@ def test_services_decide_by_the_database() -> None:
 
 
 @pytest.mark.django_db(transaction=True)
+def test_a_page_is_opened_after_a_cancellation_that_was_rolled_back(gateway: FakeGateway) -> None:
+    payment = make_payment()
+    with pytest.raises(RollbackError):
+        rolled_back(lambda: services.cancel_payment(payment, "Out of stock"))
+    payment.status = "cancelled"
+    with override_settings(PAIEMENTPRO_SITE_URL="https://shop.example.com"):
+        assert services.initialize_payment(payment) == gateway.page_url
+
+
+@pytest.mark.django_db(transaction=True)
 def test_a_price_raised_while_the_transition_waits_is_not_settled_by_the_old_one() -> None:
     """The shop holds the row, changes the amount and commits; the success for the old amount has been waiting."""
-    if connection.vendor == "sqlite":
-        pytest.skip("SQLite has no row locks: see the tests of the status look-up")
     payment = make_payment(status="pending", attempt=1, amount=100)
     with transaction.atomic():
-        Payment.objects.select_for_update().get(pk=payment.pk)
+        Payment.objects.filter(pk=payment.pk).update(description="Order 2")
         thread = Thread(target=paid_and_closed, args=(payment.pk,))
         thread.start()
         thread.join(0.5)
@@ -503,8 +512,6 @@ def test_a_price_raised_while_the_transition_waits_is_not_settled_by_the_old_one
 
 
 def paid_and_closed(pk: int) -> None:
-    from django_paiementpro.testing import notify
-
     try:
         notify(Payment.objects.get(pk=pk))
     finally:

@@ -135,7 +135,7 @@ class RefundForm(ReasonForm):
 
     def __init__(self, data: QueryDict | None, payment: Payment) -> None:
         super().__init__(data, payment)
-        self.paid_on = timezone.localdate(payment.settled_at or payment.created_at)
+        self.first_day = timezone.localdate(payment.created_at)
 
     def amount_of(self, payment: Payment) -> int:
         return payment.amount - payment.refunded_amount
@@ -150,8 +150,8 @@ class RefundForm(ReasonForm):
         day: date = self.cleaned_data["refunded_on"]
         if day > timezone.localdate():
             raise ValidationError(_("This date is in the future."), code="invalid")
-        if day < self.paid_on:
-            raise ValidationError(_("The customer paid after this date."), code="invalid")
+        if day < self.first_day:
+            raise ValidationError(_("This date is before the payment."), code="invalid")
         return day
 
 

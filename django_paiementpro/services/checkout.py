@@ -75,8 +75,8 @@ def initialize_payment(payment: Payment, request: HttpRequest | None = None) -> 
     Raises ``ValidationError`` where the payment cannot be taken there as it is (code ``not_payable`` where its state
     forbids it), ``GatewayRefusedError``, and ``GatewayUnavailableError``, after which the caller may try again.
     """
-    if _fresh_page(payment):
-        read_again(payment)  # it may have been paid or given up since
+    if _fresh_page(payment) or not Status(payment.status).is_payable:
+        read_again(payment)  # it may have been paid or given up since, or that was rolled back
         if page := _fresh_page(payment):
             return page
     while True:
