@@ -54,6 +54,9 @@ FIXED_FIELDS = frozenset({"merchant_id", "amount", "currency"})
 #: What tells who the customer is.
 CUSTOMER_FIELDS = frozenset({"customer_email", "customer_first_name", "customer_last_name", "customer_phone"})
 
+#: The host's columns that may hold personal data: they are erased some day.
+PERSONAL_FIELDS = CUSTOMER_FIELDS | {"user", "description", "return_context", "success_url", "failure_url"}
+
 #: What the search keys are made from.
 SEARCHED_FIELDS = CUSTOMER_FIELDS | {"channel", "gateway_channel"}
 
@@ -153,6 +156,9 @@ class PaymentQuerySet(models.QuerySet["Payment"]):
         with transaction.atomic(using=using):
             _hold(payments, FIXED_FIELDS & names, using)
             count = super().bulk_update(payments, names, batch_size)
+            if PERSONAL_FIELDS & names:
+                pks = [payment.pk for payment in payments if payment.has_personal_data(names)]
+                self.model._base_manager.using(using).filter(_ERASED, pk__in=pks).update(blanked_at=None)
             if SEARCHED_FIELDS & names:
                 self._store_search_keys("pk", [payment.pk for payment in payments], using)
         return count
@@ -180,6 +186,9 @@ class PaymentManager(models.Manager["Payment"]):
     def primary(self) -> PaymentQuerySet:
         """Read from the database that payments are written to: a replica may lag behind."""
         return self.get_queryset().primary()
+
+
+_ERASED = models.Q(blanked_at__isnull=False)
 
 
 def _hold(payments: Iterable["Payment"], names: Collection[str], using: str) -> None:
@@ -440,6 +449,8 @@ class Payment(models.Model):
         with transaction.atomic(using=using, savepoint=False):
             if is_partial:
                 self._update(names, force_update, using)  # raises where there is no such row
+                if self.has_personal_data(names):
+                    self._rows(using).filter(_ERASED).update(blanked_at=None)
             else:
                 super().save(force_insert=force_insert or True, using=using)
                 _insert_search_keys({self.pk: self.search_keys()}, using)
@@ -479,8 +490,8 @@ class Payment(models.Model):
             rows = rows.filter(models.Q(attempt=0) | models.Q(**fixed))
         # A statement that writes comes first: SQLite refuses to turn a reading transaction into a writing one.
         changes: dict[str, Any] = {"updated_at": timezone.now()}
-        if any(self.__dict__[name] for name in CUSTOMER_FIELDS.intersection(names)):
-            changes["blanked_at"] = None  # there are personal data again
+        if self.has_personal_data(names):
+            changes["blanked_at"] = None
         return bool(rows.update(**changes))
 
     def _refuse_to_change(self, names: Collection[str], using: str) -> None:
@@ -562,6 +573,12 @@ class Payment(models.Model):
     def waiting_time(self) -> timedelta:
         """How long the payer has had, since the newest page was opened."""
         return timezone.now() - (self.initialized_at or self.created_at)
+
+    def has_personal_data(self, names: Collection[str]) -> bool:
+        """Return whether any of the named columns holds personal data, which make an erased payment due once more."""
+        return any(self.__dict__.get(name) for name in PERSONAL_FIELDS.intersection(names)) or (
+            "user" in names and self.user_id is not None
+        )
 
     @property
     def has_payer(self) -> bool:

@@ -25,7 +25,8 @@ def fold(text: str) -> str:
 
 def name_words(text: str) -> list[str]:
     """Return the words of a name, folded: ``N’Guessan`` is ``n`` and ``guessan``."""
-    return re.findall(r"[^\W_]+", fold(text))
+    # Modifier letters serve as apostrophes.
+    return re.findall(r"[^\W_\u02b0-\u02ff]+", fold(text))
 
 
 def name_keys(first_name: str, last_name: str) -> set[str]:

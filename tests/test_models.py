@@ -213,47 +213,6 @@ def test_every_channel_of_one_country_knows_it() -> None:
     assert {channel for channel in Channel if not channel.country} == world
 
 
-def test_a_stale_copy_saves_only_what_was_changed_in_it() -> None:
-    payment = make_payment(status="pending")
-    stale = Payment.objects.get(pk=payment.pk)
-    Payment.objects.update(status="succeeded", gateway_id="A")
-
-    stale.description = "Order 1, by courier"
-    stale.return_context["note"] = "gift"
-    stale.save()
-
-    stored = Payment.objects.get(pk=payment.pk)
-    assert (stored.status, stored.gateway_id) == ("succeeded", "A")
-    assert (stored.description, stored.return_context) == ("Order 1, by courier", {"note": "gift"})
-    assert stored.updated_at > payment.updated_at
-
-
-def test_what_was_changed_is_saved_whatever_was_read_or_saved_beside_it() -> None:
-    payment = make_payment()
-    payment.status = "pending"
-    payment.description = "Order 2"
-    payment.refresh_from_db(fields=["amount"])
-    payment.save(update_fields=["description"])
-    assert Payment.objects.get(pk=payment.pk).status == "created"
-    payment.save()
-
-    stored = Payment.objects.only("reference").get(pk=payment.pk)
-    stored.save()
-    assert (stored.status, stored.description) == ("pending", "Order 2")
-
-
-def test_what_services_have_stored_is_no_change_of_the_hosts() -> None:
-    payment = make_payment(status="pending")
-    payment.description = "Order 2"
-    payment.apply({"status": "succeeded"})
-    Payment.objects.update(status="refunded", gateway_id="A")
-
-    payment.save()
-
-    stored = Payment.objects.get(pk=payment.pk)
-    assert (stored.status, stored.gateway_id, stored.description) == ("refunded", "A", "Order 2")
-
-
 def test_a_copy_is_another_payment() -> None:
     payment = make_payment()
     payment.pk, payment.reference = None, "A2"

@@ -24,7 +24,7 @@ from django_paiementpro.models import Payment, format_amount
 #: How many rows are counted, and can be leafed through.
 MAX_ROWS = 5_000
 
-#: How many payments of a name are.
+#: How many payments a search for a name counts.
 MAX_FOUND = 1_000
 
 PAID = [Status.SUCCEEDED, Status.REFUNDED]

@@ -7,13 +7,21 @@ from django.db.backends.base.base import BaseDatabaseWrapper
 from django.db.migrations.executor import MigrationExecutor
 from django.utils.translation import gettext as _
 
+from django_paiementpro import models
 from django_paiementpro.doctor.findings import Finding, failure, passed, warning
 from django_paiementpro.doctor.visits import Visit
-from django_paiementpro.models import Payment, PaymentEvent, ReconciliationRun
 from django_paiementpro.services.transitions import database
 
 APP_LABEL = "paiementpro"
-MODELS = (Payment, PaymentEvent, ReconciliationRun)
+MODELS = (
+    models.Payment,
+    models.PaymentEvent,
+    models.Finding,
+    models.Refund,
+    models.SearchKey,
+    models.ReconciliationRun,
+    models.IdempotencyKey,
+)
 
 
 def findings(visit: Visit) -> Iterator[Finding]:

@@ -164,6 +164,9 @@ def refund_payment(
     unknown, or the day is before the payment or in the future (``invalid``).
     """
     day = refunded_on or timezone.localdate()
+    refund = Refund(
+        amount=amount, fee=fee, kind=kind, reference=reference, reason=reason, refunded_on=day, user_id=user.pk
+    )
 
     def decide(payment: Payment) -> Decision:
         left = payment.amount - payment.refunded_amount
@@ -175,9 +178,11 @@ def refund_payment(
                 code="amount_mismatch",
                 params={"amount": left},
             )
-        if kind not in RefundKind.values:
-            raise ValidationError(_("Choose a refund or a chargeback."), code="invalid")
-        if fee < 0 or (fee and kind != RefundKind.CHARGEBACK):
+        try:
+            refund.clean_fields(exclude={"payment", "event", "user"})
+        except ValidationError as error:
+            raise ValidationError(" ".join(error.messages), code="invalid") from error
+        if fee and kind != RefundKind.CHARGEBACK:
             raise ValidationError(_("Only a chargeback has a fee."), code="invalid")
         if not timezone.localdate(payment.created_at) <= day <= timezone.localdate():
             raise ValidationError(_("The day is between that of the payment and today."), code="invalid")
@@ -187,17 +192,8 @@ def refund_payment(
         return Decision(Outcome.ACCEPTED, changes=changes, signals=["payment_refunded"], then=store_refund)
 
     def store_refund(event: PaymentEvent) -> None:
-        Refund.objects.using(database()).create(
-            payment=event.payment,
-            amount=amount,
-            fee=fee,
-            kind=kind,
-            reference=reference,
-            reason=reason,
-            refunded_on=day,
-            event=event,
-            user_id=user.pk,
-        )
+        refund.pk, refund.payment, refund.event = None, event.payment, event
+        refund.save(using=database(), force_insert=True)
 
     data = {"amount": amount, "refund_reference": reference, "kind": str(kind), "refunded_on": day.isoformat()}
     return _act(payment, user, "refund", reason, decide, data | ({"fee": fee} if fee else {}))
