@@ -37,7 +37,7 @@ class Series:
 
 @contextmanager
 def statements() -> Iterator[list[str]]:
-    """Return the statements that are executed meanwhile, without BEGIN and COMMIT."""
+    """Collect the statements that are executed in the block, without BEGIN and COMMIT."""
     made: list[str] = []
 
     def note(execute: Callable[..., Any], sql: str, params: Any, many: bool, context: Any) -> Any:
@@ -52,10 +52,10 @@ def statements() -> Iterator[list[str]]:
 @contextmanager
 def commits() -> Iterator[list[str]]:
     """
-    Return the first write of each transaction that is committed meanwhile.
+    Collect the first write of each transaction that is committed in the block.
 
-    These are the commits that wait for the disk, unless the database is set not to. A write in autocommit mode is a
-    transaction of its own.
+    These are the commits that wait for the disk, unless the database is configured not to. A write in autocommit mode
+    is a transaction of its own.
     """
     committed: list[str] = []
     is_counted = False

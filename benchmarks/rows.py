@@ -167,7 +167,7 @@ CROSS JOIN LATERAL (
 ) AS review
 """
 
-# What is to be reviewed, and as much again that was reviewed before.
+# An open finding for each payment to review, and one that has been reviewed.
 FINDINGS = {
     "payment_id": "payment.id",
     "reason": "CASE mod(payment.id, 3) WHEN 0 THEN 'amount_mismatch' WHEN 1 THEN 'paid_twice' ELSE 'unknown_code' END",

@@ -51,9 +51,9 @@ _NOTHING = object()
 
 class Setting(Generic[T]):
     """
-    One setting: its default, and a function that returns a value as used or raises ``ValueError``.
+    One setting: its default, and a function that returns the parsed value or raises ``ValueError``.
 
-    With ``is_constant=False`` the value is read anew each time, since it depends on more than the setting.
+    With ``is_constant=False`` the value is parsed each time, since it depends on more than the setting.
     """
 
     name: str
@@ -77,7 +77,7 @@ class Setting(Generic[T]):
         if instance is None:
             return self
         raw = getattr(settings, self.name, self.default)
-        # The same object means what it meant when it was read; override_settings brings another one.
+        # The same object needs no second parsing; override_settings brings another one.
         last, value = self._last
         if raw is last:
             return value

@@ -126,7 +126,7 @@ class Outcome(models.TextChoices):
 
 
 class RefundKind(models.TextChoices):
-    """How money went back."""
+    """How money was returned."""
 
     REFUND = "refund", _("Refund")
     CHARGEBACK = "chargeback", _("Chargeback")

@@ -1,4 +1,4 @@
-"""The columns of payments that Django has no field for."""
+"""Model fields for amounts and transaction ids."""
 
 import re
 from decimal import Decimal
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 if TYPE_CHECKING:
     CharField = models.CharField[str, str]
-    # float is listed for documentation: a whole one becomes an int, any other is refused.
+    # float is listed as documentation: a whole one becomes an int, any other is refused.
     BigIntegerField = models.BigIntegerField[int | float | Decimal | Combinable, int]
     PositiveBigIntegerField = models.PositiveBigIntegerField[int | float | Decimal | Combinable, int]
 else:
@@ -26,7 +26,7 @@ else:
 
 
 class WholeNumberAttribute(DeferredAttribute):
-    """Turns a whole ``Decimal`` or ``float`` into an ``int`` when it is assigned."""
+    """Turn a whole ``Decimal`` or ``float`` into an ``int`` when it is assigned."""
 
     field: "models.Field[Any, Any]"
 
@@ -42,10 +42,10 @@ def _is_whole(value: Any) -> bool:
 
 class FrancsField(BigIntegerField):
     """
-    Whole francs. A whole ``Decimal`` is an ``int`` from its assignment on.
+    Whole francs. A whole ``Decimal`` becomes an ``int`` when it is assigned.
 
-    Anything else that Django would turn into an integer silently is refused: a fraction, a truth value, and text
-    that is not made of ASCII digits (``"1_000"``).
+    Anything else that Django would silently turn into an integer is refused: a fraction, a boolean, and text that does
+    not consist of ASCII digits (``"1_000"``).
     """
 
     descriptor_class = WholeNumberAttribute
@@ -70,11 +70,11 @@ class FrancsField(BigIntegerField):
 
 
 class AmountField(FrancsField, PositiveBigIntegerField):
-    """Francs to pay, which the database knows to be positive."""
+    """Francs to pay, which the database checks to be positive."""
 
 
 class TransactionKeyField(CharField):
-    """The normalised form of the ``gateway_id`` beside it, in which transactions are compared."""
+    """The normalised form of the ``gateway_id`` beside it, used to compare transactions."""
 
     def pre_save(self, model_instance: models.Model, add: bool) -> str:
         key = transaction_key(getattr(model_instance, "gateway_id", ""))

@@ -27,7 +27,7 @@ from django_paiementpro.phones import normalize_phone, parse_phone, region_of
 if TYPE_CHECKING:
     from django.db.models.fields.related_descriptors import RelatedManager
 
-#: What any save of an existing payment writes. The other columns belong to the app, and change through its services.
+#: The columns that saving an existing payment writes. The others belong to the app, and are changed by its services.
 HOST_FIELDS = frozenset(
     {
         "merchant_id",
@@ -48,16 +48,16 @@ HOST_FIELDS = frozenset(
     }
 )
 
-#: What no save changes once a page has been asked for: the customer may be paying just that.
+#: The columns that no save changes once a page has been requested: the customer may be paying exactly that.
 FIXED_FIELDS = frozenset({"merchant_id", "amount", "currency"})
 
-#: What tells who the customer is.
+#: The columns that identify the customer.
 CUSTOMER_FIELDS = frozenset({"customer_email", "customer_first_name", "customer_last_name", "customer_phone"})
 
-#: The host's columns that may hold personal data: they are erased some day.
+#: The host's columns that may hold personal data, which is erased one day.
 PERSONAL_FIELDS = CUSTOMER_FIELDS | {"user", "description", "return_context", "success_url", "failure_url"}
 
-#: What the search keys are made from.
+#: The columns that search keys are made from.
 SEARCHED_FIELDS = CUSTOMER_FIELDS | {"channel", "gateway_channel"}
 
 #: How many payments are read at once to store their search keys.
@@ -105,7 +105,7 @@ def format_amount(amount: int, currency: str) -> str:
 
 
 class PaymentQuerySet(models.QuerySet["Payment"]):
-    """Payments. Bulk operations keep the rules of ``Payment.save``; ``update()`` does not."""
+    """Payments. Bulk operations follow the rules of ``Payment.save()``; ``update()`` does not."""
 
     def for_object(self, instance: models.Model) -> "PaymentQuerySet":
         """Return the payments of one of the host's objects, newest first."""
@@ -126,9 +126,10 @@ class PaymentQuerySet(models.QuerySet["Payment"]):
         unique_fields: Collection[str] | None = None,
     ) -> list["Payment"]:
         """
-        Insert payments.
+        Insert the payments.
 
-        Raises ``ValidationError`` (code ``amount_locked``) where that would change what a page was asked for.
+        Raises ``ValidationError`` (code ``amount_locked``) if amount, currency or merchant would change after a page
+        has been requested.
         """
         payments = list(objs)
         using = self._for_writing()
@@ -138,15 +139,16 @@ class PaymentQuerySet(models.QuerySet["Payment"]):
             created = super().bulk_create(
                 payments, batch_size, ignore_conflicts, update_conflicts, update_fields, unique_fields
             )
-            # Read again: MySQL returns no keys, and what was stored before may not be as these objects say.
+            # Read them again: MySQL returns no keys, and rows that existed before may differ from these objects.
             self._store_search_keys("reference", [payment.reference for payment in payments], using)
         return created
 
     def bulk_update(self, objs: Iterable["Payment"], fields: Iterable[str], batch_size: int | None = None) -> int:
         """
-        Update the named fields.
+        Update the given fields.
 
-        Raises ``ValidationError`` (code ``amount_locked``) where that would change what a page was asked for.
+        Raises ``ValidationError`` (code ``amount_locked``) if amount, currency or merchant would change after a page
+        has been requested.
         """
         payments, names = list(objs), _with_derived(fields)
         if "gateway_key" in names:
@@ -198,13 +200,13 @@ def _hold(payments: Iterable["Payment"], names: Collection[str], using: str) -> 
 
 
 def _with_derived(names: Iterable[str]) -> set[str]:
-    """Return names of fields with those that are computed from them."""
+    """Return the names of fields, and of those that are computed from them."""
     names = {*names}
     return names | {"gateway_key"} if "gateway_id" in names else names
 
 
 def _store_search_keys(payments: Iterable["Payment"], using: str) -> None:
-    """Store what the payments are found by, and remove what they no longer are."""
+    """Store the search keys of the payments, and delete outdated ones."""
     wanted = {payment.pk: payment.search_keys() for payment in payments}
     stored = SearchKey.objects.using(using).filter(payment__in=wanted)
     outdated = []
@@ -285,7 +287,7 @@ class Payment(models.Model):
         blank=True,
         related_name="+",
         verbose_name=_("kind of order"),
-        db_index=False,  # no query asks for it alone
+        db_index=False,  # never queried on its own
     )
     #: The order's key.
     object_id = models.CharField(_("order"), max_length=255, null=True, blank=True)  # noqa: DJ001  GenericForeignKey
@@ -295,7 +297,7 @@ class Payment(models.Model):
 
     #: Where it stands: one of ``Payment.Status``.
     status = models.CharField(_("status"), max_length=16, choices=Status, default=Status.CREATED)
-    #: Whether it has open findings, which a person must review.
+    #: Whether it has open findings, which staff must review.
     needs_review = models.BooleanField(_("to review"), default=False)
     #: The evidence that settled it.
     settled_by = models.CharField(_("settled by"), max_length=16, choices=SettledBy, blank=True)
@@ -308,7 +310,7 @@ class Payment(models.Model):
     payment_url = models.CharField(_("payment page"), max_length=2000, blank=True)
     #: The gateway's own id of the transaction (``payId``).
     gateway_id = models.CharField(_("gateway id"), max_length=128, blank=True)
-    #: The same in a normalised form, by which transactions are compared.
+    #: The same in a normalised form, used to compare transactions.
     gateway_key = TransactionKeyField(max_length=128, blank=True, editable=False)
     #: The means that was used, as the gateway says it.
     gateway_channel = models.CharField(_("means used"), max_length=32, blank=True)
@@ -320,7 +322,7 @@ class Payment(models.Model):
     response_message = models.CharField(_("response"), max_length=255, blank=True)
     #: The sum of ``refunds``, in whole francs.
     refunded_amount = FrancsField(_("amount refunded"), default=0, help_text=_("In whole francs."))
-    #: The channel that was used, else the one asked for; empty while the customer has chosen none.
+    #: The channel that was used, else the one requested; empty until the customer has chosen one.
     effective_channel = models.GeneratedField(
         expression=Coalesce(NullIf("gateway_channel", models.Value("")), "channel"),
         output_field=models.CharField(max_length=32),
@@ -427,9 +429,9 @@ class Payment(models.Model):
         """
         Insert the payment, or update the columns that the host owns (``HOST_FIELDS``).
 
-        The other columns are written by the services, so that a copy read a moment ago cannot undo what the gateway
-        has said since. ``update_fields`` may name any column. Raises ``ValidationError`` (code ``amount_locked``)
-        where a page has been asked for and amount, currency or merchant would change.
+        The other columns are written by the services, so that a stale copy cannot overwrite what the gateway has said
+        since. ``update_fields`` may name any column. Raises ``ValidationError`` (code ``amount_locked``) if amount,
+        currency or merchant would change after a page has been requested.
         """
         using = using or router.db_for_write(type(self), instance=self)
         names = self._names_to_update(update_fields)
@@ -442,13 +444,13 @@ class Payment(models.Model):
                     self._update(names, force_update, using)
             if is_held:
                 return
-            # Outside of the block: what is raised inside breaks the caller's transaction.
+            # Outside the block: an exception inside would break the caller's transaction.
             self._refuse_to_change(names, using)
             if not is_partial:
                 self._make_way(using)
         with transaction.atomic(using=using, savepoint=False):
             if is_partial:
-                self._update(names, force_update, using)  # raises where there is no such row
+                self._update(names, force_update, using)  # raises if there is no such row
                 if self.has_personal_data(names):
                     self._rows(using).filter(_ERASED).update(blanked_at=None)
             else:
@@ -474,7 +476,8 @@ class Payment(models.Model):
         """
         Lock the payment's row, if there is one, until the end of the transaction.
 
-        Raises ``ValidationError`` (code ``amount_locked``) where ``names`` may not be stored as they are here.
+        Raises ``ValidationError`` (code ``amount_locked``) if the named fields may not be stored with the values that
+        they have here.
         """
         if not self._hold(names, using):
             self._refuse_to_change(names, using)
@@ -483,12 +486,13 @@ class Payment(models.Model):
         """
         Lock the row that may be updated, and return whether there is one.
 
-        Nothing in memory tells: an insert may have been rolled back, and its key have gone to another payment since.
+        The object in memory cannot tell: an insert may have been rolled back, and its key given to another payment
+        since.
         """
         rows = self._rows(using)
         if fixed := {name: getattr(self, name) for name in FIXED_FIELDS.intersection(names)}:
             rows = rows.filter(models.Q(attempt=0) | models.Q(**fixed))
-        # A statement that writes comes first: SQLite refuses to turn a reading transaction into a writing one.
+        # The first statement is a write: SQLite refuses to turn a reading transaction into a writing one.
         changes: dict[str, Any] = {"updated_at": timezone.now()}
         if self.has_personal_data(names):
             changes["blanked_at"] = None
@@ -502,7 +506,7 @@ class Payment(models.Model):
             )
 
     def _make_way(self, using: str) -> None:
-        """Give up the key of an insert that was rolled back, if it is another payment's now."""
+        """Give up the key of an insert that was rolled back, if another payment has it now."""
         if type(self)._base_manager.using(using).filter(pk=self.pk).exists():
             self.pk = None
 
@@ -516,18 +520,18 @@ class Payment(models.Model):
         return rows.filter(is_ours, pk=self.pk)
 
     def search_keys(self) -> set[str]:
-        """Return what the payment is found by, beside its references: names, e-mail address and phone number."""
+        """Return what the payment is found by, besides its references: names, e-mail address and phone number."""
         keys = name_keys(self.customer_first_name, self.customer_last_name)
         keys |= {email_key(self.customer_email), self.phone_number}
         return keys - {""}
 
     def store_search_keys(self) -> None:
-        """Bring the stored search keys up to date."""
+        """Update the stored search keys."""
         _store_search_keys([self], router.db_for_write(type(self), instance=self))
 
     @property
     def phone_number(self) -> str:
-        """The customer's phone number in E.164 (``+2250707123456``); empty where the text is no phone number."""
+        """The customer's phone number in E.164 format (``+2250707123456``); empty if the text is not a phone number."""
         try:
             return parse_phone(self.customer_phone, self.channel, self.gateway_channel)
         except ValueError:
@@ -535,7 +539,7 @@ class Payment(models.Model):
 
     @property
     def phone_region(self) -> str:
-        """The country (ISO 3166-1) of a phone number without a country code."""
+        """The country (ISO 3166-1) that a phone number without a country code belongs to."""
         return region_of(self.channel, self.gateway_channel)
 
     def apply(self, changes: Mapping[str, Any]) -> None:
@@ -543,7 +547,7 @@ class Payment(models.Model):
         for name, value in changes.items():
             setattr(self, name, value)
         if not {"channel", "gateway_channel"}.isdisjoint(changes):
-            # The database computes it from these: it is read when somebody asks for it.
+            # The database computes it from these: it is read again when it is needed.
             self.__dict__.pop("effective_channel", None)
 
     def clean(self) -> None:
@@ -575,7 +579,7 @@ class Payment(models.Model):
         return timezone.now() - (self.initialized_at or self.created_at)
 
     def has_personal_data(self, names: Collection[str]) -> bool:
-        """Return whether any of the named columns holds personal data, which make an erased payment due once more."""
+        """Return whether any of the named columns holds personal data, which makes an erased payment due once more."""
         return any(self.__dict__.get(name) for name in PERSONAL_FIELDS.intersection(names)) or (
             "user" in names and self.user_id is not None
         )
@@ -592,12 +596,12 @@ class Payment(models.Model):
 
     @property
     def open_findings(self) -> "models.QuerySet[Finding]":
-        """What waits for a review."""
+        """The findings that have not been reviewed yet."""
         return self.findings.filter(reviewed_at=None)
 
     @property
     def refunded_amount_display(self) -> str:
-        """The sum of the refunds as people write it."""
+        """The refunded amount as people write it."""
         return format_amount(self.refunded_amount, self.currency)
 
     @property
@@ -681,17 +685,17 @@ class PaymentEvent(models.Model):
 
 
 class Finding(models.Model):
-    """Something about a payment that a person must look at."""
+    """Something about a payment that staff must review."""
 
     Reason = Reason
 
-    #: The payment to look at.
+    #: The payment to review.
     payment = models.ForeignKey(Payment, models.CASCADE, related_name="findings", verbose_name=_("payment"))
     #: What is wrong: one of ``Finding.Reason``.
     reason = models.CharField(_("reason"), max_length=32, choices=Reason)
     #: The figures, in ASCII: ``6250 != 12500``.
     detail = models.CharField(_("detail"), max_length=255, blank=True)
-    #: The normalised id of the transaction that it is about, if any.
+    #: The normalised id of the transaction concerned, if any.
     gateway_key = models.CharField(max_length=128, blank=True, editable=False)
     #: The event that raised it.
     event = models.ForeignKey(
@@ -710,7 +714,7 @@ class Finding(models.Model):
         related_name="+",
         verbose_name=_("reviewed by"),
     )
-    #: What the reviewer found, and did about it.
+    #: What the reviewer found and did about it.
     note = models.TextField(_("note"), blank=True)
 
     class Meta:
@@ -719,7 +723,7 @@ class Finding(models.Model):
         ordering = ["pk"]
         default_permissions = ()
         indexes = [
-            # The few that are open come together, whatever the number of those that were reviewed.
+            # The few open ones are next to each other, however many have been reviewed.
             models.Index(fields=["reviewed_at", "payment"], name="paiementpro_finding_open"),
             models.Index(fields=["gateway_key"], name="paiementpro_finding_key"),
         ]
@@ -729,23 +733,23 @@ class Finding(models.Model):
 
 
 class Refund(models.Model):
-    """Money that went back to the customer, as staff recorded it: the gateway has no refund API."""
+    """Money that was returned to the customer, as staff recorded it: the gateway has no refund API."""
 
     Kind = RefundKind
 
     #: The payment that it belongs to.
     payment = models.ForeignKey(Payment, models.CASCADE, related_name="refunds", verbose_name=_("payment"))
-    #: What went back, in whole francs.
+    #: The amount returned, in whole francs.
     amount = FrancsField(_("amount"), validators=[MinValueValidator(1)], help_text=_("In whole francs."))
-    #: What the operation cost the merchant on top, in whole francs: chargebacks have fees.
+    #: What it cost the merchant on top, in whole francs: chargebacks have fees.
     fee = FrancsField(_("fee"), default=0, validators=[MinValueValidator(0)], help_text=_("In whole francs."))
-    #: How it went back: one of ``Refund.Kind``.
+    #: How it was returned: one of ``Refund.Kind``.
     kind = models.CharField(_("kind"), max_length=16, choices=RefundKind, default=RefundKind.REFUND)
     #: The refund's own id in the gateway's back office.
     reference = models.CharField(_("reference"), max_length=128, blank=True)
-    #: Why, in the words of whoever recorded it.
+    #: Why, in the words of the person who recorded it.
     reason = models.TextField(_("reason"), blank=True)
-    #: The day on which the money went back.
+    #: The day the money was returned.
     refunded_on = models.DateField(_("refunded on"))
     #: The event that recorded it.
     event = models.ForeignKey(
@@ -781,10 +785,10 @@ class Refund(models.Model):
 
 class SearchKey(models.Model):
     """
-    The customer's name from one of its words on, their e-mail address, or their phone number, normalised.
+    The customer's name starting at one of its words, their e-mail address, or their phone number, normalised.
 
-    What people search and erase by, in a table of its own: the rows are written once, and settling a payment touches
-    none of their indexes.
+    Search and erasure use these rows. They have a table of their own because they are written once, and settling a
+    payment then touches none of their indexes.
     """
 
     payment = models.ForeignKey(Payment, models.CASCADE, related_name="+", db_index=False)
@@ -795,7 +799,7 @@ class SearchKey(models.Model):
         default_permissions = ()
         constraints = [models.UniqueConstraint(fields=["payment", "text"], name="paiementpro_search_key_once")]
         indexes = [
-            # PostgreSQL uses it for beginnings of texts too, whatever the collation.
+            # PostgreSQL uses it for prefixes too, whatever the collation.
             models.Index(
                 fields=["text", "payment"], name="paiementpro_search_key", opclasses=["varchar_pattern_ops", "int8_ops"]
             )

@@ -1,8 +1,8 @@
 """
 Telephone numbers.
 
-One rule decides which number a text means, for paying, searching and erasing alike: an explicit country code counts,
-else the country of the payment's channel, else Côte d'Ivoire.
+Checkout, search and erasure read a number by the same rule: an explicit country code decides, else the country of the
+payment's channel, else Côte d'Ivoire.
 """
 
 import re
@@ -17,8 +17,8 @@ DEFAULT_REGION = "CI"
 
 _CHANNEL_REGIONS = {channel.value: channel.country for channel in Channel if channel.country}
 
-#: The gateway takes a number of these countries as it is dialled there, and any other with its country code
-#: ("What is known of the gateway").
+#: The gateway expects the national number in these countries, and the country code in any other ("What is known of the
+#: gateway").
 HOME_REGIONS = frozenset(_CHANNEL_REGIONS.values())
 
 _HOME_CODES = tuple(
@@ -42,9 +42,9 @@ def parse_phone(text: str, *channels: str) -> str:
     Return the number in E.164 format, such as ``+2250707123456``.
 
     A number without a country code belongs to the country of the first of ``channels`` that has one, else to Côte
-    d'Ivoire. Spaces, dashes, dots, brackets and invisible marks make no difference, and ``00225`` is ``+225``. Benin's
-    old eight digits become the new ten, which begin with ``01``. Whether the number is in use is not checked: numbering
-    plans change faster than libraries.
+    d'Ivoire. Spaces, dashes, dots, brackets and invisible characters make no difference, and ``00225`` is ``+225``.
+    Benin's old eight-digit numbers become the new ten-digit ones, which begin with ``01``. Whether the number is in use
+    is not checked: numbering plans change faster than libraries.
 
     Raise ``ValueError`` if the text is not one telephone number.
     """
@@ -53,11 +53,11 @@ def parse_phone(text: str, *channels: str) -> str:
 
 def normalize_phone(text: str, *channels: str) -> str:
     """
-    Return the 8 to 15 digits that the gateway is sent.
+    Return the 8 to 15 digits to send to the gateway.
 
-    They are the national number in the countries that the gateway serves, and the country code and the national number
-    elsewhere. The number is read by ``parse_phone``, which raises ``ValueError`` if the text is not one telephone
-    number.
+    They are the national number in the countries that the gateway serves, and the country code followed by the national
+    number elsewhere. The number is read by ``parse_phone``, which raises ``ValueError`` if the text is not one
+    telephone number.
     """
     number = _read(_clean(text), region_of(*channels))
     return phonenumbers.national_significant_number(number) if _is_home(number) else _format(number)[1:]
@@ -97,7 +97,7 @@ def _format(number: phonenumbers.PhoneNumber) -> str:
 
 
 def _clean(text: str) -> str:
-    """Return ASCII digits with simple spaces and marks between them; a plus comes first."""
+    """Return ASCII digits with plain spaces and punctuation between them; a plus comes first."""
     text = re.sub(" +", " ", "".join(map(_clean_character, text)))
     before, plus, after = text.partition("+")
     if plus and ("+" in after or re.search(r"\d", before)):
@@ -112,7 +112,7 @@ def _clean_character(character: str) -> str:
     if category == "Cf":  # invisible: direction marks, zero-width spaces, soft hyphens
         return ""
     if category == "Pd":
-        return character  # a dash unlike the others may mean "to"
+        return character  # a dash that differs from the others may mean "to"
     mark = unicodedata.normalize("NFKC", character)
     if mark.isspace():
         return " "

@@ -113,10 +113,10 @@ payment_failed = PaymentSignal()
 #: Nobody paid in time. A success may still come.
 payment_expired = PaymentSignal()
 
-#: A person must look at something: ``payment.findings`` says at what, and ``event.message`` in short.
+#: There is something for staff to review: ``payment.open_findings`` holds it, and ``event.message`` is a summary.
 payment_flagged = PaymentSignal()
 
-#: Staff recorded a refund or a chargeback, of all or a part: ``event.refunds.get()``. Sent once for each.
+#: Staff recorded a refund or a chargeback, in full or in part: ``event.refunds.get()``. Sent once for each.
 payment_refunded = PaymentSignal()
 
 #: The signals under the names that the outbox stores.

@@ -1,5 +1,5 @@
 """
-The few statements that every notification makes, as parameterised SQL.
+The few statements that every notification runs, as parameterised SQL.
 
 The ORM takes longer to build and compile one than the database takes to run it; ``make bench`` has the figures. All of
 them go to the database that the model is written to: a replica may lag behind.
@@ -26,7 +26,8 @@ def find(model: type[M], where: Where, also: str = "", params: Sequence[Any] = (
     """
     Return one matching row, or None.
 
-    ``also`` is SQL of another column, ``(SELECT …) AS name``, with its ``params``: an attribute of the row returned.
+    ``also`` is the SQL of another column, ``(SELECT …) AS name``, with its ``params``. It becomes an attribute of the
+    row.
     """
     using = router.db_for_write(model)
     sql = _select(model, using, _shape(where), also)
@@ -41,8 +42,8 @@ def update(model: type[Model], where: Where, changes: Mapping[str, Any], *, is_d
     As in ``QuerySet.update``, an error breaks the transaction around it.
 
     With ``is_durable=False`` PostgreSQL does not wait until the commit is on disk: a crash of its server in the next
-    moment would undo it. That goes for the whole transaction, so pass it only where the transaction is ours. It takes
-    no statement of its own; other databases commit as ever.
+    moment would undo it. This applies to the whole transaction, so pass it only if the transaction is ours. It takes no
+    statement of its own; other databases commit as usual.
     """
     using = router.db_for_write(model)
     connection = connections[using]
@@ -70,7 +71,7 @@ def _shape(where: Where) -> Shape:
 def _values(model: type[Model], where: Where, using: str) -> list[Any]:
     connection = connections[using]
     values = ((_field(model, name), value) for name, value in where.items() if value is not None)
-    # As a lookup does: a key need not be one that could be inserted.
+    # As a lookup does: a key need not be a valid value to insert.
     return [field.get_db_prep_value(field.get_prep_value(value), connection, prepared=True) for field, value in values]
 
 

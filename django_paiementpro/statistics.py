@@ -68,8 +68,8 @@ class Figures:
     """
     Numbers that add up, of one currency.
 
-    What was ``taken`` and ``refunded`` counts on the day that the money moved. The way from ``created`` to ``paid``
-    counts on the day that the payment was created.
+    What was ``taken`` and ``refunded`` counts on the day the money moved. The way from ``created`` to ``paid`` counts
+    on the day the payment was created.
     """
 
     payments: int = 0

@@ -88,10 +88,10 @@ class CheckoutView(OpenView):
 
 class NotificationView(OpenView):
     """
-    The webhook: the gateway's notifications (IPN). A forged URL costs a signature check: no query, no row, a plain 404.
+    The webhook for the gateway's notifications (IPN). A forged URL costs a signature check: no query, just a plain 404.
 
-    Through the right URL the answer is 200 (recorded), 400 (refused, and recorded too), or 404 if the payment is gone.
-    A probe by ``paiementpro_doctor`` is answered with how it arrived; it costs no query and leaves nothing behind.
+    A genuine URL is answered with 200 (recorded), 400 (refused, but recorded too), or 404 if the payment no longer
+    exists. A probe by ``paiementpro_doctor`` is answered with how it arrived; it costs no query and leaves no trace.
     """
 
     http_method_names = ["post"]

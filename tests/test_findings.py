@@ -1,6 +1,7 @@
 """What a person must look at: rows that are raised once, reviewed, and raised anew."""
 
 import json
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -152,6 +153,21 @@ def test_the_same_mismatch_many_times_at_once_is_raised_and_signalled_once(
         assert set(threads.map(send, range(24))) == {400}
     assert sorted(facts(payment)) == [("amount_mismatch", f"{amount} != 12500") for amount in (1, 2, 3)]
     assert [name for name, _payment in heard] == ["payment_flagged"] * 2
+
+
+def test_a_fact_that_another_process_raises_in_between_is_raised_once(payment: Payment, notify: Notify) -> None:
+    notify(payment, amount=1)  # under review already, so that this flag tells nothing
+    others: list[int] = []
+
+    def interfere(execute: Callable[..., Any], sql: str, params: Any, many: bool, context: Any) -> Any:
+        if not others and sql.startswith("UPDATE") and "paiementpro_payment" in sql:
+            others.append(2)
+            notify(payment, amount=2)
+        return execute(sql, params, many, context)
+
+    with connection.execute_wrapper(interfere):
+        notify(payment, amount=2)
+    assert facts(payment) == [("amount_mismatch", "1 != 12500"), ("amount_mismatch", "2 != 12500")]
 
 
 # What was decided is what is stored.

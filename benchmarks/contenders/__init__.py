@@ -2,11 +2,11 @@
 The contenders: this app, views written by hand, and the packages that a developer might choose instead.
 
 All of them are installed in one project and share its process, middleware, database and connection. Each has one
-receiver, which counts the payments that it hears of. Each receives the form that it documents: ours, the views written
-by hand, django-payments and django-getpaid a notification as the gateway sends it in production (the fields in the
-query string, and again in a multipart body), dj-stripe a signed event of the same size. Ours does not parse a body that
-repeats the query string field by field. The order of the fields in production is not known, so ours is also measured
-with a body in another order.
+receiver, which counts the payments that it is notified of. Each receives the form that it documents: ours, the views
+written by hand, django-payments and django-getpaid a notification as the gateway sends it in production (the fields in
+the query string, and again in a multipart body), dj-stripe a signed event of the same size. Ours does not parse a body
+that repeats the query string field by field. The order of the fields in production is not known, so ours is also
+measured with a body in another order.
 
 ours
     A signed URL for each payment. Reference, merchant, currency and amount are compared. Every notification leaves an

@@ -163,7 +163,7 @@ class StaffAction(ABC):
     label: Any
     explanation: Any
     form_class: type[ReasonForm] = ReasonForm
-    #: Whether the page shows what is to be reviewed.
+    #: Whether the page shows the open findings.
     shows_findings = False
 
     @abstractmethod

@@ -37,7 +37,7 @@ class ColumnsMixin:
 
     @admin.display(description=_("amount"))
     def amount_display(self, payment: Payment) -> str:
-        """Show the amount, and what of it went back."""
+        """Show the amount, and how much of it was refunded."""
         if not payment.refunded_amount:
             return payment.amount_display
         return format_html(
@@ -48,7 +48,7 @@ class ColumnsMixin:
 
     @admin.display(description=_("status"))
     def badge(self, payment: Payment) -> SafeString:
-        """Show the status in words on its colour, and what is to be reviewed."""
+        """Show the status as a coloured badge, and the reasons for a review."""
         badge = status_badge(payment.status)
         if not payment.needs_review:
             return badge
@@ -99,7 +99,7 @@ OPEN_FINDINGS = Prefetch("findings", Finding.objects.filter(reviewed_at=None), t
 
 
 def open_findings_of(payment: Payment) -> list[Finding]:
-    """Return the open findings of a payment, read once."""
+    """Return the open findings of a payment, reading them once."""
     if not payment.needs_review:
         return []
     if "shown_findings" not in vars(payment):

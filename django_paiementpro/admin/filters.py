@@ -60,7 +60,7 @@ class ReviewFilter(ChoiceFilter):
         return [("1", _("To review"))]
 
     def queryset(self, request: HttpRequest, queryset: QuerySet[Payment]) -> QuerySet[Payment]:
-        # By the index of the findings: those that are open are few.
+        # Use the index of the findings: few of them are open.
         return (
             queryset.filter(pk__in=Finding.objects.filter(reviewed_at=None).values("payment"))
             if self.value()

@@ -56,7 +56,7 @@ MAX_EVENTS = 200
 #: For how many seconds the list's action asks the gateway; the call that hangs at their end comes on top.
 PATIENCE = 20.0
 
-#: The fields of the forms that refusals of the services are about, by their codes.
+#: The form fields that the error codes of the services belong to.
 FIELDS = {"amount_mismatch": "amount", "gateway_id_missing": "gateway_id", "gateway_id_taken": "gateway_id"}
 
 LEVELS = {"success": messages.SUCCESS, "info": messages.INFO, "warning": messages.WARNING}

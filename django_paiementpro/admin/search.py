@@ -1,8 +1,8 @@
 """
-Finding a payment by what a person has in hand: a reference, a receipt, a phone number, a name.
+Find a payment by whatever people have at hand: a reference, a receipt, a phone number, a name.
 
-What was typed decides what is compared, so that each comparison has an index and the time does not grow with the
-table. Names, addresses and references may be typed in part: their beginning is enough.
+The form of the text decides what is compared, so that each comparison uses an index and the time does not grow with the
+table. Names, addresses and references may be incomplete: their beginning is enough.
 """
 
 import re
@@ -18,18 +18,18 @@ from django_paiementpro.phones import search_phones
 
 MAX_LENGTH = 254
 
-#: The shortest beginning of a reference that is looked for.
+#: The shortest prefix of a reference that is searched for.
 MIN_PREFIX = 4
 
 
 def search(payments: QuerySet[Payment], text: str) -> QuerySet[Payment]:
     """
-    Return the payments that match what was typed.
+    Return the payments that match the text.
 
-    That is a reference or its beginning, the reference of any attempt, the gateway's transaction id, an e-mail address
-    or its beginning, a phone number in any spelling, an order's key or the order as the list shows it ("Order 13"), or
-    a name: some of its words in a row, or else every word typed, whatever the accents and the case. The beginning of a
-    word is enough.
+    It may be a reference or its beginning, the reference of any attempt, the gateway's transaction id, an e-mail
+    address or its beginning, a phone number in any format, the key of an order, an order as the list shows it ("Order
+    13"), or a name: consecutive words of it or, if nothing matches, its words in any order. Accents and case do not
+    matter, and the beginning of a word is enough.
     """
     text = " ".join(text.split())
     if not text:
@@ -44,12 +44,12 @@ def search(payments: QuerySet[Payment], text: str) -> QuerySet[Payment]:
     rows = Payment.objects.using(using).order_by()
     if not rows.filter(known_as).exists():
         return payments.filter(with_keys)
-    # Databases use no index for one condition or the other, where they are of two tables.
+    # Databases use no index for an OR of conditions on two tables.
     return payments.filter(pk__in=rows.filter(known_as).values("pk").union(rows.filter(with_keys).values("pk")))
 
 
 def is_common(text: str, using: str, count: int) -> bool:
-    """Return whether a search finds more than ``count`` keys: then nobody waits until all its payments are counted."""
+    """Return whether a search finds more than ``count`` keys, too many to wait for a count of its payments."""
     keys = _keys(" ".join(text.split()), using)
     if len(keys) != 1:
         return False
@@ -58,7 +58,7 @@ def is_common(text: str, using: str, count: int) -> bool:
 
 
 def _keys(text: str, using: str) -> list[Q]:
-    """Return conditions of search keys: a payment has to have one for each."""
+    """Return conditions on search keys: a payment must have a key for each of them."""
     if "@" in text:
         return [_begins(email_key(text), using)]
     if phones := search_phones(text):
@@ -73,21 +73,21 @@ def _keys(text: str, using: str) -> list[Q]:
 
 
 def _begins(key: str, using: str) -> Q:
-    """Return the condition that a key begins so, in the form for which the database uses its index."""
-    # Django compares MySQL's texts as bytes for startswith, and their index is not in that order.
+    """Return the condition that a search key starts with ``key``, in a form for which the database uses its index."""
+    # On MySQL, Django's startswith compares bytes, and the index is not in that order.
     lookup = "istartswith" if connections[using].vendor == "mysql" else "startswith"
     return Q((f"text__{lookup}", key))
 
 
 def _known_as(text: str) -> Q:
-    """Compare with what the payment is known as here, at the gateway and in the shop."""
+    """Compare with references, transaction ids and orders."""
     condition = _order(text)
     if key := transaction_key(text):
         condition |= Q(gateway_key=key)
     text = text.lstrip("#")
     if not text or " " in text:
         return condition
-    # A reference that the host has given may have capitals; ours are in lower case.
+    # References given by the host may have capitals; ours are in lower case.
     spellings = {text, text.lower(), text.upper()}
     stems = {spelling.rpartition("-")[0] for spelling in spellings if re.search("-[0-9]+$", spelling)}
     condition |= Q(reference__in=spellings | stems)
@@ -105,7 +105,7 @@ def _order(text: str) -> Q:
         for model in apps.get_models():
             kind = fold(str(model._meta.verbose_name))
             if folded.startswith(f"{kind} "):
-                # Folding may change the number of letters, but not that of words.
+                # Folding may change the number of letters, but not the number of words.
                 key = text.split(" ", kind.count(" ") + 1)[-1]
                 condition |= Q(object_id=key, content_type=ContentType.objects.get_for_model(model))
     return condition

@@ -284,7 +284,7 @@ _SUMMARIES = {
 
 
 def to_review(findings: Iterable[Finding]) -> list[ToReview]:
-    """Put open findings into words."""
+    """Describe open findings in words."""
     return [_to_review(finding) for finding in findings]
 
 
@@ -329,7 +329,7 @@ def _entry(event: PaymentEvent) -> Entry:
 
 
 def foretell(payment: Payment, decision: Decision) -> Preview:
-    """Say what a decision would change of the payment as it is."""
+    """Describe what a decision would change in the payment as it is."""
     after = copy(payment)
     after.apply(decision.changes)
     changes = [

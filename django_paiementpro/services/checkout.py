@@ -1,4 +1,4 @@
-"""Taking a payment to the gateway: one page, however many callers ask for it at once."""
+"""Take a payment to the gateway: one page, however many callers ask for it at once."""
 
 import time
 from copy import copy
@@ -69,11 +69,11 @@ def initialize_payment(payment: Payment, request: HttpRequest | None = None) -> 
     """
     Take the payment to the gateway, and return the page to send the customer to.
 
-    A page that is still fresh is returned again. Of several callers at once one asks the gateway, and all return its
-    page; one call opens one page at most. Without ``PAIEMENTPRO_SITE_URL`` the request gives the host for the URLs
-    that the gateway is told.
-    Raises ``ValidationError`` where the payment cannot be taken there as it is (code ``not_payable`` where its state
-    forbids it), ``GatewayRefusedError``, and ``GatewayUnavailableError``, after which the caller may try again.
+    A page that is still fresh is returned again. If several callers ask at once, one of them asks the gateway, and all
+    return its page; one call opens at most one page. Without ``PAIEMENTPRO_SITE_URL``, the URLs sent to the gateway
+    take their host from the request. Raises ``ValidationError`` if the payment cannot be taken there as it is (code
+    ``not_payable`` if its state forbids it), ``GatewayRefusedError``, and ``GatewayUnavailableError``, after which the
+    caller may try again.
     """
     if _fresh_page(payment) or not Status(payment.status).is_payable:
         read_again(payment)  # it may have been paid or given up since, or that was rolled back
@@ -88,7 +88,7 @@ def initialize_payment(payment: Payment, request: HttpRequest | None = None) -> 
 
 
 def _fresh_page(payment: Payment) -> str:
-    """Return the page if it may be offered again, else nothing. The page of a failed payment has had its try."""
+    """Return the page if it may be offered again, else an empty string. The page of a failed payment is used up."""
     is_fresh = (
         payment.status == Status.PENDING
         and payment.initialized_at is not None
@@ -105,7 +105,7 @@ def _open_page(payment: Payment, page_request: PageRequest) -> str:
     except GatewayError as error:
         _record_no_page(payment, page_request, error, time.monotonic() - asked_at)
         read_again(payment)
-        require_payable(payment)  # paid or given up in the meantime: nobody should try again
+        require_payable(payment)  # paid or cancelled in the meantime: there must be no second try
         raise
     except BaseException:
         free(payment, payment.attempt)
@@ -114,7 +114,7 @@ def _open_page(payment: Payment, page_request: PageRequest) -> str:
         return url
     read_again(payment)
     require_payable(payment)
-    # Another process has opened a newer page, since this call took longer than any may.
+    # Another process has opened a newer page, since this call took longer than its claim.
     if page := _fresh_page(payment):
         return page
     raise GatewayUnavailableError("the page came too late to be used")
@@ -164,9 +164,10 @@ def absolute_url(path: str, request: HttpRequest | None) -> str:
 
 def _await_other_claim(payment: Payment) -> str:
     """
-    Wait while another process asks for the page, and return it; nothing where this process may ask itself.
+    Wait while another process asks for the page, and return it, or an empty string if this process may ask now.
 
-    Raises what the other process met. It waits for one call: while the gateway hangs, nobody waits for a queue.
+    Raises the error that the other process got. It waits for one call only: callers do not queue while the gateway
+    hangs.
     """
     read_again(payment)
     require_payable(payment)
@@ -189,7 +190,7 @@ def _await_other_claim(payment: Payment) -> str:
 
 
 def _record_page(payment: Payment, page_request: PageRequest, url: str, duration: float) -> bool:
-    """Store the page. Returns False if it is of no use: the attempt has failed or is not the newest, or all is over."""
+    """Store the page. Return False if it is useless: the attempt failed or is not the newest, or all is over."""
     attempt, settled_at = payment.attempt, payment.settled_at
     changes = {
         **UNSETTLED,
@@ -202,7 +203,7 @@ def _record_page(payment: Payment, page_request: PageRequest, url: str, duration
     decision = Decision(Outcome.ACCEPTED)
 
     def store(unchanged: statements.Where) -> bool:
-        # A crash of the database in the next moment would leave an attempt whose page was lost, which may be paid.
+        # If the database crashes in the next moment, only the page is lost: the attempt is counted, and may be paid.
         if not statements.update(Payment, unchanged, changes, is_durable=False):
             return False
         insert_event(payment, Kind.INITIALIZE, decision, page_request.for_audit())
@@ -213,7 +214,7 @@ def _record_page(payment: Payment, page_request: PageRequest, url: str, duration
         return True
 
     def has_just_failed() -> bool:
-        # The gateway's notification has overtaken its answer: the page has had its try.
+        # The gateway's notification has overtaken its answer: the page is used up.
         return (
             payment.status == Status.FAILED and payment.settled_attempt == attempt and payment.settled_at != settled_at
         )
@@ -223,7 +224,7 @@ def _record_page(payment: Payment, page_request: PageRequest, url: str, duration
         insert_event(payment, Kind.INITIALIZE, decision, page_request.for_audit())
 
     while payment.attempt == attempt and Status(payment.status).is_payable and not has_just_failed():
-        # A flag that was raised meanwhile is no reason to throw the page away, nor is a failure on an earlier page.
+        # Neither a finding that was raised meanwhile nor a failure on an earlier page is a reason to discard the page.
         changes["updated_at"] = next_date(payment)
         unchanged = {"pk": payment.pk, "status": payment.status, "attempt": attempt}
         if commit(partial(store, unchanged)):

@@ -48,7 +48,7 @@ def _longest_claim() -> timedelta:
 
 
 def free(payment: Payment, attempt: int) -> None:
-    """Give back the claim of an attempt."""
+    """Release the claim of an attempt."""
     changes = {"claimed_until": None}
     if statements.update(Payment, {"pk": payment.pk, "attempt": attempt}, changes):
         payment.apply(changes)

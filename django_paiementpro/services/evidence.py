@@ -38,10 +38,9 @@ PATIENCE = 3.0
 
 def find_payment(reference: str, gateway_id: str = "") -> tuple[Payment | None, str]:
     """
-    Return the payment of a reference, or None, and the reference of another that staff have confirmed with its money.
+    Return the payment with a reference, or None, and the reference of another one with the same transaction.
 
-    That is another payment confirmed by the transaction ``gateway_id``, if any: the question travels in the statement
-    that reads the payment anyway.
+    That is a payment that staff have confirmed with the transaction ``gateway_id``, if any. One query reads both.
     """
     key = transaction_key(gateway_id)
     also, params = (_CONFIRMED_OTHER, [key, reference]) if key else ("", [])
@@ -61,7 +60,7 @@ _CONFIRMED_OTHER = """(
 
 def receive_notification(payment: Payment, notification: Notification, remote_address: str = "") -> PaymentEvent:
     """
-    Record what the gateway says about a payment, and settle it where that proves something.
+    Record what the gateway says about a payment, and settle the payment if that proves something.
 
     A repeated notification changes nothing. One that does not match the payment is ``refused`` and flagged. Signals
     are sent after the commit.
@@ -75,7 +74,7 @@ def receive_webhook(
     reference: str, notification: Notification | InvalidNotification, remote_address: str = ""
 ) -> PaymentEvent | None:
     """
-    Do the same for a reference, in as few statements as can be; None where there is no such payment.
+    Do the same for a reference, in as few queries as possible. Return None if there is no such payment.
 
     A notification that cannot be read is recorded as refused.
     """
@@ -94,9 +93,9 @@ def refuse_notification(payment: Payment, error: InvalidNotification, remote_add
 
 def decide_on(notification: Notification | InvalidNotification, confirmed_other: str = "") -> Decide:
     """
-    Return what decides about a payment by a notification, or by one that cannot be read. It writes nothing.
+    Return the function that decides what a notification, readable or not, means for a payment. It writes nothing.
 
-    ``confirmed_other`` is the reference of a payment that staff have confirmed by the same transaction, if any.
+    ``confirmed_other`` is the reference of a payment that staff have confirmed with the same transaction, if any.
     """
     if isinstance(notification, InvalidNotification):
         unreadable = Decision(Outcome.REFUSED, notification.reason, notification.detail)
@@ -232,7 +231,7 @@ def report_silence(payment: Payment, errors: list[GatewayUnavailableError], dura
 
 
 def _receive_status(payment: Payment, attempt: int, answer: StatusAnswer) -> None:
-    """Settle by a success of the status look-up, if it matches the payment."""
+    """Settle the payment by a success of the status look-up, if it matches."""
 
     def decide(payment: Payment) -> Decision:
         mismatches = _compare(
@@ -253,7 +252,7 @@ def _receive_status(payment: Payment, attempt: int, answer: StatusAnswer) -> Non
         confirmed_other=confirmed_other,
     )
     read_again(payment)
-    # What is known already is not worth a row each time.
+    # A fact that is already known is not worth a row each time.
     if with_news(payment, decide(payment)).changes:
         settle(payment, decide, Kind.STATUS, answer.data, is_current=True)
 
@@ -291,7 +290,7 @@ def _is_authentic(notification: Notification) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class Evidence:
-    """What says how one attempt of this very payment ended. ``attempt`` is 0 where that is not known."""
+    """Evidence of how one attempt of this very payment ended. ``attempt`` is 0 if it is not known."""
 
     settled_by: SettledBy
     attempt: int
@@ -300,12 +299,12 @@ class Evidence:
     channel: str
     transaction_date: datetime | None
     message: str = ""
-    #: The reference of another payment that staff have confirmed by the same transaction.
+    #: The reference of another payment that staff have confirmed with the same transaction.
     confirmed_other: str = ""
 
 
 def _decide(payment: Payment, evidence: Evidence) -> Decision:
-    """Decide by the states that the documentation draws. The evidence matches the payment; nothing is written here."""
+    """Decide by the states that the documentation shows. The evidence matches the payment; nothing is written here."""
     status = Status(payment.status)
     if evidence.code == SUCCESS_CODE:
         return _decide_success(payment, status, evidence)
@@ -324,14 +323,14 @@ def _decide_success(payment: Payment, status: Status, evidence: Evidence) -> Dec
     if not is_same_attempt or not is_same_id:
         paid_again = f"{payment.reference_of(evidence.attempt)} {gateway_id}"
         return flagged(Outcome.CONFLICT, Fact.of(Reason.PAID_TWICE, paid_again, gateway_id))
-    # The first to name the gateway's id is believed, so that a second payment can be told from it.
+    # The first id that the gateway names is stored, so that a second payment can be told from it.
     is_news = key and not payment.gateway_key
     changes = {"gateway_id": gateway_id, "settled_attempt": evidence.attempt} if is_news else {}
     return Decision(Outcome.DUPLICATE, changes=changes)
 
 
 def success(payment: Payment, evidence: Evidence) -> Decision:
-    """Return the decision that a payment which was not paid before is paid now."""
+    """Return the decision that a payment that was not paid before is paid now."""
     changes = _settled(Status.SUCCEEDED, evidence)
     gateway_id = changes["gateway_id"]
     facts = []
@@ -353,7 +352,7 @@ def _decide_failure(payment: Payment, status: Status, evidence: Evidence) -> Dec
     if status.is_paid:
         reference = payment.reference_of(evidence.attempt)
         return flagged(Outcome.CONFLICT, Fact.of(Reason.FAILURE_AFTER_SUCCESS, reference))
-    # An attempt without a page leaves the customer with the page of the one before.
+    # An attempt without a page leaves the customer with the page of the previous one.
     newest = payment.attempt if is_claimed(payment) else payment.opened_attempt or payment.attempt
     is_earlier_attempt = evidence.attempt < newest
     if status.is_final or is_earlier_attempt:

@@ -84,9 +84,9 @@ class Blanked:
 
 def prunable_payments(before: datetime) -> PaymentQuerySet:
     """
-    Return the payments to be blanked: created before, not pending, no event since, no signal owed.
+    Return the payments to blank: created before that moment, not pending, no event since, no signal owed.
 
-    Those that are blanked already are passed over in the index ``paiementpro_created``, and not read.
+    Payments that are already blanked are skipped in the index ``paiementpro_created``, without being read.
     """
     events = PaymentEvent.objects.filter(payment=OuterRef("pk"))
     is_in_use = Exists(events.filter(Q(created_at__gte=before) | Q(deliver_at__isnull=False)))
@@ -139,11 +139,11 @@ def count_personal_data(*, email: str = "", phone: str = "") -> Blanked:
 
 def erase_personal_data(*, email: str = "", phone: str = "") -> Blanked:
     """
-    Blank the payments with this e-mail address or this phone number, whatever their age, the case and the spelling.
+    Blank the payments with this e-mail address or phone number, whatever their age and however it was typed.
 
-    A phone number without a country code is read as everywhere, as an Ivorian one; a payment's own number is read with
-    its channel. Pending payments are left: they may be paid at any moment. Raises ``ValueError`` where neither is
-    given, or the number is not a phone number.
+    A phone number without a country code is read as an Ivorian one; a payment's own number is read with its channel.
+    Pending payments are left: they may be paid at any moment. Raises ``ValueError`` if neither is given, or if the
+    number is not a phone number.
     """
     persons = _in_batches(_payments_of_person(email, phone), BATCH_SIZE)
     return _blank_all(persons, _at_rest)
@@ -151,9 +151,9 @@ def erase_personal_data(*, email: str = "", phone: str = "") -> Blanked:
 
 def other_numbers(phone: str) -> dict[str, int]:
     """
-    Return what else a phone number may mean where no payment has it as it is read, with the number of payments of each.
+    Return the numbers with the same digits and another country code, each with its number of payments.
 
-    That is the same digits with another country code. Raises ``ValueError`` where the text is not a phone number.
+    The result is empty if a payment has the number itself. Raises ``ValueError`` if the text is not a phone number.
     """
     number = parse_phone(phone)
     keys = SearchKey.objects.using(database()).filter(text__in={number, *search_phones(phone)})
@@ -168,7 +168,7 @@ def _in_batches(rows: Iterable[T], size: int) -> Iterator[list[T]]:
 
 
 def _payments_of_person(email: str, phone: str) -> Iterator[Payment]:
-    """Find them by their search keys, and compare what they hold: two addresses, or accents, may share a key."""
+    """Find them by their search keys, and compare their data: addresses that differ by accents share a key."""
     email, phone = _canonical(email), phone.strip()
     if not email and not phone:
         raise ValueError("an e-mail address or a phone number tells whose payments they are")
@@ -182,7 +182,7 @@ def _payments_of_person(email: str, phone: str) -> Iterator[Payment]:
 
 
 def _canonical(email: str) -> str:
-    """Return the form in which an address is compared: without case and invisible marks, but with its accents."""
+    """Return the form in which an address is compared: without case and invisible characters, but with its accents."""
     text = unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", email).casefold())
     return "".join(character for character in text if unicodedata.category(character) != "Cf").strip()
 
@@ -232,7 +232,7 @@ def _blank(pks: list[int], unchanged: PaymentQuerySet) -> Blanked:
 
 
 def _blank_rows_of(pks: list[int]) -> None:
-    """Blank what stands beside the payments, and an order that is a user."""
+    """Blank the rows that belong to the payments, and an order that is a user."""
     payments = Payment.objects.primary().filter(pk__in=pks)
     payments.filter(content_type=ContentType.objects.get_for_model(get_user_model())).update(
         content_type=None, object_id=None

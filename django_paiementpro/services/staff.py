@@ -1,9 +1,9 @@
 """
 What the shop and its staff decide about a payment, where the gateway has no say.
 
-What staff do is an event with the user's name and a reason. It is done to the payment as that person has seen it: where
-it has changed since, by a second click too, ``ValidationError`` (code ``changed``) is raised and nothing is done. Pass
-the payment that was on the page.
+Each staff action is an event with the user's name and a reason. It applies to the payment as that person saw it: if it
+has changed since, for instance through a second click, ``ValidationError`` (code ``changed``) is raised and nothing is
+done. Pass the payment that was on the page.
 """
 
 from collections.abc import Mapping
@@ -49,8 +49,8 @@ def cancel_payment(payment: Payment, reason: str) -> PaymentEvent:
     """
     Give a payment up: it is not taken to the gateway again.
 
-    A page that is open at the gateway may still be paid; such a success is recorded as one, and flagged.
-    Raises ``ValidationError`` unless the payment is created, pending or failed.
+    A page that is open at the gateway may still be paid; such a payment is recorded as a success, and flagged. Raises
+    ``ValidationError`` unless the payment is created, pending or failed.
     """
 
     def decide(payment: Payment) -> Decision:
@@ -66,8 +66,8 @@ def ask_gateway(payment: Payment, user: AbstractBaseUser, reason: str, patience:
     """
     Ask the gateway about every attempt, settle on proof, and return where the payment stands.
 
-    After ``patience`` seconds no further attempt is asked about. Raises ``GatewayUnavailableError`` where the gateway
-    gave no usable answer, and no answer proved the payment.
+    After ``patience`` seconds, no further attempts are looked up. Raises ``GatewayUnavailableError`` if the gateway
+    gave no usable answer about an attempt, and none of its answers proved the payment.
     """
     asked = Decision(Outcome.ACCEPTED, changes={"checked_at": timezone.now()})
     _act(payment, user, "check", reason, lambda payment: asked)
@@ -85,10 +85,10 @@ def confirm_payment(
     """
     Settle a payment as succeeded by what a person has seen in the gateway's back office.
 
-    ``gateway_id`` is the transaction's id there and ``amount`` its whole francs, ``reason`` says what was seen and
-    where. Raises ``ValidationError`` where the payment is paid or has never been taken to the gateway
+    ``gateway_id`` is the transaction's id there and ``amount`` its amount in whole francs, ``reason`` says what was
+    seen and where. Raises ``ValidationError`` if the payment is paid or has never been taken to the gateway
     (``not_confirmable``), the id is empty (``gateway_id_missing``), the amount differs (``amount_mismatch``), or the
-    transaction has paid for another payment, or is part of an open finding there (``gateway_id_taken``).
+    transaction has paid another payment or belongs to an open finding of another payment (``gateway_id_taken``).
     """
     gateway_id = gateway_id.strip()
     key = transaction_key(gateway_id)
@@ -111,10 +111,10 @@ def confirm_payment(
 
 def _require_unused(key: str, event: PaymentEvent) -> None:
     """
-    Raise ``ValidationError`` (``gateway_id_taken``) where a transaction belongs to another payment.
+    Raise ``ValidationError`` (``gateway_id_taken``) if a transaction belongs to another payment.
 
-    It runs inside the transaction that confirms this one. The row of Payment's content type serves as a mutex: of two
-    confirmations at once, the second waits and then sees the first.
+    It runs inside the database transaction that confirms the payment. The row of Payment's content type serves as a
+    mutex: of two simultaneous confirmations, the second waits and then sees the first.
     """
     kinds = ContentType.objects.using(database()).select_for_update()
     list(kinds.filter(app_label=Payment._meta.app_label, model=Payment._meta.model_name))
@@ -154,12 +154,12 @@ def refund_payment(
     refunded_on: date | None = None,
 ) -> PaymentEvent:
     """
-    Record money that went back to the customer: all of a payment, or a part, as often as there is some left.
+    Record a refund or a chargeback: of the whole payment or of a part, as often as there is something left.
 
     A refund is made in the gateway's back office, which has no API for it; a chargeback by the customer's bank.
-    ``amount`` and ``fee`` are whole francs, ``reference`` is the refund's id there, ``refunded_on`` the day on which
-    the money went back (today unless given). Sends ``payment_refunded``; once all of it is back, the payment is
-    ``refunded``. Raises ``ValidationError`` where the payment is not paid or nothing is left (``not_refundable``), the
+    ``amount`` and ``fee`` are whole francs, ``reference`` is the refund's id there, ``refunded_on`` the day the money
+    was returned (today by default). Sends ``payment_refunded``; once everything has been returned, the payment is
+    ``refunded``. Raises ``ValidationError`` if the payment is not paid or nothing is left (``not_refundable``), the
     amount is not between 1 and what is left (``amount_mismatch``), a refund has a fee, the fee is negative, the kind is
     unknown, or the day is before the payment or in the future (``invalid``).
     """
@@ -201,10 +201,10 @@ def refund_payment(
 
 def review_payment(payment: Payment, user: AbstractBaseUser, note: str, finding: Finding | None = None) -> PaymentEvent:
     """
-    Close a finding, or all that are open; without open findings the payment leaves the review queue.
+    Close a finding, or all open ones. Without open findings the payment leaves the review queue.
 
-    ``note`` says what was found and done; findings and event keep it. The same fact is raised anew afterwards.
-    Raises ``ValidationError`` (``not_to_review``) where there is nothing to close.
+    ``note`` says what was found and done; it is stored with the findings and the event. If the same fact occurs again,
+    it is raised again. Raises ``ValidationError`` (``not_to_review``) if there is nothing to close.
     """
     findings = Finding.objects.using(database()).filter(payment=payment.pk, reviewed_at=None)
     details: dict[str, Any] = {}
@@ -259,8 +259,8 @@ def replay_notification(event: PaymentEvent, user: AbstractBaseUser, reason: str
     """
     Run a received notification through today's code and settings, and settle by it where it proves something now.
 
-    It came through the payment's own signed URL, and has to match the payment as any other. Sends the signals as ever.
-    Raises ``ValidationError`` (``nothing_changes``) where it would change nothing.
+    It came through the payment's own signed URL, and must match the payment like any other. Sends the signals as usual.
+    Raises ``ValidationError`` (``nothing_changes``) if it would change nothing.
     """
     decide_again = _replay(event)
 
@@ -300,7 +300,7 @@ def _act(
     seen = payment.updated_at
 
     def decide_on_what_was_seen(payment: Payment) -> Decision:
-        # It may be older than what was seen: that was rolled back, and not done.
+        # It may be older than what was seen, if that was rolled back.
         if payment.updated_at > seen:
             raise ValidationError(
                 _("This payment has changed since you opened the page: look at it again. Nothing was done this time."),
@@ -310,7 +310,7 @@ def _act(
         if decision.message:
             details["finding"] = decision.message
         details.update(data or {})
-        # An act that leaves the payment as it is gives it a new date all the same, which stops the second click.
+        # Even an action that changes nothing else gives the payment a new date, which stops the second click.
         return replace(decision, message=reason, changes={"updated_at": seen, **decision.changes})
 
     details = {"action": action, "user": user.get_username(), "user_id": str(user.pk), **(data or {})}

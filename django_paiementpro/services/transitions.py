@@ -1,10 +1,10 @@
 """
-How a payment changes: a decision is stored once, with the event that tells why.
+How a payment changes: a decision is stored once, with the event that says why.
 
-The law of this package: a transition is one short transaction. Its first statement is the UPDATE of the payment, on
-condition that everything the decision looked at is still as it was read; the INSERT of the event follows. Whoever
-loses the race reads again and decides again. This needs no lock and no savepoint, begins as a writer (which SQLite
-demands), and holds on every database.
+The rule of this package: a transition is one short transaction. Its first statement is a conditional UPDATE of the
+payment, which applies only if everything the decision depends on is still as it was read; the INSERT of the event
+follows. A process that loses the race reads again and decides again. This needs no explicit lock and no savepoint,
+begins with a write (which SQLite requires), and holds on every database.
 """
 
 import functools
@@ -27,20 +27,20 @@ from django_paiementpro.normalization import transaction_key
 P = ParamSpec("P")
 T = TypeVar("T")
 
-# How long to wait, in seconds, when the database has given up our transaction; at random, to let others pass.
+# How long to wait, in seconds, when the database has aborted our transaction; at random, to let others pass.
 CONFLICT_PAUSES = (0.05, 0.1, 0.2, 0.4, 0.4, 0.4)
 
-# The smallest step of a clock that all the databases can store.
+# The smallest step of a clock that all databases can store.
 TICK = timedelta(microseconds=1)
 
 
 @dataclass(frozen=True, slots=True)
 class Fact:
-    """Something that a person must look at. The detail holds figures and ids, in ASCII, so that any table takes it."""
+    """Something that staff must review. The detail holds figures and ids, in ASCII, so that any table can store it."""
 
     reason: Reason
     detail: str = ""
-    #: The gateway's id of the transaction that it is about.
+    #: The gateway's id of the transaction concerned.
     gateway_id: str = ""
 
     @classmethod
@@ -62,11 +62,11 @@ class Decision:
     message: str = ""
     changes: dict[str, Any] = field(default_factory=dict)
     signals: list[str] = field(default_factory=list)
-    #: What a person must look at; what is open already is not raised again.
+    #: What staff must review; what is already open is not raised again.
     facts: tuple[Fact, ...] = ()
-    #: Runs in the same transaction, once the event is there.
+    #: Runs in the same transaction, once the event is stored.
     then: Callable[[PaymentEvent], None] | None = None
-    #: False where the caller waits to see what the receivers return.
+    #: False if the caller waits to see what the receivers return.
     may_queue: bool = True
 
 
@@ -74,7 +74,7 @@ Decide = Callable[[Payment], Decision]
 
 
 def as_read(payment: Payment) -> dict[str, Any]:
-    """Return the conditions that everything in the payment's row on which decisions rest is as it was read."""
+    """Return the conditions that everything in the payment's row that decisions depend on is as it was read."""
     return {
         "pk": payment.pk,
         "status": payment.status,
@@ -102,11 +102,11 @@ def settle(
     """
     Decide about the payment as the database has it, and store the decision.
 
-    The copy at hand may be old, or tell of a transaction that was rolled back: it is read again first, unless the
-    caller has just done so (``is_current``). Where the payment changes before the decision is stored, it is read and
-    decided about again. The event joins the transition in one commit, and the signals wait with it.
+    The copy at hand may be stale, or reflect a transaction that was rolled back: it is read again first, unless the
+    caller has just done so (``is_current``). If the payment changes before the decision is stored, it is read again and
+    decided again. The transition, its event and the signals owed are one commit.
 
-    ``is_exclusive``: any change of the row in between counts, not only those that decisions rest on.
+    With ``is_exclusive``, any change of the row in between counts, not only to what decisions depend on.
     """
     if not is_current:
         read_again(payment)
@@ -114,7 +114,7 @@ def settle(
         decision = with_news(payment, decide(payment))
         unchanged = as_read(payment)
         if is_exclusive or decision.facts:
-            # Two that raise the same fact at once are both right about the rest of the row.
+            # Two processes that raise the same fact at once are both right about the rest of the row.
             unchanged["updated_at"] = payment.updated_at
         event = _commit_decision(payment, unchanged, kind, decision, data, remote_address)
         if event is not None:
@@ -152,7 +152,7 @@ def store(
     data: Any = None,
     remote_address: str = "",
 ) -> PaymentEvent | None:
-    """Store the transition, if the payment still is as it was decided about, and the event with it."""
+    """Store the transition and its event, if the payment is still as it was when the decision was made."""
     if decision.changes:
         changes = _complete(payment, decision.changes)
         if not statements.update(Payment, unchanged, changes):
@@ -231,7 +231,7 @@ def describe(*facts: Fact) -> str:
 
 
 def with_news(payment: Payment, decision: Decision) -> Decision:
-    """Leave out the facts that are open already: nobody needs to be asked twice."""
+    """Leave out the facts that are already open: staff need not be asked twice."""
     if not decision.facts:
         return decision
     known = set()
@@ -251,10 +251,10 @@ def with_news(payment: Payment, decision: Decision) -> Decision:
 
 def commit(work: Callable[[], T]) -> T:
     """
-    Do the work in one transaction, and again where the database has given it up in favour of another's.
+    Do the work in one transaction, and retry it if the database has aborted it in favour of another.
 
-    Databases do so for deadlocks, and for conflicts where the host has chosen a stricter isolation than the default.
-    The work may run several times: what it compares with is bound before, not what an earlier run left in memory.
+    Databases do so for deadlocks, and for conflicts if the host has chosen a stricter isolation level than the default.
+    The work may run several times: what it compares with is bound beforehand, not what an earlier run left in memory.
     """
     alias = database()
     if not transaction.get_connection(alias).in_atomic_block:

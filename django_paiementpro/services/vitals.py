@@ -41,7 +41,7 @@ MAX_RUNS = 100
 
 @dataclass(frozen=True, slots=True)
 class Health:
-    """Figures of one moment. Moments are aware datetimes."""
+    """Figures at one point in time. Datetimes are aware."""
 
     at: datetime
     #: When the gateway last sent what was not refused; None where none is among the newest ``MAX_EVENTS`` events.

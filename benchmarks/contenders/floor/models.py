@@ -5,7 +5,7 @@ from django.utils import timezone
 
 
 class BasePayment(models.Model):
-    """A payment, which the two floors store in tables of their own."""
+    """A payment. The two floors store theirs in separate tables."""
 
     reference = models.CharField(max_length=64, unique=True)
     merchant_id = models.CharField(max_length=64)

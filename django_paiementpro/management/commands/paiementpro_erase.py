@@ -68,7 +68,7 @@ class Command(BaseCommand):
 
 
 def _name(others: Mapping[str, int], phone: str) -> str:
-    """Say that the person may have meant the number of another country, and what to write then."""
+    """Say that the number may belong to another country, and what to write in that case."""
     numbers = ", ".join(f"{number} ({count})" for number, count in others.items())
     return _(
         "No payment has the number %(number)s, but others have the same digits with another country code. If one of "
