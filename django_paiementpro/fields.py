@@ -66,7 +66,8 @@ class FrancsField(BigIntegerField):
             return _is_whole(value)
         if isinstance(value, str):
             return re.fullmatch("-?[0-9]+", value) is not None
-        return not isinstance(value, bool)
+        is_integer = isinstance(value, int) and not isinstance(value, bool)
+        return is_integer or value is None or hasattr(value, "resolve_expression")
 
 
 class AmountField(FrancsField, PositiveBigIntegerField):

@@ -131,16 +131,19 @@ class PaymentQuerySet(models.QuerySet["Payment"]):
         Raises ``ValidationError`` (code ``amount_locked``) if amount, currency or merchant would change after a page
         has been requested.
         """
-        payments = list(objs)
+        payments, names = list(objs), set(update_fields or ())
         using = self._for_writing()
         with transaction.atomic(using=using):
-            if update_conflicts:
-                _hold(payments, FIXED_FIELDS.intersection(update_fields or ()), using)
+            if FIXED_FIELDS & names:
+                for payment in payments:
+                    either = models.Q(reference=payment.reference) | models.Q(pk=payment.pk)
+                    _lock(stored_payments(using).filter(either), payment, names)
             created = super().bulk_create(
                 payments, batch_size, ignore_conflicts, update_conflicts, update_fields, unique_fields
             )
-            # Read them again: MySQL returns no keys, and rows that existed before may differ from these objects.
-            self._store_search_keys("reference", [payment.reference for payment in payments], using)
+            # By reference: MySQL returns no keys.
+            references = [payment.reference for payment in payments]
+            _follow_up("reference", references, SEARCHED_FIELDS | names, using)
         return created
 
     def bulk_update(self, objs: Iterable["Payment"], fields: Iterable[str], batch_size: int | None = None) -> int:
@@ -156,19 +159,12 @@ class PaymentQuerySet(models.QuerySet["Payment"]):
                 payment.gateway_key = transaction_key(payment.gateway_id)
         using = self._for_writing()
         with transaction.atomic(using=using):
-            _hold(payments, FIXED_FIELDS & names, using)
+            if FIXED_FIELDS & names:
+                for payment in payments:
+                    _lock(stored_payments(using).filter(pk=payment.pk), payment, names)
             count = super().bulk_update(payments, names, batch_size)
-            if PERSONAL_FIELDS & names:
-                pks = [payment.pk for payment in payments if payment.has_personal_data(names)]
-                self.model._base_manager.using(using).filter(_ERASED, pk__in=pks).update(blanked_at=None)
-            if SEARCHED_FIELDS & names:
-                self._store_search_keys("pk", [payment.pk for payment in payments], using)
+            _follow_up("pk", [payment.pk for payment in payments], names, using)
         return count
-
-    def _store_search_keys(self, name: str, values: list[Any], using: str) -> None:
-        rows = self.model._base_manager.using(using)
-        for start in range(0, len(values), BATCH):
-            _store_search_keys(rows.filter(**{f"{name}__in": values[start : start + BATCH]}), using)
 
     def _for_writing(self) -> str:
         chosen: str | None = self._db  # type: ignore[attr-defined]  # the stubs know it of managers alone
@@ -190,13 +186,42 @@ class PaymentManager(models.Manager["Payment"]):
         return self.get_queryset().primary()
 
 
-_ERASED = models.Q(blanked_at__isnull=False)
+def stored_payments(using: str) -> models.QuerySet["Payment"]:
+    """Return all payments of a database, whatever the default manager hides."""
+    return Payment._base_manager.using(using)
 
 
-def _hold(payments: Iterable["Payment"], names: Collection[str], using: str) -> None:
-    if names:
-        for payment in payments:
-            payment.hold(names, using)
+def _lock(rows: models.QuerySet["Payment"], payment: "Payment", names: set[str]) -> set[str] | None:
+    """
+    Lock the row of a payment, and return which of the names may be written; None if there is no row.
+
+    Raises ``ValidationError`` (code ``amount_locked``) if amount, currency or merchant would change after a page has
+    been requested.
+    """
+    # The first statement is a write: SQLite refuses to turn a reading transaction into a writing one.
+    touched: dict[str, Any] = {"updated_at": timezone.now()}
+    if payment.has_personal_data(names):
+        touched["blanked_at"] = None
+    if rows.filter(attempt=0).update(**touched):
+        return names
+    if rows.filter(**{name: getattr(payment, name) for name in FIXED_FIELDS & names}).update(**touched):
+        return names - FIXED_FIELDS
+    if rows.exists():
+        raise ValidationError(
+            _("Amount, currency and merchant are fixed once a payment page has been requested."),
+            code="amount_locked",
+        )
+    return None
+
+
+def _follow_up(name: str, values: list[Any], names: Collection[str], using: str) -> None:
+    """Do what the columns that were written in bulk require."""
+    for start in range(0, len(values), BATCH):
+        rows = stored_payments(using).filter(**{f"{name}__in": values[start : start + BATCH]})
+        if PERSONAL_FIELDS.intersection(names):
+            rows.filter(blanked_at__isnull=False).update(blanked_at=None)
+        if SEARCHED_FIELDS.intersection(names):
+            _store_search_keys(rows, using)
 
 
 def _with_derived(names: Iterable[str]) -> set[str]:
@@ -434,90 +459,54 @@ class Payment(models.Model):
         currency or merchant would change after a page has been requested.
         """
         using = using or router.db_for_write(type(self), instance=self)
-        names = self._names_to_update(update_fields)
         is_partial = update_fields is not None or force_update
-        has_key = self.pk is not None
-        if has_key and not force_insert and (FIXED_FIELDS & names or not is_partial):
-            with transaction.atomic(using=using, savepoint=False):
-                is_held = self._hold(names, using)
-                if is_held:
-                    self._update(names, force_update, using)
-            if is_held:
-                return
-            # Outside the block: an exception inside would break the caller's transaction.
-            self._refuse_to_change(names, using)
-            if not is_partial:
-                self._make_way(using)
-        with transaction.atomic(using=using, savepoint=False):
-            if is_partial:
-                self._update(names, force_update, using)  # raises if there is no such row
-                if self.has_personal_data(names):
-                    self._rows(using).filter(_ERASED).update(blanked_at=None)
+        names: set[str] | None = self._names_to_update(update_fields)
+        with transaction.atomic(using=using):
+            has_key = self.pk is not None
+            if names and has_key and not force_insert:
+                names = _lock(self._row(using, is_partial), self, names) or (names if is_partial else None)
+            elif not is_partial:
+                names = None
+            if names is None:
+                self._insert(force_insert, using)
             else:
-                super().save(force_insert=force_insert or True, using=using)
-                _insert_search_keys({self.pk: self.search_keys()}, using)
+                # Without a row Django raises, as it does for an impossible combination of arguments.
+                super().save(force_insert=force_insert, force_update=force_update, using=using, update_fields=names)
+                if SEARCHED_FIELDS & names:
+                    _store_search_keys(stored_payments(using).filter(pk=self.pk), using)
 
     def get_absolute_url(self) -> str:
         """Return the checkout's path: the link that takes the payer to the gateway."""
         return self._signed_path(signing.CHECKOUT)
 
-    def _update(self, names: Collection[str], force_update: bool, using: str) -> None:
-        super().save(force_update=force_update, using=using, update_fields=names)
-        if SEARCHED_FIELDS.intersection(names):
-            _store_search_keys([self], using)
-
     def _names_to_update(self, update_fields: Iterable[str] | None) -> set[str]:
         if update_fields is not None:
             return _with_derived(update_fields)
-        loaded = {field.name for field in self._meta.concrete_fields if field.attname in self.__dict__}
-        return {"updated_at", *HOST_FIELDS & loaded}
+        fields = [field for field in self._meta.concrete_fields if field.attname in self.__dict__]
+        # A model that inherits from this one has columns of its own.
+        own = {field.name for field in fields if field.model is not Payment and not field.primary_key}
+        return {"updated_at", *own, *HOST_FIELDS.intersection(field.name for field in fields)}
 
-    def hold(self, names: Collection[str], using: str) -> None:
+    def _row(self, using: str, is_partial: bool) -> models.QuerySet["Payment"]:
         """
-        Lock the payment's row, if there is one, until the end of the transaction.
+        Return the row that a save updates.
 
-        Raises ``ValidationError`` (code ``amount_locked``) if the named fields may not be stored with the values that
-        they have here.
+        A payment that was stored, as far as this object knows, may have been rolled back, and its key have been given
+        to another since: the row is ours if it has our reference. The reference is not the host's to change; where it
+        has been changed all the same, the rest of the row tells.
         """
-        if not self._hold(names, using):
-            self._refuse_to_change(names, using)
+        rows = stored_payments(using).filter(pk=self.pk)
+        if is_partial or self._state.adding:
+            return rows
+        known = {name: self.__dict__[name] for name in ("created_at", *FIXED_FIELDS) if name in self.__dict__}
+        same_reference = models.Q(reference=self.__dict__["reference"]) if "reference" in self.__dict__ else models.Q()
+        return rows.filter(same_reference | models.Q(**known) if known else same_reference)
 
-    def _hold(self, names: Collection[str], using: str) -> bool:
-        """
-        Lock the row that may be updated, and return whether there is one.
-
-        The object in memory cannot tell: an insert may have been rolled back, and its key given to another payment
-        since.
-        """
-        rows = self._rows(using)
-        if fixed := {name: getattr(self, name) for name in FIXED_FIELDS.intersection(names)}:
-            rows = rows.filter(models.Q(attempt=0) | models.Q(**fixed))
-        # The first statement is a write: SQLite refuses to turn a reading transaction into a writing one.
-        changes: dict[str, Any] = {"updated_at": timezone.now()}
-        if self.has_personal_data(names):
-            changes["blanked_at"] = None
-        return bool(rows.update(**changes))
-
-    def _refuse_to_change(self, names: Collection[str], using: str) -> None:
-        if FIXED_FIELDS.intersection(names) and self._rows(using).exists():
-            raise ValidationError(
-                _("Amount, currency and merchant are fixed once a payment page has been asked for."),
-                code="amount_locked",
-            )
-
-    def _make_way(self, using: str) -> None:
-        """Give up the key of an insert that was rolled back, if another payment has it now."""
-        if type(self)._base_manager.using(using).filter(pk=self.pk).exists():
-            self.pk = None
-
-    def _rows(self, using: str) -> models.QuerySet["Payment"]:
-        """Return this payment's row, and never another's."""
-        rows = type(self)._base_manager.using(using)
-        if not self.pk:
-            return rows.filter(reference=self.reference)
-        identity = {name: self.__dict__[name] for name in ("reference", "created_at") if name in self.__dict__}
-        is_ours = models.Q(*identity.items(), _connector=models.Q.OR) if identity else models.Q()
-        return rows.filter(is_ours, pk=self.pk)
+    def _insert(self, force_insert: Any, using: str) -> None:
+        if not self._state.adding and not force_insert and stored_payments(using).filter(pk=self.pk).exists():
+            self.pk = None  # the key of an insert that was rolled back is another payment's now
+        super().save(force_insert=force_insert or True, using=using)
+        _insert_search_keys({self.pk: self.search_keys()}, using)
 
     def search_keys(self) -> set[str]:
         """Return what the payment is found by, besides its references: names, e-mail address and phone number."""
@@ -526,8 +515,9 @@ class Payment(models.Model):
         return keys - {""}
 
     def store_search_keys(self) -> None:
-        """Update the stored search keys."""
-        _store_search_keys([self], router.db_for_write(type(self), instance=self))
+        """Update the stored search keys to match the stored payment."""
+        using = router.db_for_write(type(self), instance=self)
+        _store_search_keys(stored_payments(using).filter(pk=self.pk), using)
 
     @property
     def phone_number(self) -> str:

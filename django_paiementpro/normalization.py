@@ -54,8 +54,9 @@ def transaction_key(text: str) -> str:
     """
     Return the form in which transaction ids are compared: letters and digits, NFKC, case folded.
 
-    The gateway documents no format for ``payId``, and people paste what they have been sent: with spaces, invisible
-    characters, full-width letters or in another case.
+    The gateway documents no shape for ``payId``, and people paste what they have been sent: with spaces, invisible
+    characters, full-width letters, the digits of another script, or in another case.
     """
     folded = unicodedata.normalize("NFKC", text[:MAX_TRANSACTION]).casefold()
-    return "".join(character for character in folded if character.isalnum())[:MAX_TRANSACTION]
+    characters = (str(unicodedata.decimal(character, character)) for character in folded if character.isalnum())
+    return "".join(characters)[:MAX_TRANSACTION]

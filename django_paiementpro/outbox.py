@@ -42,6 +42,13 @@ def post(event: PaymentEvent, signals: list[str], *, may_queue: bool = True) -> 
         transaction.on_commit(lambda: _send(event, lease, may_queue), using=_database(), robust=True)
 
 
+def owe_again(event: PaymentEvent, signals: list[str]) -> None:
+    """Owe the signals of a stored event to all receivers again, from now on."""
+    event.signals, event.delivered, event.deliver_at = signals, [], timezone.now()
+    changes = {"signals": event.signals, "delivered": event.delivered, "deliver_at": event.deliver_at}
+    statements.update(PaymentEvent, {"pk": event.pk, "deliver_at": None}, changes)
+
+
 def is_heard(signal: str) -> bool:
     """Return whether any receiver is connected."""
     return SIGNALS[signal].has_listeners(Payment)

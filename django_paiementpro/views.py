@@ -209,7 +209,7 @@ def _send_back(target: str) -> HttpResponse:
 
 def _payment_or_404(signed: str, purpose: str) -> Payment:
     reference = signing.unsign(signed, purpose)
-    payment = None if reference is None else services.find_payment(reference)[0]
+    payment = None if reference is None else services.find_payment(reference)
     if payment is None:
         raise Http404
     return payment

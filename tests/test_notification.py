@@ -95,7 +95,7 @@ def test_repeats_are_silent(payment: Payment, notify: Notify, heard: Heard) -> N
 
 
 @real_commits
-def test_success_takes_four_statements_and_duplicate_two(
+def test_success_takes_four_statements_and_duplicate_three(
     payment: Payment, notify: Notify, heard: Heard, statements: Statements
 ) -> None:
     with statements:
@@ -104,7 +104,7 @@ def test_success_takes_four_statements_and_duplicate_two(
     assert names(heard) == ["payment_succeeded"]
     with statements:
         notify(payment)
-    assert verbs(statements) == ["SELECT", "INSERT"]
+    assert verbs(statements) == ["SELECT", "UPDATE", "INSERT"]
     assert names(heard) == ["payment_succeeded"]
 
 

@@ -4,6 +4,7 @@ import copy
 import pickle
 from collections.abc import Callable
 from decimal import Decimal
+from fractions import Fraction
 from threading import Thread
 from typing import Any
 
@@ -13,6 +14,7 @@ from django import forms
 from django.core.exceptions import ValidationError
 from django.core.serializers import deserialize, serialize
 from django.db import DatabaseError, IntegrityError, connection, transaction
+from django.db.models.signals import pre_save
 from django.test import override_settings
 from django.utils import timezone
 from rest_framework import serializers
@@ -221,6 +223,21 @@ def change_terms(payment: Payment, name: str) -> None:
     setattr(payment, name, {"amount": 100, "currency": "XAF", "merchant_id": "PP-F9"}[name])
 
 
+def pretend(payment: Payment, name: str, **values: Any) -> Payment:
+    """Return an object with the key of a payment and nothing else of it, as an update without a read makes."""
+    return unsaved(pk=payment.pk, **{name: getattr(payment, name)}, **values)
+
+
+def upsert_by(unique_field: str, payment: Payment, name: str) -> None:
+    pretended = (
+        pretend(payment, name, reference=payment.reference) if unique_field == "reference" else pretend(payment, name)
+    )
+    if unique_field == "reference":
+        pretended.pk = 10**6
+    unique_fields = None if connection.vendor == "mysql" else [unique_field]
+    Payment.objects.bulk_create([pretended], update_conflicts=True, update_fields=[name], unique_fields=unique_fields)
+
+
 def upsert(payment: Payment, name: str) -> None:
     values = {field: value for field, value in columns(payment).items() if field not in {"id", "effective_channel"}}
     unique_fields = None if connection.vendor == "mysql" else ["reference"]
@@ -242,6 +259,12 @@ WAYS_TO_CHANGE: dict[str, Callable[[Payment, str], object]] = {
     "copy.copy": lambda payment, name: copy.copy(payment).save(),
     "pickle": lambda payment, name: pickle.loads(pickle.dumps(payment)).save(),
     "Payment(pk=...)": lambda payment, name: save_as_new(payment),
+    "Payment(pk=...).save(update_fields)": lambda payment, name: pretend(payment, name).save(update_fields=[name]),
+    "Payment(pk=...).save(force_update)": lambda payment, name: pretend(payment, name).save(force_update=True),
+    "Payment(pk=...).save": lambda payment, name: pretend(payment, name).save(),
+    "Payment(pk=...), bulk_update": lambda payment, name: Payment.objects.bulk_update([pretend(payment, name)], [name]),
+    "Payment(pk=...), upsert by key": lambda payment, name: upsert_by("id", payment, name),
+    "Payment(reference=...), upsert": lambda payment, name: upsert_by("reference", payment, name),
 }
 
 
@@ -266,6 +289,45 @@ def test_until_then_it_may_be_changed(way: str, name: str) -> None:
     WAYS_TO_CHANGE[way](payment, name)
     stored = Payment.objects.get(pk=payment.pk)
     assert getattr(stored, name) == getattr(payment, name)
+
+
+def test_a_receiver_cannot_change_the_amount_after_the_look(payment: Payment) -> None:
+    def change(sender: object, instance: Payment, **kwargs: object) -> None:
+        instance.amount = 100
+
+    pre_save.connect(change, sender=Payment)
+    try:
+        payment.save()
+    finally:
+        pre_save.disconnect(change, sender=Payment)
+    assert Payment.objects.get(pk=payment.pk).amount == 12500
+
+
+def test_a_receiver_that_raises_leaves_the_transaction_usable(payment: Payment) -> None:
+    def explode(sender: object, **kwargs: object) -> None:
+        raise RollbackError
+
+    pre_save.connect(explode, sender=Payment)
+    try:
+        with transaction.atomic():
+            with pytest.raises(RollbackError):
+                payment.save()
+            assert Payment.objects.count() == 1
+    finally:
+        pre_save.disconnect(explode, sender=Payment)
+
+
+def test_a_forced_insert_of_some_columns_is_refused_as_in_any_model(payment: Payment) -> None:
+    payment.amount = 100
+    with pytest.raises(ValueError, match="Cannot force both insert and updating"), transaction.atomic():
+        payment.save(force_insert=True, update_fields=["amount"])
+
+
+def test_an_object_with_the_key_of_a_payment_updates_it() -> None:
+    payment = make_payment()
+    unsaved(pk=payment.pk, description="Order 2").save()
+    stored = Payment.objects.get()
+    assert (stored.reference, stored.description) == (payment.reference, "Order 2")
 
 
 def test_a_refused_change_leaves_the_transaction_usable() -> None:
@@ -357,6 +419,33 @@ def test_a_new_payment_that_was_rolled_back_never_takes_the_row_of_another() -> 
     }
 
 
+def test_a_lost_payment_never_takes_the_row_of_another_of_the_same_moment() -> None:
+    moment = timezone.now()
+    payment = unsaved(amount=50000, created_at=moment)
+    with pytest.raises(RollbackError):
+        rolled_back(payment.save)
+    make_payment(pk=payment.pk, amount=100, created_at=moment)
+    payment.save()
+    assert sorted(Payment.objects.values_list("amount", flat=True)) == [100, 50000]
+
+
+@pytest.mark.parametrize("act", ["cancel", "initialize"])
+@pytest.mark.django_db(transaction=True)
+def test_services_never_act_on_the_payment_that_has_taken_the_key(act: str, gateway: FakeGateway) -> None:
+    payment = unsaved(amount=50000)
+    with pytest.raises(RollbackError):
+        rolled_back(payment.save)
+    other = make_payment(pk=payment.pk, amount=100)
+    acts: dict[str, Callable[[], object]] = {
+        "cancel": lambda: services.cancel_payment(payment, "The order failed"),
+        "initialize": lambda: services.initialize_payment(payment),
+    }
+    with override_settings(PAIEMENTPRO_SITE_URL="https://shop.example.com"), pytest.raises(Payment.DoesNotExist):
+        acts[act]()
+    assert Payment.objects.get().status == "created"
+    assert other.reference == Payment.objects.get().reference
+
+
 def test_update_fields_of_a_row_that_is_gone_raise_as_in_any_model() -> None:
     payment = make_payment()
     Payment.objects.all().delete()
@@ -425,6 +514,21 @@ def test_search_keys_of_bulk_create() -> None:
     assert keys_of(stored) == stored.search_keys()
 
 
+def test_search_keys_are_those_of_the_row_and_not_of_a_stale_copy() -> None:
+    stale = make_payment()
+    Payment.objects.filter(pk=stale.pk).update(customer_phone="05 05 05 05 05")
+    stale.customer_first_name = "Aya"
+    stale.save(update_fields=["customer_first_name"])
+    assert "+2250505050505" in keys_of(stale)
+    Payment.objects.filter(pk=stale.pk).update(gateway_channel="OMSN", customer_phone="77 123 45 67")
+    stale.customer_phone = "77 123 45 67"
+    stale.save()
+    assert "+221771234567" in keys_of(stale)
+    Payment.objects.filter(pk=stale.pk).update(customer_phone="78 123 45 67")
+    stale.store_search_keys()
+    assert "+221781234567" in keys_of(stale)
+
+
 def test_search_keys_are_written_once_where_nothing_changed(statements: list[str]) -> None:
     payment = make_payment()
     with statements:  # type: ignore[attr-defined]
@@ -439,6 +543,13 @@ def test_a_copy_from_before_personal_data_were_erased_makes_them_due_again() -> 
     stale.save()
     assert Payment.objects.get(pk=stale.pk).blanked_at is None
     assert keys_of(stale) == stale.search_keys()
+
+
+def test_an_upsert_of_personal_data_makes_an_erasure_due_again() -> None:
+    payment = make_payment(status="expired")
+    services.erase_personal_data(email="awa@example.com")
+    upsert(payment, "customer_email")
+    assert Payment.objects.get(pk=payment.pk).blanked_at is None
 
 
 def test_search_keys_of_many_payments(statements: list[str]) -> None:
@@ -456,6 +567,12 @@ def test_a_whole_amount_is_an_int_from_its_assignment_on(amount: Any) -> None:
     assert payment.amount_display == "5\u202f000\u00a0F\u00a0CFA"
     payment.amount = amount
     assert type(payment.amount) is int
+
+
+@pytest.mark.parametrize("amount", [Fraction("12500.7"), b"100", [100]])
+def test_an_amount_of_another_type_is_refused(amount: Any) -> None:
+    with pytest.raises(ValueError, match="whole francs"), transaction.atomic():
+        make_payment(amount=amount)
 
 
 @pytest.mark.parametrize("amount", [True, "1_000", "１００", " 100", "", Decimal("NaN"), Decimal("Infinity"), 0.5])  # noqa: RUF001

@@ -1,5 +1,6 @@
 """What staff decide: ``services`` beyond the gateway's word."""
 
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from threading import Barrier
 from typing import Any
@@ -9,14 +10,15 @@ import pytest
 from django.contrib.auth.models import User
 from django.core.exceptions import ValidationError
 from django.db import connection, connections, transaction
-from django.test import Client
+from django.test import Client, override_settings
 from django.test.utils import CaptureQueriesContext
 from django.utils import translation
 
 from django_paiementpro import services, signals
 from django_paiementpro.exceptions import GatewayUnavailableError
 from django_paiementpro.models import Finding, Payment, PaymentEvent
-from django_paiementpro.testing import FakeGateway, make_payment
+from django_paiementpro.signals import payment_refunded
+from django_paiementpro.testing import FakeGateway, make_payment, notify, pay
 from django_paiementpro.testing.wire import notification_fields
 from tests.conftest import Notify, Statements
 
@@ -691,6 +693,93 @@ def test_fields_of_several_values_are_replayed_as_they_came(payment: Payment, cl
     assert (decision.reason, decision.message) == ("malformed", "two values of channel")
 
 
+@pytest.mark.django_db(transaction=True)
+def test_confirmation_while_the_verifier_runs_is_flagged(awa: User, client: Client) -> None:
+    """The verifier of the notification of one payment takes its time; staff confirm another with its transaction."""
+    first, second = (make_payment(status="pending", attempt=1) for _ in range(2))
+
+    def confirm(notification: object) -> bool:
+        services.confirm_payment(Payment.objects.get(pk=second.pk), awa, gateway_id="CI1", amount=12500, reason="Seen")
+        return True
+
+    with override_settings(PAIEMENTPRO_HASHCODE_VERIFIER="tests.test_staff.verifier"):
+        verifier.ask = confirm  # type: ignore[attr-defined]
+        pay(first, payId="CI1")
+    assert [str(finding.reason) for finding in first.findings.all()] == ["transaction_reused"]
+
+
+def verifier(notification: object) -> bool:
+    return bool(verifier.ask(notification))  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize("at", ["confirmation", "reconciliation"])
+def test_transaction_that_pays_two_payments_at_the_same_moment_is_flagged(awa: User, at: str) -> None:
+    """Neither side sees the other before it is committed: the confirmation looks again, and so does reconciliation."""
+    first = pay(make_payment(status="pending", attempt=1), payId="CI1")
+    Payment.objects.filter(pk=first.pk).update(gateway_key="")  # not visible yet
+    second = make_payment(status="pending", attempt=1)
+
+    def appear(execute: Callable[..., Any], sql: str, params: Any, many: bool, context: Any) -> Any:
+        result = execute(sql, params, many, context)
+        if "paiementpro_finding" in sql and at == "confirmation":  # the last look before the commit
+            Payment._base_manager.filter(pk=first.pk, gateway_key="").update(gateway_key="ci1")
+        return result
+
+    with connection.execute_wrapper(appear):
+        services.confirm_payment(second, awa, gateway_id="CI1", amount=12500, reason="Seen")
+    if at == "reconciliation":
+        Payment.objects.filter(pk=first.pk).update(gateway_key="ci1")
+        services.reconcile()
+        services.reconcile()
+    finding = first.findings.get()
+    assert (finding.reason, finding.detail) == ("transaction_reused", f"CI1 {second.reference}")
+    assert Payment.objects.get(pk=first.pk).needs_review
+
+
+@pytest.mark.parametrize("spelling", ["СI2023X1", "CI2023Χ1", "CI2023X1ː", "Cı2023X1", "Cӏ2023X1"])  # noqa: RUF001
+def test_letters_of_other_alphabets_are_refused(awa: User, spelling: str) -> None:
+    pay(make_payment(status="pending", attempt=1), payId="CI2023X1")
+    with pytest.raises(ValidationError) as error:
+        services.confirm_payment(
+            make_payment(status="pending", attempt=1), awa, gateway_id=spelling, amount=12500, reason="Seen"
+        )
+    assert code_of(error) == "gateway_id_invalid"
+
+
+def test_transaction_of_a_refused_notification_is_that_payments(awa: User, client: Client) -> None:
+    notify(make_payment(status="pending", attempt=1), amount=6250, payId="CI1")
+    with pytest.raises(ValidationError) as error:
+        services.confirm_payment(
+            make_payment(status="pending", attempt=1, amount=6250), awa, gateway_id="CI1", amount=6250, reason="Seen"
+        )
+    assert code_of(error) == "gateway_id_taken"
+
+
+@pytest.mark.django_db(transaction=True)
+def test_signals_of_refunds_are_delivered_again_with_their_refunds(awa: User) -> None:
+    amounts: list[int] = []
+
+    def receive(sender: object, event: PaymentEvent, **kwargs: object) -> None:
+        amounts.append(event.refunds.get().amount)
+
+    payment = pay(make_payment(status="pending", attempt=1))
+    payment_refunded.connect(receive)
+    try:
+        services.refund_payment(payment, awa, amount=500, reason="A part")
+        services.refund_payment(payment, awa, amount=12000, reason="The rest")
+        assert services.redeliver_signals(payment, awa, "Again")
+    finally:
+        payment_refunded.disconnect(receive)
+    assert amounts == [500, 12000, 500, 12000]
+    assert not services.undelivered_events_of(payment).exists()
+
+
+def test_payment_to_review_without_findings_can_leave_the_queue(awa: User) -> None:
+    payment = make_payment(status="pending", attempt=1, needs_review=True)
+    services.review_payment(payment, awa, "Nothing to see")
+    assert not Payment.objects.get(pk=payment.pk).needs_review
+
+
 def test_only_notifications_are_replayed(awa: User, payment: Payment) -> None:
     event = services.review_payment(flagged(), awa, "Nothing")
     with pytest.raises(ValidationError) as error:
@@ -704,7 +793,7 @@ def test_only_notifications_are_replayed(awa: User, payment: Payment) -> None:
 @pytest.mark.parametrize(
     ("action", "expected"),
     [
-        ("confirm", ["SELECT", "UPDATE", "INSERT", "SELECT", "SELECT", "SELECT"]),
+        ("confirm", ["SELECT", "UPDATE", "INSERT", "SELECT", "SELECT", "SELECT", "SELECT"]),
         ("refund", ["SELECT", "UPDATE", "INSERT", "INSERT"]),
         ("review", ["SELECT", "SELECT", "SELECT", "UPDATE", "INSERT", "UPDATE"]),
     ],

@@ -7,13 +7,13 @@ from django.utils import timezone
 
 from benchmarks.contenders.contender import Contender, heard
 from benchmarks.contenders.wire import AMOUNT, Request, notification
-from django_paiementpro.models import Payment, PaymentEvent
+from django_paiementpro.models import Payment, PaymentEvent, SearchKey
 from django_paiementpro.signals import payment_succeeded
 
 
 class Ours(Contender):
     name = "ours"
-    models = [PaymentEvent, Payment]
+    models = [SearchKey, PaymentEvent, Payment]
 
     def notifications(self, number: int) -> list[Request]:
         payments = make_payments(

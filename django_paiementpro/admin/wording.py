@@ -132,6 +132,7 @@ TITLES: dict[tuple[str, str], Any] = {
     ),
     (Kind.STATUS, Outcome.REFUSED): gettext_lazy("The gateway, when asked, told of a payment that is not this one"),
     (Kind.HOST, Outcome.ACCEPTED): gettext_lazy("The shop cancelled the payment"),
+    (Kind.HOST, Outcome.CONFLICT): gettext_lazy("The app found something to review"),
     (Kind.EXPIRY, Outcome.ACCEPTED): gettext_lazy("Nobody paid in time; the payment expired"),
 }
 

@@ -5,6 +5,7 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from functools import partial
 from typing import Any
 
 from django.utils import timezone
@@ -36,18 +37,44 @@ CHECK_INTERVAL = timedelta(seconds=5)
 PATIENCE = 3.0
 
 
-def find_payment(reference: str, gateway_id: str = "") -> tuple[Payment | None, str]:
-    """
-    Return the payment with a reference, or None, and the reference of another one with the same transaction.
+def find_payment(reference: str) -> Payment | None:
+    """Return the payment with this reference, or None."""
+    payment = statements.find(Payment, {"reference": reference})
+    # To the letter: MariaDB compares without case.
+    return payment if payment and payment.reference == reference else None
 
-    That is a payment that staff have confirmed with the transaction ``gateway_id``, if any. One query reads both.
+
+def receive_notification(payment: Payment, notification: Notification, remote_address: str = "") -> PaymentEvent:
     """
+    Record what the gateway says about a payment, and settle it if that proves something.
+
+    A repeated notification changes nothing. One that does not match the payment is ``refused`` and flagged. Signals
+    are sent after the commit.
+    """
+    look = partial(confirmed_by_staff, payment.reference, notification.gateway_id)
+    return settle(payment, decide_on(notification, look), Kind.NOTIFICATION, notification.data, remote_address)
+
+
+def receive_webhook(
+    reference: str, notification: Notification | InvalidNotification, remote_address: str = ""
+) -> PaymentEvent | None:
+    """
+    Do the same for a reference, in as few statements as possible. Return None if there is no such payment.
+
+    A notification that cannot be read is recorded as refused.
+    """
+    gateway_id = notification.gateway_id if isinstance(notification, Notification) else ""
+    answers: list[str] = []
+    # The host's verifier runs here, which may take a while: nothing has been read yet.
+    decide = decide_on(notification, lambda: answers.pop() if answers else confirmed_by_staff(reference, gateway_id))
     key = transaction_key(gateway_id)
     also, params = (_CONFIRMED_OTHER, [key, reference]) if key else ("", [])
     payment = statements.find(Payment, {"reference": reference}, also, params)
-    if payment is None or payment.reference != reference:  # to the letter: MariaDB compares without case
-        return None, ""
-    return payment, getattr(payment, "confirmed_other", None) or ""
+    if payment is None or payment.reference != reference:
+        return None
+    # Asked in the statement that reads the payment anyway; if the payment is decided about again, so is this.
+    answers.append(getattr(payment, "confirmed_other", None) or "")
+    return settle(payment, decide, Kind.NOTIFICATION, notification.data, remote_address, is_current=True)
 
 
 _CONFIRMED_OTHER = """(
@@ -58,32 +85,13 @@ _CONFIRMED_OTHER = """(
 ) AS confirmed_other"""
 
 
-def receive_notification(payment: Payment, notification: Notification, remote_address: str = "") -> PaymentEvent:
-    """
-    Record what the gateway says about a payment, and settle the payment if that proves something.
-
-    A repeated notification changes nothing. One that does not match the payment is ``refused`` and flagged. Signals
-    are sent after the commit.
-    """
-    _current, confirmed_other = find_payment(payment.reference, notification.gateway_id)
-    decide = decide_on(notification, confirmed_other)
-    return settle(payment, decide, Kind.NOTIFICATION, notification.data, remote_address)
-
-
-def receive_webhook(
-    reference: str, notification: Notification | InvalidNotification, remote_address: str = ""
-) -> PaymentEvent | None:
-    """
-    Do the same for a reference, in as few queries as possible. Return None if there is no such payment.
-
-    A notification that cannot be read is recorded as refused.
-    """
-    gateway_id = notification.gateway_id if isinstance(notification, Notification) else ""
-    payment, confirmed_other = find_payment(reference, gateway_id)
-    if payment is None:
-        return None
-    decide = decide_on(notification, confirmed_other)
-    return settle(payment, decide, Kind.NOTIFICATION, notification.data, remote_address, is_current=True)
+def confirmed_by_staff(reference: str, gateway_id: str) -> str:
+    """Return the reference of another payment that staff have confirmed with this transaction, or nothing."""
+    paid = [status for status in Status if status.is_paid]
+    others = Payment.objects.primary().filter(settled_by=SettledBy.STAFF, status__in=paid).exclude(reference=reference)
+    key = transaction_key(gateway_id)
+    found = others.filter(gateway_key=key).values_list("reference", flat=True).first() if key else None
+    return found or ""
 
 
 def refuse_notification(payment: Payment, error: InvalidNotification, remote_address: str = "") -> PaymentEvent:
@@ -91,20 +99,21 @@ def refuse_notification(payment: Payment, error: InvalidNotification, remote_add
     return settle(payment, decide_on(error), Kind.NOTIFICATION, error.data, remote_address)
 
 
-def decide_on(notification: Notification | InvalidNotification, confirmed_other: str = "") -> Decide:
+def decide_on(notification: Notification | InvalidNotification, confirmed_other: Callable[[], str] = str) -> Decide:
     """
-    Return the function that decides what a notification, readable or not, means for a payment. It writes nothing.
+    Return what decides about a payment by a notification, or by one that cannot be read. It writes nothing.
 
-    ``confirmed_other`` is the reference of a payment that staff have confirmed with the same transaction, if any.
+    ``confirmed_other`` returns the reference of another payment that staff have confirmed with the same transaction.
     """
     if isinstance(notification, InvalidNotification):
-        unreadable = Decision(Outcome.REFUSED, notification.reason, notification.detail)
+        unreadable = Decision(Outcome.REFUSED, notification.reason, notification.detail, is_conditional=False)
         return lambda payment: unreadable
     is_authentic = _is_authentic(notification)
 
     def decide(payment: Payment) -> Decision:
         attempt = payment.attempt_of(notification.reference)
-        mismatches = _mismatches(payment, notification)
+        # What is not authentic says nothing about a transaction.
+        mismatches = _mismatches(payment, notification, notification.gateway_id if is_authentic else "")
         if not is_authentic:
             mismatches.append(Fact.of(Reason.HASHCODE, notification.hashcode[:64]))
         if attempt is None or mismatches:
@@ -235,13 +244,13 @@ def _receive_status(payment: Payment, attempt: int, answer: StatusAnswer) -> Non
 
     def decide(payment: Payment) -> Decision:
         mismatches = _compare(
+            answer.gateway_id,
             (Reason.MERCHANT, answer.merchant_id, payment.merchant_id),
             (Reason.REFERENCE, answer.reference, payment.reference_of(attempt)),
             (Reason.AMOUNT, answer.amount, payment.amount),
         )
         return flagged(Outcome.REFUSED, *mismatches) if mismatches else _decide(payment, evidence)
 
-    _current, confirmed_other = find_payment(payment.reference, answer.gateway_id)
     evidence = Evidence(
         settled_by=SettledBy.STATUS,
         attempt=attempt,
@@ -249,7 +258,7 @@ def _receive_status(payment: Payment, attempt: int, answer: StatusAnswer) -> Non
         gateway_id=answer.gateway_id,
         channel=answer.channel,
         transaction_date=answer.transaction_date,
-        confirmed_other=confirmed_other,
+        confirmed_other=partial(confirmed_by_staff, payment.reference, answer.gateway_id),
     )
     read_again(payment)
     # A fact that is already known is not worth a row each time.
@@ -257,13 +266,14 @@ def _receive_status(payment: Payment, attempt: int, answer: StatusAnswer) -> Non
         settle(payment, decide, Kind.STATUS, answer.data, is_current=True)
 
 
-def _mismatches(payment: Payment, notification: Notification) -> list[Fact]:
+def _mismatches(payment: Payment, notification: Notification, gateway_id: str) -> list[Fact]:
     """Compare all that a notification must have in common with its payment."""
     currency_number = conf.currencies.get(payment.currency)
     found = []
     if payment.attempt_of(notification.reference) is None:
-        found.append(Fact.of(Reason.REFERENCE, notification.reference))
+        found.append(Fact.of(Reason.REFERENCE, notification.reference, gateway_id))
     found += _compare(
+        gateway_id,
         (Reason.MERCHANT, notification.merchant_id, payment.merchant_id),
         (Reason.AMOUNT, notification.amount, payment.amount),
         (Reason.CURRENCY, notification.currency_number or currency_number, currency_number),
@@ -271,10 +281,12 @@ def _mismatches(payment: Payment, notification: Notification) -> list[Fact]:
     return found
 
 
-def _compare(*pairs: tuple[Reason, object, object]) -> list[Fact]:
+def _compare(gateway_id: str, *pairs: tuple[Reason, object, object]) -> list[Fact]:
     """Return a fact for each pair that differs, with what was found and what was expected: ``6250 != 12500``."""
     return [
-        Fact.of(reason, f"{str(found)[:64]} != {expected}") for reason, found, expected in pairs if found != expected
+        Fact.of(reason, f"{str(found)[:64]} != {expected}", gateway_id)
+        for reason, found, expected in pairs
+        if found != expected
     ]
 
 
@@ -300,7 +312,7 @@ class Evidence:
     transaction_date: datetime | None
     message: str = ""
     #: The reference of another payment that staff have confirmed with the same transaction.
-    confirmed_other: str = ""
+    confirmed_other: Callable[[], str] = str
 
 
 def _decide(payment: Payment, evidence: Evidence) -> Decision:
@@ -336,8 +348,8 @@ def success(payment: Payment, evidence: Evidence) -> Decision:
     facts = []
     if payment.status == Status.CANCELLED:
         facts.append(Fact.of(Reason.PAID_AFTER_CANCELLATION, gateway_id, gateway_id))
-    if evidence.confirmed_other:
-        facts.append(Fact.of(Reason.TRANSACTION_REUSED, f"{gateway_id} {evidence.confirmed_other}", gateway_id))
+    if other := evidence.confirmed_other():
+        facts.append(Fact.of(Reason.TRANSACTION_REUSED, f"{gateway_id} {other}", gateway_id))
     return Decision(
         Outcome.ACCEPTED,
         facts[0].reason if facts else "",

@@ -24,6 +24,7 @@ from django_paiementpro.services.evidence import receive_answer, report_silence
 from django_paiementpro.services.keys import forget_keys
 from django_paiementpro.services.pool import LookUp, Pool
 from django_paiementpro.services.runs import beat, begin_run, finish_run, leave_run
+from django_paiementpro.services.staff import flag_reused_transaction, recently_confirmed
 from django_paiementpro.services.transitions import Decision, as_read, commit, database, outside_transactions, store
 
 M = TypeVar("M", bound=Model)
@@ -33,6 +34,9 @@ LOST_PAGE_AGE = timedelta(days=7)
 
 # For how long it is asked about a payment that has expired: some are paid at the last moment, and never notified.
 EXPIRED_AGE = timedelta(days=3)
+
+# For how long a payment that staff have confirmed is compared with those that the gateway has settled.
+CONFIRMED_AGE = timedelta(days=7)
 
 #: How long to wait between two look-ups of a payment, by how long ago its newest page was opened.
 INTERVALS = (
@@ -98,6 +102,7 @@ def reconcile(
         reconciler.expire()
         if left_off is not None:
             reconciler.deliver(after=left_off)
+        reconciler.compare_confirmations()
         forget_keys()
         totals = reconciler.totals
         totals.stopped = reconciler.stop.is_set()
@@ -220,6 +225,12 @@ class _Reconciler:
             with self._catching(payment):
                 if claim_check(payment, self.since):
                     self._expire(payment, is_answered=not conf.status_url)
+
+    def compare_confirmations(self) -> None:
+        """Look for transactions by which staff confirmed one payment while the gateway settled another with them."""
+        for payment in recently_confirmed(self.started_at - CONFIRMED_AGE):
+            with self._catching(payment):
+                flag_reused_transaction(payment)
 
     def _each(self, step: str, rows: Iterator[M], count: int) -> Iterator[M]:
         for row in self.progress(step, rows, count):

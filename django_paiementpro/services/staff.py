@@ -8,7 +8,7 @@ done. Pass the payment that was on the page.
 
 from collections.abc import Mapping
 from dataclasses import replace
-from datetime import date
+from datetime import date, datetime
 from functools import partial
 from typing import Any
 
@@ -25,11 +25,13 @@ from django_paiementpro.exceptions import GatewayUnavailableError, InvalidNotifi
 from django_paiementpro.messages import TOO_MANY_FIELDS, Notification, stored_fields
 from django_paiementpro.models import Finding, Payment, PaymentEvent, Refund
 from django_paiementpro.normalization import transaction_key
-from django_paiementpro.services.evidence import Evidence, decide_on, find_payment, look_up, success
+from django_paiementpro.services.evidence import Evidence, confirmed_by_staff, decide_on, look_up, success
 from django_paiementpro.services.transitions import (
     Decide,
     Decision,
+    Fact,
     database,
+    flagged,
     outside_transactions,
     read_again,
     settle,
@@ -87,8 +89,9 @@ def confirm_payment(
 
     ``gateway_id`` is the transaction's id there and ``amount`` its amount in whole francs, ``reason`` says what was
     seen and where. Raises ``ValidationError`` if the payment is paid or has never been taken to the gateway
-    (``not_confirmable``), the id is empty (``gateway_id_missing``), the amount differs (``amount_mismatch``), or the
-    transaction has paid another payment or belongs to an open finding of another payment (``gateway_id_taken``).
+    (``not_confirmable``), the id is empty (``gateway_id_missing``) or has letters that are not Latin
+    (``gateway_id_invalid``), the amount differs (``amount_mismatch``), or the transaction has paid another payment or
+    belongs to an open finding of another payment (``gateway_id_taken``).
     """
     gateway_id = gateway_id.strip()
     key = transaction_key(gateway_id)
@@ -102,11 +105,42 @@ def confirm_payment(
                 code="amount_mismatch",
             )
         if not key:
-            raise ValidationError(_("Enter the number of the transaction."), code="gateway_id_missing")
+            raise ValidationError(_("Enter the transaction id."), code="gateway_id_missing")
+        if not key.isascii():
+            # Letters of other alphabets may look like those of an id that has paid for another payment.
+            raise ValidationError(_("A transaction id has Latin letters and digits only."), code="gateway_id_invalid")
         decision = success(payment, Evidence(SettledBy.STAFF, 0, "", gateway_id, payment.channel, None))
         return replace(decision, then=partial(_require_unused, key))
 
-    return _act(payment, user, "confirm", reason, decide, {"gateway_id": gateway_id, "amount": amount})
+    event = _act(payment, user, "confirm", reason, decide, {"gateway_id": gateway_id, "amount": amount})
+    flag_reused_transaction(payment)
+    return event
+
+
+def flag_reused_transaction(confirmed: Payment) -> None:
+    """
+    Flag the payments that were settled with the transaction by which staff confirmed another.
+
+    ``confirm_payment`` refuses a transaction that has paid, and a notification looks for a confirmation. Where both
+    happen at the same moment, neither sees the other until it is committed: so this runs after the commit, and again at
+    reconciliation.
+    """
+    paid = [status for status in Status if status.is_paid]
+    others = Payment.objects.primary().filter(gateway_key=confirmed.gateway_key, status__in=paid)
+    others = others.exclude(pk=confirmed.pk).exclude(findings__reason=Reason.TRANSACTION_REUSED)
+    for other in others if confirmed.gateway_key else ():
+        detail = f"{other.gateway_id} {confirmed.reference}"
+        fact = Fact.of(Reason.TRANSACTION_REUSED, detail, other.gateway_id)
+        settle(other, partial(_flag, fact), Kind.HOST)
+
+
+def _flag(fact: Fact, payment: Payment) -> Decision:
+    return flagged(Outcome.CONFLICT, fact)
+
+
+def recently_confirmed(since: datetime) -> QuerySet[Payment]:
+    """Return the payments that staff have confirmed since then."""
+    return Payment.objects.primary().filter(settled_by=SettledBy.STAFF, settled_at__gte=since)
 
 
 def _require_unused(key: str, event: PaymentEvent) -> None:
@@ -211,7 +245,7 @@ def review_payment(payment: Payment, user: AbstractBaseUser, note: str, finding:
 
     def decide(payment: Payment) -> Decision:
         reviewed = [each for each in findings.all() if finding is None or each.pk == finding.pk]
-        if not reviewed:
+        if not reviewed and (finding or not payment.needs_review):
             raise ValidationError(_("There is nothing to review."), code="not_to_review")
         details["findings"] = [str(each) for each in reviewed]
         pks = [each.pk for each in reviewed]
@@ -242,11 +276,16 @@ def redeliver_signals(payment: Payment, user: AbstractBaseUser, reason: str) -> 
         raise ValidationError(
             _("There is no signal to deliver, or no receiver is connected to it."), code="nothing_to_deliver"
         )
-    decision = Decision(Outcome.ACCEPTED, signals=[] if owed else [signal], may_queue=False)
+    # Each refund has an event of its own, which its receivers expect.
+    refunds = payment.events.using(database()).filter(refunds__isnull=False).select_related("payment")
+    again = list(refunds) if signal == "payment_refunded" and not owed else []
+    decision = Decision(Outcome.ACCEPTED, signals=[] if owed or again else [signal], may_queue=False)
     event = _act(payment, user, "redeliver", reason, lambda payment: decision)
-    if not owed:
+    for refund in again:
+        outbox.owe_again(refund, [signal])
+    if not owed and not again:
         return event.deliver_at is None
-    are_delivered = [outbox.deliver(event) for event in owed]
+    are_delivered = [outbox.deliver(event) for event in [*owed, *again]]
     return all(are_delivered)
 
 
@@ -284,8 +323,7 @@ def _replay(event: PaymentEvent) -> Decide:
         notification = Notification.from_fields(stored_fields(event.data))
     except InvalidNotification as error:
         return decide_on(error)
-    _current, confirmed_other = find_payment(event.payment.reference, notification.gateway_id)
-    return decide_on(notification, confirmed_other)
+    return decide_on(notification, partial(confirmed_by_staff, event.payment.reference, notification.gateway_id))
 
 
 def _act(

@@ -66,6 +66,8 @@ class Decision:
     facts: tuple[Fact, ...] = ()
     #: Runs in the same transaction, once the event is stored.
     then: Callable[[PaymentEvent], None] | None = None
+    #: False if the decision does not depend on the payment.
+    is_conditional: bool = True
     #: False if the caller waits to see what the receivers return.
     may_queue: bool = True
 
@@ -79,6 +81,9 @@ def as_read(payment: Payment) -> dict[str, Any]:
         "pk": payment.pk,
         "status": payment.status,
         "attempt": payment.attempt,
+        "opened_attempt": payment.opened_attempt,
+        "settled_attempt": payment.settled_attempt,
+        "claimed_until": payment.claimed_until,
         "amount": payment.amount,
         "currency": payment.currency,
         "merchant_id": payment.merchant_id,
@@ -153,10 +158,11 @@ def store(
     remote_address: str = "",
 ) -> PaymentEvent | None:
     """Store the transition and its event, if the payment is still as it was when the decision was made."""
+    # A decision that changes nothing still has to be about the payment as it is: it writes what its condition demands.
+    changes = _complete(payment, decision.changes) if decision.changes else {"attempt": payment.attempt}
+    if decision.is_conditional and not statements.update(Payment, unchanged, changes):
+        return None
     if decision.changes:
-        changes = _complete(payment, decision.changes)
-        if not statements.update(Payment, unchanged, changes):
-            return None
         region = payment.phone_region
         payment.apply(changes)
         if payment.phone_region != region:
@@ -283,7 +289,8 @@ def outside_transactions(function: Callable[P, T]) -> Callable[P, T]:
 
 def read_again(payment: Payment) -> None:
     """Read what is stored now: inside a caller's transaction under a lock, since a snapshot would never change."""
-    rows = Payment.objects.primary()
+    # By its reference too: SQLite gives the key of an insert that was rolled back to the next payment.
+    rows = Payment.objects.primary().filter(reference=payment.reference)
     if transaction.get_connection(database()).in_atomic_block:
         rows = rows.select_for_update()
     payment.refresh_from_db(from_queryset=rows)
