@@ -84,7 +84,7 @@ def _time_zone() -> list[CheckMessage]:
     return [
         Error(
             _("USE_TZ is off: dates and times would be stored without their time zone."),
-            hint=_("Write USE_TZ = True."),
+            hint=_("Set USE_TZ = True."),
             id="paiementpro.E007",
         )
     ]

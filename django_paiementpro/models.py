@@ -545,7 +545,7 @@ class Payment(models.Model):
         errors: dict[str, ValidationError | str] = {}
         if self.currency and self.currency not in conf.currencies:
             errors["currency"] = ValidationError(
-                _("%(currency)s is none of this shop’s currencies."),
+                _("This shop does not accept %(currency)s."),
                 code="invalid",
                 params={"currency": self.currency},
             )

@@ -70,7 +70,7 @@ class CheckoutView(OpenView):
         if not Status(payment.status).is_payable:
             return HttpResponseRedirect(payment.get_return_url())
         try:
-            return HttpResponseRedirect(services.initialize_payment(payment, request))
+            return HttpResponseRedirect(services.initialize_payment(payment, request, is_current=True))
         except GatewayUnavailableError:
             response = _page(request, "checkout_error", payment, 503, case="unavailable")
             response["Retry-After"] = str(polling.AWAY_SECONDS)

@@ -269,13 +269,13 @@ def test_a_payment_is_confirmed_by_hand(heard: Heard) -> None:
 @pytest.mark.parametrize(
     ("values", "complaint"),
     [
-        ({"amount": "100"}, "The amount at the gateway is not the amount of this payment"),
+        ({"amount": "100"}, "The amount at the gateway does not match this payment"),
         ({"amount": "12500.5"}, "Enter a whole number"),
         ({"amount": "9" * 400}, "errorlist"),
         ({"gateway_id": " "}, "This field is required"),
         ({"gateway_id": "x" * 200}, "at most 128 characters"),
         ({"gateway_id": "a\x00b"}, "Null characters are not allowed"),
-        ({"gateway_id": "taken"}, "This transaction has paid for the payment"),
+        ({"gateway_id": "taken"}, "This transaction has already paid payment"),
         ({"reason": "x" * 2000}, "at most 1000 characters"),
     ],
 )
@@ -363,7 +363,7 @@ def test_a_confirmation_begins_without_an_amount() -> None:
 @pytest.mark.parametrize(
     ("values", "complaint"),
     [
-        ({"amount": "7501"}, "A refund is at most what is left of the payment: 7500 francs."),
+        ({"amount": "7501"}, "A refund cannot exceed what is left of the payment: 7500 francs."),
         ({"amount": "0"}, "greater than or equal to 1"),
         ({"amount": "-1"}, "greater than or equal to 1"),
         ({"amount": "100.5"}, "Enter a whole number."),

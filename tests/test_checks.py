@@ -42,7 +42,7 @@ def test_a_wrong_value_is_an_error_that_says_what_to_write(name: str, value: Any
 def test_naive_datetimes_are_an_error() -> None:
     with override_settings(USE_TZ=False):
         [message] = check_installation()
-    assert (message.id, message.level, message.hint) == ("paiementpro.E007", ERROR, "Write USE_TZ = True.")
+    assert (message.id, message.level, message.hint) == ("paiementpro.E007", ERROR, "Set USE_TZ = True.")
     assert message.msg == "USE_TZ is off: dates and times would be stored without their time zone."
 
 

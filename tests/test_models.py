@@ -83,7 +83,7 @@ def test_what_the_gateway_would_refuse_is_invalid(field: str, value: Any) -> Non
     ("field", "value", "message"),
     [
         ("amount", 12500.5, "Enter a whole number of francs."),
-        ("currency", "EUR", "EUR is none of this shop’s currencies."),
+        ("currency", "EUR", "This shop does not accept EUR."),
         ("return_context", ["id"], "The context is a dictionary."),
         ("customer_phone", "0700", "Enter a telephone number of 8 to 15 digits."),
     ],

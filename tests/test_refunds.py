@@ -111,7 +111,7 @@ def test_no_more_is_refunded_than_is_left(paid: Payment, staff: User) -> None:
     with pytest.raises(ValidationError) as caught:
         refund(paid, staff, 501)
     assert caught.value.code == "amount_mismatch"
-    assert caught.value.messages == ["A refund is at most what is left of the payment: 500 francs."]
+    assert caught.value.messages == ["A refund cannot exceed what is left of the payment: 500 francs."]
 
 
 def test_a_second_click_refunds_nothing(paid: Payment, staff: User) -> None:

@@ -109,13 +109,13 @@ class RefundForm(ReasonForm):
     kind = forms.ChoiceField(label=gettext_lazy("Kind"), choices=RefundKind.choices, initial=RefundKind.REFUND)
     amount = forms.IntegerField(
         label=gettext_lazy("Amount refunded"),
-        help_text=gettext_lazy("In whole francs: all that is left, or a part."),
+        help_text=gettext_lazy("In whole francs: the remaining amount, or a part of it."),
         min_value=1,
         widget=AdminIntegerFieldWidget,
     )
     fee = forms.IntegerField(
         label=gettext_lazy("Fee"),
-        help_text=gettext_lazy("What the chargeback cost you on top of the amount, in whole francs."),
+        help_text=gettext_lazy("The fee charged on top of the amount, in whole francs."),
         min_value=0,
         max_value=BigIntegerField.MAX_BIGINT,
         required=False,
@@ -127,8 +127,8 @@ class RefundForm(ReasonForm):
         widget=forms.DateInput(format="%Y-%m-%d", attrs={"type": "date"}),
     )
     reference = forms.CharField(
-        label=gettext_lazy("Number of the refund"),
-        help_text=gettext_lazy("As the gateway’s back office shows it."),
+        label=gettext_lazy("Refund number"),
+        help_text=gettext_lazy("As shown in the gateway’s back office."),
         max_length=128,
         widget=AdminTextInputWidget,
     )

@@ -161,7 +161,7 @@ class PaymentSerializer(OpenedPaymentSerializer):
 
     is_final = serializers.BooleanField(help_text="Whether the payer has an answer.")
     amount = serializers.IntegerField(help_text="In whole francs.")
-    refunded_amount = serializers.IntegerField(help_text="How much of it went back, in whole francs.")
+    refunded_amount = serializers.IntegerField(help_text="The amount refunded, in whole francs.")
     currency = serializers.CharField(help_text="ISO 4217.")
     description = serializers.CharField(help_text="What is paid.")
     order = serializers.CharField(

@@ -65,7 +65,7 @@ UNSETTLED: dict[str, Any] = {
 
 
 @outside_transactions
-def initialize_payment(payment: Payment, request: HttpRequest | None = None) -> str:
+def initialize_payment(payment: Payment, request: HttpRequest | None = None, *, is_current: bool = False) -> str:
     """
     Take the payment to the gateway, and return the page to send the customer to.
 
@@ -73,12 +73,12 @@ def initialize_payment(payment: Payment, request: HttpRequest | None = None) -> 
     return its page; one call opens at most one page. Without ``PAIEMENTPRO_SITE_URL``, the URLs sent to the gateway
     take their host from the request. Raises ``ValidationError`` if the payment cannot be taken there as it is (code
     ``not_payable`` if its state forbids it), ``GatewayRefusedError``, and ``GatewayUnavailableError``, after which the
-    caller may try again.
+    caller may try again. ``is_current`` is for callers who have just read the payment.
     """
-    if _fresh_page(payment) or not Status(payment.status).is_payable:
+    if not is_current and (_fresh_page(payment) or not Status(payment.status).is_payable):
         read_again(payment)  # it may have been paid or given up since, or that was rolled back
-        if page := _fresh_page(payment):
-            return page
+    if page := _fresh_page(payment):
+        return page
     while True:
         page_request = _page_request(payment, request)
         if claim(payment):
@@ -186,7 +186,7 @@ def _await_other_claim(payment: Payment) -> str:
     event = payment.events.using(database()).filter(kind=Kind.INITIALIZE).last()
     if event and event.outcome == Outcome.REFUSED:
         raise GatewayRefusedError(event.message)
-    raise GatewayUnavailableError("no answer from the gateway to another process")
+    raise GatewayUnavailableError("another process got no answer from the gateway")
 
 
 def _record_page(payment: Payment, page_request: PageRequest, url: str, duration: float) -> bool:

@@ -101,7 +101,7 @@ def confirm_payment(
             raise ValidationError(_("This payment cannot be confirmed by hand."), code="not_confirmable")
         if amount != payment.amount:
             raise ValidationError(
-                _("The amount at the gateway is not the amount of this payment: do not deliver."),
+                _("The amount at the gateway does not match this payment: do not deliver."),
                 code="amount_mismatch",
             )
         if not key:
@@ -156,7 +156,7 @@ def _require_unused(key: str, event: PaymentEvent) -> None:
     paid = [status for status in Status if status.is_paid]
     if other := others.filter(gateway_key=key, status__in=paid).first():
         raise ValidationError(
-            _("This transaction has paid for the payment %(reference)s already."),
+            _("This transaction has already paid payment %(reference)s."),
             code="gateway_id_taken",
             params={"reference": other.reference},
         )
@@ -164,7 +164,7 @@ def _require_unused(key: str, event: PaymentEvent) -> None:
     findings = Finding.objects.using(database()).filter(gateway_key=key, reviewed_at=None)
     if finding := findings.exclude(payment=event.payment_id).select_related("payment").first():
         raise ValidationError(
-            _("This transaction belongs to the payment %(reference)s, which is to be reviewed."),
+            _("This transaction belongs to payment %(reference)s, which needs a review."),
             code="gateway_id_taken",
             params={"reference": finding.payment.reference},
         )
@@ -208,7 +208,7 @@ def refund_payment(
             raise ValidationError(_("Only a paid payment can be refunded."), code="not_refundable")
         if not 1 <= amount <= left:
             raise ValidationError(
-                _("A refund is at most what is left of the payment: %(amount)s francs."),
+                _("A refund cannot exceed what is left of the payment: %(amount)s francs."),
                 code="amount_mismatch",
                 params={"amount": left},
             )
@@ -219,7 +219,7 @@ def refund_payment(
         if fee and kind != RefundKind.CHARGEBACK:
             raise ValidationError(_("Only a chargeback has a fee."), code="invalid")
         if not timezone.localdate(payment.created_at) <= day <= timezone.localdate():
-            raise ValidationError(_("The day is between that of the payment and today."), code="invalid")
+            raise ValidationError(_("The date must be between the payment and today."), code="invalid")
         changes: dict[str, Any] = {"refunded_amount": payment.refunded_amount + amount}
         if amount == left:
             changes["status"] = Status.REFUNDED

@@ -36,7 +36,7 @@ FRENCH = {
     "Note": "Note",
     "Nothing was done yet. Please look at what is marked.": "Rien n’a encore été fait. Regardez ce qui est signalé.",
     "Nothing would change.": "Rien ne changerait.",
-    "Number of the refund": "Numéro du remboursement",
+    "Refund number": "Numéro du remboursement",
     "Paid": "Payé",
     "Proof": "Preuve",
     "Reason": "Motif",
@@ -207,7 +207,7 @@ def test_cashier_records_refunds(payer: Person, cashier: Cashier, demo: Demo) ->
     [amount] = demo.execute("SELECT amount FROM paiementpro_payment WHERE customer_email = ?", payer.email)
     expect(cashier.page.locator("[name=amount]")).to_have_value(str(amount))
     cashier.page.locator("[name=amount]").fill("1000")
-    cashier.enters("Number of the refund", "R-77")
+    cashier.enters("Refund number", "R-77")
     cashier.enters("Reason", "The bottle was broken")
     cashier.page.locator("[name=refunded_on]").fill("2199-01-01")
     cashier.submits("Record a refund")
@@ -236,7 +236,7 @@ def test_cashier_records_refunds(payer: Person, cashier: Cashier, demo: Demo) ->
     expect(cashier.page.locator("[name=amount]")).to_have_value(str(amount - 1000))
     cashier.page.locator("[name=kind]").select_option("chargeback")
     cashier.page.locator("[name=fee]").fill("2500")
-    cashier.enters("Number of the refund", "R-78")
+    cashier.enters("Refund number", "R-78")
     cashier.enters("Reason", "She asked her bank")
     cashier.submits("Record a refund")
     expect(cashier.page.locator(".pp-refunds tbody tr")).to_have_count(2)

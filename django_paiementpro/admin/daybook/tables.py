@@ -74,7 +74,7 @@ class Tables:
         return Table(
             key="takings",
             title=takings_title(self.choice.unit),
-            note=_("A payment counts on the day it was paid, a refund on the day the money went back."),
+            note=_("A payment counts on the day it was paid, a refund on the day the money was returned."),
             kinds=("period", "count", "money", "count", "money", "money"),
             headings=(
                 str(self.choice.unit.label),
