@@ -9,7 +9,7 @@ from django.db import DatabaseError, IntegrityError, transaction
 from django.test import override_settings
 
 from django_paiementpro.enums import Channel, Status
-from django_paiementpro.models import Payment, PaymentEvent, cut
+from django_paiementpro.models import Payment, PaymentEvent, SearchKey, cut
 from django_paiementpro.testing import make_payment
 from tests.host.models import Gift, Order
 
@@ -192,6 +192,10 @@ def test_an_event_says_what_and_how() -> None:
     event = PaymentEvent(kind=PaymentEvent.Kind.NOTIFICATION, outcome=PaymentEvent.Outcome.REFUSED)
 
     assert str(event) == "Notification: Refused"
+
+
+def test_a_search_key_is_its_text() -> None:
+    assert str(SearchKey(text="kone awa")) == "kone awa"
 
 
 def test_texts_are_cut_to_their_columns() -> None:

@@ -139,7 +139,7 @@ def test_transaction_of_a_paid_payment_is_refused(awa: User, payment: Payment, h
     with pytest.raises(ValidationError) as error:
         services.confirm_payment(payment, awa, **{**PROOF, "gateway_id": "1"})
     assert code_of(error) == "gateway_id_taken"
-    assert error.value.messages == [f"This transaction has paid for the payment {other.reference} already."]
+    assert error.value.messages == [f"This transaction has already paid payment {other.reference}."]
     assert (stored(payment).status, heard, payment.events.count()) == ("pending", [], 0)
 
 
@@ -244,9 +244,7 @@ def test_transaction_of_an_open_finding_is_refused(
     with pytest.raises(ValidationError) as error:
         services.confirm_payment(payment, awa, **{**PROOF, "gateway_id": spelling})
     assert code_of(error) == "gateway_id_taken"
-    assert error.value.messages == [
-        f"This transaction belongs to the payment {other.reference}, which is to be reviewed."
-    ]
+    assert error.value.messages == [f"This transaction belongs to payment {other.reference}, which needs a review."]
     assert (stored(payment).status, names(heard)) == ("pending", ["payment_succeeded", "payment_flagged"])
     services.confirm_payment(payment, awa, **{**PROOF, "gateway_id": "SEC"})
     assert stored(payment).status == "succeeded"
