@@ -79,13 +79,13 @@ def _values(model: type[Model], where: Where, using: str) -> list[Any]:
 def _select(model: type[Model], using: str, shape: Shape, also: str) -> str:
     columns = [_column(model, field.name, using) for field in model._meta.concrete_fields]
     names, table = ", ".join([*columns, *filter(None, [also])]), _table(model, using)
-    return f"SELECT {names} FROM {table} WHERE {_conditions(model, using, shape)} LIMIT 1"  # noqa: S608
+    return f"SELECT {names} FROM {table} WHERE {_conditions(model, using, shape)} LIMIT 1"  # noqa: S608  names of models alone  # nosec B608
 
 
 @functools.lru_cache(maxsize=256)
 def _update(model: type[Model], using: str, shape: Shape, names: tuple[str, ...]) -> str:
     changes, table = ", ".join(f"{_column(model, name, using)} = %s" for name in names), _table(model, using)
-    return f"UPDATE {table} SET {changes} WHERE {_conditions(model, using, shape)}"  # noqa: S608
+    return f"UPDATE {table} SET {changes} WHERE {_conditions(model, using, shape)}"  # noqa: S608  names of models alone  # nosec B608
 
 
 def _conditions(model: type[Model], using: str, shape: Shape) -> str:
