@@ -162,7 +162,7 @@ def test_a_refund_that_was_rolled_back_can_be_recorded_again(paid: Payment, staf
     assert paid.refunds.count() == 1
 
 
-# Who is told.
+# Where refunds are shown.
 
 
 def test_the_status_tells_the_amount(paid: Payment, staff: User, client: Client) -> None:

@@ -43,14 +43,14 @@ def fulfil_order(sender: type[Payment], payment: Payment, **kwargs: Any) -> None
 
 def close_refunded_order(sender: type[Payment], payment: Payment, **kwargs: Any) -> None:
     """
-    Close the order once all of its money went back; after a partial refund it stays as it is.
+    Close the order once it is fully refunded; after a partial refund it stays as it is.
 
-    Whether the goods return to the stock is for staff to say.
+    Staff decide whether the goods return to stock.
     """
     if payment.status == Payment.Status.REFUNDED:
         Order.objects.filter(paid_with=payment).update(status=Order.Status.REFUNDED)
 
 
 def warn_staff(sender: type[Payment], payment: Payment, event: PaymentEvent, **kwargs: Any) -> None:
-    """Ask a person to look at what no program should decide."""
+    """Ask staff to look at what no program should decide."""
     mail_admins(_("Payment %(payment)s: please review it") % {"payment": payment}, event.message)
