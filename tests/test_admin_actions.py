@@ -350,7 +350,7 @@ def test_refund_form_starts_with_what_is_left_and_today() -> None:
 def test_refusal_stands_beside_its_field(action: str, values: dict[str, str], field: str) -> None:
     make_payment(status="succeeded", gateway_id="taken")
     content = do(client_of(PERMISSIONS[action]), action, payment_for(action), **values)
-    assert re.findall(r'class="form-row errors field-(\w+)"', content) == [field]
+    assert re.findall(r'<ul class="errorlist" id="id_(\w+)_error"', content) == [field]
 
 
 def test_a_confirmation_begins_without_an_amount() -> None:
