@@ -14,7 +14,6 @@ from django_paiementpro.normalization import transaction_key
 if TYPE_CHECKING:
     from django.db.models.expressions import Combinable
 
-if TYPE_CHECKING:
     CharField = models.CharField[str, str]
     # float is listed as documentation: a whole one becomes an int, any other is refused.
     BigIntegerField = models.BigIntegerField[int | float | Decimal | Combinable, int]
