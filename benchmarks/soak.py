@@ -339,7 +339,7 @@ class Soak:
     def check_out(self, payment: Payment, after: str = "") -> str:
         """Click until there is a page, and return its reference; a failure may not have been heard of."""
         for _ in range(200):
-            status, location = self.request("GET", payment.get_absolute_url())
+            status, location = self.request("GET", payment.get_checkout_url())
             if status == 302 and "sessionid=" in location:
                 reference = location.rsplit("=", 1)[1]
                 if reference != after or payment_is_lost(payment):

@@ -475,8 +475,12 @@ class Payment(models.Model):
                 if SEARCHED_FIELDS & names:
                     _store_search_keys(stored_payments(using).filter(pk=self.pk), using)
 
-    def get_absolute_url(self) -> str:
-        """Return the checkout's path: the link that takes the payer to the gateway."""
+    def get_checkout_url(self) -> str:
+        """
+        Return the path of the checkout: the link that takes the payer to the gateway.
+
+        There is no ``get_absolute_url``: Django gives that to any staff account, to feeds and to sitemaps.
+        """
         return self._signed_path(signing.CHECKOUT)
 
     def _names_to_update(self, update_fields: Iterable[str] | None) -> set[str]:

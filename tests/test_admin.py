@@ -7,6 +7,7 @@ import pytest
 from django.contrib import admin
 from django.contrib.admin.utils import quote
 from django.contrib.auth.models import Permission, User
+from django.contrib.contenttypes.models import ContentType
 from django.db import connection
 from django.http import HttpResponse
 from django.template import engines
@@ -393,15 +394,20 @@ def test_the_newest_events_are_shown(viewer: Client, payment: Payment, monkeypat
 
 
 def test_the_payers_link_is_there_to_be_copied(viewer: Client, payment: Payment, settings: Settings) -> None:
-    link = f'value="http://testserver{payment.get_absolute_url()}"'
+    link = f'value="http://testserver{payment.get_checkout_url()}"'
     content = text_of(viewer.get(page_of(payment)))
     assert link in content
-    assert f'href="{payment.get_absolute_url()}"' not in content
+    assert f'href="{payment.get_checkout_url()}"' not in content
     assert payment.get_notification_url() not in content
     settings.PAIEMENTPRO_SITE_URL = "https://shop.example"
-    assert f'value="https://shop.example{payment.get_absolute_url()}"' in text_of(viewer.get(page_of(payment)))
+    assert f'value="https://shop.example{payment.get_checkout_url()}"' in text_of(viewer.get(page_of(payment)))
     Payment.objects.update(status="succeeded")
-    assert payment.get_absolute_url() not in text_of(viewer.get(page_of(payment)))
+    assert payment.get_checkout_url() not in text_of(viewer.get(page_of(payment)))
+
+
+def test_view_on_site_does_not_lead_staff_to_the_checkout(viewer: Client, payment: Payment) -> None:
+    type_pk = ContentType.objects.get_for_model(Payment).pk
+    assert viewer.get(reverse("admin:view_on_site", args=[type_pk, payment.pk])).status_code == 404
 
 
 def test_payment_page_costs_few_statements(viewer: Client, payment: Payment, notify: Notify) -> None:

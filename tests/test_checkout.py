@@ -38,7 +38,7 @@ BEFORE = {
 def test_the_payer_is_sent_to_the_gateways_page(gateway: FakeGateway, method: str) -> None:
     payment = make_payment(channel="OMCIV2", return_context={"order": 1})
 
-    response = getattr(Client(enforce_csrf_checks=True), method)(payment.get_absolute_url())
+    response = getattr(Client(enforce_csrf_checks=True), method)(payment.get_checkout_url())
 
     assert response.status_code == 302
     assert response["Location"] == PAGE_URL
@@ -67,10 +67,10 @@ def test_checkout_takes_four_statements_and_one_when_repeated(
     payment = make_payment()
 
     with statements:
-        client.get(payment.get_absolute_url())
+        client.get(payment.get_checkout_url())
     assert [statement.split()[0] for statement in statements] == ["SELECT", "UPDATE", "UPDATE", "INSERT"]
     with statements:
-        assert client.get(payment.get_absolute_url())["Location"] == PAGE_URL
+        assert client.get(payment.get_checkout_url())["Location"] == PAGE_URL
     assert [statement.split()[0] for statement in statements] == ["SELECT"]
     assert len(gateway.page_requests) == 1
 
@@ -79,13 +79,13 @@ def test_old_page_is_not_offered_again(client: Client, gateway: FakeGateway, mon
     now = timezone.now()
     monkeypatch.setattr(timezone, "now", lambda: now)
     payment = make_payment()
-    client.get(payment.get_absolute_url())
+    client.get(payment.get_checkout_url())
     Payment.objects.update(initialized_at=now - timedelta(minutes=4) + timedelta(microseconds=1))
-    client.get(payment.get_absolute_url())
+    client.get(payment.get_checkout_url())
     assert len(gateway.page_requests) == 1
     Payment.objects.update(initialized_at=now - timedelta(minutes=4))
 
-    client.get(payment.get_absolute_url())
+    client.get(payment.get_checkout_url())
 
     assert [sent.reference for sent in gateway.page_requests] == [payment.reference, f"{payment.reference}-2"]
     assert stored(payment).attempt == 2
@@ -93,11 +93,11 @@ def test_old_page_is_not_offered_again(client: Client, gateway: FakeGateway, mon
 
 def test_a_failed_payment_is_tried_again_at_once(client: Client, gateway: FakeGateway, notify: Notify) -> None:
     payment = make_payment()
-    client.get(payment.get_absolute_url())
+    client.get(payment.get_checkout_url())
     notify(stored(payment), responsecode=-1)
     assert stored(payment).status == "failed"
 
-    assert client.get(payment.get_absolute_url())["Location"] == PAGE_URL
+    assert client.get(payment.get_checkout_url())["Location"] == PAGE_URL
 
     payment = stored(payment)
     assert (payment.status, payment.attempt, len(gateway.page_requests)) == ("pending", 2, 2)
@@ -111,11 +111,11 @@ def test_new_attempt_forgets_the_country_of_the_last(client: Client, gateway: Fa
 
     payment = make_payment(customer_phone="01 97 12 34 56")
     assert numbers() == ["+2250197123456"]
-    client.get(payment.get_absolute_url())
+    client.get(payment.get_checkout_url())
     notify(stored(payment), responsecode=-1, channel="FLOOZBJ")
     assert numbers() == ["+2290197123456"]
 
-    assert client.get(payment.get_absolute_url())["Location"] == PAGE_URL
+    assert client.get(payment.get_checkout_url())["Location"] == PAGE_URL
     assert numbers() == ["+2250197123456"]
 
 
@@ -123,7 +123,7 @@ def test_new_attempt_forgets_the_country_of_the_last(client: Client, gateway: Fa
 def test_what_is_over_goes_to_the_return_page(client: Client, gateway: FakeGateway, status: str) -> None:
     payment = make_payment(status=status, attempt=1)
 
-    response = client.get(payment.get_absolute_url())
+    response = client.get(payment.get_checkout_url())
 
     assert (response.status_code, response["Location"]) == (302, payment.get_return_url())
     assert gateway.page_requests == []
@@ -139,16 +139,16 @@ def test_a_gateway_that_is_away_may_be_tried_again(
     gateway.answers(body, status=status)
     payment = make_payment()
 
-    response = client.get(payment.get_absolute_url())
+    response = client.get(payment.get_checkout_url())
 
     assert response.status_code == 503
     assert response["Retry-After"] == "30"
-    assert payment.get_absolute_url() in response.content.decode()
+    assert payment.get_checkout_url() in response.content.decode()
     payment = stored(payment)
     assert (payment.status, payment.attempt, payment.claimed_until) == ("created", 1, None)
     assert payment.events.get().outcome == "failed"
     gateway.opens()
-    assert client.get(payment.get_absolute_url()).status_code == 302
+    assert client.get(payment.get_checkout_url()).status_code == 302
     assert [sent.reference for sent in gateway.page_requests] == [payment.reference, f"{payment.reference}-2"]
 
 
@@ -156,7 +156,7 @@ def test_a_refusal_is_told_without_internals(client: Client, gateway: FakeGatewa
     gateway.refuses("ID marchand inconnu PP-F324")
     payment = make_payment()
 
-    response = client.get(payment.get_absolute_url(), headers={"accept-language": "fr"})
+    response = client.get(payment.get_checkout_url(), headers={"accept-language": "fr"})
 
     assert response.status_code == 502
     assert "marchand" not in response.content.decode()
@@ -187,7 +187,7 @@ def test_data_that_the_gateway_would_refuse_are_not_sent(
 ) -> None:
     payment = make_payment(**values)
 
-    assert client.get(payment.get_absolute_url()).status_code == 400
+    assert client.get(payment.get_checkout_url()).status_code == 400
     assert gateway.page_requests == []
     assert stored(payment).attempt == payment.attempt
 
@@ -211,20 +211,20 @@ def test_a_payment_that_is_gone_is_not_found(client: Client) -> None:
     payment = make_payment()
     payment.delete()
 
-    assert client.get(payment.get_absolute_url()).status_code == 404
+    assert client.get(payment.get_checkout_url()).status_code == 404
 
 
 def test_a_page_elsewhere_is_never_gone_to(client: Client, gateway: FakeGateway) -> None:
     gateway.opens("https://paiementpro.net.evil.com/")
 
-    assert client.get(make_payment().get_absolute_url()).status_code == 503
+    assert client.get(make_payment().get_checkout_url()).status_code == 503
 
 
 def test_the_site_url_is_told_rather_than_the_requests_host(client: Client, gateway: FakeGateway) -> None:
     payment = make_payment()
 
     with override_settings(PAIEMENTPRO_SITE_URL="https://shop.example/"):
-        client.get(payment.get_absolute_url())
+        client.get(payment.get_checkout_url())
 
     assert gateway.page_requests[0].notification_url == f"https://shop.example{payment.get_notification_url()}"
 
@@ -301,7 +301,7 @@ def test_no_transaction_of_ours_stays_open_during_a_call(client: Client, gateway
     seen = []
     gateway.answers(lambda request: seen.append(connection.in_atomic_block) or (200, {}, b"{}"))
 
-    client.get(make_payment().get_absolute_url())
+    client.get(make_payment().get_checkout_url())
 
     assert seen == [False]
 
@@ -450,7 +450,7 @@ def test_waiter_does_not_get_the_page_of_an_attempt_before(
 def test_a_dead_process_blocks_no_longer_than_its_claim(client: Client, gateway: FakeGateway) -> None:
     payment = make_payment(attempt=1, claimed_until=timezone.now() + timedelta(seconds=0.3))
 
-    assert client.get(payment.get_absolute_url()).status_code == 302
+    assert client.get(payment.get_checkout_url()).status_code == 302
     assert [sent.reference for sent in gateway.page_requests] == [f"{payment.reference}-2"]
     assert timezone.now() > payment.claimed_until
 
@@ -495,7 +495,7 @@ def test_success_may_overtake_the_page(client: Client, gateway: FakeGateway, bef
     payment = make_payment(**before)
     gateway.answers(overtaken_by(payment))
 
-    response = client.get(payment.get_absolute_url())
+    response = client.get(payment.get_checkout_url())
 
     assert (response.status_code, response["Location"]) == (302, payment.get_return_url())
     assert len(gateway.page_requests) == 1
@@ -510,7 +510,7 @@ def test_page_of_an_attempt_that_has_failed_is_not_offered(
     payment = make_payment(**before)
     gateway.answers(overtaken_by(payment, responsecode=-1))
 
-    assert client.get(payment.get_absolute_url()).status_code == 503
+    assert client.get(payment.get_checkout_url()).status_code == 503
 
     after = stored(payment)
     assert (after.status, after.settled_attempt, after.claimed_until) == ("failed", payment.attempt + 1, None)
@@ -519,7 +519,7 @@ def test_page_of_an_attempt_that_has_failed_is_not_offered(
         ("initialize", "accepted"),
     ]
     gateway.opens()
-    assert client.get(payment.get_absolute_url())["Location"] == PAGE_URL
+    assert client.get(payment.get_checkout_url())["Location"] == PAGE_URL
     assert [sent.reference for sent in gateway.page_requests] == [
         payment.reference_of(payment.attempt + 1),
         payment.reference_of(payment.attempt + 2),
@@ -534,7 +534,7 @@ def test_failure_before_the_first_attempt_throws_no_page_away(
     notify(payment, responsecode=-1)
     assert (stored(payment).status, stored(payment).settled_attempt) == ("failed", 1)
 
-    assert client.get(payment.get_absolute_url())["Location"] == PAGE_URL
+    assert client.get(payment.get_checkout_url())["Location"] == PAGE_URL
     assert (stored(payment).status, stored(payment).opened_attempt) == ("pending", 1)
 
 
@@ -597,7 +597,7 @@ def test_a_flag_during_the_call_throws_no_page_away(client: Client, gateway: Fak
 
     gateway.answers(flagged)
 
-    assert client.get(payment.get_absolute_url())["Location"] == PAGE_URL
+    assert client.get(payment.get_checkout_url())["Location"] == PAGE_URL
     assert (len(gateway.page_requests), stored(payment).needs_review) == (1, True)
 
 
@@ -620,7 +620,7 @@ def test_who_waited_for_another_in_vain_may_try_again(rf: RequestFactory, monkey
 
 
 def test_to_look_at_a_link_opens_no_page(client: Client, gateway: FakeGateway) -> None:
-    assert client.head(make_payment().get_absolute_url()).status_code == 405
+    assert client.head(make_payment().get_checkout_url()).status_code == 405
     assert gateway.page_requests == []
 
 
@@ -633,7 +633,7 @@ def test_a_cancellation_during_the_call_keeps_the_payer_away(client: Client, gat
 
     gateway.answers(overtaken)
 
-    assert client.get(payment.get_absolute_url())["Location"] == payment.get_return_url()
+    assert client.get(payment.get_checkout_url())["Location"] == payment.get_return_url()
     assert stored(payment).status == "cancelled"
 
 
@@ -677,6 +677,6 @@ def test_who_has_paid_meanwhile_is_not_told_to_try_again(client: Client, gateway
 
     gateway.answers(paid_meanwhile)
 
-    response = client.get(payment.get_absolute_url())
+    response = client.get(payment.get_checkout_url())
 
     assert (response.status_code, response["Location"]) == (302, payment.get_return_url())

@@ -85,7 +85,7 @@ def timed(what: str) -> Iterator[None]:
 
 
 def checkout(site: Site, payment: Payment) -> Callable[[], wire.Answer]:
-    return partial(wire.get, site.url + payment.get_absolute_url())
+    return partial(wire.get, site.url + payment.get_checkout_url())
 
 
 def notification(site: Site, payment: Payment, **fields: Any) -> Callable[[], wire.Answer]:

@@ -72,7 +72,7 @@ def test_a_page_is_recorded_without_waiting(gateway: FakeGateway, client: Client
     """A crash in the next moment leaves a counted attempt whose page was lost: it may be paid, and is asked about."""
     payment = make_payment()
     with override_settings(PAIEMENTPRO_SITE_URL="https://shop.example.com"), statements:
-        assert client.get(payment.get_absolute_url()).status_code == 302
+        assert client.get(payment.get_checkout_url()).status_code == 302
     _read, lease, page, event = statements
     assert [is_asynchronous(sql) for sql in (lease, page, event)] == [False, connection.vendor == "postgresql", False]
 

@@ -113,7 +113,7 @@ def test_buying_leads_to_the_checkout(buy: Buy) -> None:
     response = buy()
     order = Order.objects.get()
     payment = payment_of(order)
-    assert response.url == payment.get_absolute_url()
+    assert response.url == payment.get_checkout_url()
     assert (order.status, order.quantity, order.total) == ("open", 2, 25000)
     assert (payment.amount, payment.channel, payment.content_object) == (25000, "OMCIV2", order)
     assert payment.description == f"Order {order.pk} (2 × Cloth)"
@@ -214,7 +214,7 @@ def test_two_clicks_at_once_make_one_order(client: Client, product: Product) -> 
 @pytest.mark.parametrize("status", ["created", "pending", "failed", "succeeded"])
 def test_a_payment_that_lives_is_taken_again(client: Client, order: Order, status: str) -> None:
     Payment.objects.update(status=status)
-    assert pay(client, order).url == payment_of(order).get_absolute_url()
+    assert pay(client, order).url == payment_of(order).get_checkout_url()
 
 
 @pytest.mark.parametrize("status", ["expired", "cancelled"])
@@ -222,7 +222,7 @@ def test_a_new_payment_follows_one_that_is_over(client: Client, order: Order, st
     Payment.objects.update(status=status)
     response = pay(client, order)
     assert order.payments.count() == 2
-    assert response.url == order.payments.first().get_absolute_url()
+    assert response.url == order.payments.first().get_checkout_url()
 
 
 def test_a_paid_order_is_not_paid_again(client: Client, order: Order) -> None:
@@ -486,7 +486,7 @@ def test_an_account_alone_sees_nothing(order: Order) -> None:
 
 def test_orders_outlive_a_login(client: Client, order: Order, admin_user: User) -> None:
     client.force_login(admin_user)
-    assert pay(client, order).url == payment_of(order).get_absolute_url()
+    assert pay(client, order).url == payment_of(order).get_checkout_url()
 
 
 def test_get_changes_nothing(client: Client, order: Order) -> None:

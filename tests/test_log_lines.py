@@ -41,7 +41,7 @@ def said(carried: dict[str, Any], *names: str) -> list[Any]:
 def test_a_page_that_is_opened(gateway: FakeGateway, client: Client, line: Line) -> None:
     gateway.opens()
     payment = make_payment()
-    client.get(payment.get_absolute_url())
+    client.get(payment.get_checkout_url())
 
     assert said(line("page_opened")) == [payment.reference, 1, "accepted"]
     assert line("page_opened")["duration"] is not None
@@ -50,7 +50,7 @@ def test_a_page_that_is_opened(gateway: FakeGateway, client: Client, line: Line)
 def test_a_page_that_is_refused(gateway: FakeGateway, client: Client, line: Line) -> None:
     gateway.refuses("Echec")
     payment = make_payment()
-    client.get(payment.get_absolute_url())
+    client.get(payment.get_checkout_url())
 
     assert said(line("page_refused"), "error") == [payment.reference, 1, "refused", ""]
     assert line("page_refused")["duration"] is not None
@@ -61,7 +61,7 @@ def test_a_page_that_is_refused(gateway: FakeGateway, client: Client, line: Line
 def test_a_page_that_does_not_come(gateway: FakeGateway, client: Client, line: Line) -> None:
     gateway.answers(requests.ConnectionError())
     payment = make_payment()
-    client.get(payment.get_absolute_url())
+    client.get(payment.get_checkout_url())
 
     text = "no answer from the gateway (ConnectionError)"
     assert said(line("page_unavailable"), "error") == [payment.reference, 1, "failed", text]

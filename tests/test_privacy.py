@@ -594,7 +594,7 @@ def test_a_blanked_payment_has_no_page_to_pay_at(client: Client) -> None:
     payment = old(status="failed")
     prune()
 
-    assert client.get(payment.get_absolute_url()).status_code == 400
+    assert client.get(payment.get_checkout_url()).status_code == 400
     page = client.get(payment.get_return_url())
     assert page.status_code == 200
     assert "<dt>For</dt>" not in page.content.decode()

@@ -121,7 +121,7 @@ class Server:
         assert self.url, "the server did not start"
 
     def check_out(self, payment: Payment) -> wire.Answer:
-        return wire.get(self.url + payment.get_absolute_url())
+        return wire.get(self.url + payment.get_checkout_url())
 
     def notify(self, payment: Payment, **fields: Any) -> wire.Answer:
         return wire.notify(self.url + payment.get_notification_url(), notification_fields(payment, **fields))

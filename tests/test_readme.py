@@ -81,7 +81,7 @@ def test_the_sample_sells_an_order_once(
                 Payment.objects.filter(status="created").update(status=status)
             to_pay = pay(buyer).headers["Location"]
             [payment] = Payment.objects.for_object(order).filter(status="created")
-            assert to_pay == payment.get_absolute_url()
+            assert to_pay == payment.get_checkout_url()
             assert client.get(to_pay).headers["Location"] == gateway.page_url
             assert notify(payment).status_code == 200
 

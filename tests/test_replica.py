@@ -99,9 +99,9 @@ def notification_of(payment: Payment) -> Any:
 def test_pages_are_opened_by_the_primary(gateway: FakeGateway, client: Any) -> None:
     payment = make_payment()
     gateway.refuses()
-    assert client.get(payment.get_absolute_url()).status_code == 502
+    assert client.get(payment.get_checkout_url()).status_code == 502
     gateway.opens()
-    assert client.get(payment.get_absolute_url()).status_code == 302
+    assert client.get(payment.get_checkout_url()).status_code == 302
     gateway.confirms(stored(payment), 2)
     gateway.tells(payment.reference, NO_TRANSACTION)
     assert client.get(payment.get_return_url()).status_code == 200
@@ -208,7 +208,7 @@ def test_payments_may_be_in_another_database(
     awa: User, payment: Payment, notify: Notify, gateway: FakeGateway, client: Any, elsewhere: None
 ) -> None:
     other = make_payment()
-    assert client.get(other.get_absolute_url()).status_code == 302
+    assert client.get(other.get_checkout_url()).status_code == 302
     assert notify(payment, amount=1).status_code == 400
     assert notify(payment).status_code == 200
     services.confirm_payment(

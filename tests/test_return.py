@@ -45,7 +45,7 @@ def test_while_waiting_the_page_comes_again_by_itself(payment: Payment) -> None:
 
     assert re.search(rf'<meta http-equiv="refresh" content="\d+;url={payment.get_return_url()}">', content)
     assert payment.get_status_url() in content
-    assert payment.get_absolute_url() in content
+    assert payment.get_checkout_url() in content
     assert "12\u202f500\u00a0F\u00a0CFA" in content
 
 
@@ -78,7 +78,7 @@ def test_what_does_not_fit_is_not_blamed_on_the_operator(payment: Payment) -> No
     Payment.objects.update(needs_review=True)
 
     assert "the shop is looking at it" in page(payment)
-    assert payment.get_absolute_url() not in page(payment)
+    assert payment.get_checkout_url() not in page(payment)
 
 
 def test_a_page_never_says_failed_while_nobody_knows(payment: Payment) -> None:

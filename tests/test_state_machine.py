@@ -237,7 +237,7 @@ class Shop(RuleBasedStateMachine):
         debt = self.debts[number]
         with self.step():
             getattr(self, f"gateway_{answer.replace(' ', '_')}")()
-            response = Client().get(debt.payment.get_absolute_url())
+            response = Client().get(debt.payment.get_checkout_url())
             if debt.status not in PAYABLE:
                 assert response["Location"] == debt.payment.get_return_url()
             elif debt.status == "pending" and not debt.age:
@@ -358,7 +358,7 @@ class Shop(RuleBasedStateMachine):
         debt, other = self.debts[number], self.debts[1 - number]
         urls = {
             "return": debt.payment.get_return_url(),
-            "checkout": debt.payment.get_absolute_url(),
+            "checkout": debt.payment.get_checkout_url(),
             "status": debt.payment.get_status_url(),
             "the other's": other.payment.get_notification_url().replace(
                 other.payment.reference, debt.payment.reference

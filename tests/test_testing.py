@@ -361,7 +361,7 @@ def test_real_commits_are_left_alone(heard: Heard) -> None:
 
 
 def check_out(payment: Payment) -> HttpResponse:
-    return Client().get(payment.get_absolute_url())
+    return Client().get(payment.get_checkout_url())
 
 
 def test_it_opens_a_page_and_writes_down_what_it_was_sent() -> None:

@@ -69,7 +69,7 @@ from orders.models import Order
 
 
 def pay(request, pk):
-    return redirect(get_object_or_404(Order, pk=pk).open_payment())
+    return redirect(get_object_or_404(Order, pk=pk).open_payment().get_checkout_url())
 
 
 urlpatterns = [
@@ -125,7 +125,7 @@ class OrderTests(TestCase):
     def test_a_declined_buyer_tries_again(self):
         payment = decline(self.check_out())
         self.assert_delivered(0)
-        self.client.get(payment.get_absolute_url())
+        self.client.get(payment.get_checkout_url())
         pay(payment)
         self.assert_delivered(1)
 
@@ -141,9 +141,9 @@ class OrderTests(TestCase):
         payment = self.check_out()
         self.assertEqual(self.page.status_code, 502)
         self.gateway.is_away()
-        self.assertEqual(self.client.get(payment.get_absolute_url()).status_code, 503)
+        self.assertEqual(self.client.get(payment.get_checkout_url()).status_code, 503)
         self.gateway.opens()
-        self.assertEqual(self.client.get(payment.get_absolute_url()).status_code, 302)
+        self.assertEqual(self.client.get(payment.get_checkout_url()).status_code, 302)
 
     @override_settings(PAIEMENTPRO_STATUS_URL="https://api.paiementpro.net/status")
     def test_a_lost_notification_is_made_up_for(self):

@@ -28,7 +28,7 @@ def test_urls_may_begin_with_the_language(gateway: FakeGateway, language: str) -
 
     with override_settings(ROOT_URLCONF="tests.urls_i18n"):
         with translation.override(language):
-            checkout = payment.get_absolute_url()
+            checkout = payment.get_checkout_url()
         assert client.get(checkout).status_code == 302
         [sent] = gateway.page_requests
         assert urlsplit(sent.return_url).path.startswith(f"/{language}/pay/")

@@ -260,7 +260,7 @@ def seed_payment(**values: Any) -> Payment:
 
 
 def check_out(site: Site, payment: Payment) -> wire.Answer:
-    answer = wire.get(site.url + payment.get_absolute_url())
+    answer = wire.get(site.url + payment.get_checkout_url())
     payment.refresh_from_db()
     return answer
 

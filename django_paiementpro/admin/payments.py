@@ -105,8 +105,6 @@ class PaymentAdmin(ColumnsMixin, ReadOnlyMixin, ModelAdmin):
     # Not where Django looks by itself: a host's own admin of payments has Django's templates.
     change_list_template = "admin/paiementpro/payment/payment_list.html"
     change_form_template = "admin/paiementpro/payment/payment_page.html"
-    # Its page is the checkout: a curious click of the staff would ask the gateway for a page.
-    view_on_site = False
     fieldsets = (
         (None, {"fields": ["reference", "badge", "amount_display", "description", "order"]}),
         (
@@ -408,4 +406,4 @@ def _parameters(list_filter: Any) -> Sequence[str]:
 def _payer_link(request: HttpRequest, payment: Payment) -> str:
     """Return the link by which the customer can pay, to be given to them; empty where nothing is to be paid."""
     is_payable = Status(payment.status).is_payable and payment.has_payer
-    return services.absolute_url(payment.get_absolute_url(), request) if is_payable else ""
+    return services.absolute_url(payment.get_checkout_url(), request) if is_payable else ""

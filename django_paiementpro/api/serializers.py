@@ -144,7 +144,7 @@ class OpenedPaymentSerializer(serializers.Serializer[Payment]):
     )
 
     def get_checkout_url(self, payment: Payment) -> str:
-        return self._absolute(payment.get_absolute_url())
+        return self._absolute(payment.get_checkout_url())
 
     def get_payment_url(self, payment: Payment) -> str | None:
         return payment.payment_url if payment.status == Status.PENDING and payment.payment_url else None

@@ -11,7 +11,7 @@ It comes with ``pip install "django-paiementpro[testing]"``, and works under Dja
 
         def test_the_gateway_is_asked_for_the_orders_total(self):
             with FakeGateway() as gateway:
-                self.client.get(self.order.open_payment().get_absolute_url())
+                self.client.get(self.order.open_payment().get_checkout_url())
             self.assertEqual(gateway.page_requests[0].amount, self.order.total)
 
 ``pay`` and ``decline`` settle a payment as the gateway's notification does, ``notify`` sends one in any form, and

@@ -55,7 +55,7 @@ class FakeGateway:
 
         with FakeGateway() as gateway:
             gateway.refuses("ID marchand inconnu")
-            response = self.client.get(payment.get_absolute_url())
+            response = self.client.get(payment.get_checkout_url())
         self.assertEqual(response.status_code, 502)
 
     For a whole ``TestCase`` write ``self.gateway = self.enterContext(FakeGateway())`` in ``setUp``; under pytest there

@@ -46,7 +46,7 @@ def pay(request: HttpRequest, pk: int) -> HttpResponse:
     """Send the buyer to pay an open order."""
     with transaction.atomic():
         order = get_object_or_404(Order.objects.of_buyer(request).select_for_update(), pk=pk)
-        return redirect(order.open_payment() if order.is_payable else order)
+        return redirect(order.open_payment().get_checkout_url() if order.is_payable else order)
 
 
 @require_POST

@@ -88,7 +88,7 @@ def pay(request, pk):
         customer_last_name="Koné",
         customer_phone="07 07 12 34 56",
     )
-    return redirect(payment)
+    return redirect(payment.get_checkout_url())
 """
 
 

@@ -22,7 +22,7 @@ class FirstSale(TransactionTestCase):
     def open(self) -> Payment:
         way = self.click()
         payment = Payment.objects.for_object(self.order).first()
-        assert way[0] == payment.get_absolute_url()
+        assert way[0] == payment.get_checkout_url()
         return payment
 
     def test_an_order_has_one_payment_while_it_can_be_paid(self) -> None:

@@ -88,5 +88,5 @@ class Moving(TransactionTestCase):
         with responses.RequestsMock() as gateway:
             url = f"{settings.PAIEMENTPRO_GATEWAY_URL}/webservice/onlinepayment/init/curl-init.php"
             gateway.post(url, json={"success": True, "url": "https://www.paiementpro.net/page?sessionid=1"})
-            assert self.client.get(payment.get_absolute_url()).status_code == 302
+            assert self.client.get(payment.get_checkout_url()).status_code == 302
             assert b"OLD_1_waiting-2" in gateway.calls[0].request.body

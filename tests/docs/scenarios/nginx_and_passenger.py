@@ -50,7 +50,7 @@ class Proxied(TransactionTestCase):
                 block.text for block in blocks(language, "howto/nginx-and-passenger") if block.language == "nginx"
             )
             pattern = re.search(r'"~(\^\S+)"', conf)[1].replace("(?<", "(?P<")
-            for path in (payment.get_notification_url(), payment.get_return_url(), payment.get_absolute_url()):
+            for path in (payment.get_notification_url(), payment.get_return_url(), payment.get_checkout_url()):
                 match = re.match(pattern, f"{path}?referenceNumber=1")
                 assert match["app_path"] == "/".join(path.split("/")[:3]) + "/"
             assert not re.match(pattern, "/orders/1/")

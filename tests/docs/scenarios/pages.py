@@ -45,8 +45,8 @@ class Pages(TransactionTestCase):
 
     def test_the_result_is_a_page_of_the_shop(self) -> None:
         assert "<h1>" in self.see_result("succeeded")
-        assert self.payment.get_absolute_url() in self.see_result("failed")
-        assert self.payment.get_absolute_url() not in self.see_result("expired")
+        assert self.payment.get_checkout_url() in self.see_result("failed")
+        assert self.payment.get_checkout_url() not in self.see_result("expired")
 
     def test_who_has_paid_goes_to_the_order(self) -> None:
         pay(self.payment)

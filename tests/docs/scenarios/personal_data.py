@@ -54,6 +54,6 @@ class PersonalData(TransactionTestCase):
         order = Order.objects.get()
         pay_order = reverse("pay", args=[order.pk])
         Order.objects.update(is_paid=False)
-        assert self.client.get(pay_order).url == self.payment.get_absolute_url()
+        assert self.client.get(pay_order).url == self.payment.get_checkout_url()
         services.cancel_payment(Payment.objects.get(), "blanked")
-        assert self.client.get(pay_order).url != self.payment.get_absolute_url()
+        assert self.client.get(pay_order).url != self.payment.get_checkout_url()

@@ -18,7 +18,7 @@ class SeveralPayments(TransactionTestCase):
     def open(self) -> Payment:
         response = self.client.get(reverse("pay", args=[self.order.pk]))
         payment = self.order.payments.first()
-        self.assertRedirects(response, payment.get_absolute_url(), fetch_redirect_response=False)
+        self.assertRedirects(response, payment.get_checkout_url(), fetch_redirect_response=False)
         return payment
 
     def figures(self) -> tuple[int, int, bool]:
