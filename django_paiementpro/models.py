@@ -464,7 +464,12 @@ class Payment(models.Model):
         with transaction.atomic(using=using):
             has_key = self.pk is not None
             if names and has_key and not force_insert:
-                names = _lock(self._row(using, is_partial), self, names) or (names if is_partial else None)
+                allowed = _lock(self._row(using, is_partial), self, names)
+                if allowed is not None:
+                    # Without any name Django would send no signals.
+                    names = allowed or {"updated_at"}
+                elif not is_partial:
+                    names = None
             elif not is_partial:
                 names = None
             if names is None:
