@@ -26,19 +26,16 @@ from django_paiementpro.signals import SIGNALS
 LEASE = timedelta(minutes=5)
 
 
-def post(event: PaymentEvent, signals: list[str], *, may_queue: bool = True) -> None:
-    """
-    Insert the event with the signals that it owes, inside the transaction of what it tells of.
-
-    Signals that nobody listens to are not kept. The rest are sent after the commit, by this process if it lives, or by
-    a worker where the host wants it and the caller may.
-    """
+def owe(event: PaymentEvent, signals: list[str]) -> None:
+    """Have a new event owe signals, already leased by this process. Signals that nobody listens to are not kept."""
     event.signals = [name for name in signals if is_heard(name)]
-    lease = _lease()
-    if event.signals:
-        event.deliver_at = lease
-    event.save(force_insert=True)
-    if event.signals:
+    event.deliver_at = _lease() if event.signals else None
+
+
+def send_on_commit(event: PaymentEvent, *, may_queue: bool = True) -> None:
+    """Send what a new event owes after the commit, in this process or, where the host wants it, in a worker."""
+    if event.deliver_at:
+        lease = event.deliver_at
         transaction.on_commit(lambda: _send(event, lease, may_queue), using=_database(), robust=True)
 
 

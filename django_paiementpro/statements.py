@@ -1,8 +1,9 @@
 """
 The few statements that every notification runs, as parameterised SQL.
 
-The ORM takes longer to build and compile one than the database takes to run it; ``make bench`` has the figures. All of
-them go to the database that the model is written to: a replica may lag behind.
+The ORM takes longer to build and compile one than the database takes to run it, and PostgreSQL stores a transition and
+its event in a single statement, without the round trips of a transaction; ``make bench`` has the figures. All of them
+go to the database that the model is written to: a replica may lag behind.
 """
 
 import functools
@@ -11,6 +12,7 @@ from typing import Any, TypeVar, cast
 
 from django.db import DatabaseError, connections, router, transaction
 from django.db.models import Field, Model
+from django.db.models.signals import post_save, pre_save
 
 M = TypeVar("M", bound=Model)
 
@@ -20,6 +22,9 @@ Where = Mapping[str, Any]
 
 #: What keeps a commit from waiting for the disk, as a condition that is always true.
 WITHOUT_WAITING = {"postgresql": " AND set_config('synchronous_commit', 'off', true) IS NOT NULL"}
+
+#: What makes an INSERT return the key. The drivers of SQLite, MySQL and MariaDB know the last one anyway.
+RETURNING_KEY = {"postgresql": " RETURNING {}", "sqlite": "", "mysql": ""}
 
 
 def find(model: type[M], where: Where, also: str = "", params: Sequence[Any] = ()) -> M | None:
@@ -46,18 +51,73 @@ def update(model: type[Model], where: Where, changes: Mapping[str, Any], *, is_d
     statement of its own; other databases commit as usual.
     """
     using = router.db_for_write(model)
+    sql = _update(model, using, _shape(where), tuple(changes), is_durable)
+    count, _key = _execute(using, sql, [*_stored(model, changes, using), *_values(model, where, using)])
+    return count
+
+
+def insert(row: Model) -> None:
+    """Insert a new row, and set its key."""
+    using = router.db_for_write(type(row))
+    if not _is_plain(type(row), using):
+        row.save(force_insert=True, using=using)
+        return
+    _count, row.pk = _execute(using, _insert(type(row), using), _stored(type(row), _new_values(row), using))
+
+
+def update_and_insert(
+    model: type[M], where: Where, changes: Mapping[str, Any], row: Model, *, is_durable: bool = True
+) -> bool:
+    """
+    Store the changes in the matching row, and insert another row. Return False, and do neither, if no row matches.
+
+    Where ``is_one_statement`` holds, this is one statement, which needs no transaction around it; elsewhere it is two.
+    """
+    using = router.db_for_write(model)
+    if is_one_statement(type(row), using):  # pragma: no cover  coverage is measured on SQLite
+        return _update_and_insert_at_once(model, using, where, changes, row, is_durable)
+    if not update(model, where, changes, is_durable=is_durable):
+        return False
+    insert(row)
+    return True
+
+
+def is_one_statement(model: type[Model], using: str) -> bool:
+    """Return whether ``update_and_insert`` of such a row is one statement in this database."""
+    return connections[using].vendor == "postgresql" and _is_plain(model, using)
+
+
+def _is_plain(model: type[Model], using: str) -> bool:
+    """Return whether an INSERT does all that ``save()`` would: the key can be had, and no signal is listened to."""
+    has_listeners = pre_save.has_listeners(model) or post_save.has_listeners(model)
+    return connections[using].vendor in RETURNING_KEY and not has_listeners
+
+
+def _execute(using: str, sql: str, params: Sequence[Any]) -> tuple[int, Any]:
+    """Execute a statement, and return how many rows it concerns and the key of the row that it inserts, if any."""
     connection = connections[using]
-    sql = _update(model, using, _shape(where), tuple(changes))
-    sql += "" if is_durable else WITHOUT_WAITING.get(connection.vendor, "")
-    params = [_field(model, name).get_db_prep_save(value, connection) for name, value in changes.items()]
     try:
         with connection.cursor() as cursor:
-            cursor.execute(sql, [*params, *_values(model, where, using)])
-            return int(cursor.rowcount)
+            cursor.execute(sql, params)
+            key = (cursor.fetchone() or [None])[0] if cursor.description else getattr(cursor, "lastrowid", None)
+            return int(cursor.rowcount), key
     except DatabaseError:
         if connection.in_atomic_block:
             transaction.set_rollback(True, using)
         raise
+
+
+def _new_fields(model: type[Model]) -> list["Field[Any, Any]"]:
+    return [field for field in model._meta.concrete_fields if not field.primary_key]
+
+
+def _new_values(row: Model) -> dict[str, Any]:
+    return {field.name: getattr(row, field.attname) for field in _new_fields(type(row))}
+
+
+def _stored(model: type[Model], values: Mapping[str, Any], using: str) -> list[Any]:
+    connection = connections[using]
+    return [_field(model, name).get_db_prep_save(value, connection) for name, value in values.items()]
 
 
 # The SQL depends on the names and on which of the values are None.
@@ -83,9 +143,44 @@ def _select(model: type[Model], using: str, shape: Shape, also: str) -> str:
 
 
 @functools.lru_cache(maxsize=256)
-def _update(model: type[Model], using: str, shape: Shape, names: tuple[str, ...]) -> str:
+def _update(model: type[Model], using: str, shape: Shape, names: tuple[str, ...], is_durable: bool) -> str:
     changes, table = ", ".join(f"{_column(model, name, using)} = %s" for name in names), _table(model, using)
-    return f"UPDATE {table} SET {changes} WHERE {_conditions(model, using, shape)}"  # noqa: S608  names of models alone  # nosec B608
+    also = "" if is_durable else WITHOUT_WAITING.get(connections[using].vendor, "")
+    return f"UPDATE {table} SET {changes} WHERE {_conditions(model, using, shape)}{also}"  # noqa: S608  names of models alone  # nosec B608
+
+
+@functools.lru_cache(maxsize=16)
+def _insert(model: type[Model], using: str) -> str:
+    columns, table = _new_columns(model, using), _table(model, using)
+    values = ", ".join(["%s"] * len(_new_fields(model)))
+    key = RETURNING_KEY[connections[using].vendor].format(_column(model, "pk", using))
+    return f"INSERT INTO {table} ({columns}) VALUES ({values}){key}"  # noqa: S608  names of models alone  # nosec B608
+
+
+def _update_and_insert_at_once(
+    model: type[Model], using: str, where: Where, changes: Mapping[str, Any], row: Model, is_durable: bool
+) -> bool:  # pragma: no cover  coverage is measured on SQLite
+    sql = _update_and_insert(model, type(row), using, _shape(where), tuple(changes), is_durable)
+    params = [*_stored(model, changes, using), *_values(model, where, using)]
+    count, key = _execute(using, sql, [*params, *_stored(type(row), _new_values(row), using)])
+    if count:
+        row.pk = key
+    return bool(count)
+
+
+@functools.lru_cache(maxsize=256)
+def _update_and_insert(
+    model: type[Model], inserted: type[Model], using: str, shape: Shape, names: tuple[str, ...], is_durable: bool
+) -> str:  # pragma: no cover  coverage is measured on SQLite
+    changed, table = _update(model, using, shape, names, is_durable), _table(inserted, using)
+    # In a SELECT a NULL has no type until it is given one.
+    values = ", ".join(f"CAST(%s AS {field.db_type(connections[using])})" for field in _new_fields(inserted))
+    insert = f"INSERT INTO {table} ({_new_columns(inserted, using)}) SELECT {values} FROM changed"  # noqa: S608  names of models alone  # nosec B608
+    return f"WITH changed AS ({changed} RETURNING 1) {insert} RETURNING {_column(inserted, 'pk', using)}"
+
+
+def _new_columns(model: type[Model], using: str) -> str:
+    return ", ".join(_column(model, field.name, using) for field in _new_fields(model))
 
 
 def _conditions(model: type[Model], using: str, shape: Shape) -> str:

@@ -88,6 +88,11 @@ def heard() -> Iterator[list[tuple[str, Any]]]:
         signal.disconnect(dispatch_uid=f"heard.{name}")
 
 
+#: What stores a transition and its event, and what inserts an event, by the first word of each statement.
+TRANSITION = ["WITH"] if connection.vendor == "postgresql" else ["UPDATE", "INSERT"]
+EVENT_INSERTS = ("WITH", "INSERT")
+
+
 class Statements(list[str]):
     """The SQL statements of a ``with`` block, BEGIN and COMMIT apart."""
 

@@ -1,5 +1,6 @@
 """A hostile host: every request in a transaction, every view behind a login and CSRF protection."""
 
+import os
 import sys
 import tempfile
 from pathlib import Path
@@ -25,8 +26,11 @@ LOGIN_URL = "/admin/login/"
 
 database = env.db_url_config(env("DATABASE_URL", default="") or f"sqlite:///{scratch / 'paiementpro.sqlite3'}")
 is_sqlite = database["ENGINE"] == "django.db.backends.sqlite3"
-# SQLite on disk, as threads share no database in memory.
-test_name = str(scratch / "test_paiementpro.sqlite3") if is_sqlite else None
+# A name of its own for each run, which may meet others on this machine. SQLite on disk, as threads share no database in
+# memory.
+test_name = f"test_paiementpro_{os.getpid()}"
+if is_sqlite:
+    test_name = str(scratch / f"{test_name}.sqlite3")
 DATABASES = {"default": {**database, "ATOMIC_REQUESTS": True, "TEST": {"NAME": test_name}}}
 
 INSTALLED_APPS = [

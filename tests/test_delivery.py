@@ -26,7 +26,7 @@ from django_paiementpro.contrib.celery import tasks as celery_tasks
 from django_paiementpro.engines import CELERY_APP, FRAMEWORK
 from django_paiementpro.models import Payment, PaymentEvent
 from django_paiementpro.signals import payment_succeeded
-from tests.conftest import Notify, Statements
+from tests.conftest import TRANSITION, Notify, Statements
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -144,7 +144,7 @@ def test_queued_delivery_takes_no_statement_of_the_notification(
 ) -> None:
     with statements:
         notify(payment)
-    assert [statement.split()[0] for statement in statements] == ["SELECT", "UPDATE", "INSERT"]
+    assert [statement.split()[0] for statement in statements] == ["SELECT", *TRANSITION]
 
     with statements:
         run(queued()[0])

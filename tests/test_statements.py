@@ -8,6 +8,7 @@ from unittest.mock import patch
 
 import pytest
 from django.db import IntegrityError, connection, transaction
+from django.db.models.signals import ModelSignal, post_save, pre_save
 from django.db.models.sql.compiler import SQLCompiler
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
@@ -159,3 +160,68 @@ def test_each_thread_uses_its_own_connection() -> None:
     for thread in threads:
         thread.join()
     assert [each and each.initialized_at for each in found] == [Payment.objects.get(pk=payment.pk).initialized_at] * 2
+
+
+def new_event(payment: Payment, **values: Any) -> PaymentEvent:
+    return PaymentEvent(payment=payment, kind="host", outcome="accepted", data={"order": "é %s"}, **values)
+
+
+def test_insert_stores_what_the_orm_stores() -> None:
+    payment, deliver_at = make_payments()[0], NOW + timedelta(minutes=5)
+    event = new_event(payment, message="it's \\ 100 %", signals=["payment_failed"], deliver_at=deliver_at)
+    statements.insert(event)
+    assert columns(PaymentEvent.objects.get(pk=event.pk)) == columns(event)
+    saved = new_event(payment, message=event.message, signals=event.signals, deliver_at=deliver_at)
+    saved.created_at = event.created_at
+    saved.save()
+    assert columns(saved) | {"id": event.pk} == columns(event)
+
+
+@pytest.mark.parametrize("is_durable", [True, False])
+def test_update_and_insert_does_both(is_durable: bool) -> None:
+    payment, other, _third = make_payments()
+    event = new_event(payment)
+    where = {"pk": payment.pk, "initialized_at": None}
+    changes = {"status": "failed", "initialized_at": NOW}
+    assert statements.update_and_insert(Payment, where, changes, event, is_durable=is_durable)
+    stored = Payment.objects.get(pk=payment.pk)
+    assert (stored.status, stored.initialized_at) == ("failed", NOW)
+    assert columns(PaymentEvent.objects.get()) == columns(event)
+    assert Payment.objects.get(pk=other.pk).status == "created"
+
+
+def test_update_and_insert_does_neither_without_a_row() -> None:
+    payment = make_payments()[0]
+    event = new_event(payment)
+    assert not statements.update_and_insert(Payment, {"pk": payment.pk, "status": "failed"}, {"attempt": 2}, event)
+    assert event.pk is None
+    assert not PaymentEvent.objects.exists()
+
+
+def test_insert_saves_where_the_driver_does_not_know_the_key() -> None:
+    event = new_event(make_payments()[0])
+    with patch.dict(statements.RETURNING_KEY, clear=True):
+        assert not statements.is_one_statement(PaymentEvent, "default")
+        assert statements.update_and_insert(Payment, {"pk": event.payment_id}, {"attempt": 2}, event)
+    assert columns(PaymentEvent.objects.get()) == columns(event)
+
+
+@pytest.mark.parametrize("signal", [pre_save, post_save])
+def test_insert_sends_signals_that_are_listened_to(signal: ModelSignal) -> None:
+    saved = []
+
+    def note(sender: object, instance: PaymentEvent, **kwargs: object) -> None:
+        saved.append(instance)
+
+    event = new_event(make_payments()[0])
+    signal.connect(note, sender=PaymentEvent)
+    try:
+        assert statements.update_and_insert(Payment, {"pk": event.payment_id}, {"attempt": 2}, event)
+    finally:
+        signal.disconnect(note, sender=PaymentEvent)
+    assert saved == [event]
+
+
+def test_postgresql_changes_and_inserts_in_one_statement() -> None:
+    make_payments()
+    assert statements.is_one_statement(PaymentEvent, "default") == (connection.vendor == "postgresql")

@@ -23,7 +23,10 @@ from django_paiementpro.services.transitions import (
     Decision,
     commit,
     database,
+    expect_personal_data,
     insert_event,
+    is_one_statement,
+    new_event,
     next_date,
     outside_transactions,
     read_again,
@@ -203,10 +206,11 @@ def _record_page(payment: Payment, page_request: PageRequest, url: str, duration
     decision = Decision(Outcome.ACCEPTED)
 
     def store(unchanged: statements.Where) -> bool:
+        event = new_event(payment, Kind.INITIALIZE, decision, page_request.for_audit())
         # If the database crashes in the next moment, only the page is lost: the attempt is counted, and may be paid.
-        if not statements.update(Payment, unchanged, changes, is_durable=False):
+        if not statements.update_and_insert(Payment, unchanged, changes, event, is_durable=False):
             return False
-        insert_event(payment, Kind.INITIALIZE, decision, page_request.for_audit())
+        expect_personal_data(payment)
         opened = copy(payment)
         opened.apply(changes)
         if opened.phone_region != payment.phone_region:
@@ -227,7 +231,7 @@ def _record_page(payment: Payment, page_request: PageRequest, url: str, duration
         # Neither a finding that was raised meanwhile nor a failure on an earlier page is a reason to discard the page.
         changes["updated_at"] = next_date(payment)
         unchanged = {"pk": payment.pk, "status": payment.status, "attempt": attempt}
-        if commit(partial(store, unchanged)):
+        if commit(partial(store, unchanged), is_atomic=is_one_statement(payment, changes)):
             payment.apply(changes)
             log.write("page_opened", payment, outcome=Outcome.ACCEPTED, duration=duration)
             return True

@@ -10,7 +10,8 @@ begins with a write (which SQLite requires), and holds on every database.
 import functools
 import random
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from contextlib import nullcontext
 from copy import copy
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
@@ -23,6 +24,7 @@ from django_paiementpro import log, outbox, statements
 from django_paiementpro.enums import Kind, Outcome, Reason
 from django_paiementpro.models import Finding, Payment, PaymentEvent
 from django_paiementpro.normalization import transaction_key
+from django_paiementpro.phones import region_of
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -137,16 +139,24 @@ def _commit_decision(
 ) -> PaymentEvent | None:
     """Store the decision in one commit. After a rollback the copy at hand is as it was before."""
     before = {**vars(payment)}
+    is_alone = not decision.facts and decision.then is None
 
     def work() -> PaymentEvent | None:
         vars(payment).update(before)
         return store(payment, unchanged, kind, decision, data, remote_address)
 
     try:
-        return commit(work)
+        return commit(work, is_atomic=is_alone and is_one_statement(payment, decision.changes))
     except BaseException:
         vars(payment).update(before)
         raise
+
+
+def is_one_statement(payment: Payment, changes: Mapping[str, Any]) -> bool:
+    """Return whether the database takes the changes and an event in one statement, with nothing to do besides."""
+    channels = [changes.get(name, getattr(payment, name)) for name in ("channel", "gateway_channel")]
+    is_same_region = region_of(*channels) == payment.phone_region
+    return is_same_region and payment.blanked_at is None and statements.is_one_statement(PaymentEvent, database())
 
 
 def store(
@@ -160,7 +170,10 @@ def store(
     """Store the transition and its event, if the payment is still as it was when the decision was made."""
     # A decision that changes nothing still has to be about the payment as it is: it writes what its condition demands.
     changes = _complete(payment, decision.changes) if decision.changes else {"attempt": payment.attempt}
-    if decision.is_conditional and not statements.update(Payment, unchanged, changes):
+    event = new_event(payment, kind, decision, data, remote_address)
+    if not decision.is_conditional:
+        statements.insert(event)
+    elif not statements.update_and_insert(Payment, unchanged, changes, event):
         return None
     if decision.changes:
         region = payment.phone_region
@@ -176,7 +189,8 @@ def store(
             kind=str(kind),
         )
         transaction.on_commit(report, using=database())
-    event = insert_event(payment, kind, decision, data, remote_address)
+    expect_personal_data(payment)
+    outbox.send_on_commit(event, may_queue=decision.may_queue)
     if decision.facts:
         Finding.objects.using(database()).bulk_create(
             Finding(
@@ -207,12 +221,16 @@ def next_date(payment: Payment) -> datetime:
     return max(timezone.now(), payment.updated_at + TICK)
 
 
-def insert_event(
+def insert_event(payment: Payment, kind: Kind, decision: Decision, data: Any = None) -> None:
+    """Insert an event that owes no signals, inside the caller's transaction."""
+    statements.insert(new_event(payment, kind, decision, data))
+    expect_personal_data(payment)
+
+
+def new_event(
     payment: Payment, kind: Kind, decision: Decision, data: Any = None, remote_address: str = ""
 ) -> PaymentEvent:
-    """Insert the event. If the payment's personal data were erased, it may bring some: they become due once more."""
-    if payment.blanked_at is not None:
-        Payment.objects.primary().filter(pk=payment.pk).update(blanked_at=None)
+    """Return the event of a decision, which owes the signals of the decision."""
     event = PaymentEvent(
         payment=payment,
         kind=kind,
@@ -222,8 +240,14 @@ def insert_event(
         data=dict(data or {}),
         remote_address=remote_address[:64],
     )
-    outbox.post(event, decision.signals, may_queue=decision.may_queue)
+    outbox.owe(event, decision.signals)
     return event
+
+
+def expect_personal_data(payment: Payment) -> None:
+    """If the payment's personal data were erased, an event may bring some: they become due once more."""
+    if payment.blanked_at is not None:
+        Payment.objects.primary().filter(pk=payment.pk).update(blanked_at=None)
 
 
 def flagged(outcome: Outcome, *facts: Fact) -> Decision:
@@ -255,18 +279,21 @@ def with_news(payment: Payment, decision: Decision) -> Decision:
     )
 
 
-def commit(work: Callable[[], T]) -> T:
+def commit(work: Callable[[], T], *, is_atomic: bool = False) -> T:
     """
     Do the work in one transaction, and retry it if the database has aborted it in favour of another.
 
     Databases do so for deadlocks, and for conflicts if the host has chosen a stricter isolation level than the default.
     The work may run several times: what it compares with is bound beforehand, not what an earlier run left in memory.
+
+    Work that is a single statement (``is_atomic``) is a transaction of its own, which saves two round trips.
     """
     alias = database()
     if not transaction.get_connection(alias).in_atomic_block:
+        is_atomic = is_atomic and transaction.get_autocommit(alias)
         for longest_pause in CONFLICT_PAUSES:
             try:
-                with transaction.atomic(using=alias):
+                with nullcontext() if is_atomic else transaction.atomic(using=alias):
                     return work()
             except OperationalError:
                 log.write("transaction_given_up")
