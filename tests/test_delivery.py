@@ -393,7 +393,9 @@ def log_lines(caplog: pytest.LogCaptureFixture) -> Callable[[], list[str]]:
 
     def lines() -> list[str]:
         assert [record for record in caplog.records if SECRET in f"{record.getMessage()} {vars(record)}"] == []
-        return [vars(record)["error"] for record in caplog.records if record.getMessage() == "delivery_not_queued"]
+        return [
+            vars(record)["error"] for record in caplog.records if record.getMessage().startswith("delivery_not_queued ")
+        ]
 
     return lines
 
