@@ -44,6 +44,10 @@ LEVELS = {
     "signal_delivered": logging.INFO,
     #: ``receiver`` raised on ``signal``, and is called again by the next reconciliation.
     "receiver_failed": logging.ERROR,
+    #: ``receiver``, owed ``signal`` by ``count`` events, is not connected in this process: it stays owed.
+    "receiver_missing": logging.ERROR,
+    #: Signals that have just been committed could not be sent; the next reconciliation delivers them.
+    "delivery_failed": logging.ERROR,
     #: A delivery took so long that another process has taken it over.
     "lease_lost": logging.WARNING,
     #: ``error``, a class, kept a delivery from the broker; the next reconciliation delivers.

@@ -7,11 +7,11 @@ from django.core.management import call_command
 from django.db import DatabaseError, connection
 from django.utils import timezone
 
-from django_paiementpro import outbox
+from django_paiementpro import outbox, services
 from django_paiementpro.models import Payment, PaymentEvent
-from django_paiementpro.signals import payment_flagged, payment_succeeded
+from django_paiementpro.signals import payment_failed, payment_flagged, payment_succeeded
 from django_paiementpro.testing import make_payment
-from tests.conftest import Notify, Statements
+from tests.conftest import Notify, Statements, due_event
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -130,7 +130,23 @@ def test_a_stored_signal_waits_while_nobody_listens(payment: Payment, notify: No
     successor = connect("successor")
     reconcile()
     assert len(successor.calls) == 1
+    assert settled_event(payment).deliver_at is not None
+
+    first_again = connect("first")
+    reconcile()
+    assert (len(successor.calls), len(first_again.calls)) == (1, 1)
     assert settled_event(payment).deliver_at is None
+
+
+def test_an_event_that_names_no_receiver_waits_for_the_first(payment: Payment, connect: Connect) -> None:
+    event = due_event(payment)
+    reconcile()
+    assert PaymentEvent.objects.get(pk=event.pk).deliver_at == event.deliver_at
+
+    first = connect("first")
+    reconcile()
+    assert len(first.calls) == 1
+    assert PaymentEvent.objects.get(pk=event.pk).deliver_at is None
 
 
 def test_one_signal_waits_while_the_other_is_delivered(notify: Notify, connect: Connect) -> None:
@@ -149,16 +165,102 @@ def test_one_signal_waits_while_the_other_is_delivered(notify: Notify, connect: 
     assert settled_event(payment).deliver_at is None
 
 
-def test_a_receiver_that_has_left_is_not_waited_for(payment: Payment, notify: Notify, connect: Connect) -> None:
-    connect("first")
-    second = connect("second")
-    second.failures = 1
+# Receivers that this process lacks ------------------------------------------------------------------------------------
+
+
+def die_before_delivery(payment: Payment) -> None:
+    """Leave the payment's event as a process does that is killed between the commit and the delivery."""
+    past = timezone.now() - timedelta(hours=1)
+    PaymentEvent.objects.filter(payment=payment).update(delivered=[], deliver_at=past, created_at=past)
+
+
+def test_a_receiver_that_this_process_lacks_stays_owed(payment: Payment, notify: Notify, connect: Connect) -> None:
+    mail, fulfil = connect("mail"), connect("fulfil")
     notify(payment)
-    second.leave()
+    die_before_delivery(payment)
+    fulfil.leave()
 
-    reconcile()
+    for _ in range(2):
+        totals = services.reconcile()
+        assert (totals.delivered, totals.undelivered, totals.failed) == (0, 1, 0)
+    assert (len(mail.calls), len(fulfil.calls)) == (2, 1)
+    health = services.health()
+    assert ("undelivered" in health.problems, health.undelivered) == (True, 1)
 
+    fulfil = connect("fulfil")
+    assert services.reconcile().delivered == 1
+    assert (len(mail.calls), len(fulfil.calls)) == (2, 1)
     assert settled_event(payment).deliver_at is None
+
+
+def test_a_missing_receiver_is_logged_once_in_a_run(
+    notify: Notify, connect: Connect, caplog: pytest.LogCaptureFixture
+) -> None:
+    fulfil = connect("fulfil")
+    fulfil.failures = 2
+    for _ in range(2):
+        notify(make_payment(status="pending", attempt=1))
+    fulfil.leave()
+    caplog.clear()
+
+    services.reconcile()
+
+    lines = [message for message in caplog.messages if message.startswith("receiver_missing")]
+    assert lines == ["receiver_missing outcome=failed signal=payment_succeeded receiver=fulfil count=2"]
+
+
+def test_what_only_missing_receivers_are_owed_is_left_to_others(
+    payment: Payment, notify: Notify, connect: Connect, statements: Statements
+) -> None:
+    fulfil = connect("fulfil")
+    fulfil.failures = 1
+    notify(payment)
+    fulfil.leave()
+    event = settled_event(payment)
+
+    with statements:
+        assert outbox.deliver(event) is False
+
+    assert statements == []
+
+
+def test_missing_receivers_do_not_hold_up_others(notify: Notify, connect: Connect) -> None:
+    gone, first = connect("gone", payment_failed), connect("first")
+    gone.failures = first.failures = 3
+    payments = [make_payment(status="pending", attempt=1) for _ in range(6)]
+    for number, payment in enumerate(payments):
+        notify(payment, responsecode=-(number % 2))
+    gone.leave()
+    first.failures = 0
+
+    totals = services.reconcile()
+
+    assert (totals.delivered, totals.undelivered) == (3, 3)
+
+
+def test_a_signal_that_this_version_does_not_have_stays_owed(payment: Payment, connect: Connect) -> None:
+    first = connect("first")
+    event = due_event(payment)
+    PaymentEvent.objects.update(signals=["payment_teleported", "payment_succeeded"])
+
+    totals = services.reconcile()
+
+    assert (totals.failed, totals.undelivered, len(first.calls)) == (0, 1, 1)
+    event.refresh_from_db()
+    assert event.deliver_at is not None
+    assert event.delivered == ["payment_succeeded first"]
+    assert [str(owed) for owed in outbox.missing(event)] == ["payment_teleported "]
+
+
+def test_what_is_owed_again_is_owed_to_those_connected_now(payment: Payment, connect: Connect) -> None:
+    event = due_event(payment)
+    PaymentEvent.objects.update(deliver_at=None, receivers=["payment_succeeded gone"])
+    connect("first")
+
+    outbox.owe_again(event, ["payment_succeeded"])
+
+    event.refresh_from_db()
+    assert event.receivers == ["payment_succeeded first"]
 
 
 def test_a_receiver_that_comes_between_is_told_as_well(payment: Payment, notify: Notify, connect: Connect) -> None:

@@ -13,6 +13,7 @@ from django.db.models import Count, Max, Min
 from django.db.models.functions import Coalesce
 from django.utils import timezone
 
+from django_paiementpro import outbox
 from django_paiementpro.conf import conf
 from django_paiementpro.enums import Kind, Outcome, Status
 from django_paiementpro.models import Finding, Payment, PaymentEvent, ReconciliationRun
@@ -101,7 +102,7 @@ def health(now: datetime | None = None) -> Health:
     """Return how the installation fares, in seven statements."""
     now = now or timezone.now()
     payments = Payment.objects.primary().order_by()
-    owed = PaymentEvent.objects.using(database()).order_by().filter(deliver_at__lte=now)
+    owed = PaymentEvent.objects.using(database()).order_by().filter(outbox.due(now))
     pending = payments.filter(status=Status.PENDING).aggregate(
         count=Count("*"), oldest=Min(Coalesce("initialized_at", "created_at"))
     )
