@@ -230,10 +230,10 @@ def _call(event: PaymentEvent, owed: Owed) -> BaseException | None:
     for connection in _open_connections():
         if connection.alias in before:
             continue
-        if _is_in_transaction(connection):
+        is_left_open = _is_in_transaction(connection)
+        if is_left_open:
             error = error or transaction.TransactionManagementError("a transaction was left open")
-            _drop(connection)
-        elif connection.errors_occurred and not connection.is_usable():
+        if is_left_open or (connection.errors_occurred and not connection.is_usable()):
             _drop(connection)
     return error
 
