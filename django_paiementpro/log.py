@@ -136,8 +136,8 @@ def _write_last_resort(record: logging.LogRecord, error: BaseException) -> None:
     failure = _without_text(error)
     failure.__context__ = record.exc_info[1] if record.exc_info else None
     record.exc_info = (Raised, failure, failure.__traceback__)
-    with suppress(Exception):
-        if logging.lastResort:
+    if logging.lastResort:
+        with suppress(Exception):
             logging.lastResort.handle(record)
 
 
