@@ -1,12 +1,21 @@
 """
-What the app says to the host's logs: one logger, ``django_paiementpro``, and one stable name a line.
+What the app writes to the host's logs: one logger, ``django_paiementpro``, and one stable name a line.
 
-Each line has ``reference``, ``attempt``, ``channel``, ``outcome`` and ``duration`` (seconds) as ``extra``, empty or
-None where they have no place, and what is named beside it below. None of this is a payer's data, a secret or a signed
-URL: of what was raised, the log has the class and the traceback, and not the words, which may name a payer.
+The message is that name, followed by ``key=value`` for each figure that is set: ``page_refused reference=… attempt=1
+outcome=refused duration=0.8``. Each record has them as ``extra`` as well: ``reference``, ``attempt``, ``channel``,
+``outcome`` and ``duration`` (seconds), empty or None if they do not apply, and those named below. None of this is a
+payer's data, a secret or a signed URL: for what was raised, the log has the class (``error``) and the traceback, not
+the text, which may name a payer. ``channel`` is not in the message: its text may be the gateway's.
+
+Logging never decides about money. If the host's logging raises, the line goes to ``logging.lastResort``, and the work
+goes on.
 """
 
+import json
 import logging
+import re
+from contextlib import suppress
+from types import TracebackType
 from typing import Any, Protocol
 
 from django.core.exceptions import ValidationError
@@ -35,6 +44,10 @@ LEVELS = {
     "signal_delivered": logging.INFO,
     #: ``receiver`` raised on ``signal``, and is called again by the next reconciliation.
     "receiver_failed": logging.ERROR,
+    #: ``receiver``, owed ``signal`` by ``count`` events, is not connected in this process: it stays owed.
+    "receiver_missing": logging.ERROR,
+    #: Signals that have just been committed could not be sent; the next reconciliation delivers them.
+    "delivery_failed": logging.ERROR,
     #: A delivery took so long that another process has taken it over.
     "lease_lost": logging.WARNING,
     #: ``error``, a class, kept a delivery from the broker; the next reconciliation delivers.
@@ -90,20 +103,60 @@ def write(
     raised: BaseException | None = None,
     **extra: Any,
 ) -> None:
-    """Write a line of ``LEVELS`` about a payment. The attempt is the newest unless another is named."""
-    exc_info = None if raised is None else (Raised, Raised(class_of(raised)), raised.__traceback__)
-    extra |= {
+    """Write a line of ``LEVELS`` about a payment. The attempt is the newest unless given. Never raises."""
+    level = LEVELS[name]
+    if raised is not None:
+        extra["error"] = class_of(raised)
+    figures = {
         "reference": payment.reference if payment else "",
         "attempt": payment.attempt if payment and attempt is None else attempt,
-        "channel": (payment.gateway_channel or payment.channel) if payment else "",
         "outcome": str(outcome),
+        **extra,
         "duration": None if duration is None else round(duration, 4),
     }
-    logger.log(LEVELS[name], name, extra=extra, exc_info=exc_info)
+    shown = {key: _as_text(value) for key, value in figures.items() if value not in ("", None, [])}
+    figures["channel"] = (payment.gateway_channel or payment.channel) if payment else ""
+    # The values are arguments, so that tools which group records by message see one group for each name.
+    message = " ".join([name, *(f"{key}=%s" for key in shown)])
+    arguments = (logger.name, level, __file__, 0, message, tuple(shown.values()), _exc_info(raised))
+    try:
+        if logger.isEnabledFor(level):
+            record = logger.makeRecord(*arguments)
+            # As ``extra`` does, but a name that the host's record factory has set is the host's.
+            vars(record).update(figures | vars(record))
+            logger.handle(record)
+    except KeyboardInterrupt:
+        raise
+    except BaseException as error:  # noqa: BLE001  a filter, a handler or a record factory of the host's
+        _write_last_resort(logging.LogRecord(*arguments), error)
+
+
+def _write_last_resort(record: logging.LogRecord, error: BaseException) -> None:
+    """Write the line where nothing of the host's is in the way, with the traceback of what its logging raised."""
+    failure = _without_text(error)
+    failure.__context__ = record.exc_info[1] if record.exc_info else None
+    record.exc_info = (Raised, failure, failure.__traceback__)
+    if logging.lastResort:
+        with suppress(Exception):
+            logging.lastResort.handle(record)
+
+
+def _exc_info(raised: BaseException | None) -> tuple[type[Raised], Raised, TracebackType | None] | None:
+    return None if raised is None else (Raised, _without_text(raised), raised.__traceback__)
+
+
+def _without_text(error: BaseException) -> Raised:
+    return Raised(class_of(error)).with_traceback(error.__traceback__)
+
+
+def _as_text(value: object) -> str:
+    """Write a value as one word, or in quotes."""
+    text = ",".join(map(str, value)) if isinstance(value, list) else str(value)
+    return text if re.fullmatch(r"[^\s\"=]+", text) and text.isprintable() else json.dumps(text)
 
 
 def write_invalid(payment: Subject, error: ValidationError) -> list[str]:
-    """Write that a payment cannot be taken to the gateway as it is; return which of its fields are to blame."""
+    """Write that a payment cannot be taken to the gateway as it is. Return the names of the fields at fault."""
     fields = sorted(error.message_dict) if hasattr(error, "error_dict") else []
     write("payment_invalid", payment, outcome="refused", fields=fields)
     return fields

@@ -643,7 +643,7 @@ class PaymentEvent(models.Model):
 
     What it says is never edited, but for personal data, which ``services.privacy`` blanks.
 
-    It is the outbox as well: ``signals`` names what the host is owed for it, ``delivered`` who has had it.
+    It is the outbox as well: ``signals`` are owed to ``receivers``, and ``delivered`` lists who has had them.
     """
 
     Kind = Kind
@@ -668,6 +668,8 @@ class PaymentEvent(models.Model):
 
     #: Names of the signals to send.
     signals = models.JSONField(default=list, blank=True, editable=False)
+    #: ``signal receiver`` of each receiver that was connected when the event was stored.
+    receivers = models.JSONField(default=list, blank=True, editable=False)
     #: ``signal receiver`` of each receiver that has gone through.
     delivered = models.JSONField(default=list, blank=True, editable=False)
     #: From when on a process may deliver: the end of the lease of the one that does. None where nothing is owed.
@@ -821,6 +823,8 @@ class ReconciliationRun(models.Model):
     finished_at = models.DateTimeField(_("finished"), null=True, blank=True, editable=False)
     host = models.CharField(_("host"), max_length=255, editable=False)
     process_id = models.PositiveBigIntegerField(_("process"), editable=False)
+    #: The event whose receivers it is calling.
+    event_id = models.BigIntegerField(null=True, editable=False)
     #: The numbers of what it has done.
     totals = models.JSONField(_("totals"), default=dict, blank=True, editable=False)
 

@@ -5,15 +5,23 @@ An event that owes signals is inserted already leased by the process that settle
 receiver that goes through is remembered under the lease, and renews it. A process that dies leaves a lease that runs
 out; ``paiementpro_reconcile`` takes it up. The lease is its own token: only who knows its end can renew it.
 
+Owed are the receivers that were connected when the event was stored, and those connected now. The process that delivers
+may lack some of them, after a deployment or if it does not import the module that connects them. These stay owed until
+a process that knows them delivers, or staff let them go (``services.discard_signals``).
+
 Where ``PAIEMENTPRO_DELIVERY`` is ``"task"``, the process that settles hands the token to a worker instead, which takes
 the lease over. A task that comes twice, or after others have taken the event up, so finds that the token is not good
 any more; one that never comes is the case of the process that dies.
 """
 
 import time
+from contextlib import suppress
 from datetime import datetime, timedelta
+from typing import Any, NamedTuple
 
-from django.db import router, transaction
+from django.db import Error, InterfaceError, OperationalError, connections, router, transaction
+from django.db.backends.base.base import BaseDatabaseWrapper
+from django.db.models import Q
 from django.utils import timezone
 
 from django_paiementpro import log, statements
@@ -25,15 +33,36 @@ from django_paiementpro.signals import SIGNALS
 
 LEASE = timedelta(minutes=5)
 
+#: No lease ends later than this from now, even if the clocks of two servers differ by a minute. One that does was made
+#: by a clock that has been set back since, and is none.
+LONGEST_LEASE = LEASE + timedelta(minutes=1)
+
+#: How long to wait, in seconds, before what a receiver has had is stored again on a new connection.
+MARK_PAUSES = (0.0, 0.2)
+
+
+class Owed(NamedTuple):
+    """A signal that a receiver has not had. ``receiver`` is empty if the signal waits for a first one."""
+
+    signal: str
+    receiver: str
+    #: False if it is not connected in this process.
+    is_known: bool
+
+    def __str__(self) -> str:
+        return f"{self.signal} {self.receiver}"
+
 
 def owe(event: PaymentEvent, signals: list[str]) -> None:
-    """Have a new event owe signals, already leased by this process. Signals that nobody listens to are not kept."""
+    """Make a new event owe signals, under a lease of this process. Signals without a receiver are not kept."""
     event.signals = [name for name in signals if is_heard(name)]
-    event.deliver_at = _lease() if event.signals else None
+    if event.signals:
+        event.receivers = _connected(event.signals)
+        event.deliver_at = _lease()
 
 
 def send_on_commit(event: PaymentEvent, *, may_queue: bool = True) -> None:
-    """Send what a new event owes after the commit, in this process or, where the host wants it, in a worker."""
+    """Send what a new event owes after the commit: in this process or, if the host wants it, in a worker."""
     if event.deliver_at:
         lease = event.deliver_at
         transaction.on_commit(lambda: _send(event, lease, may_queue), using=_database(), robust=True)
@@ -41,28 +70,69 @@ def send_on_commit(event: PaymentEvent, *, may_queue: bool = True) -> None:
 
 def owe_again(event: PaymentEvent, signals: list[str]) -> None:
     """Owe the signals of a stored event to all receivers again, from now on."""
-    event.signals, event.delivered, event.deliver_at = signals, [], timezone.now()
-    changes = {"signals": event.signals, "delivered": event.delivered, "deliver_at": event.deliver_at}
+    changes = {"signals": signals, "receivers": _connected(signals), "delivered": [], "deliver_at": timezone.now()}
+    vars(event).update(changes)
     statements.update(PaymentEvent, {"pk": event.pk, "deliver_at": None}, changes)
 
 
 def is_heard(signal: str) -> bool:
     """Return whether any receiver is connected."""
-    return SIGNALS[signal].has_listeners(Payment)
+    return bool(_receivers_of(signal))
+
+
+def owed_to(event: PaymentEvent) -> list[Owed]:
+    """Return the receivers that have not had their signal, in the order of connection, the unknown ones last."""
+    owed = []
+    for signal in event.signals:
+        connected = _receivers_of(signal)
+        seen = [receiver for name, _, receiver in map(_parted, event.receivers + event.delivered) if name == signal]
+        owed += [Owed(signal, name, name in connected) for name in dict.fromkeys([*connected, *seen]) or [""]]
+    return sorted((each for each in owed if str(each) not in event.delivered), key=lambda each: not each.is_known)
+
+
+def missing(event: PaymentEvent) -> list[Owed]:
+    """Return those owed that this process does not know."""
+    return [each for each in owed_to(event) if not each.is_known]
+
+
+def discard_missing(event: PaymentEvent) -> bool:
+    """Stop owing a stored event to receivers that this process does not know. Return False if it has changed."""
+    gone = set(map(str, missing(event)))
+    had = {_parted(entry)[0] for entry in event.delivered}
+    changes = {
+        "signals": [signal for signal in event.signals if is_heard(signal) or signal in had],
+        "receivers": [entry for entry in event.receivers if entry not in gone],
+        "deliver_at": event.deliver_at if len(owed_to(event)) > len(gone) else None,
+    }
+    return statements.update(PaymentEvent, {"pk": event.pk, "deliver_at": event.deliver_at}, changes) > 0
+
+
+def due(now: datetime, before: datetime | None = None) -> Q:
+    """Return the condition that an event owes something, now or since ``before``, and has no lease."""
+    is_free = Q(deliver_at__lte=before or now) | Q(deliver_at__gt=now + LONGEST_LEASE)
+    # Most events owe nothing: this keeps them out of an index that is read in its order.
+    return is_free & Q(deliver_at__isnull=False)
+
+
+def is_due(event: PaymentEvent) -> bool:
+    """Return whether the event owes something, and has no lease."""
+    now = timezone.now()
+    return event.deliver_at is not None and not now < event.deliver_at <= now + LONGEST_LEASE
 
 
 def deliver(event: PaymentEvent) -> bool | None:
     """
-    Send once more what a stored event still owes. Return False where something is owed yet.
+    Send once more what a stored event still owes. Return False if something is owed yet.
 
-    A receiver may fail again, and a signal that nobody listens to now waits. Return None where another process is at
-    it, or has been.
+    A receiver may fail again, and one that this process does not know waits. Return None if another process is at it,
+    or has been.
     """
-    if not _waiting(event) and _is_unheard(event):
-        return False
-    leased_until, lease = event.deliver_at, _lease()
-    events = PaymentEvent.objects.using(_database()).filter(pk=event.pk, deliver_at=leased_until)
-    if leased_until is None or leased_until > timezone.now() or not events.update(deliver_at=lease):
+    owed = owed_to(event)
+    if owed and not owed[0].is_known:
+        return False  # nothing can be done here: no lease keeps others from it
+    lease = _lease()
+    events = PaymentEvent.objects.using(_database()).filter(pk=event.pk, deliver_at=event.deliver_at)
+    if not is_due(event) or not events.update(deliver_at=lease):
         return None
     event.deliver_at = lease
     return _deliver(event)
@@ -70,9 +140,9 @@ def deliver(event: PaymentEvent) -> bool | None:
 
 def deliver_leased(pk: int, lease: str) -> bool:
     """
-    Take over the lease that a delivery was queued under, and deliver. Return False where something is owed yet.
+    Take over the lease that a delivery was queued under, and deliver. Return False if something is owed yet.
 
-    Does nothing where the event has another lease by now, or none. The lease is its end as ISO 8601 text.
+    Does nothing if the event has another lease by now, or none. The lease is its end as ISO 8601 text.
     """
     events = PaymentEvent.objects.using(_database()).filter(pk=pk)
     own_lease = _lease()
@@ -84,15 +154,18 @@ def deliver_leased(pk: int, lease: str) -> bool:
 
 
 def _send(event: PaymentEvent, lease: datetime, may_queue: bool) -> None:
-    """Deliver what has just been committed, or have a worker do it."""
-    if may_queue and conf.delivery == "task":
-        _enqueue(event, lease)
-    else:
-        _deliver(event)
+    """Deliver what has just been committed, or have a worker do it. What fails waits for the next reconciliation."""
+    try:
+        if may_queue and conf.delivery == "task":
+            _enqueue(event, lease)
+        else:
+            _deliver(event)
+    except Exception as error:  # noqa: BLE001  the transition is committed: the caller has succeeded
+        log.write("delivery_failed", event.payment, outcome=Outcome.FAILED, raised=error)
 
 
 def _enqueue(event: PaymentEvent, lease: datetime) -> None:
-    """Queue the delivery. Where that fails, the lease is given back, so that the next reconciliation delivers."""
+    """Queue the delivery. If that fails, the lease is given back, so that the next reconciliation delivers."""
     started_at = time.monotonic()
     try:
         get_engine().enqueue(event.pk, lease.isoformat())
@@ -110,56 +183,122 @@ def _enqueue(event: PaymentEvent, lease: datetime) -> None:
 
 def _deliver(event: PaymentEvent) -> bool:
     """Call each receiver that has not had its signal, under a lease that is ours. Return whether nothing is owed."""
-    waiting = _waiting(event)
-    is_owed = _is_unheard(event)
-    for position, (signal, receiver) in enumerate(waiting, start=1):
+    owed = owed_to(event)
+    known = [each for each in owed if each.is_known]
+    is_owed = len(known) < len(owed)
+    for each in known:
         started_at = time.monotonic()
-        error = SIGNALS[signal].send_to(receiver, Payment, payment=event.payment, event=event)
-        is_failed = error is not None
-        log.write(
-            "receiver_failed" if is_failed else "signal_delivered",
-            event.payment,
-            outcome=Outcome.FAILED if is_failed else Outcome.ACCEPTED,
-            duration=time.monotonic() - started_at,
-            raised=error,
-            signal=signal,
-            receiver=receiver,
-        )
-        if is_failed:
-            is_owed = True
+        error = _call(event, each)
+        duration = time.monotonic() - started_at
+        if error is None:
+            event.delivered = [*event.delivered, str(each)]
         else:
-            event.delivered = [*event.delivered, f"{signal} {receiver}"]
-            if position < len(waiting) and not _mark(event, _lease()):
-                return False
-    # A receiver that failed may be called again by whoever comes next.
-    return _mark(event, timezone.now() if is_owed else None) and not is_owed
+            is_owed = True
+        try:
+            is_ours = _mark(event, _rest(is_owed=is_owed) if each is known[-1] else _lease())
+        finally:
+            log.write(
+                "signal_delivered" if error is None else "receiver_failed",
+                event.payment,
+                outcome=Outcome.ACCEPTED if error is None else Outcome.FAILED,
+                duration=duration,
+                raised=error,
+                signal=each.signal,
+                receiver=each.receiver,
+            )
+        if not is_ours:
+            return False
+    return not is_owed if known else _mark(event, _rest(is_owed=is_owed)) and not is_owed
 
 
-def _waiting(event: PaymentEvent) -> list[tuple[str, str]]:
-    """Return signal and receiver of those connected now that have not had it."""
-    return [
-        (signal, receiver)
-        for signal in event.signals
-        for receiver in SIGNALS[signal].receiver_names(Payment)
-        if f"{signal} {receiver}" not in event.delivered
-    ]
+def _rest(*, is_owed: bool) -> datetime | None:
+    """Return what follows the last lease: what is owed yet may be delivered by any process that comes next."""
+    return timezone.now() if is_owed else None
 
 
-def _is_unheard(event: PaymentEvent) -> bool:
-    return not all(map(is_heard, event.signals))
+def _call(event: PaymentEvent, owed: Owed) -> BaseException | None:
+    """
+    Call a receiver, and return what it raised, or None.
+
+    One that leaves a transaction open, or autocommit off, has failed: its work is rolled back, on any database, so that
+    it does not take what comes after it along. A transaction of the caller's, such as a TestCase's, is left alone.
+    """
+    before = {connection.alias for connection in _open_connections() if _is_in_transaction(connection)}
+    error = SIGNALS[owed.signal].send_to(owed.receiver, Payment, payment=event.payment, event=event)
+    for connection in _open_connections():
+        if connection.alias in before:
+            continue
+        is_left_open = _is_in_transaction(connection)
+        if is_left_open:
+            error = error or transaction.TransactionManagementError("a transaction was left open")
+        if is_left_open or (connection.errors_occurred and not connection.is_usable()):
+            _drop(connection)
+    return error
+
+
+def _open_connections() -> list[BaseDatabaseWrapper]:
+    """Return this thread's open connections."""
+    return [connection for connection in connections.all(initialized_only=True) if connection.connection is not None]
+
+
+def _is_in_transaction(connection: BaseDatabaseWrapper) -> bool:
+    return connection.in_atomic_block or connection.autocommit != connection.settings_dict["AUTOCOMMIT"]
+
+
+def _drop(connection: BaseDatabaseWrapper) -> None:
+    """
+    Close a connection, whatever state it is in; its next use opens another.
+
+    Django closes none for good inside an atomic block, and has no public way to leave one that its owner has not left.
+    """
+    connection.in_atomic_block = connection.closed_in_transaction = False
+    with suppress(Error):
+        connection.close()
+
+
+def _parted(entry: str) -> tuple[str, str, str]:
+    """Split the stored ``signal receiver``."""
+    return entry.partition(" ")
+
+
+def _connected(signals: list[str]) -> list[str]:
+    return [f"{signal} {receiver}" for signal in signals for receiver in _receivers_of(signal)]
+
+
+def _receivers_of(signal: str) -> list[str]:
+    """Return the receivers connected now; none for a signal that this version of the app does not have."""
+    return SIGNALS[signal].receiver_names(Payment) if signal in SIGNALS else []
 
 
 def _mark(event: PaymentEvent, deliver_at: datetime | None) -> bool:
-    """Store who has had it, and until when the lease runs. Return False where the lease has been lost."""
+    """Store who has had it, and until when the lease runs. Return False if the lease has been lost."""
     leased = {"pk": event.pk, "deliver_at": event.deliver_at}
     changes = {"delivered": event.delivered, "deliver_at": deliver_at}
-    # On its own, this commit need not be on disk before the gateway is answered: losing it means one more delivery.
-    is_durable = not transaction.get_autocommit(_database())
-    if not statements.update(PaymentEvent, leased, changes, is_durable=is_durable):
+    if not _update(leased, changes):
         log.write("lease_lost", event.payment)
         return False
     event.deliver_at = deliver_at
     return True
+
+
+def _update(leased: dict[str, Any], changes: dict[str, Any]) -> int:
+    """Store the changes. If the connection is lost, do so on another, unless that would leave a transaction behind."""
+    connection = connections[_database()]
+    for pause in MARK_PAUSES:
+        try:
+            return _update_once(leased, changes)
+        except (OperationalError, InterfaceError):
+            if _is_in_transaction(connection):
+                raise
+            _drop(connection)
+        time.sleep(pause)
+    return _update_once(leased, changes)
+
+
+def _update_once(leased: dict[str, Any], changes: dict[str, Any]) -> int:
+    # On its own, this commit need not be on disk before the gateway is answered: losing it means one more delivery.
+    is_durable = not transaction.get_autocommit(_database())
+    return statements.update(PaymentEvent, leased, changes, is_durable=is_durable)
 
 
 def _lease() -> datetime:

@@ -70,18 +70,17 @@ class PaymentSignal(Signal):
             return [name for name, (own, _) in self._own.items() if own.has_listeners(sender)]
 
     def send_to(self, name: str, sender: object, **named: Any) -> BaseException | None:
-        """Call one receiver. Return what it raised, None where it went through, ``LookupError`` where it has gone."""
+        """Call one receiver. Return what it raised, None if it succeeded, ``LookupError`` if it has gone."""
         with self._own_lock:
             own, _ = self._own[name]
         try:
-            answers = [answer for _, answer in own.send_robust(sender, **named)]
+            # Not send_robust(), which logs what the receiver's exception says: that may name a payer.
+            answers = own.send(sender, **named)
         except KeyboardInterrupt:
             raise
         except BaseException as error:  # noqa: BLE001  what ends this receiver must not end the others
             return error
-        if not answers:
-            return LookupError("the receiver has gone")
-        return next((answer for answer in answers if isinstance(answer, Exception)), None)
+        return None if answers else LookupError("the receiver has gone")
 
 
 _Reference = Callable[[], object]

@@ -36,10 +36,15 @@ VALUES = {
         "refunded_on": "2025-11-20",
     },
     "redeliver": {"reason": "The mail was away"},
+    "discard": {"reason": "It was renamed"},
     "review": {"reason": "A try of ours"},
     "replay": {"reason": "The currency was wrong"},
 }
-PERMISSIONS = {**{name: f"{name}_payment" for name in VALUES}, "replay": "confirm_payment"}
+PERMISSIONS = {
+    **{name: f"{name}_payment" for name in VALUES},
+    "discard": "redeliver_payment",
+    "replay": "confirm_payment",
+}
 ALL = sorted(set(PERMISSIONS.values()))
 
 
@@ -55,6 +60,15 @@ def payment_for(action: str) -> Payment:
     payment = make_payment(status="pending", attempt=1)
     if action == "review":
         flag(payment)
+    if action == "discard":
+        PaymentEvent.objects.create(
+            payment=payment,
+            kind="notification",
+            outcome="accepted",
+            signals=["payment_failed", "payment_teleported"],
+            receivers=["payment_failed shop.gone"],
+            deliver_at=timezone.now() - timedelta(hours=1),
+        )
     return payment
 
 
@@ -432,6 +446,26 @@ def test_what_any_state_owes_can_be_delivered(heard: Heard) -> None:
     assert names(heard) == ["payment_flagged"]
 
 
+def test_missing_receivers_are_named_and_let_go() -> None:
+    payment = payment_for("discard")
+    client = client_of("redeliver_payment")
+    page = text_of(client.get(page_of(payment)))
+    assert "still owed to shop.gone, which is missing here" in page
+    assert "still owed to a receiver" in page
+    assert "payment_failed shop.gone, payment_teleported" in text_of(client.get(url_of("discard", payment)))
+
+    content = do(client, "discard", payment)
+
+    assert "The missing receivers are no longer waited for." in content
+    assert "stopped waiting for missing receivers" in content
+    assert "still owed" not in content
+
+
+def test_a_connected_receiver_that_is_owed_is_named(heard: Heard) -> None:
+    payment = payment_for("discard")
+    assert "still owed to heard.payment_failed" in text_of(client_of().get(page_of(payment)))
+
+
 def test_review_closes_the_finding_with_its_note() -> None:
     payment = payment_for("review")
     client = client_of("review_payment")
@@ -515,6 +549,7 @@ def test_finding_of_another_payment_is_not_reviewed() -> None:
         ("confirm", "refunded"),
         ("refund", "pending"),
         ("redeliver", "pending"),
+        ("discard", "succeeded"),
         ("review", "failed"),
     ],
 )

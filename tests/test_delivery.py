@@ -268,6 +268,44 @@ def test_a_receiver_that_fails_in_a_worker_is_called_again_by_reconciliation(
     assert settled_event(payment).deliver_at is None
 
 
+def test_a_receiver_that_the_worker_lacks_stays_owed(
+    tasks: Any, payment: Payment, notify: Notify, heard: Heard
+) -> None:
+    calls: list[Any] = []
+
+    def receive(**kwargs: Any) -> None:
+        calls.append(kwargs)
+
+    with receiving(receive):
+        notify(payment)
+
+    run(queued()[0])
+    reconcile()
+    assert (len(heard), calls) == (1, [])
+    assert settled_event(payment).deliver_at is not None
+
+    with receiving(receive):
+        reconcile()
+    assert (len(heard), len(calls)) == (1, 1)
+    assert settled_event(payment).deliver_at is None
+
+
+def test_a_worker_that_knows_no_receiver_gives_the_lease_back(tasks: Any, payment: Payment, notify: Notify) -> None:
+    calls: list[Any] = []
+
+    def receive(**kwargs: Any) -> None:
+        calls.append(kwargs)
+
+    with receiving(receive):
+        notify(payment)
+    run(queued()[0])
+    assert settled_event(payment).deliver_at <= timezone.now()  # type: ignore[operator]
+
+    with receiving(receive):
+        reconcile()
+    assert len(calls) == 1
+
+
 def test_a_worker_that_is_stopped_leaves_a_lease_that_runs_out(tasks: Any, payment: Payment, notify: Notify) -> None:
     calls = []
 
@@ -393,7 +431,9 @@ def log_lines(caplog: pytest.LogCaptureFixture) -> Callable[[], list[str]]:
 
     def lines() -> list[str]:
         assert [record for record in caplog.records if SECRET in f"{record.getMessage()} {vars(record)}"] == []
-        return [vars(record)["error"] for record in caplog.records if record.getMessage() == "delivery_not_queued"]
+        return [
+            vars(record)["error"] for record in caplog.records if record.getMessage().startswith("delivery_not_queued ")
+        ]
 
     return lines
 

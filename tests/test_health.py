@@ -170,6 +170,32 @@ def test_a_signal_owed_for_long_is_an_alarm(payment: Payment, age: timedelta, pr
     assert health(NOW).problems == problems
 
 
+@pytest.mark.parametrize(("ahead", "problems"), [(MINUTE, []), (MINUTE + SECOND, ["undelivered"])])
+def test_a_signal_owed_since_a_moment_ahead_is_an_alarm(
+    payment: Payment, ahead: timedelta, problems: list[str]
+) -> None:
+    Payment.objects.update(initialized_at=NOW)
+    reconciled(NOW)
+    happened(payment, at=NOW + ahead, deliver_at=NOW)
+
+    assert health(NOW).problems == problems
+
+
+def test_a_signal_under_a_lease_of_a_clock_that_was_ahead_is_undelivered(payment: Payment) -> None:
+    happened(payment, at=NOW - HOUR, deliver_at=NOW + 30 * DAY)
+
+    assert (health(NOW).undelivered, health(NOW).oldest_undelivered_at) == (1, NOW - HOUR)
+
+
+def test_a_reconciliation_noted_by_a_clock_that_was_ahead_does_not_count() -> None:
+    reconciled(NOW + 30 * DAY)
+    ReconciliationRun.objects.create(host="web", process_id=1, seen_at=NOW + 30 * DAY)
+    assert health(NOW).problems == ["unreconciled"]
+
+    reconciled(NOW - MINUTE)
+    assert health(NOW).reconciled_at == NOW - MINUTE
+
+
 @pytest.mark.parametrize(("age", "problems"), [(3 * HOUR, []), (3 * HOUR + SECOND, ["overdue"])])
 def test_a_payment_that_does_not_expire_is_an_alarm(age: timedelta, problems: list[str], settings: Any) -> None:
     settings.PAIEMENTPRO_EXPIRES_AFTER = 2 * HOUR

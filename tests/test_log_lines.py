@@ -1,20 +1,22 @@
-"""What the app's lines of the log carry, beside their names."""
+"""What the app's log lines say, and that the host's logging decides about nothing."""
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from datetime import timedelta
 from typing import Any
 
 import pytest
 import requests
+from django.contrib.auth.models import User
 from django.test import Client, override_settings
 from django.utils import timezone
 
-from django_paiementpro import services
-from django_paiementpro.models import Payment
+from django_paiementpro import log, services
+from django_paiementpro.models import Payment, PaymentEvent
 from django_paiementpro.services import pool
 from django_paiementpro.testing import FakeGateway, make_payment
-from tests.conftest import STATUS_URL, Notify
+from tests.conftest import STATUS_URL, Notify, due_event
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -26,7 +28,7 @@ def line(caplog: pytest.LogCaptureFixture) -> Line:
     caplog.set_level(logging.DEBUG, "django_paiementpro")
 
     def only(name: str) -> dict[str, Any]:
-        [record] = [record for record in caplog.records if record.getMessage() == name]
+        [record] = [record for record in caplog.records if record.getMessage().split()[0] == name]
         carried = vars(record)
         assert carried["duration"] is None or 0 <= carried["duration"] < 60
         return carried
@@ -126,3 +128,225 @@ def test_a_reconciliation(gateway: FakeGateway, line: Line) -> None:
 
     assert said(line("reconcile_finished"), "expired", "asked", "failed") == ["", None, "", 1, 0, 0]
     assert line("reconcile_finished")["duration"] is not None
+
+
+# What the message says ------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def messages(caplog: pytest.LogCaptureFixture) -> Callable[[], list[str]]:
+    """The app's messages so far, without their durations."""
+    caplog.set_level(logging.DEBUG, log.logger.name)
+    return lambda: [
+        record.getMessage().partition(" duration=")[0] for record in caplog.records if record.name == log.logger.name
+    ]
+
+
+Messages = Callable[[], list[str]]
+
+
+def test_a_message_says_why_a_notification_was_refused(notify: Notify, payment: Payment, messages: Messages) -> None:
+    notify(payment, amount=1)
+
+    message = f"notification_received reference={payment.reference} attempt=1 outcome=refused reason=amount_mismatch"
+    assert message in messages()
+
+
+def test_a_message_names_the_fields_at_fault(client: Client, messages: Messages) -> None:
+    payment = make_payment(customer_phone="", customer_email="", description="")
+    client.get(payment.get_checkout_url())
+
+    assert messages()[-1].startswith(f"payment_invalid reference={payment.reference} attempt=0 outcome=refused fields=")
+    assert "customer_email,customer_phone" in messages()[-1]
+
+
+def test_a_message_names_the_class_of_what_was_raised(notify: Notify, payment: Payment, messages: Messages) -> None:
+    with override_settings(PAIEMENTPRO_HASHCODE_VERIFIER="tests.test_notification.explode"):
+        notify(payment)
+
+    assert "verifier_failed error=builtins.LookupError" in messages()
+
+
+def test_a_value_of_several_words_is_quoted(messages: Messages) -> None:
+    log.write("page_unavailable", error="no answer", receiver='a\n"b"', reason="a=b")
+
+    assert messages() == [r'page_unavailable error="no answer" receiver="a\n\"b\"" reason="a=b"']
+
+
+def test_a_name_without_figures_stands_alone(messages: Messages) -> None:
+    log.write("transaction_given_up")
+
+    assert messages() == ["transaction_given_up"]
+
+
+def test_the_channel_is_not_in_the_message(messages: Messages) -> None:
+    log.write("page_opened", make_payment(gateway_channel="Awa 0700000000"))
+
+    assert "Awa" not in messages()[0]
+
+
+# The host's logging ---------------------------------------------------------------------------------------------------
+
+
+INDISCREET = "Awa 0700000000"
+
+
+class RaisingHandler(logging.Handler):
+    def __init__(self, error: type[BaseException]) -> None:
+        super().__init__()
+        self.error = error
+
+    def handle(self, record: logging.LogRecord) -> bool:
+        raise self.error(INDISCREET)
+
+
+@contextmanager
+def raising_handler(error: type[BaseException]) -> Iterator[None]:
+    handler = RaisingHandler(error)
+    log.logger.addHandler(handler)
+    try:
+        yield
+    finally:
+        log.logger.removeHandler(handler)
+
+
+@contextmanager
+def raising_filter() -> Iterator[None]:
+    def read_request(record: Any) -> bool:
+        return bool(record.request)
+
+    log.logger.addFilter(read_request)
+    yield
+    log.logger.removeFilter(read_request)
+
+
+@contextmanager
+def record_factory(make: Callable[..., logging.LogRecord]) -> Iterator[None]:
+    factory = logging.getLogRecordFactory()
+    logging.setLogRecordFactory(make)
+    yield
+    logging.setLogRecordFactory(factory)
+
+
+def with_names(*arguments: Any, **named: Any) -> logging.LogRecord:
+    record = logging.LogRecord(*arguments, **named)
+    names = ["channel", "duration", "kind", "outcome", "receiver", "reference", "signal", "status", "user"]
+    vars(record).update(dict.fromkeys(names, "the host's"))
+    return record
+
+
+def broken(name: str, *arguments: Any, **named: Any) -> logging.LogRecord:
+    if name == log.logger.name:
+        raise RuntimeError
+    return logging.LogRecord(name, *arguments, **named)
+
+
+HOSTILE = {
+    "filter": raising_filter,
+    "handler": lambda: raising_handler(ValueError),
+    "exit": lambda: raising_handler(SystemExit),
+    "names": lambda: record_factory(with_names),
+    "factory": lambda: record_factory(broken),
+}
+
+
+@pytest.fixture(params=HOSTILE)
+def hostile(request: pytest.FixtureRequest) -> Iterator[None]:
+    with HOSTILE[request.param]():
+        yield
+
+
+@pytest.mark.usefixtures("hostile")
+def test_hostile_logging_fails_no_notification(
+    notify: Notify, payment: Payment, heard: list[tuple[str, Payment]]
+) -> None:
+    assert notify(payment).status_code == 200
+
+    assert [name for name, _ in heard] == ["payment_succeeded"]
+    assert not PaymentEvent.objects.exclude(deliver_at=None).exists()
+
+
+@pytest.mark.usefixtures("hostile")
+def test_hostile_logging_fails_no_checkout(gateway: FakeGateway, client: Client) -> None:
+    gateway.opens()
+    assert client.get(make_payment().get_checkout_url()).status_code == 302
+    gateway.answers(requests.ConnectionError())
+    assert client.get(make_payment().get_checkout_url()).status_code == 503
+    gateway.refuses("Echec")
+    assert client.get(make_payment().get_checkout_url()).status_code == 502
+    assert client.get(make_payment(description="").get_checkout_url()).status_code == 400
+
+
+@pytest.mark.usefixtures("hostile")
+def test_hostile_logging_fails_no_return_page(gateway: FakeGateway, client: Client, payment: Payment) -> None:
+    other = make_payment(status="pending", attempt=1)
+    gateway.confirms(payment)
+    gateway.tells(other.reference, requests.ConnectionError())
+    with override_settings(PAIEMENTPRO_STATUS_URL=STATUS_URL, PAIEMENTPRO_SUCCESS_URL="no:where"):
+        for each in (payment, other):
+            assert client.get(each.get_return_url()).status_code == 200
+
+    payment.refresh_from_db()
+    assert payment.status == "succeeded"
+
+
+@pytest.mark.usefixtures("hostile")
+def test_hostile_logging_calls_no_receiver_again(heard: list[tuple[str, Payment]]) -> None:
+    for _ in range(2):
+        due_event(make_payment(status="succeeded"))
+    make_payment(status="pending", attempt=1, initialized_at=timezone.now() - timedelta(days=2))
+
+    totals = services.reconcile()
+    assert (totals.delivered, totals.expired, totals.failed) == (2, 1, 0)
+    services.reconcile()
+
+    assert [name for name, _ in heard] == ["payment_succeeded", "payment_succeeded", "payment_expired"]
+
+
+@pytest.mark.usefixtures("hostile")
+def test_hostile_logging_fails_no_act_of_the_staff(payment: Payment, heard: list[tuple[str, Payment]]) -> None:
+    awa = User.objects.create_user("awa")
+
+    services.confirm_payment(payment, awa, gateway_id="CI1", amount=payment.amount, reason="Seen")
+
+    assert [name for name, _ in heard] == ["payment_succeeded"]
+    assert not PaymentEvent.objects.exclude(deliver_at=None).exists()
+
+
+def test_a_record_factory_keeps_its_own_names_and_loses_no_line(caplog: pytest.LogCaptureFixture) -> None:
+    with record_factory(with_names):
+        log.write("payment_changed", make_payment(attempt=2), status="succeeded")
+
+    [record] = caplog.records
+    assert (vars(record)["status"], vars(record)["attempt"]) == ("the host's", 2)
+    assert record.getMessage().endswith(" attempt=2 status=succeeded")
+
+
+@pytest.mark.parametrize("hostility", ["filter", "handler", "exit", "factory"])
+def test_a_line_that_the_host_s_logging_fails_on_goes_to_stderr(
+    capsys: pytest.CaptureFixture[str], hostility: str
+) -> None:
+    with HOSTILE[hostility]():
+        log.write("receiver_failed", raised=LookupError(INDISCREET), signal="payment_succeeded", receiver="shop.fulfil")
+
+    told = capsys.readouterr().err
+    text = "receiver_failed signal=payment_succeeded receiver=shop.fulfil error=builtins.LookupError"
+    assert told.startswith(text)
+    assert "Traceback" in told
+    assert INDISCREET not in told
+
+
+@pytest.mark.usefixtures("hostile")
+def test_a_host_without_a_last_resort_gets_no_error(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(logging, "lastResort", None)
+
+    log.write("page_opened")
+
+    assert capsys.readouterr().err == ""
+
+
+def test_a_person_who_interrupts_the_log_is_obeyed() -> None:
+    with pytest.raises(KeyboardInterrupt), raising_handler(KeyboardInterrupt):
+        log.write("page_opened")

@@ -168,7 +168,7 @@ def test_a_database_that_is_away_stops_no_exporter(
         assert collect(reader) == {}
     assert len(asked) == 1
     assert [(record.name, record.message) for record in caplog.records] == [
-        ("django_paiementpro", "metrics_unavailable")
+        ("django_paiementpro", "metrics_unavailable outcome=failed error=DatabaseError")
     ]
     assert caplog.records[0].error == "DatabaseError"
     assert "secret" not in caplog.text

@@ -483,6 +483,32 @@ def test_what_fails_is_called_once_in_a_run(monkeypatch: pytest.MonkeyPatch) -> 
     assert calls == [payment.reference for payment in payments]
 
 
+def test_what_was_tried_least_recently_is_delivered_first(heard: list[tuple[str, Payment]]) -> None:
+    payments = [make_payment(status="succeeded") for _ in range(4)]
+    for payment, minutes in zip(payments, (1, 9, 5, 9), strict=True):
+        event = due_event(payment)
+        PaymentEvent.objects.filter(pk=event.pk).update(deliver_at=event.deliver_at - timedelta(minutes=minutes))
+
+    assert services.reconcile().delivered == 4
+
+    assert [payment for _name, payment in heard] == [payments[index] for index in (1, 3, 2, 0)]
+
+
+def test_what_is_owed_is_read_in_pages(heard: list[tuple[str, Payment]], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(reconciliation, "PAGE_SIZE", 2)
+    payments = [make_payment(status="succeeded") for _ in range(5)]
+    moment = timezone.now() - timedelta(hours=1)
+    for payment in payments:
+        due_event(payment)
+    PaymentEvent.objects.update(deliver_at=moment)
+    PaymentEvent.objects.filter(payment=payments[1]).update(signals=["payment_teleported"])
+
+    totals = services.reconcile()
+
+    assert (totals.delivered, totals.undelivered) == (4, 1)
+    assert [payment for _name, payment in heard] == [payments[0], *payments[2:]]
+
+
 def test_a_payment_on_which_the_database_fails_does_not_stop_the_others(gateway: FakeGateway) -> None:
     bad, good = pending(2)
     gateway.confirms(bad)
@@ -589,6 +615,57 @@ def test_where_an_earlier_run_has_not_ended_the_gateway_is_asked_first_for_an_ho
 
     assert services.reconcile().delivered == 1
     assert [payment for _name, payment in heard] == ([paid, owed] if is_asked_first else [owed, paid])
+
+
+@pytest.mark.parametrize(
+    ("values", "is_left"),
+    [
+        ({}, True),
+        ({"host": "here", "seen_at": timezone.now() - timedelta(minutes=30)}, True),
+        ({"host": "here", "process_id": 4321}, False),
+        ({"seen_at": timezone.now() - timedelta(minutes=3)}, False),
+        ({"seen_at": timezone.now() + timedelta(days=30)}, False),
+        ({"started_at": timezone.now() - timedelta(minutes=61)}, False),
+        ({"finished_at": timezone.now()}, False),
+    ],
+    ids=["beats", "lives", "died", "silent", "ahead", "old", "ended"],
+)
+def test_a_receiver_that_hangs_is_not_called_again_while_its_run_lives(
+    heard: list[tuple[str, Payment]], monkeypatch: pytest.MonkeyPatch, values: dict[str, Any], is_left: bool
+) -> None:
+    monkeypatch.setattr(runs.socket, "gethostname", lambda: "here")
+
+    def kill(process_id: int, _number: int) -> None:
+        if process_id == 4321:
+            raise ProcessLookupError
+
+    monkeypatch.setattr(runs.os, "kill", kill)
+    hangs, other = (make_payment(status="succeeded") for _ in range(2))
+    event = due_event(hangs)
+    due_event(other)
+    run(event_id=event.pk, **values)
+
+    totals = services.reconcile()
+
+    assert (totals.delivered, totals.undelivered) == ((1, 1) if is_left else (2, 0))
+    assert [payment for _name, payment in heard] == ([other] if is_left else [hangs, other])
+
+
+def test_a_run_notes_whose_receivers_it_calls(heard: list[tuple[str, Payment]]) -> None:
+    noted: list[int | None] = []
+
+    def note(event: PaymentEvent, **kwargs: Any) -> None:
+        noted.append(ReconciliationRun.objects.get().event_id)
+
+    events = [due_event(make_payment(status="succeeded")) for _ in range(2)]
+    payment_succeeded.connect(note, dispatch_uid="note")
+    try:
+        services.reconcile()
+    finally:
+        payment_succeeded.disconnect(dispatch_uid="note")
+
+    assert noted == [event.pk for event in events]
+    assert ReconciliationRun.objects.get().event_id is None
 
 
 def test_the_name_of_a_machine_may_be_long(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -8,6 +8,8 @@ import pytest
 from django_paiementpro.models import Payment
 from django_paiementpro.signals import PaymentSignal
 
+PHONE = "07 07 12 34 56"
+
 
 def one(sender: Any, **kwargs: Any) -> str:
     return "one"
@@ -163,6 +165,24 @@ def test_a_receiver_that_has_gone_has_not_been_told() -> None:
     signal.disconnect(dispatch_uid="uid")
 
     assert isinstance(signal.send_to("uid", Payment), LookupError)
+
+
+async def indiscreet_later(sender: Any, **kwargs: Any) -> None:
+    raise ValueError(PHONE)
+
+
+def indiscreet(sender: Any, **kwargs: Any) -> None:
+    raise ValueError(PHONE)
+
+
+@pytest.mark.parametrize("receiver", [indiscreet, indiscreet_later])
+def test_what_a_receiver_raises_is_not_logged_by_django(receiver: Any, caplog: pytest.LogCaptureFixture) -> None:
+    signal = PaymentSignal()
+    signal.connect(receiver, dispatch_uid="indiscreet")
+
+    assert isinstance(signal.send_to("indiscreet", Payment), ValueError)
+
+    assert caplog.records == []
 
 
 class Slotted:

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from datetime import timedelta
 from threading import Barrier
 from typing import Any
 from urllib.parse import urlencode
@@ -12,7 +13,7 @@ from django.core.exceptions import ValidationError
 from django.db import connection, connections, transaction
 from django.test import Client, override_settings
 from django.test.utils import CaptureQueriesContext
-from django.utils import translation
+from django.utils import timezone, translation
 
 from django_paiementpro import services, signals
 from django_paiementpro.exceptions import GatewayUnavailableError
@@ -591,6 +592,92 @@ def test_where_nobody_listens_nothing_is_delivered(awa: User) -> None:
     with pytest.raises(ValidationError) as error:
         services.redeliver_signals(make_payment(**PAID), awa, "?")
     assert code_of(error) == "nothing_to_deliver"
+
+
+# Receivers that are missing
+
+
+def owing(payment: Payment, **values: Any) -> PaymentEvent:
+    """Return an event that owes a receiver which no process has any more."""
+    owed = {"signals": ["payment_succeeded"], "receivers": ["payment_succeeded shop.gone"]}
+    past = timezone.now() - timedelta(hours=1)
+    kind = {"payment": payment, "kind": "notification", "outcome": "accepted"}
+    return PaymentEvent.objects.create(**kind | {"deliver_at": past} | owed | values)
+
+
+def test_what_missing_receivers_are_owed_is_let_go(awa: User) -> None:
+    payment = make_payment(**PAID)
+    event = owing(payment)
+    assert services.missing_receivers_of(payment) == ["payment_succeeded shop.gone"]
+
+    act = services.discard_signals(payment, awa, "It was renamed")
+
+    assert (act.kind, act.data["action"], act.message) == ("staff", "discard", "It was renamed")
+    assert act.data["receivers"] == ["payment_succeeded shop.gone"]
+    event.refresh_from_db()
+    assert (event.signals, event.receivers, event.deliver_at) == ([], [], None)
+    assert services.reconcile().undelivered == 0
+
+
+def test_who_has_had_it_stays_in_the_story_when_others_are_let_go(awa: User) -> None:
+    payment = make_payment(**PAID)
+    event = owing(payment, delivered=["payment_succeeded shop.mail"])
+
+    services.discard_signals(payment, awa, "It was renamed")
+
+    event.refresh_from_db()
+    assert (event.signals, event.deliver_at) == (["payment_succeeded"], None)
+
+
+def test_what_connected_receivers_are_owed_is_not_let_go(awa: User, heard: Heard) -> None:
+    payment = make_payment(**PAID)
+    event = owing(payment, signals=["payment_succeeded", "payment_teleported"])
+
+    services.discard_signals(payment, awa, "It was renamed")
+    event.refresh_from_db()
+    assert (event.signals, event.receivers) == (["payment_succeeded"], [])
+    assert heard == []
+
+    assert services.reconcile().delivered == 1
+    assert names(heard) == ["payment_succeeded"]
+
+
+@pytest.mark.parametrize("lease", [None, timedelta(minutes=4)])
+def test_where_no_receiver_is_missing_nothing_is_let_go(awa: User, lease: timedelta | None) -> None:
+    payment = make_payment(**PAID)
+    event = owing(payment, deliver_at=lease and timezone.now() + lease)
+
+    with pytest.raises(ValidationError) as error:
+        services.discard_signals(payment, awa, "It was renamed")
+
+    assert error.value.code == "nothing_to_discard"
+    assert PaymentEvent.objects.get() == event
+
+
+def test_nothing_is_let_go_that_another_process_has_taken(awa: User) -> None:
+    payment = make_payment(**PAID)
+    event = owing(payment)
+
+    def take(execute: Any, sql: str, params: Any, *arguments: Any) -> Any:
+        if sql.startswith("INSERT"):
+            PaymentEvent.objects.filter(pk=event.pk).update(deliver_at=timezone.now() + timedelta(minutes=5))
+        return execute(sql, params, *arguments)
+
+    with connection.execute_wrapper(take), pytest.raises(ValidationError) as error:
+        services.discard_signals(payment, awa, "It was renamed")
+
+    assert code_of(error) == "changed"
+    assert PaymentEvent.objects.get().receivers == ["payment_succeeded shop.gone"]
+
+
+def test_a_signal_that_this_version_does_not_have_is_not_delivered_by_hand(awa: User) -> None:
+    payment = make_payment(**PAID)
+    owing(payment, signals=["payment_teleported"], receivers=[])
+
+    assert services.redeliver_signals(payment, awa, "Try") is False
+    services.discard_signals(payment, awa, "A version was taken back")
+
+    assert not services.undelivered_events_of(payment).exists()
 
 
 # Replays

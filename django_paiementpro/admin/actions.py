@@ -80,6 +80,16 @@ class NoteForm(ReasonForm):
             self.order_fields(self.field_order)
 
 
+class DiscardForm(ReasonForm):
+    """Names what is let go."""
+
+    def __init__(self, data: QueryDict | None, payment: Payment) -> None:
+        super().__init__(data, payment)
+        self.fields["reason"].help_text = _("These receivers would get nothing: %(receivers)s") % {
+            "receivers": ", ".join(services.missing_receivers_of(payment))
+        }
+
+
 class ConfirmForm(ReasonForm):
     field_order = ["gateway_id", "amount", "reason"]
 
@@ -268,6 +278,23 @@ class RedeliverAction(StaffAction):
         )
 
 
+class DiscardAction(StaffAction):
+    permission = "redeliver"
+    label = gettext_lazy("Stop waiting for missing receivers")
+    explanation = gettext_lazy(
+        "A signal of this payment is owed to a receiver that this server does not know. Ask the shop’s developer "
+        "first: do this only if the receiver was renamed or removed, or if what it does has been done by hand."
+    )
+    form_class = DiscardForm
+
+    def is_possible(self, payment: Payment) -> bool:
+        return bool(services.missing_receivers_of(payment))
+
+    def perform(self, payment: Payment, user: AbstractBaseUser, values: Mapping[str, Any]) -> Report:
+        services.discard_signals(payment, user, values["reason"])
+        return "success", _("The missing receivers are no longer waited for.")
+
+
 class ReviewAction(StaffAction):
     permission = "review"
     label = gettext_lazy("Mark as reviewed")
@@ -324,4 +351,5 @@ ACTIONS: dict[str, StaffAction] = {
     "confirm": ConfirmAction(),
     "refund": RefundAction(),
     "redeliver": RedeliverAction(),
+    "discard": DiscardAction(),
 }

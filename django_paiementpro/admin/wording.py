@@ -17,6 +17,7 @@ from django.utils.text import capfirst
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
+from django_paiementpro import outbox
 from django_paiementpro.conf import conf
 from django_paiementpro.enums import Channel, Kind, Outcome, Reason, RefundKind, SettledBy, Status
 from django_paiementpro.exceptions import InvalidNotification
@@ -115,6 +116,7 @@ STAFF_TITLES = {
     "refund": gettext_lazy("%(user)s recorded a refund"),
     "review": gettext_lazy("%(user)s marked it as reviewed"),
     "redeliver": gettext_lazy("%(user)s had the signals delivered again"),
+    "discard": gettext_lazy("%(user)s stopped waiting for missing receivers"),
     "replay": gettext_lazy("%(user)s replayed a notification"),
 }
 
@@ -415,14 +417,21 @@ def labelled(label: object, text: object) -> str:
 
 
 def _delivery(event: PaymentEvent) -> list[str]:
-    """Name the signals of an event, the receivers that have had them, and whether any is owed."""
+    """Name the signals of an event, the receivers that have had them, and those that are still owed."""
     texts = []
     for signal in event.signals:
         receivers = [entry.partition(" ")[2] for entry in event.delivered if entry.partition(" ")[0] == signal]
         texts.append(f"{signal} → {', '.join(receivers)}" if receivers else signal)
     if event.deliver_at is not None:
-        texts.append(_("still owed to a receiver"))
+        texts += map(_still_owed, outbox.owed_to(event))
     return texts
+
+
+def _still_owed(owed: outbox.Owed) -> str:
+    if not owed.receiver:
+        return _("still owed to a receiver")
+    text = _("still owed to %(receiver)s") if owed.is_known else _("still owed to %(receiver)s, which is missing here")
+    return text % {"receiver": owed.receiver}
 
 
 def _last(events: Sequence[PaymentEvent], kind: Kind) -> PaymentEvent | None:

@@ -35,6 +35,7 @@ class Migration(migrations.Migration):
                 ("finished_at", models.DateTimeField(blank=True, editable=False, null=True, verbose_name="finished")),
                 ("host", models.CharField(editable=False, max_length=255, verbose_name="host")),
                 ("process_id", models.PositiveBigIntegerField(editable=False, verbose_name="process")),
+                ("event_id", models.BigIntegerField(editable=False, null=True)),
                 ("totals", models.JSONField(blank=True, default=dict, editable=False, verbose_name="totals")),
             ],
             options={
@@ -314,6 +315,7 @@ class Migration(migrations.Migration):
                     models.DateTimeField(default=django.utils.timezone.now, editable=False, verbose_name="created"),
                 ),
                 ("signals", models.JSONField(blank=True, default=list, editable=False)),
+                ("receivers", models.JSONField(blank=True, default=list, editable=False)),
                 ("delivered", models.JSONField(blank=True, default=list, editable=False)),
                 ("deliver_at", models.DateTimeField(blank=True, editable=False, null=True)),
                 (

@@ -3,12 +3,13 @@
 import functools
 import math
 import time
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from datetime import datetime, timedelta
 from threading import Event
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 from django.db import connections
 from django.db.models import Model, Q, QuerySet
@@ -18,12 +19,12 @@ from django.utils import timezone
 from django_paiementpro import log, outbox
 from django_paiementpro.conf import conf
 from django_paiementpro.enums import Kind, Outcome, Status
-from django_paiementpro.models import Payment, PaymentEvent, PaymentQuerySet
+from django_paiementpro.models import Payment, PaymentEvent, PaymentQuerySet, ReconciliationRun
 from django_paiementpro.services.claims import CLOCK_SKEW, claim_check, give_back_check, is_claimed
 from django_paiementpro.services.evidence import receive_answer, report_silence
 from django_paiementpro.services.keys import forget_keys
 from django_paiementpro.services.pool import LookUp, Pool
-from django_paiementpro.services.runs import beat, begin_run, finish_run, leave_run
+from django_paiementpro.services.runs import beat, begin_run, finish_run, leave_event, leave_run, take_event
 from django_paiementpro.services.staff import flag_reused_transaction, recently_confirmed
 from django_paiementpro.services.transitions import Decision, as_read, commit, database, outside_transactions, store
 
@@ -94,14 +95,15 @@ def reconcile(
     """
     run, since, is_alone = begin_run()
     try:
-        reconciler = _Reconciler(run.started_at, since, stop or Event(), progress, functools.partial(beat, run))
+        reconciler = _Reconciler(run, since, stop or Event(), progress)
         # Where an earlier run has not ended, a receiver may be what holds it: the gateway is asked first.
-        left_off = reconciler.deliver(patience=DELIVERY_FIRST) if is_alone else 0
+        are_delivered = is_alone and reconciler.deliver(patience=DELIVERY_FIRST)
         if conf.status_url:
             reconciler.ask(workers, rate)
         reconciler.expire()
-        if left_off is not None:
-            reconciler.deliver(after=left_off)
+        if not are_delivered:
+            reconciler.deliver()
+        reconciler.report_missing()
         reconciler.compare_confirmations()
         forget_keys()
         totals = reconciler.totals
@@ -152,9 +154,10 @@ def _is_overdue(now: datetime) -> Q:
     return Q(initialized_at__lte=latest) | Q(initialized_at=None, created_at__lte=latest)
 
 
-def undelivered_events() -> QuerySet[PaymentEvent]:
-    """Return the events whose signals are owed and that no process is delivering."""
-    return PaymentEvent.objects.using(database()).filter(deliver_at__lte=timezone.now()).select_related("payment")
+def undelivered_events(before: datetime | None = None) -> QuerySet[PaymentEvent]:
+    """Return the events whose signals are owed, now or since ``before``, and that no process is delivering."""
+    events = PaymentEvent.objects.using(database()).filter(outbox.due(timezone.now(), before))
+    return events.select_related("payment")
 
 
 def newest_first(queryset: QuerySet[M], size: int = PAGE_SIZE) -> Iterator[M]:
@@ -174,37 +177,72 @@ def _in_pages(queryset: QuerySet[M], beyond: str, size: int) -> Iterator[M]:
         page = list(queryset.filter(**{beyond: page[-1].pk})[:size])
 
 
+def _place_of(event: PaymentEvent) -> tuple[datetime, int]:
+    return cast("datetime", event.deliver_at), event.pk
+
+
 class _Reconciler:
     """One run. What goes wrong with one payment or event must not keep the others waiting."""
 
-    def __init__(
-        self, started_at: datetime, since: datetime, stop: Event, progress: Progress, beat: Callable[[], None]
-    ) -> None:
-        self.started_at = started_at
+    def __init__(self, run: ReconciliationRun, since: datetime, stop: Event, progress: Progress) -> None:
+        self.run = run
+        self.started_at = run.started_at
         self.since = since
         self.stop = stop
         self.progress = progress
-        self.beat = beat
+        self.beat = functools.partial(beat, run)
         self.totals = Reconciliation()
+        self.missing: Counter[tuple[str, str]] = Counter()
+        #: Where the delivery was left off: the end of an event's last lease, and its key.
+        self._delivered_to: tuple[datetime, int] | None = None
         self._checked_at: dict[Any, datetime | None] = {}
 
-    def deliver(self, after: int = 0, patience: float = math.inf) -> int | None:
+    def deliver(self, patience: float = math.inf) -> bool:
         """
-        Deliver once more what is owed, the oldest first. It does not wait for the gateway.
+        Deliver once more what is owed, from where that was left off. It does not wait for the gateway.
 
-        Return the event after which it was left off, for want of patience; None where all have had their turn.
+        What was tried least recently comes first: a receiver that hangs for one payment keeps no other waiting. Return
+        False if it was left off, for want of patience.
         """
-        # What this run settles has had its turn then.
-        events = undelivered_events().filter(pk__gt=after, created_at__lte=self.started_at)
         started_at = time.monotonic()
-        for event in self._each(SIGNALS, oldest_first(events), events.count()):
+        is_late = False
+        for event in self._each(SIGNALS, self._owing(), undelivered_events(self.started_at).count()):
+            self._delivered_to = _place_of(event)
             with self._catching(event):
-                is_delivered = outbox.deliver(event)
+                is_delivered = self._deliver(event)
                 self.totals.delivered += is_delivered is True
                 self.totals.undelivered += is_delivered is False
-            if time.monotonic() - started_at > patience:
-                return event.pk
-        return None
+            is_late = time.monotonic() - started_at > patience
+            if is_late:
+                break
+        leave_event(self.run)
+        return not is_late
+
+    def _owing(self) -> Iterator[PaymentEvent]:
+        """Walk through the events that have owed something since before the run, in pages."""
+        after = self._delivered_to
+        while True:
+            # Those that are called now move to the end, and out of what is read here.
+            events = undelivered_events(self.started_at).order_by("deliver_at", "pk")
+            if after:
+                events = events.filter(Q(deliver_at__gt=after[0]) | Q(deliver_at=after[0], pk__gt=after[1]))
+            page = list(events[:PAGE_SIZE])
+            if not page:
+                return
+            after = _place_of(page[-1])
+            yield from page
+
+    def _deliver(self, event: PaymentEvent) -> bool | None:
+        owed = outbox.owed_to(event)
+        self.missing.update((each.signal, each.receiver) for each in owed if not each.is_known)
+        if any(each.is_known for each in owed) and not take_event(self.run, event):
+            return False
+        return outbox.deliver(event)
+
+    def report_missing(self) -> None:
+        """Log the receivers that are owed something, and that this process does not know."""
+        for (signal, receiver), count in sorted(self.missing.items()):
+            log.write("receiver_missing", outcome=Outcome.FAILED, signal=signal, receiver=receiver, count=count)
 
     def ask(self, workers: int, rate: int) -> None:
         """Ask about the payments that are due, the newest first; what is settled is delivered there and then."""

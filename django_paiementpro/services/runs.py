@@ -14,7 +14,7 @@ from datetime import datetime, timedelta
 from django.db.models import QuerySet
 from django.utils import timezone
 
-from django_paiementpro.models import ReconciliationRun
+from django_paiementpro.models import PaymentEvent, ReconciliationRun
 from django_paiementpro.services.transitions import database
 
 #: How often a run says that it lives, and after how long without a word it is taken for dead.
@@ -57,6 +57,30 @@ def beat(run: ReconciliationRun) -> None:
         _runs().filter(pk=run.pk).update(seen_at=now)
 
 
+def take_event(run: ReconciliationRun, event: PaymentEvent) -> bool:
+    """
+    Note that the run calls the receivers of an event. Return False if another run is at it.
+
+    A receiver that hangs outlives its lease. To call it again from each run would leave each of them hanging.
+    """
+    others = _runs().filter(event_id=event.pk, finished_at=None, started_at__gt=timezone.now() - RECENT)
+    if any(_is_at_work(other, run) for other in others.exclude(pk=run.pk)):
+        return False
+    _set_event(run, event.pk)
+    return True
+
+
+def leave_event(run: ReconciliationRun) -> None:
+    """Note that the run calls no receivers now."""
+    if run.event_id is not None:
+        _set_event(run, None)
+
+
+def _set_event(run: ReconciliationRun, event_id: int | None) -> None:
+    run.event_id, run.seen_at = event_id, timezone.now()
+    _runs().filter(pk=run.pk).update(event_id=event_id, seen_at=run.seen_at)
+
+
 def finish_run(run: ReconciliationRun, totals: Mapping[str, int | bool]) -> None:
     """Note that the run has ended, and what it has done."""
     run.finished_at = run.seen_at = timezone.now()
@@ -72,6 +96,13 @@ def leave_run(run: ReconciliationRun) -> None:
 def _starts(run: ReconciliationRun, others: Iterable[ReconciliationRun]) -> Iterable[datetime]:
     seen = [other for other in others if other.seen_at > run.started_at - SILENCE]
     return (other.started_at for other in seen if other.host != run.host or _lives(other))
+
+
+def _is_at_work(other: ReconciliationRun, run: ReconciliationRun) -> bool:
+    """Return whether another run lives: on this machine, if its process does; elsewhere, if it says so."""
+    if other.host == run.host:
+        return _lives(other)
+    return abs(timezone.now() - other.seen_at) < SILENCE  # its clock may be ahead of ours, but not for long
 
 
 def _lives(run: ReconciliationRun) -> bool:

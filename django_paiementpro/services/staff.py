@@ -289,6 +289,37 @@ def redeliver_signals(payment: Payment, user: AbstractBaseUser, reason: str) -> 
     return all(are_delivered)
 
 
+def missing_receivers_of(payment: Payment) -> list[str]:
+    """Return ``signal receiver`` for each receiver that is still owed and that this process does not know, once."""
+    return list(dict.fromkeys(str(owed) for _event, missing in _missing_of(payment) for owed in missing))
+
+
+def discard_signals(payment: Payment, user: AbstractBaseUser, reason: str) -> PaymentEvent:
+    """
+    Let go of what is owed to receivers that this process does not know, such as those that were renamed or removed.
+
+    Receivers that are connected here stay owed. The event names those that were let go (``data["receivers"]``). Raises
+    ``ValidationError`` (``nothing_to_discard``) if there are none, or if another process is delivering.
+    """
+    found = _missing_of(payment)
+    if not found:
+        raise ValidationError(_("No missing receiver is owed a signal."), code="nothing_to_discard")
+
+    def discard(_event: PaymentEvent) -> None:
+        if not all(outbox.discard_missing(event) for event, _missing in found):
+            raise _changed()
+
+    receivers = [str(owed) for _event, missing in found for owed in missing]
+    decision = Decision(Outcome.ACCEPTED, then=discard)
+    return _act(payment, user, "discard", reason, lambda payment: decision, {"receivers": receivers})
+
+
+def _missing_of(payment: Payment) -> list[tuple[PaymentEvent, list[outbox.Owed]]]:
+    """Return the payment's events that no process is delivering, with what they owe to receivers unknown here."""
+    found = [(event, outbox.missing(event)) for event in undelivered_events_of(payment) if outbox.is_due(event)]
+    return [(event, missing) for event, missing in found if missing]
+
+
 def preview_replay(event: PaymentEvent) -> Decision:
     """Return what a received notification would change if it came today. Nothing is written."""
     return with_news(event.payment, _replay(event)(event.payment))
@@ -340,10 +371,7 @@ def _act(
     def decide_on_what_was_seen(payment: Payment) -> Decision:
         # It may be older than what was seen, if that was rolled back.
         if payment.updated_at > seen:
-            raise ValidationError(
-                _("This payment has changed since you opened the page: look at it again. Nothing was done this time."),
-                code="changed",
-            )
+            raise _changed()
         decision = decide(payment)
         if decision.message:
             details["finding"] = decision.message
@@ -353,3 +381,10 @@ def _act(
 
     details = {"action": action, "user": user.get_username(), "user_id": str(user.pk), **(data or {})}
     return settle(payment, decide_on_what_was_seen, Kind.STAFF, details, is_exclusive=True)
+
+
+def _changed() -> ValidationError:
+    return ValidationError(
+        _("This payment has changed since you opened the page: look at it again. Nothing was done this time."),
+        code="changed",
+    )

@@ -13,9 +13,11 @@ from django.db.models import Count, Max, Min
 from django.db.models.functions import Coalesce
 from django.utils import timezone
 
+from django_paiementpro import outbox
 from django_paiementpro.conf import conf
 from django_paiementpro.enums import Kind, Outcome, Status
 from django_paiementpro.models import Finding, Payment, PaymentEvent, ReconciliationRun
+from django_paiementpro.services.claims import CLOCK_SKEW
 from django_paiementpro.services.runs import SILENCE
 from django_paiementpro.services.transitions import database
 from django_paiementpro.statistics import PAID
@@ -69,7 +71,8 @@ class Health:
         """
         reconciled_age = self.age(self.reconciled_at)
         alarms = {
-            "undelivered": _is_beyond(self.age(self.oldest_undelivered_at), UNDELIVERED_AFTER),
+            "undelivered": self._is_ahead(self.oldest_undelivered_at)
+            or _is_beyond(self.age(self.oldest_undelivered_at), UNDELIVERED_AFTER),
             "unreconciled": reconciled_age is None or _is_beyond(reconciled_age, UNRECONCILED_AFTER),
             "overdue": _is_beyond(self.age(self.oldest_pending_at), conf.expires_after + OVERDUE_AFTER),
         }
@@ -93,6 +96,10 @@ class Health:
             "last_reconciliation": self._moment(self.reconciled_at),
         }
 
+    def _is_ahead(self, moment: datetime | None) -> bool:
+        """Return whether a clock that was ahead has written it: how long ago that was is unknown."""
+        return moment is not None and moment > self.at + CLOCK_SKEW
+
     def _moment(self, moment: datetime | None) -> dict[str, Any] | None:
         return None if moment is None else {"at": moment.isoformat(), "age": self.age(moment)}
 
@@ -101,7 +108,7 @@ def health(now: datetime | None = None) -> Health:
     """Return how the installation fares, in seven statements."""
     now = now or timezone.now()
     payments = Payment.objects.primary().order_by()
-    owed = PaymentEvent.objects.using(database()).order_by().filter(deliver_at__lte=now)
+    owed = PaymentEvent.objects.using(database()).order_by().filter(outbox.due(now))
     pending = payments.filter(status=Status.PENDING).aggregate(
         count=Count("*"), oldest=Min(Coalesce("initialized_at", "created_at"))
     )
@@ -147,4 +154,5 @@ def _reconciled_at(now: datetime) -> datetime | None:
     """Return when a run has ended, or was seen at work just now: one that dies each time does nothing."""
     runs = ReconciliationRun.objects.using(database()).order_by("-pk").values_list("finished_at", "seen_at")
     seen = [finished_at or (seen_at if seen_at > now - SILENCE else None) for finished_at, seen_at in runs[:MAX_RUNS]]
-    return max(filter(None, seen), default=None)
+    # A moment ahead of us was noted by a clock that has been set back since.
+    return max((moment for moment in seen if moment and moment <= now + CLOCK_SKEW), default=None)

@@ -64,7 +64,7 @@ class Watch(TransactionTestCase):
                 name for name, level in log.LEVELS.items() if level >= logging.ERROR
             }
 
-    def test_the_log_shows_what_stands_beside_the_name(self) -> None:
+    def test_the_log_shows_the_figures(self) -> None:
         (handler,) = logging.getLogger("django_paiementpro").handlers
         said = StringIO()
         before = handler.setStream(said)
@@ -72,7 +72,7 @@ class Watch(TransactionTestCase):
             log.write("page_unavailable", outcome="failed", duration=2.5, error="time-out")
         finally:
             handler.setStream(before)
-        assert re.search(r"\d page_unavailable outcome=failed duration=2.5 error=time-out\n$", said.getvalue())
+        assert re.search(r"\d WARNING page_unavailable outcome=failed error=time-out duration=2.5\n$", said.getvalue())
 
     def test_the_metrics_come_to_the_exporter(self) -> None:
         from shop import telemetry
