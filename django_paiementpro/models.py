@@ -13,8 +13,9 @@ from django.core.exceptions import ImproperlyConfigured, ValidationError
 from django.core.validators import MinValueValidator, RegexValidator
 from django.db import models, router, transaction
 from django.db.models.functions import Coalesce, NullIf
-from django.urls import reverse
+from django.urls import get_script_prefix, reverse
 from django.utils import timezone
+from django.utils.encoding import iri_to_uri
 from django.utils.translation import gettext_lazy as _
 
 from django_paiementpro import signing
@@ -629,7 +630,11 @@ class Payment(models.Model):
         return self._signed_path(signing.NOTIFICATION)
 
     def _signed_path(self, purpose: str) -> str:
-        return reverse(f"paiementpro:{purpose}", args=[signing.sign(self.reference, purpose)])
+        path = reverse(f"paiementpro:{purpose}", args=[signing.sign(self.reference, purpose)])
+        if settings.FORCE_SCRIPT_NAME and get_script_prefix() == "/":
+            # Django sets the prefix for requests and commands, in their own threads.
+            return iri_to_uri(settings.FORCE_SCRIPT_NAME.rstrip("/")) + path
+        return path
 
 
 class PaymentEvent(models.Model):

@@ -8,6 +8,7 @@ import requests
 from django.core.exceptions import ImproperlyConfigured, ValidationError
 from django.db import connection, transaction
 from django.test import Client, RequestFactory, override_settings
+from django.urls import set_script_prefix
 from django.utils import timezone
 
 from django_paiementpro import services, testing
@@ -18,7 +19,7 @@ from django_paiementpro.services import claims
 from django_paiementpro.testing import FakeGateway, make_payment, pay
 from django_paiementpro.testing.wire import notification_of
 from tests.conftest import PAGE_URL, Notify, Statements, columns
-from tests.server.threads import meanwhile
+from tests.server.threads import at_once, meanwhile
 
 pytestmark = pytest.mark.django_db
 
@@ -48,8 +49,8 @@ def test_the_payer_is_sent_to_the_gateways_page(gateway: FakeGateway, method: st
     assert sent.amount == 12500
     assert sent.customer_phone == "0707123456"
     assert sent.return_context == {"order": 1}
-    assert sent.notification_url == f"http://testserver{payment.get_notification_url()}"
-    assert sent.return_url == f"http://testserver{payment.get_return_url()}"
+    assert sent.notification_url == f"https://testserver{payment.get_notification_url()}"
+    assert sent.return_url == f"https://testserver{payment.get_return_url()}"
     payment = stored(payment)
     assert (payment.status, payment.attempt, payment.payment_url) == ("pending", 1, PAGE_URL)
     assert payment.initialized_at is not None
@@ -220,15 +221,106 @@ def test_a_page_elsewhere_is_never_gone_to(client: Client, gateway: FakeGateway)
     assert client.get(make_payment().get_checkout_url()).status_code == 503
 
 
-def test_the_site_url_is_told_rather_than_the_requests_host(client: Client, gateway: FakeGateway) -> None:
+def urls_given(gateway: FakeGateway, payment: Payment) -> list[str]:
+    """Return what stands before the payment's paths in the URLs that the gateway was given."""
+    [sent] = gateway.page_requests
+    assert sent.notification_url.endswith(payment.get_notification_url())
+    assert sent.return_url.endswith(payment.get_return_url())
+    return [
+        sent.notification_url.removesuffix(payment.get_notification_url()),
+        sent.return_url.removesuffix(payment.get_return_url()),
+    ]
+
+
+def test_site_url_comes_before_the_requests_host(client: Client, gateway: FakeGateway) -> None:
     payment = make_payment()
 
     with override_settings(PAIEMENTPRO_SITE_URL="https://shop.example/"):
-        client.get(payment.get_checkout_url())
+        client.get(payment.get_checkout_url(), headers={"host": "testserver:8888"})
 
-    assert gateway.page_requests[0].notification_url == f"https://shop.example{payment.get_notification_url()}"
+    assert urls_given(gateway, payment) == ["https://shop.example"] * 2
 
 
+@pytest.mark.parametrize("debug", [False, True])
+@pytest.mark.parametrize(
+    ("headers", "host", "port"),
+    [
+        ({}, "testserver", ""),
+        ({"host": "testserver:8888"}, "testserver", ":8888"),
+        ({"host": "[::1]"}, "[::1]", ""),
+        ({"host": "[::1]:8888"}, "[::1]", ":8888"),
+        ({"host": "a.example", "x-forwarded-host": "testserver:8888"}, "testserver", ":8888"),
+        ({"host": "testserver:8888", "x-forwarded-port": "9999"}, "testserver", ":8888"),
+    ],
+)
+def test_payer_chooses_no_port(
+    client: Client, gateway: FakeGateway, headers: dict[str, str], host: str, port: str, debug: bool
+) -> None:
+    payment = make_payment()
+
+    with override_settings(
+        PAIEMENTPRO_SITE_URL=None,
+        ALLOWED_HOSTS=["testserver", "[::1]"],
+        USE_X_FORWARDED_HOST="x-forwarded-host" in headers,
+        USE_X_FORWARDED_PORT=True,
+        DEBUG=debug,
+    ):
+        assert client.get(payment.get_checkout_url(), headers=headers).status_code == 302
+
+    assert urls_given(gateway, payment) == [f"http://{host}{port}" if debug else f"https://{host}"] * 2
+
+
+def test_forwarded_port_is_not_in_the_urls(gateway: FakeGateway, rf: RequestFactory) -> None:
+    payment = make_payment()
+    request = rf.get("/", headers={"x-forwarded-port": "8888"}, SERVER_PORT="8000")
+
+    with override_settings(PAIEMENTPRO_SITE_URL=None, USE_X_FORWARDED_PORT=True):
+        assert request.get_host() == "testserver:8888"
+        services.initialize_payment(payment, request)
+
+    assert urls_given(gateway, payment) == ["https://testserver"] * 2
+
+
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.parametrize("script_name", ["/boutique", "/boutique/", "/bou tique"])
+def test_urls_begin_with_the_forced_script_name_in_any_thread(gateway: FakeGateway, script_name: str) -> None:
+    payment = make_payment()
+
+    with override_settings(FORCE_SCRIPT_NAME=script_name):
+        at_once(lambda: services.initialize_payment(payment))
+        [path] = at_once(payment.get_checkout_url)
+
+    start = f"{script_name.rstrip('/')}/paiementpro/".replace(" ", "%20")
+    assert path.startswith(f"{start}checkout/")
+    assert gateway.page_requests[0].notification_url.startswith(f"https://testserver{start}notification/")
+    assert gateway.page_requests[0].return_url.startswith(f"https://testserver{start}return/")
+
+
+@pytest.mark.django_db(transaction=True)
+def test_request_of_another_thread_brings_its_script_name(gateway: FakeGateway, rf: RequestFactory) -> None:
+    payment = make_payment()
+    request = rf.get("/", SCRIPT_NAME="/boutique/")
+
+    at_once(lambda: services.initialize_payment(payment, request))
+
+    assert urls_given(gateway, payment) == ["https://testserver/boutique"] * 2
+
+
+@pytest.mark.parametrize("forced", [None, "/boutique"])
+def test_script_name_of_a_request_is_not_doubled(gateway: FakeGateway, rf: RequestFactory, forced: str | None) -> None:
+    payment = make_payment()
+    set_script_prefix("/boutique/")  # as Django does for each request
+    try:
+        with override_settings(FORCE_SCRIPT_NAME=forced):
+            services.initialize_payment(payment, rf.get("/", SCRIPT_NAME="/boutique"))
+        assert gateway.page_requests[0].return_url == f"https://testserver{payment.get_return_url()}"
+    finally:
+        set_script_prefix("/")
+
+    assert urls_given(gateway, payment) == ["https://testserver/boutique"] * 2
+
+
+@override_settings(PAIEMENTPRO_SITE_URL=None)
 def test_without_a_request_the_site_url_is_needed(gateway: FakeGateway) -> None:
     with pytest.raises(ImproperlyConfigured) as caught:
         services.initialize_payment(make_payment())

@@ -1,14 +1,17 @@
 """Take a payment to the gateway: one page, however many callers ask for it at once."""
 
+import re
 import time
 from copy import copy
 from functools import partial
 from typing import Any
-from urllib.parse import urljoin
 
+from django.conf import settings
 from django.core.exceptions import ImproperlyConfigured, ValidationError
 from django.http import HttpRequest
+from django.urls import get_script_prefix
 from django.utils import timezone
+from django.utils.encoding import iri_to_uri
 from django.utils.translation import gettext_lazy as _
 
 from django_paiementpro import gateway, log, statements
@@ -151,15 +154,25 @@ def _page_request(payment: Payment, request: HttpRequest | None) -> PageRequest:
 
 
 def absolute_url(path: str, request: HttpRequest | None) -> str:
-    """Return the public URL of a path. Without ``PAIEMENTPRO_SITE_URL`` the request tells the host."""
+    """
+    Return the public URL of a path.
+
+    Without ``PAIEMENTPRO_SITE_URL`` the host is the request's, by https and without a port: Django checks the host of
+    the request, not its port. With DEBUG, scheme and port are the request's.
+    """
+    if request is not None and get_script_prefix() == "/" and not settings.FORCE_SCRIPT_NAME:
+        # The request of another thread: Django keeps its prefix there.
+        path = iri_to_uri(request.META.get("SCRIPT_NAME", "").rstrip("/")) + path
     if conf.site_url:
-        return urljoin(conf.site_url, path)
+        return f"{conf.site_url}{path}"
     if request is None:
         raise ImproperlyConfigured(
             'PAIEMENTPRO_SITE_URL: write the public base of this site, like "https://example.com": '
             "without a request nothing else tells it"
         )
-    return request.build_absolute_uri(path)
+    if settings.DEBUG:
+        return request.build_absolute_uri(path)
+    return f"https://{re.sub(':[0-9]+$', '', request.get_host())}{path}"
 
 
 def _await_other_claim(payment: Payment) -> str:
