@@ -75,6 +75,11 @@ def generate_reference() -> str:
     return secrets.token_hex(12)
 
 
+def generate_nonce() -> str:
+    """Return what tells the URLs of a payment from those of a deleted one of the same reference."""
+    return secrets.token_hex(4)
+
+
 def default_merchant_id() -> str:
     """Return the merchant of payments that name none: ``PAIEMENTPRO_MERCHANT_ID``."""
     return conf.merchant_id
@@ -145,6 +150,8 @@ class PaymentQuerySet(models.QuerySet["Payment"]):
             # By reference: MySQL returns no keys.
             references = [payment.reference for payment in payments]
             _follow_up("reference", references, SEARCHED_FIELDS | names, using)
+            if ignore_conflicts or update_conflicts:
+                _read_nonces(payments, using)
         return created
 
     def bulk_update(self, objs: Iterable["Payment"], fields: Iterable[str], batch_size: int | None = None) -> int:
@@ -225,6 +232,16 @@ def _follow_up(name: str, values: list[Any], names: Collection[str], using: str)
             _store_search_keys(rows, using)
 
 
+def _read_nonces(payments: list["Payment"], using: str) -> None:
+    """Take over the nonces of payments that were stored already."""
+    for start in range(0, len(payments), BATCH):
+        batch = payments[start : start + BATCH]
+        rows = stored_payments(using).filter(reference__in=[payment.reference for payment in batch])
+        nonces = dict(rows.values_list("reference", "url_nonce"))
+        for payment in batch:
+            payment.url_nonce = nonces.get(payment.reference, payment.url_nonce)
+
+
 def _with_derived(names: Iterable[str]) -> set[str]:
     """Return the names of fields, and of those that are computed from them."""
     names = {*names}
@@ -272,6 +289,9 @@ class Payment(models.Model):
             )
         ],
     )
+    #: Signed along with the reference in the payment's URLs, so that those of a deleted payment do not fit its
+    #: successor.
+    url_nonce = models.CharField(max_length=8, default=generate_nonce, editable=False)
     #: How often a page has been asked for. The gateway knows the first as ``reference``, the Nth as ``reference-N``.
     attempt = models.PositiveSmallIntegerField(
         _("attempts"), default=0, help_text=_("How often a page has been asked for.")
@@ -617,6 +637,11 @@ class Payment(models.Model):
             return int(number)
         return None
 
+    @property
+    def url_key(self) -> str:
+        """What the signed URLs name the payment by: its reference and its nonce."""
+        return f"{self.reference}-{self.url_nonce}"
+
     def get_return_url(self) -> str:
         """Return the path of the page that tells the payer where the payment stands."""
         return self._signed_path(signing.RETURN)
@@ -630,7 +655,7 @@ class Payment(models.Model):
         return self._signed_path(signing.NOTIFICATION)
 
     def _signed_path(self, purpose: str) -> str:
-        path = reverse(f"paiementpro:{purpose}", args=[signing.sign(self.reference, purpose)])
+        path = reverse(f"paiementpro:{purpose}", args=[signing.sign(self.url_key, purpose)])
         if settings.FORCE_SCRIPT_NAME and get_script_prefix() == "/":
             # Django sets the prefix for requests and commands, in their own threads.
             return iri_to_uri(settings.FORCE_SCRIPT_NAME.rstrip("/")) + path

@@ -98,17 +98,17 @@ class NotificationView(OpenView):
 
     def post(self, request: HttpRequest, signed: str) -> HttpResponse:
         started_at = time.monotonic()
-        reference = signing.unsign(signed, signing.NOTIFICATION)
-        if reference is None and (nonce := signing.unsign_probe(signed)):
+        url_key = signing.unsign(signed, signing.NOTIFICATION)
+        if url_key is None and (nonce := signing.unsign_probe(signed)):
             return _answer_probe(request, nonce)
-        if reference is None:
+        if url_key is None:
             return _not_found()
         notification: Notification | InvalidNotification
         try:
             notification = _read_notification(request)
         except InvalidNotification as error:
             notification = error
-        event = services.receive_webhook(reference, notification, request.META.get("REMOTE_ADDR", ""))
+        event = services.receive_webhook(url_key, notification, request.META.get("REMOTE_ADDR", ""))
         if event is None:
             return _not_found()
         log.write(
@@ -208,8 +208,8 @@ def _send_back(target: str) -> HttpResponse:
 
 
 def _payment_or_404(signed: str, purpose: str) -> Payment:
-    reference = signing.unsign(signed, purpose)
-    payment = None if reference is None else services.find_payment(reference)
+    url_key = signing.unsign(signed, purpose)
+    payment = None if url_key is None else services.find_payment(url_key)
     if payment is None:
         raise Http404
     return payment

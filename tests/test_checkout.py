@@ -637,7 +637,7 @@ def test_failure_of_an_earlier_attempt_throws_no_page_away(gateway: FakeGateway,
     def overtaken(request: Any) -> tuple[int, dict[str, str], str]:
         # The call outlives its claim, so that the failure of the page before counts.
         Payment.objects.update(claimed_until=timezone.now() - timedelta(seconds=1))
-        assert services.receive_webhook(payment.reference, notification_of(payment, FAILURE_CODE, attempt=1))
+        assert services.receive_webhook(payment.url_key, notification_of(payment, FAILURE_CODE, attempt=1))
         assert stored(payment).status == "failed"
         return 200, {}, json.dumps({"success": True, "url": PAGE_URL})
 
