@@ -19,7 +19,14 @@ from django.http.request import validate_host
 from django_paiementpro import __version__
 from django_paiementpro.conf import conf
 from django_paiementpro.exceptions import GatewayRefusedError, GatewayUnavailableError
-from django_paiementpro.messages import JSONObject, PageAnswer, PageRequest, StatusAnswer, parse_json_object
+from django_paiementpro.messages import (
+    JSONObject,
+    PageAnswer,
+    PageRequest,
+    StatusAnswer,
+    decode_fully,
+    parse_json_object,
+)
 from django_paiementpro.returns import UNSAFE
 
 INITIALIZE_PATH = "/webservice/onlinepayment/init/curl-init.php"
@@ -96,6 +103,9 @@ def open_page(request: PageRequest) -> str:
         raise GatewayRefusedError(answer.message)
     if not answer.is_success or status != 200:
         raise GatewayUnavailableError(f"the gateway's answer (HTTP {status}) is neither yes nor no")
+    secret = request.notification_url.rstrip("/").rpartition("/")[2]
+    if secret and secret in decode_fully(answer.url):
+        raise GatewayUnavailableError("the gateway gave a page whose URL tells the payer the notification URL")
     return checked_page_url(answer.url)
 
 

@@ -11,9 +11,10 @@ from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime, timezone
+from html import unescape
 from io import BytesIO
 from typing import Any
-from urllib.parse import parse_qsl
+from urllib.parse import parse_qsl, unquote
 
 from django.core.exceptions import SuspiciousOperation
 from django.http import HttpRequest
@@ -42,6 +43,14 @@ UNDECODABLE = "\N{REPLACEMENT CHARACTER}"
 
 # PostgreSQL stores neither of them, in text as in JSON.
 _UNSTORABLE = re.compile("[\x00\ud800-\udfff]")
+
+# How the signed part of a payment's URL ends, and of a probe's: what was signed, and 256 bits in base64.
+_SIGNED = re.compile(r"(?:-[0-9a-f]{8}|(?<=[0-9a-f]{24})\.\w{5,8})\.[\w-]{43}", re.ASCII | re.IGNORECASE)
+_SHORTEST_SIGNED = len("-12345678.") + 43
+_CUT = "[URL]"
+
+# Soft hyphens, and whatever else is not seen, in the middle of a word; a backslash escapes what follows.
+_UNSEEN = re.compile("[\xad\u034f\u061c\u180e\u200b-\u200f\u202a-\u202e\u2060-\u206f\ufeff\\\\]")
 
 # The gateway joins its own query to a URL with a `?`, even where one stands already (SEEN); a `?` of a value would
 # have come encoded.
@@ -142,7 +151,7 @@ class PageAnswer:
     @classmethod
     def from_json(cls, answer: Mapping[str, Any]) -> "PageAnswer":
         # One of its two services says `message`, the other `error` (SEEN).
-        message = clean(_as_text(answer.get("message")) or _as_text(answer.get("error")))
+        message = clean(without_signed_urls(_as_text(answer.get("message")) or _as_text(answer.get("error"))))
         is_success = answer.get("success") is True
         url = answer.get("url")
         return cls(
@@ -177,16 +186,19 @@ class StatusAnswer:
 
     @classmethod
     def from_json(cls, answer: Mapping[str, Any]) -> "StatusAnswer":
-        text = {str(name).lower(): _as_text(value).strip() for name, value in answer.items()}
+        text = {
+            clean(without_signed_urls(name.lower())): clean(without_signed_urls(_as_text(value).strip()))
+            for name, value in answer.items()
+        }
         return cls(
             is_success=answer.get("success") is True,
             merchant_id=text.get("marchant_id") or text.get("merchant_id", ""),  # its spelling (DOC)
             reference=text.get("reference", ""),
             amount=parse_amount(text.get("amount", "")),
-            gateway_id=clean(text.get("pay_id", "")),
-            channel=clean(text.get("channel", "")),
+            gateway_id=text.get("pay_id", ""),
+            channel=text.get("channel", ""),
             transaction_date=parse_date(text.get("date", "")),
-            data={clean(name): clean(value) for name, value in text.items()},
+            data=text,
         )
 
     def as_json(self) -> dict[str, Any]:
@@ -275,7 +287,7 @@ class Notification:
         received: dict[str, list[str]] = {}
         data: dict[str, Any] = {}
         # What stands in the query and again in the body is read once.
-        for name, value in dict.fromkeys(fields[:MAX_FIELDS]):
+        for name, value in dict.fromkeys(map(_without_signed_urls, fields[:MAX_FIELDS])):
             values = received.setdefault(name.strip().lower(), [])
             if value.strip() not in values:
                 values.append(value.strip())
@@ -448,6 +460,31 @@ def parse_json_object(content: bytes) -> JSONObject:
 def clean(text: str) -> str:
     """Return the text without what some databases cannot store: NUL and lone surrogates."""
     return _UNSTORABLE.sub(UNDECODABLE, text)
+
+
+def without_signed_urls(text: str) -> str:
+    """
+    Return text from outside without the signatures of this site's URLs.
+
+    The gateway knows the notification URL and may quote it, in any encoding; anyone who reads it could notify.
+    """
+    if len(text) < _SHORTEST_SIGNED:
+        return text
+    text = _SIGNED.sub(_CUT, text)
+    decoded = decode_fully(text)
+    return _SIGNED.sub(_CUT, decoded) if decoded != text and _SIGNED.search(decoded) else text
+
+
+def decode_fully(text: str) -> str:
+    """Return text without percent-encoding, HTML entities, backslashes and invisible characters, as it may be read."""
+    for _layer in range(3):
+        text = _UNSEEN.sub("", unescape(unquote(text)))
+    return text
+
+
+def _without_signed_urls(named: tuple[str, str]) -> tuple[str, str]:
+    name, value = named
+    return without_signed_urls(name), without_signed_urls(value)
 
 
 def _form_fields(text: str) -> Fields:

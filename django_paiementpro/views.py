@@ -38,7 +38,16 @@ from django_paiementpro.conf import conf
 from django_paiementpro.decorators import non_atomic
 from django_paiementpro.enums import Outcome, Reason, Status
 from django_paiementpro.exceptions import GatewayRefusedError, GatewayUnavailableError, InvalidNotification
-from django_paiementpro.messages import MAX_BODY, Fields, Notification, body_fields, is_too_long, query_fields
+from django_paiementpro.messages import (
+    MAX_BODY,
+    Fields,
+    Notification,
+    body_fields,
+    clean,
+    is_too_long,
+    query_fields,
+    without_signed_urls,
+)
 from django_paiementpro.models import Payment
 
 # After how long a waiting page reloads itself, without JavaScript.
@@ -227,15 +236,19 @@ def _read_fields(request: HttpRequest) -> tuple[Fields, Fields]:
     content_type = request.META.get("CONTENT_TYPE", "")
     try:
         if is_too_long(request):
-            raise InvalidNotification(Reason.MALFORMED, f"a body of more than {MAX_BODY} bytes", {"query": query})
+            raise InvalidNotification(Reason.MALFORMED, f"a body of more than {MAX_BODY} bytes", _query_data(query))
         in_query = query_fields(query)
         return in_query, body_fields(content_type, request.body, in_query)
     except (RequestDataTooBig, UnreadablePostError, ValueError) as error:
-        raise InvalidNotification(Reason.MALFORMED, "a body that cannot be read", {"query": query}) from error
+        raise InvalidNotification(Reason.MALFORMED, "a body that cannot be read", _query_data(query)) from error
     except RawPostDataException:
         # Middleware of the host's has parsed the body already.
         form = [(name, value) for name, values in request.POST.lists() for value in values]
         return query_fields(query), form
+
+
+def _query_data(query: str) -> dict[str, str]:
+    return {"query": clean(without_signed_urls(query))}
 
 
 @never_cache

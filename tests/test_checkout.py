@@ -1,7 +1,9 @@
 import json
 import time
+from collections.abc import Callable
 from datetime import timedelta
 from typing import Any
+from urllib.parse import quote_plus
 
 import pytest
 import requests
@@ -772,3 +774,40 @@ def test_who_has_paid_meanwhile_is_not_told_to_try_again(client: Client, gateway
     response = client.get(payment.get_checkout_url())
 
     assert (response.status_code, response["Location"]) == (302, payment.get_return_url())
+
+
+@pytest.mark.parametrize("encoded", [str, quote_plus])
+def test_refusal_that_quotes_the_notification_url_tells_nobody(
+    admin_client: Client, gateway: FakeGateway, encoded: Callable[[str], str]
+) -> None:
+    payment = make_payment()
+    url = encoded(f"https://testserver{payment.get_notification_url()}")
+    gateway.refuses(f"notificationURL invalide : {url}")
+
+    with pytest.raises(GatewayRefusedError, match=r"notificationURL invalide : .*\[URL\]") as caught:
+        services.initialize_payment(payment)
+
+    signature = payment.get_notification_url().rpartition(".")[2].rstrip("/")
+    shown = admin_client.get(f"/admin/paiementpro/payment/{payment.pk}/change/").content.decode()
+    assert "notificationURL invalide" in shown
+    for text in (shown, str(caught.value), caught.value.message, payment.events.get().message):
+        assert signature not in text
+
+
+@pytest.mark.parametrize("encoded", [str, quote_plus])
+def test_page_that_tells_the_payer_the_notification_url_is_not_used(
+    client: Client, gateway: FakeGateway, encoded: Callable[[str], str]
+) -> None:
+    payment = make_payment()
+    gateway.opens(f"{PAGE_URL}&n={encoded(payment.get_notification_url())}")
+
+    assert client.get(payment.get_checkout_url()).status_code == 503
+    assert stored(payment).payment_url == ""
+
+
+def test_page_may_name_the_return_url(client: Client, gateway: FakeGateway) -> None:
+    payment = make_payment()
+    page_url = f"{PAGE_URL}&r={quote_plus(payment.get_return_url())}"
+    gateway.opens(page_url)
+
+    assert client.get(payment.get_checkout_url())["Location"] == page_url
