@@ -15,18 +15,12 @@ from urllib.parse import quote
 import requests
 import urllib3
 from django.http.request import validate_host
+from django.views.decorators.debug import sensitive_variables
 
 from django_paiementpro import __version__
 from django_paiementpro.conf import conf
 from django_paiementpro.exceptions import GatewayRefusedError, GatewayUnavailableError
-from django_paiementpro.messages import (
-    JSONObject,
-    PageAnswer,
-    PageRequest,
-    StatusAnswer,
-    decode_fully,
-    parse_json_object,
-)
+from django_paiementpro.messages import JSONObject, PageAnswer, PageRequest, StatusAnswer, parse_json_object
 from django_paiementpro.returns import UNSAFE
 
 INITIALIZE_PATH = "/webservice/onlinepayment/init/curl-init.php"
@@ -90,6 +84,7 @@ class _Connections(threading.local):
 _connections = _Connections()
 
 
+@sensitive_variables()
 def open_page(request: PageRequest) -> str:
     """
     Ask for a payment page; return its URL, on an allowed host.
@@ -103,8 +98,7 @@ def open_page(request: PageRequest) -> str:
         raise GatewayRefusedError(answer.message)
     if not answer.is_success or status != 200:
         raise GatewayUnavailableError(f"the gateway's answer (HTTP {status}) is neither yes nor no")
-    secret = request.notification_url.rstrip("/").rpartition("/")[2]
-    if secret and secret in decode_fully(answer.url):
+    if request.is_given_away_by(answer.url):
         raise GatewayUnavailableError("the gateway gave a page whose URL tells the payer the notification URL")
     return checked_page_url(answer.url)
 

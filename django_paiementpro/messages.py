@@ -78,21 +78,25 @@ _CODE = re.compile(r"[A-Za-z0-9_.-]{0,128}|\d{4}-\d\d-\d\d \d\d:\d\d:\d\d", re.A
 
 @dataclass(frozen=True, slots=True)
 class PageRequest:
-    """What the gateway is told to open a payment page: the thirteen fields of its documentation."""
+    """
+    What the gateway is told to open a payment page: the thirteen fields of its documentation.
+
+    Error reports show the ``repr()``, which has neither the customer nor the signed URLs.
+    """
 
     merchant_id: str
     amount: int
-    description: str
+    description: str = field(repr=False)
     channel: str
     currency_number: str
     reference: str
-    customer_email: str
-    customer_first_name: str
-    customer_last_name: str
-    customer_phone: str
-    notification_url: str
-    return_url: str
-    return_context: Mapping[str, Any] = field(default_factory=dict)
+    customer_email: str = field(repr=False)
+    customer_first_name: str = field(repr=False)
+    customer_last_name: str = field(repr=False)
+    customer_phone: str = field(repr=False)
+    notification_url: str = field(repr=False)
+    return_url: str = field(repr=False)
+    return_context: Mapping[str, Any] = field(default_factory=dict, repr=False)
 
     def as_json(self) -> dict[str, Any]:
         """Return the fields in the gateway's spelling. An empty channel is left out: the payer chooses on the page."""
@@ -133,6 +137,11 @@ class PageRequest:
             return_url=fields["returnURL"],
             return_context=json.loads(fields["returnContext"]),
         )
+
+    def is_given_away_by(self, url: str) -> bool:
+        """Return whether a URL holds the signed part of the notification URL."""
+        secret = self.notification_url.rstrip("/").rpartition("/")[2]
+        return bool(secret) and secret in decode_fully(url)
 
     def for_audit(self) -> dict[str, Any]:
         """Return the fields without the two URLs: whoever reads them could notify, or return, in the payer's place."""
@@ -182,7 +191,7 @@ class StatusAnswer:
     gateway_id: str
     channel: str
     transaction_date: datetime | None
-    data: Mapping[str, Any]
+    data: Mapping[str, Any] = field(repr=False)
 
     @classmethod
     def from_json(cls, answer: Mapping[str, Any]) -> "StatusAnswer":
@@ -235,10 +244,10 @@ class Notification:
     channel: str = ""
     session_id: str = ""
     transaction_date: datetime | None = None
-    return_context: str = ""
+    return_context: str = field(default="", repr=False)
     hashcode: str = ""
-    message: str = ""
-    data: Mapping[str, Any] = field(default_factory=dict)
+    message: str = field(default="", repr=False)
+    data: Mapping[str, Any] = field(default_factory=dict, repr=False)
 
     @property
     def is_success(self) -> bool:

@@ -32,6 +32,7 @@ from django.utils.translation import gettext as _
 from django.views import View
 from django.views.decorators.cache import never_cache
 from django.views.decorators.csrf import csrf_exempt
+from django.views.decorators.debug import sensitive_post_parameters
 
 from django_paiementpro import log, polling, probe, returns, services, signing
 from django_paiementpro.conf import conf
@@ -64,6 +65,7 @@ class OpenView(View):
     @classmethod
     def as_view(cls, **initkwargs: Any) -> Callable[..., HttpResponseBase]:
         view = login_not_required(csrf_exempt(non_atomic(super().as_view(**initkwargs))))
+        view = sensitive_post_parameters()(view)
         # The answer to a POST is kept in no cache anyhow.
         return never_cache(view) if "get" in cls.http_method_names else view
 

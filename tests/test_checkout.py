@@ -7,19 +7,22 @@ from urllib.parse import quote_plus
 
 import pytest
 import requests
-from django.core.exceptions import ImproperlyConfigured, ValidationError
-from django.db import connection, transaction
+from django.core.exceptions import DisallowedHost, ImproperlyConfigured, ValidationError
+from django.db import DatabaseError, connection, transaction
+from django.http import Http404, HttpRequest
 from django.test import Client, RequestFactory, override_settings
 from django.urls import set_script_prefix
 from django.utils import timezone
+from django.views.debug import ExceptionReporter
 
 from django_paiementpro import services, testing
-from django_paiementpro.exceptions import GatewayRefusedError, GatewayUnavailableError
+from django_paiementpro.exceptions import GatewayError, GatewayRefusedError, GatewayUnavailableError
 from django_paiementpro.messages import FAILURE_CODE
 from django_paiementpro.models import Payment, SearchKey
 from django_paiementpro.services import claims
 from django_paiementpro.testing import FakeGateway, make_payment, pay
 from django_paiementpro.testing.wire import notification_of
+from django_paiementpro.views import CheckoutView
 from tests.conftest import PAGE_URL, Notify, Statements, columns
 from tests.server.threads import at_once, meanwhile
 
@@ -811,3 +814,67 @@ def test_page_may_name_the_return_url(client: Client, gateway: FakeGateway) -> N
     gateway.opens(page_url)
 
     assert client.get(payment.get_checkout_url())["Location"] == page_url
+
+
+def no_events(execute: Callable[..., Any], sql: str, *args: Any) -> Any:
+    if sql.startswith("INSERT INTO") and "paymentevent" in sql:
+        raise DatabaseError("no more rows")
+    return execute(sql, *args)
+
+
+def reports_of(payment: Payment, request: HttpRequest) -> str:
+    """Let a checkout fail, and return all that Django's error page and mails say about it."""
+    errors = (DatabaseError, DisallowedHost, GatewayError, RuntimeError)
+    with connection.execute_wrapper(no_events), pytest.raises(errors) as caught:
+        services.initialize_payment(payment, request)
+    reporter = ExceptionReporter(request, caught.type, caught.value, caught.tb)
+    return reporter.get_traceback_html() + reporter.get_traceback_text()
+
+
+TROUBLES: dict[str, Callable[[FakeGateway], object]] = {
+    "in the database": lambda gateway: None,
+    "in the connection": lambda gateway: gateway.is_away(),
+    "below the connection": lambda gateway: gateway.answers(RuntimeError("oops")),
+    "in the answer": lambda gateway: gateway.answers("<html>"),
+    "in a refusal": lambda gateway: gateway.refuses("non"),
+    "in the page": lambda gateway: gateway.opens("https://elsewhere.example/"),
+}
+
+
+@pytest.mark.parametrize("trouble", TROUBLES)
+def test_error_reports_show_neither_customer_nor_signed_url(
+    gateway: FakeGateway, rf: RequestFactory, trouble: str
+) -> None:
+    payment = make_payment(customer_last_name="Zoukou", return_context={"note": "Zoukou"})
+    TROUBLES[trouble](gateway)
+
+    reports = reports_of(payment, rf.get("/"))
+
+    assert "initialize_payment" in reports
+    for secret in (payment.get_notification_url(), payment.get_return_url()):
+        assert secret.rpartition(".")[2].rstrip("/") not in reports
+    for text in ("Zoukou", "awa@example.com", "0707123456", "07 07 12 34 56"):
+        assert text not in reports
+
+
+@pytest.mark.parametrize("values", [{}, {"ALLOWED_HOSTS": ["other.example"], "PAIEMENTPRO_SITE_URL": None}])
+def test_debug_page_shows_no_signed_url(gateway: FakeGateway, rf: RequestFactory, values: dict[str, Any]) -> None:
+    payment = make_payment()
+
+    with override_settings(DEBUG=True, **values):
+        reports = reports_of(payment, rf.get("/"))
+
+    assert "initialize_payment" in reports
+    for secret in (payment.get_notification_url(), payment.get_return_url()):
+        assert secret.rpartition(".")[2].rstrip("/") not in reports
+
+
+def test_error_reports_show_nothing_that_was_posted(rf: RequestFactory) -> None:
+    request = rf.post("/", {"customer_phone": "07 07 12 34 56"})
+
+    with pytest.raises(Http404):
+        CheckoutView.as_view()(request, signed="x")
+
+    html = ExceptionReporter(request, None, None, None).get_traceback_html()
+    assert "customer_phone" in html
+    assert "07 07 12 34 56" not in html

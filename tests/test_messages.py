@@ -697,3 +697,18 @@ def test_long_text_is_read_in_no_time(unit: str) -> None:
     started_at = time.process_time()
     without_signed_urls(unit * (MAX_BODY // len(unit)))
     assert time.process_time() - started_at < 1
+
+
+def test_messages_are_shown_without_their_secrets() -> None:
+    secrets = {
+        "customer_phone": "+2250707",
+        "notification_url": "https://a.example/b",
+        "return_url": "https://a.example/c",
+    }
+    quoted = urlencode(FIELDS | {"message": "https://a.example/d", "returnContext": "https://a.example/e"})
+    shown = f"{request(**secrets)!r} {read(quoted)!r}"
+
+    assert "REF772105" in shown
+    assert "a.example" not in shown
+    assert "+2250707" not in shown
+    assert "Lamine" not in shown
