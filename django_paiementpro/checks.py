@@ -1,7 +1,7 @@
 """What is wrong with an installation, told at start-up, in the words of who has to mend it."""
 
 from collections.abc import Sequence
-from typing import Any, TypeVar
+from typing import Any
 from urllib.parse import urlsplit
 
 from django.apps import apps
@@ -16,8 +16,6 @@ from django.utils.translation import gettext as _
 from django_paiementpro.conf import PREFIX, SANDBOX_URL, Conf, Setting, conf
 from django_paiementpro.engines import get_engine
 from django_paiementpro.signals import payment_succeeded
-
-T = TypeVar("T")
 
 # Where Paiement Pro itself answers.
 PAIEMENT_PRO_HOSTS = [".paiementpro.net"]
@@ -101,7 +99,7 @@ def _receivers() -> list[CheckMessage]:
     ]
 
 
-def _valid(setting: Setting[T]) -> T | None:
+def _valid(setting: Setting[Any]) -> Any:
     """Return the value of a setting; None if it is wrong, which ``_settings`` reports."""
     try:
         return setting.__get__(conf, Conf)

@@ -12,7 +12,12 @@ from django.contrib.contenttypes.models import ContentType
 from django.core.exceptions import ImproperlyConfigured, ValidationError
 from django.core.validators import MinValueValidator, RegexValidator
 from django.db import models, router, transaction
+from django.db.backends.base.base import BaseDatabaseWrapper
 from django.db.models.functions import Coalesce, NullIf
+from django.db.models.lookups import Exact
+from django.db.models.signals import pre_delete
+from django.db.models.sql.compiler import SQLCompiler
+from django.dispatch import receiver
 from django.urls import get_script_prefix, reverse
 from django.utils import timezone
 from django.utils.encoding import iri_to_uri
@@ -110,13 +115,25 @@ def format_amount(amount: int, currency: str) -> str:
     return f"{digits}\u00a0{unit}"
 
 
+class _ToTheLetter(models.Func):
+    """A text as it is: MySQL and MariaDB compare without case, accents and trailing spaces."""
+
+    template = "%(expressions)s"
+    output_field = models.CharField()
+
+    def as_mysql(self, compiler: SQLCompiler, connection: BaseDatabaseWrapper) -> tuple[str, Any]:
+        return self.as_sql(compiler, connection, template="CAST(%(expressions)s AS BINARY)")
+
+
 class PaymentQuerySet(models.QuerySet["Payment"]):
     """Payments. Bulk operations follow the rules of ``Payment.save()``; ``update()`` does not."""
 
     def for_object(self, instance: models.Model) -> "PaymentQuerySet":
         """Return the payments of one of the host's objects, newest first."""
         content_type = ContentType.objects.get_for_model(instance, for_concrete_model=True)
-        return self.filter(content_type=content_type, object_id=str(instance.pk)).order_by("-pk")
+        key = str(instance.pk)
+        payments = self.filter(content_type=content_type, object_id=key)
+        return payments.filter(Exact(_ToTheLetter("object_id"), key)).order_by("-pk")
 
     def primary(self) -> "PaymentQuerySet":
         """Read from the database that payments are written to: a replica may lag behind."""
@@ -660,6 +677,21 @@ class Payment(models.Model):
             # Django sets the prefix for requests and commands, in their own threads.
             return iri_to_uri(settings.FORCE_SCRIPT_NAME.rstrip("/")) + path
         return path
+
+
+@receiver(pre_delete, sender=Payment, dispatch_uid="paiementpro.protect_payments")
+def protect_payments(sender: type[Payment], instance: Payment, origin: Any, **kwargs: Any) -> None:
+    """
+    Refuse to delete a payment along with another object: its audit trail would go too.
+
+    A ``GenericRelation`` always cascades. Payments are deleted by themselves, or not at all.
+    """
+    model = origin.model if isinstance(origin, models.QuerySet) else type(origin)
+    if not issubclass(model, Payment):
+        raise models.ProtectedError(
+            str(_("Payments are not deleted along with other objects: take the GenericRelation out of the model.")),
+            {instance},
+        )
 
 
 class PaymentEvent(models.Model):
