@@ -191,7 +191,7 @@ def _result_pages() -> list[CheckMessage]:
 
 
 def _is_delivered_by_tasks() -> bool:
-    return _valid(Conf.delivery) == "task"
+    return bool(_valid(Conf.delivery) == "task")
 
 
 def _engine() -> list[CheckMessage]:
