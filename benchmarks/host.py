@@ -6,6 +6,7 @@ env = environ.Env()
 
 SECRET_KEY = "only for benchmarks"
 DEBUG = False
+PAIEMENTPRO_SITE_URL = "https://testserver"
 USE_TZ = True
 TIME_ZONE = "Africa/Abidjan"
 LANGUAGE_CODE = "en"

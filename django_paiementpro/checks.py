@@ -8,13 +8,17 @@ from django.apps import apps
 from django.conf import settings
 from django.core.checks import CheckMessage, Error, Warning
 from django.core.exceptions import ImproperlyConfigured
+from django.http.request import validate_host
 from django.shortcuts import resolve_url
 from django.urls import NoReverseMatch, reverse
 from django.utils.translation import gettext as _
 
-from django_paiementpro.conf import PREFIX, Conf, conf
+from django_paiementpro.conf import PREFIX, SANDBOX_URL, Conf, Setting, conf
 from django_paiementpro.engines import get_engine
 from django_paiementpro.signals import payment_succeeded
+
+# Where Paiement Pro itself answers.
+PAIEMENT_PRO_HOSTS = [".paiementpro.net"]
 
 
 def check_installation(app_configs: Sequence[Any] | None = None, **kwargs: Any) -> list[CheckMessage]:
@@ -24,8 +28,14 @@ def check_installation(app_configs: Sequence[Any] | None = None, **kwargs: Any) 
 
 def check_deployment(app_configs: Sequence[Any] | None = None, **kwargs: Any) -> list[CheckMessage]:
     """Check what only matters where real money is taken: ``check --deploy``."""
+    return [*_gateway(), *_receivers(), *_idle_engine()]
+
+
+def _gateway() -> list[CheckMessage]:
+    """Check every setting that decides who can say that a payment was made, and where payers are sent to pay."""
     messages: list[CheckMessage] = []
-    if getattr(settings, "PAIEMENTPRO_ENVIRONMENT", "live") == "sandbox":
+    gateway_url = _valid(Conf._gateway_url)
+    if gateway_url == SANDBOX_URL or (_valid(Conf.environment) == "sandbox" and not gateway_url):
         messages.append(
             Warning(
                 _("Payments are taken in Paiement Pro’s sandbox: no money moves."),
@@ -33,23 +43,68 @@ def check_deployment(app_configs: Sequence[Any] | None = None, **kwargs: Any) ->
                 id="paiementpro.W002",
             )
         )
-    if not getattr(settings, "PAIEMENTPRO_SITE_URL", None):
+    if _valid(Conf.sandbox) and not settings.DEBUG:
+        messages.append(
+            Error(
+                _("PAIEMENTPRO_SANDBOX is on while DEBUG is off: the local sandbox lets anyone pay without money."),
+                hint=_('Remove it, and take "django_paiementpro.sandbox" out of INSTALLED_APPS.'),
+                id="paiementpro.E008",
+            )
+        )
+    if not settings.DEBUG:
+        messages += [*_address(Conf._gateway_url), *_address(Conf._status_url)]
+    if "*" in (_valid(Conf.allowed_redirect_hosts) or ()):
         messages.append(
             Warning(
-                _("PAIEMENTPRO_SITE_URL is not set: the URLs for the gateway name whatever host the payer asked for."),
-                hint=_('Write the public base of this site, like "https://example.com".'),
+                _("PAIEMENTPRO_ALLOWED_REDIRECT_HOSTS allows any host: payers are sent wherever the answer says."),
+                hint=_("List the hosts of the gateway’s pages, or remove the setting."),
                 id="paiementpro.W005",
             )
         )
-    if not payment_succeeded.has_listeners(apps.get_model("paiementpro", "Payment")):
-        messages.append(
-            Warning(
-                _("No receiver is connected to payment_succeeded: paid orders are not fulfilled."),
-                hint=_("Connect one in a module that your AppConfig.ready() imports."),
-                id="paiementpro.W003",
+    return messages
+
+
+def _address(setting: Setting[str | None]) -> list[CheckMessage]:
+    """Check the address of a gateway that is not the default one."""
+    parts = urlsplit(_valid(setting) or "")
+    told = {"setting": setting.name, "host": parts.hostname}
+    if parts.scheme == "http":
+        return [
+            Error(
+                _("%(setting)s is not https: anyone on the way can say that a payment was made.") % told,
+                hint=_("Write an https:// URL, or remove the setting."),
+                id="paiementpro.E009",
             )
+        ]
+    if parts.hostname and not validate_host(parts.hostname, PAIEMENT_PRO_HOSTS):
+        return [
+            Warning(
+                _("%(setting)s leads to %(host)s, not to Paiement Pro: who answers there decides what is paid.") % told,
+                hint=_("Remove the setting, unless %(host)s passes everything on to Paiement Pro.") % told,
+                id="paiementpro.W004",
+            )
+        ]
+    return []
+
+
+def _receivers() -> list[CheckMessage]:
+    if payment_succeeded.has_listeners(apps.get_model("paiementpro", "Payment")):
+        return []
+    return [
+        Warning(
+            _("No receiver is connected to payment_succeeded: paid orders are not fulfilled."),
+            hint=_("Connect one in a module that your AppConfig.ready() imports."),
+            id="paiementpro.W003",
         )
-    return [*messages, *_idle_engine()]
+    ]
+
+
+def _valid(setting: Setting[Any]) -> Any:
+    """Return the value of a setting; None if it is wrong, which ``_settings`` reports."""
+    try:
+        return setting.__get__(conf, Conf)
+    except ImproperlyConfigured:
+        return None
 
 
 def _settings() -> list[CheckMessage]:
@@ -106,32 +161,15 @@ def _urls() -> list[CheckMessage]:
 
 def _site_url() -> list[CheckMessage]:
     """Check where the URLs for the gateway come from: whoever reads a notification URL can say "paid"."""
-    try:
-        site_url = conf.site_url
-    except ImproperlyConfigured:
+    if settings.DEBUG or urlsplit(_valid(Conf.site_url) or "").scheme == "https":
         return []
-    if settings.DEBUG:
-        return []
-    if site_url and urlsplit(site_url).scheme != "https":
-        return [
-            Error(
-                _("PAIEMENTPRO_SITE_URL is not https: payers and notifications would travel in the open."),
-                hint=_('Write the public base of this site, like "https://example.com".'),
-                id="paiementpro.E004",
-            )
-        ]
-    if not site_url and "*" in settings.ALLOWED_HOSTS:
-        return [
-            Warning(
-                _(
-                    "ALLOWED_HOSTS takes any host, and PAIEMENTPRO_SITE_URL is not set: a payer could have the gateway "
-                    "send its notification, and the secret in its URL, to a host of theirs."
-                ),
-                hint=_('Set PAIEMENTPRO_SITE_URL, like "https://example.com", or list your hosts in ALLOWED_HOSTS.'),
-                id="paiementpro.W004",
-            )
-        ]
-    return []
+    return [
+        Error(
+            _("PAIEMENTPRO_SITE_URL is missing, or is not https: it is where the gateway sends its notifications."),
+            hint=_('Write the public base of this site, like "https://example.com".'),
+            id="paiementpro.E004",
+        )
+    ]
 
 
 def _result_pages() -> list[CheckMessage]:
@@ -153,10 +191,7 @@ def _result_pages() -> list[CheckMessage]:
 
 
 def _is_delivered_by_tasks() -> bool:
-    try:
-        return conf.delivery == "task"
-    except ImproperlyConfigured:
-        return False
+    return bool(_valid(Conf.delivery) == "task")
 
 
 def _engine() -> list[CheckMessage]:

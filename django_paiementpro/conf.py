@@ -267,8 +267,8 @@ class Conf:
     merchant_id = Setting(None, _merchant_id)
     #: ``"live"``, where money moves, or ``"sandbox"``: the gateway's own test server.
     environment = Setting("live", _environment)
-    #: The public base of your site, for the URLs that the gateway is given. Without it they are built from the request,
-    #: and ``ALLOWED_HOSTS`` must be strict.
+    #: The public base of your site, for the URLs that the gateway is given. Required where ``DEBUG`` is off; in
+    #: development they may be built from the request.
     site_url = Setting(None, _site_url)
     #: What your account may charge, by the gateway's numeric codes. The gateway reads any other currency as francs.
     currencies = Setting({"XOF": "952"}, _currencies)

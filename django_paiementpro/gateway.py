@@ -15,6 +15,7 @@ from urllib.parse import quote
 import requests
 import urllib3
 from django.http.request import validate_host
+from django.views.decorators.debug import sensitive_variables
 
 from django_paiementpro import __version__
 from django_paiementpro.conf import conf
@@ -83,6 +84,7 @@ class _Connections(threading.local):
 _connections = _Connections()
 
 
+@sensitive_variables()
 def open_page(request: PageRequest) -> str:
     """
     Ask for a payment page; return its URL, on an allowed host.
@@ -96,6 +98,8 @@ def open_page(request: PageRequest) -> str:
         raise GatewayRefusedError(answer.message)
     if not answer.is_success or status != 200:
         raise GatewayUnavailableError(f"the gateway's answer (HTTP {status}) is neither yes nor no")
+    if request.is_given_away_by(answer.url):
+        raise GatewayUnavailableError("the gateway gave a page whose URL tells the payer the notification URL")
     return checked_page_url(answer.url)
 
 

@@ -11,9 +11,10 @@ from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime, timezone
+from html import unescape
 from io import BytesIO
 from typing import Any
-from urllib.parse import parse_qsl
+from urllib.parse import parse_qsl, unquote
 
 from django.core.exceptions import SuspiciousOperation
 from django.http import HttpRequest
@@ -43,6 +44,14 @@ UNDECODABLE = "\N{REPLACEMENT CHARACTER}"
 # PostgreSQL stores neither of them, in text as in JSON.
 _UNSTORABLE = re.compile("[\x00\ud800-\udfff]")
 
+# How the signed part of a payment's URL ends, and of a probe's: what was signed, and 256 bits in base64.
+_SIGNED = re.compile(r"(?:-[0-9a-f]{8}|(?<=[0-9a-f]{24})\.\w{5,8})\.[\w-]{43}", re.ASCII | re.IGNORECASE)
+_SHORTEST_SIGNED = len("-12345678.") + 43
+_CUT = "[URL]"
+
+# Soft hyphens, and whatever else is not seen, in the middle of a word; a backslash escapes what follows.
+_UNSEEN = re.compile("[\xad\u034f\u061c\u180e\u200b-\u200f\u202a-\u202e\u2060-\u206f\ufeff\\\\]")
+
 # The gateway joins its own query to a URL with a `?`, even where one stands already (SEEN); a `?` of a value would
 # have come encoded.
 _STRAY_QUESTION_MARK = re.compile(r"\?(?=\w+=)", re.ASCII)
@@ -69,21 +78,25 @@ _CODE = re.compile(r"[A-Za-z0-9_.-]{0,128}|\d{4}-\d\d-\d\d \d\d:\d\d:\d\d", re.A
 
 @dataclass(frozen=True, slots=True)
 class PageRequest:
-    """What the gateway is told to open a payment page: the thirteen fields of its documentation."""
+    """
+    What the gateway is told to open a payment page: the thirteen fields of its documentation.
+
+    Error reports show the ``repr()``, which has neither the customer nor the signed URLs.
+    """
 
     merchant_id: str
     amount: int
-    description: str
+    description: str = field(repr=False)
     channel: str
     currency_number: str
     reference: str
-    customer_email: str
-    customer_first_name: str
-    customer_last_name: str
-    customer_phone: str
-    notification_url: str
-    return_url: str
-    return_context: Mapping[str, Any] = field(default_factory=dict)
+    customer_email: str = field(repr=False)
+    customer_first_name: str = field(repr=False)
+    customer_last_name: str = field(repr=False)
+    customer_phone: str = field(repr=False)
+    notification_url: str = field(repr=False)
+    return_url: str = field(repr=False)
+    return_context: Mapping[str, Any] = field(default_factory=dict, repr=False)
 
     def as_json(self) -> dict[str, Any]:
         """Return the fields in the gateway's spelling. An empty channel is left out: the payer chooses on the page."""
@@ -125,6 +138,11 @@ class PageRequest:
             return_context=json.loads(fields["returnContext"]),
         )
 
+    def is_given_away_by(self, url: str) -> bool:
+        """Return whether a URL holds the signed part of the notification URL."""
+        secret = self.notification_url.rstrip("/").rpartition("/")[2]
+        return bool(secret) and secret in decode_fully(url)
+
     def for_audit(self) -> dict[str, Any]:
         """Return the fields without the two URLs: whoever reads them could notify, or return, in the payer's place."""
         return {name: value for name, value in self.as_json().items() if name not in {"notificationURL", "returnURL"}}
@@ -142,7 +160,7 @@ class PageAnswer:
     @classmethod
     def from_json(cls, answer: Mapping[str, Any]) -> "PageAnswer":
         # One of its two services says `message`, the other `error` (SEEN).
-        message = clean(_as_text(answer.get("message")) or _as_text(answer.get("error")))
+        message = clean(without_signed_urls(_as_text(answer.get("message")) or _as_text(answer.get("error"))))
         is_success = answer.get("success") is True
         url = answer.get("url")
         return cls(
@@ -173,20 +191,23 @@ class StatusAnswer:
     gateway_id: str
     channel: str
     transaction_date: datetime | None
-    data: Mapping[str, Any]
+    data: Mapping[str, Any] = field(repr=False)
 
     @classmethod
     def from_json(cls, answer: Mapping[str, Any]) -> "StatusAnswer":
-        text = {str(name).lower(): _as_text(value).strip() for name, value in answer.items()}
+        text = {
+            clean(without_signed_urls(name.lower())): clean(without_signed_urls(_as_text(value).strip()))
+            for name, value in answer.items()
+        }
         return cls(
             is_success=answer.get("success") is True,
             merchant_id=text.get("marchant_id") or text.get("merchant_id", ""),  # its spelling (DOC)
             reference=text.get("reference", ""),
             amount=parse_amount(text.get("amount", "")),
-            gateway_id=clean(text.get("pay_id", "")),
-            channel=clean(text.get("channel", "")),
+            gateway_id=text.get("pay_id", ""),
+            channel=text.get("channel", ""),
             transaction_date=parse_date(text.get("date", "")),
-            data={clean(name): clean(value) for name, value in text.items()},
+            data=text,
         )
 
     def as_json(self) -> dict[str, Any]:
@@ -223,10 +244,10 @@ class Notification:
     channel: str = ""
     session_id: str = ""
     transaction_date: datetime | None = None
-    return_context: str = ""
+    return_context: str = field(default="", repr=False)
     hashcode: str = ""
-    message: str = ""
-    data: Mapping[str, Any] = field(default_factory=dict)
+    message: str = field(default="", repr=False)
+    data: Mapping[str, Any] = field(default_factory=dict, repr=False)
 
     @property
     def is_success(self) -> bool:
@@ -275,7 +296,7 @@ class Notification:
         received: dict[str, list[str]] = {}
         data: dict[str, Any] = {}
         # What stands in the query and again in the body is read once.
-        for name, value in dict.fromkeys(fields[:MAX_FIELDS]):
+        for name, value in dict.fromkeys(map(_without_signed_urls, fields[:MAX_FIELDS])):
             values = received.setdefault(name.strip().lower(), [])
             if value.strip() not in values:
                 values.append(value.strip())
@@ -448,6 +469,31 @@ def parse_json_object(content: bytes) -> JSONObject:
 def clean(text: str) -> str:
     """Return the text without what some databases cannot store: NUL and lone surrogates."""
     return _UNSTORABLE.sub(UNDECODABLE, text)
+
+
+def without_signed_urls(text: str) -> str:
+    """
+    Return text from outside without the signatures of this site's URLs.
+
+    The gateway knows the notification URL and may quote it, in any encoding; anyone who reads it could notify.
+    """
+    if len(text) < _SHORTEST_SIGNED:
+        return text
+    text = _SIGNED.sub(_CUT, text)
+    decoded = decode_fully(text)
+    return _SIGNED.sub(_CUT, decoded) if decoded != text and _SIGNED.search(decoded) else text
+
+
+def decode_fully(text: str) -> str:
+    """Return text without percent-encoding, HTML entities, backslashes and invisible characters, as it may be read."""
+    for _layer in range(3):
+        text = _UNSEEN.sub("", unescape(unquote(text)))
+    return text
+
+
+def _without_signed_urls(named: tuple[str, str]) -> tuple[str, str]:
+    name, value = named
+    return without_signed_urls(name), without_signed_urls(value)
 
 
 def _form_fields(text: str) -> Fields:

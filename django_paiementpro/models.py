@@ -12,9 +12,15 @@ from django.contrib.contenttypes.models import ContentType
 from django.core.exceptions import ImproperlyConfigured, ValidationError
 from django.core.validators import MinValueValidator, RegexValidator
 from django.db import models, router, transaction
+from django.db.backends.base.base import BaseDatabaseWrapper
 from django.db.models.functions import Coalesce, NullIf
-from django.urls import reverse
+from django.db.models.lookups import Exact
+from django.db.models.signals import pre_delete
+from django.db.models.sql.compiler import SQLCompiler
+from django.dispatch import receiver
+from django.urls import get_script_prefix, reverse
 from django.utils import timezone
+from django.utils.encoding import iri_to_uri
 from django.utils.translation import gettext_lazy as _
 
 from django_paiementpro import signing
@@ -74,6 +80,11 @@ def generate_reference() -> str:
     return secrets.token_hex(12)
 
 
+def generate_nonce() -> str:
+    """Return what tells the URLs of a payment from those of a deleted one of the same reference."""
+    return secrets.token_hex(4)
+
+
 def default_merchant_id() -> str:
     """Return the merchant of payments that name none: ``PAIEMENTPRO_MERCHANT_ID``."""
     return conf.merchant_id
@@ -104,13 +115,25 @@ def format_amount(amount: int, currency: str) -> str:
     return f"{digits}\u00a0{unit}"
 
 
+class _ToTheLetter(models.Func):
+    """A text as it is: MySQL and MariaDB compare without case, accents and trailing spaces."""
+
+    template = "%(expressions)s"
+    output_field = models.CharField()
+
+    def as_mysql(self, compiler: SQLCompiler, connection: BaseDatabaseWrapper) -> tuple[str, Any]:
+        return self.as_sql(compiler, connection, template="CAST(%(expressions)s AS BINARY)")
+
+
 class PaymentQuerySet(models.QuerySet["Payment"]):
     """Payments. Bulk operations follow the rules of ``Payment.save()``; ``update()`` does not."""
 
     def for_object(self, instance: models.Model) -> "PaymentQuerySet":
         """Return the payments of one of the host's objects, newest first."""
         content_type = ContentType.objects.get_for_model(instance, for_concrete_model=True)
-        return self.filter(content_type=content_type, object_id=str(instance.pk)).order_by("-pk")
+        key = str(instance.pk)
+        payments = self.filter(content_type=content_type, object_id=key)
+        return payments.filter(Exact(_ToTheLetter("object_id"), key)).order_by("-pk")
 
     def primary(self) -> "PaymentQuerySet":
         """Read from the database that payments are written to: a replica may lag behind."""
@@ -144,6 +167,8 @@ class PaymentQuerySet(models.QuerySet["Payment"]):
             # By reference: MySQL returns no keys.
             references = [payment.reference for payment in payments]
             _follow_up("reference", references, SEARCHED_FIELDS | names, using)
+            if ignore_conflicts or update_conflicts:
+                _read_nonces(payments, using)
         return created
 
     def bulk_update(self, objs: Iterable["Payment"], fields: Iterable[str], batch_size: int | None = None) -> int:
@@ -224,6 +249,16 @@ def _follow_up(name: str, values: list[Any], names: Collection[str], using: str)
             _store_search_keys(rows, using)
 
 
+def _read_nonces(payments: list["Payment"], using: str) -> None:
+    """Take over the nonces of payments that were stored already."""
+    for start in range(0, len(payments), BATCH):
+        batch = payments[start : start + BATCH]
+        rows = stored_payments(using).filter(reference__in=[payment.reference for payment in batch])
+        nonces = dict(rows.values_list("reference", "url_nonce"))
+        for payment in batch:
+            payment.url_nonce = nonces.get(payment.reference, payment.url_nonce)
+
+
 def _with_derived(names: Iterable[str]) -> set[str]:
     """Return the names of fields, and of those that are computed from them."""
     names = {*names}
@@ -271,6 +306,9 @@ class Payment(models.Model):
             )
         ],
     )
+    #: Signed along with the reference in the payment's URLs, so that those of a deleted payment do not fit its
+    #: successor.
+    url_nonce = models.CharField(max_length=8, default=generate_nonce, editable=False)
     #: How often a page has been asked for. The gateway knows the first as ``reference``, the Nth as ``reference-N``.
     attempt = models.PositiveSmallIntegerField(
         _("attempts"), default=0, help_text=_("How often a page has been asked for.")
@@ -621,6 +659,11 @@ class Payment(models.Model):
             return int(number)
         return None
 
+    @property
+    def url_key(self) -> str:
+        """What the signed URLs name the payment by: its reference and its nonce."""
+        return f"{self.reference}-{self.url_nonce}"
+
     def get_return_url(self) -> str:
         """Return the path of the page that tells the payer where the payment stands."""
         return self._signed_path(signing.RETURN)
@@ -634,7 +677,26 @@ class Payment(models.Model):
         return self._signed_path(signing.NOTIFICATION)
 
     def _signed_path(self, purpose: str) -> str:
-        return reverse(f"paiementpro:{purpose}", args=[signing.sign(self.reference, purpose)])
+        path = reverse(f"paiementpro:{purpose}", args=[signing.sign(self.url_key, purpose)])
+        if settings.FORCE_SCRIPT_NAME and get_script_prefix() == "/":
+            # Django sets the prefix for requests and commands, in their own threads.
+            return iri_to_uri(settings.FORCE_SCRIPT_NAME.rstrip("/")) + path
+        return path
+
+
+@receiver(pre_delete, sender=Payment, dispatch_uid="paiementpro.protect_payments")
+def protect_payments(sender: type[Payment], instance: Payment, origin: Any, **kwargs: Any) -> None:
+    """
+    Refuse to delete a payment along with another object: its audit trail would go too.
+
+    A ``GenericRelation`` always cascades. Payments are deleted by themselves, or not at all.
+    """
+    model = origin.model if isinstance(origin, models.QuerySet) else type(origin)
+    if not issubclass(model, Payment):
+        raise models.ProtectedError(
+            str(_("Payments are not deleted along with other objects: take the GenericRelation out of the model.")),
+            {instance},
+        )
 
 
 class PaymentEvent(models.Model):

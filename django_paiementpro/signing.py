@@ -1,5 +1,5 @@
 """
-The signed part of the app's URLs: the payment's reference and a signature by the site's key.
+The signed part of the app's URLs: what names the payment (``Payment.url_key``) and a signature by the site's key.
 
 Each URL has a salt of its own, so that knowing one (the payer sees the return URL) tells nothing of another (only
 the gateway is told the notification URL). Old keys are honoured through ``SECRET_KEY_FALLBACKS``.
@@ -21,13 +21,13 @@ PROBE_ANSWER = "probe-answer"
 PROBE_LIFETIME = timedelta(minutes=5)
 
 
-def sign(reference: str, purpose: str) -> str:
-    """Return the signed reference: letters, digits, ``.``, ``-`` and ``_`` alone."""
-    return _signer(purpose).sign(reference)
+def sign(name: str, purpose: str) -> str:
+    """Return the signed name, of the name's own characters and letters, digits, ``.``, ``-`` and ``_``."""
+    return _signer(purpose).sign(name)
 
 
 def unsign(signed: str, purpose: str) -> str | None:
-    """Return the reference that this site signed for this purpose; None where it did not. Takes constant time."""
+    """Return the name that this site signed for this purpose; None where it did not. Takes constant time."""
     try:
         return _signer(purpose).unsign(signed)
     except BadSignature:

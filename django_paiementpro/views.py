@@ -32,13 +32,23 @@ from django.utils.translation import gettext as _
 from django.views import View
 from django.views.decorators.cache import never_cache
 from django.views.decorators.csrf import csrf_exempt
+from django.views.decorators.debug import sensitive_post_parameters
 
 from django_paiementpro import log, polling, probe, returns, services, signing
 from django_paiementpro.conf import conf
 from django_paiementpro.decorators import non_atomic
 from django_paiementpro.enums import Outcome, Reason, Status
 from django_paiementpro.exceptions import GatewayRefusedError, GatewayUnavailableError, InvalidNotification
-from django_paiementpro.messages import MAX_BODY, Fields, Notification, body_fields, is_too_long, query_fields
+from django_paiementpro.messages import (
+    MAX_BODY,
+    Fields,
+    Notification,
+    body_fields,
+    clean,
+    is_too_long,
+    query_fields,
+    without_signed_urls,
+)
 from django_paiementpro.models import Payment
 
 # After how long a waiting page reloads itself, without JavaScript.
@@ -55,6 +65,7 @@ class OpenView(View):
     @classmethod
     def as_view(cls, **initkwargs: Any) -> Callable[..., HttpResponseBase]:
         view = login_not_required(csrf_exempt(non_atomic(super().as_view(**initkwargs))))
+        view = sensitive_post_parameters()(view)
         # The answer to a POST is kept in no cache anyhow.
         return never_cache(view) if "get" in cls.http_method_names else view
 
@@ -98,17 +109,17 @@ class NotificationView(OpenView):
 
     def post(self, request: HttpRequest, signed: str) -> HttpResponse:
         started_at = time.monotonic()
-        reference = signing.unsign(signed, signing.NOTIFICATION)
-        if reference is None and (nonce := signing.unsign_probe(signed)):
+        url_key = signing.unsign(signed, signing.NOTIFICATION)
+        if url_key is None and (nonce := signing.unsign_probe(signed)):
             return _answer_probe(request, nonce)
-        if reference is None:
+        if url_key is None:
             return _not_found()
         notification: Notification | InvalidNotification
         try:
             notification = _read_notification(request)
         except InvalidNotification as error:
             notification = error
-        event = services.receive_webhook(reference, notification, request.META.get("REMOTE_ADDR", ""))
+        event = services.receive_webhook(url_key, notification, request.META.get("REMOTE_ADDR", ""))
         if event is None:
             return _not_found()
         log.write(
@@ -208,8 +219,8 @@ def _send_back(target: str) -> HttpResponse:
 
 
 def _payment_or_404(signed: str, purpose: str) -> Payment:
-    reference = signing.unsign(signed, purpose)
-    payment = None if reference is None else services.find_payment(reference)
+    url_key = signing.unsign(signed, purpose)
+    payment = None if url_key is None else services.find_payment(url_key)
     if payment is None:
         raise Http404
     return payment
@@ -227,15 +238,19 @@ def _read_fields(request: HttpRequest) -> tuple[Fields, Fields]:
     content_type = request.META.get("CONTENT_TYPE", "")
     try:
         if is_too_long(request):
-            raise InvalidNotification(Reason.MALFORMED, f"a body of more than {MAX_BODY} bytes", {"query": query})
+            raise InvalidNotification(Reason.MALFORMED, f"a body of more than {MAX_BODY} bytes", _query_data(query))
         in_query = query_fields(query)
         return in_query, body_fields(content_type, request.body, in_query)
     except (RequestDataTooBig, UnreadablePostError, ValueError) as error:
-        raise InvalidNotification(Reason.MALFORMED, "a body that cannot be read", {"query": query}) from error
+        raise InvalidNotification(Reason.MALFORMED, "a body that cannot be read", _query_data(query)) from error
     except RawPostDataException:
         # Middleware of the host's has parsed the body already.
         form = [(name, value) for name, values in request.POST.lists() for value in values]
         return query_fields(query), form
+
+
+def _query_data(query: str) -> dict[str, str]:
+    return {"query": clean(without_signed_urls(query))}
 
 
 @never_cache

@@ -78,6 +78,7 @@ TEMPLATES = [
 PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
 
 PAIEMENTPRO_MERCHANT_ID = "PP-F324"
+PAIEMENTPRO_SITE_URL = "https://testserver"
 PAIEMENTPRO_STATUS_URL = None
 PAIEMENTPRO_SANDBOX = True
 

@@ -394,7 +394,7 @@ def test_the_newest_events_are_shown(viewer: Client, payment: Payment, monkeypat
 
 
 def test_the_payers_link_is_there_to_be_copied(viewer: Client, payment: Payment, settings: Settings) -> None:
-    link = f'value="http://testserver{payment.get_checkout_url()}"'
+    link = f'value="https://testserver{payment.get_checkout_url()}"'
     content = text_of(viewer.get(page_of(payment)))
     assert link in content
     assert f'href="{payment.get_checkout_url()}"' not in content

@@ -104,9 +104,9 @@ def test_the_shop_decides_what_is_paid(api: APIClient, awa: User, order: Order, 
     assert response.json() == {
         "reference": payment.reference,
         "status": "pending",
-        "checkout_url": f"http://testserver{payment.get_checkout_url()}",
+        "checkout_url": f"https://testserver{payment.get_checkout_url()}",
         "payment_url": PAGE_URL,
-        "status_url": f"http://testserver{payment.get_status_url()}",
+        "status_url": f"https://testserver{payment.get_status_url()}",
     }
     assert response["Location"] == f"http://testserver{PAYMENTS}{payment.reference}/"
     assert "no-store" in response["Cache-Control"]

@@ -1,24 +1,30 @@
 import json
 import time
+from collections.abc import Callable
 from datetime import timedelta
 from typing import Any
+from urllib.parse import quote_plus
 
 import pytest
 import requests
-from django.core.exceptions import ImproperlyConfigured, ValidationError
-from django.db import connection, transaction
+from django.core.exceptions import DisallowedHost, ImproperlyConfigured, ValidationError
+from django.db import DatabaseError, connection, transaction
+from django.http import Http404, HttpRequest
 from django.test import Client, RequestFactory, override_settings
+from django.urls import set_script_prefix
 from django.utils import timezone
+from django.views.debug import ExceptionReporter
 
 from django_paiementpro import services, testing
-from django_paiementpro.exceptions import GatewayRefusedError, GatewayUnavailableError
+from django_paiementpro.exceptions import GatewayError, GatewayRefusedError, GatewayUnavailableError
 from django_paiementpro.messages import FAILURE_CODE
 from django_paiementpro.models import Payment, SearchKey
 from django_paiementpro.services import claims
 from django_paiementpro.testing import FakeGateway, make_payment, pay
 from django_paiementpro.testing.wire import notification_of
+from django_paiementpro.views import CheckoutView
 from tests.conftest import PAGE_URL, TRANSITION, Notify, Statements, columns
-from tests.server.threads import meanwhile
+from tests.server.threads import at_once, meanwhile
 
 pytestmark = pytest.mark.django_db
 
@@ -48,8 +54,8 @@ def test_the_payer_is_sent_to_the_gateways_page(gateway: FakeGateway, method: st
     assert sent.amount == 12500
     assert sent.customer_phone == "0707123456"
     assert sent.return_context == {"order": 1}
-    assert sent.notification_url == f"http://testserver{payment.get_notification_url()}"
-    assert sent.return_url == f"http://testserver{payment.get_return_url()}"
+    assert sent.notification_url == f"https://testserver{payment.get_notification_url()}"
+    assert sent.return_url == f"https://testserver{payment.get_return_url()}"
     payment = stored(payment)
     assert (payment.status, payment.attempt, payment.payment_url) == ("pending", 1, PAGE_URL)
     assert payment.initialized_at is not None
@@ -220,15 +226,106 @@ def test_a_page_elsewhere_is_never_gone_to(client: Client, gateway: FakeGateway)
     assert client.get(make_payment().get_checkout_url()).status_code == 503
 
 
-def test_the_site_url_is_told_rather_than_the_requests_host(client: Client, gateway: FakeGateway) -> None:
+def urls_given(gateway: FakeGateway, payment: Payment) -> list[str]:
+    """Return what stands before the payment's paths in the URLs that the gateway was given."""
+    [sent] = gateway.page_requests
+    assert sent.notification_url.endswith(payment.get_notification_url())
+    assert sent.return_url.endswith(payment.get_return_url())
+    return [
+        sent.notification_url.removesuffix(payment.get_notification_url()),
+        sent.return_url.removesuffix(payment.get_return_url()),
+    ]
+
+
+def test_site_url_comes_before_the_requests_host(client: Client, gateway: FakeGateway) -> None:
     payment = make_payment()
 
     with override_settings(PAIEMENTPRO_SITE_URL="https://shop.example/"):
-        client.get(payment.get_checkout_url())
+        client.get(payment.get_checkout_url(), headers={"host": "testserver:8888"})
 
-    assert gateway.page_requests[0].notification_url == f"https://shop.example{payment.get_notification_url()}"
+    assert urls_given(gateway, payment) == ["https://shop.example"] * 2
 
 
+@pytest.mark.parametrize("debug", [False, True])
+@pytest.mark.parametrize(
+    ("headers", "host", "port"),
+    [
+        ({}, "testserver", ""),
+        ({"host": "testserver:8888"}, "testserver", ":8888"),
+        ({"host": "[::1]"}, "[::1]", ""),
+        ({"host": "[::1]:8888"}, "[::1]", ":8888"),
+        ({"host": "a.example", "x-forwarded-host": "testserver:8888"}, "testserver", ":8888"),
+        ({"host": "testserver:8888", "x-forwarded-port": "9999"}, "testserver", ":8888"),
+    ],
+)
+def test_payer_chooses_no_port(
+    client: Client, gateway: FakeGateway, headers: dict[str, str], host: str, port: str, debug: bool
+) -> None:
+    payment = make_payment()
+
+    with override_settings(
+        PAIEMENTPRO_SITE_URL=None,
+        ALLOWED_HOSTS=["testserver", "[::1]"],
+        USE_X_FORWARDED_HOST="x-forwarded-host" in headers,
+        USE_X_FORWARDED_PORT=True,
+        DEBUG=debug,
+    ):
+        assert client.get(payment.get_checkout_url(), headers=headers).status_code == 302
+
+    assert urls_given(gateway, payment) == [f"http://{host}{port}" if debug else f"https://{host}"] * 2
+
+
+def test_forwarded_port_is_not_in_the_urls(gateway: FakeGateway, rf: RequestFactory) -> None:
+    payment = make_payment()
+    request = rf.get("/", headers={"x-forwarded-port": "8888"}, SERVER_PORT="8000")
+
+    with override_settings(PAIEMENTPRO_SITE_URL=None, USE_X_FORWARDED_PORT=True):
+        assert request.get_host() == "testserver:8888"
+        services.initialize_payment(payment, request)
+
+    assert urls_given(gateway, payment) == ["https://testserver"] * 2
+
+
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.parametrize("script_name", ["/boutique", "/boutique/", "/bou tique"])
+def test_urls_begin_with_the_forced_script_name_in_any_thread(gateway: FakeGateway, script_name: str) -> None:
+    payment = make_payment()
+
+    with override_settings(FORCE_SCRIPT_NAME=script_name):
+        at_once(lambda: services.initialize_payment(payment))
+        [path] = at_once(payment.get_checkout_url)
+
+    start = f"{script_name.rstrip('/')}/paiementpro/".replace(" ", "%20")
+    assert path.startswith(f"{start}checkout/")
+    assert gateway.page_requests[0].notification_url.startswith(f"https://testserver{start}notification/")
+    assert gateway.page_requests[0].return_url.startswith(f"https://testserver{start}return/")
+
+
+@pytest.mark.django_db(transaction=True)
+def test_request_of_another_thread_brings_its_script_name(gateway: FakeGateway, rf: RequestFactory) -> None:
+    payment = make_payment()
+    request = rf.get("/", SCRIPT_NAME="/boutique/")
+
+    at_once(lambda: services.initialize_payment(payment, request))
+
+    assert urls_given(gateway, payment) == ["https://testserver/boutique"] * 2
+
+
+@pytest.mark.parametrize("forced", [None, "/boutique"])
+def test_script_name_of_a_request_is_not_doubled(gateway: FakeGateway, rf: RequestFactory, forced: str | None) -> None:
+    payment = make_payment()
+    set_script_prefix("/boutique/")  # as Django does for each request
+    try:
+        with override_settings(FORCE_SCRIPT_NAME=forced):
+            services.initialize_payment(payment, rf.get("/", SCRIPT_NAME="/boutique"))
+        assert gateway.page_requests[0].return_url == f"https://testserver{payment.get_return_url()}"
+    finally:
+        set_script_prefix("/")
+
+    assert urls_given(gateway, payment) == ["https://testserver/boutique"] * 2
+
+
+@override_settings(PAIEMENTPRO_SITE_URL=None)
 def test_without_a_request_the_site_url_is_needed(gateway: FakeGateway) -> None:
     with pytest.raises(ImproperlyConfigured) as caught:
         services.initialize_payment(make_payment())
@@ -545,7 +642,7 @@ def test_failure_of_an_earlier_attempt_throws_no_page_away(gateway: FakeGateway,
     def overtaken(request: Any) -> tuple[int, dict[str, str], str]:
         # The call outlives its claim, so that the failure of the page before counts.
         Payment.objects.update(claimed_until=timezone.now() - timedelta(seconds=1))
-        assert services.receive_webhook(payment.reference, notification_of(payment, FAILURE_CODE, attempt=1))
+        assert services.receive_webhook(payment.url_key, notification_of(payment, FAILURE_CODE, attempt=1))
         assert stored(payment).status == "failed"
         return 200, {}, json.dumps({"success": True, "url": PAGE_URL})
 
@@ -680,3 +777,104 @@ def test_who_has_paid_meanwhile_is_not_told_to_try_again(client: Client, gateway
     response = client.get(payment.get_checkout_url())
 
     assert (response.status_code, response["Location"]) == (302, payment.get_return_url())
+
+
+@pytest.mark.parametrize("encoded", [str, quote_plus])
+def test_refusal_that_quotes_the_notification_url_tells_nobody(
+    admin_client: Client, gateway: FakeGateway, encoded: Callable[[str], str]
+) -> None:
+    payment = make_payment()
+    url = encoded(f"https://testserver{payment.get_notification_url()}")
+    gateway.refuses(f"notificationURL invalide : {url}")
+
+    with pytest.raises(GatewayRefusedError, match=r"notificationURL invalide : .*\[URL\]") as caught:
+        services.initialize_payment(payment)
+
+    signature = payment.get_notification_url().rpartition(".")[2].rstrip("/")
+    shown = admin_client.get(f"/admin/paiementpro/payment/{payment.pk}/change/").content.decode()
+    assert "notificationURL invalide" in shown
+    for text in (shown, str(caught.value), caught.value.message, payment.events.get().message):
+        assert signature not in text
+
+
+@pytest.mark.parametrize("encoded", [str, quote_plus])
+def test_page_that_tells_the_payer_the_notification_url_is_not_used(
+    client: Client, gateway: FakeGateway, encoded: Callable[[str], str]
+) -> None:
+    payment = make_payment()
+    gateway.opens(f"{PAGE_URL}&n={encoded(payment.get_notification_url())}")
+
+    assert client.get(payment.get_checkout_url()).status_code == 503
+    assert stored(payment).payment_url == ""
+
+
+def test_page_may_name_the_return_url(client: Client, gateway: FakeGateway) -> None:
+    payment = make_payment()
+    page_url = f"{PAGE_URL}&r={quote_plus(payment.get_return_url())}"
+    gateway.opens(page_url)
+
+    assert client.get(payment.get_checkout_url())["Location"] == page_url
+
+
+def no_events(execute: Callable[..., Any], sql: str, *args: Any) -> Any:
+    if sql.startswith("INSERT INTO") and "paymentevent" in sql:
+        raise DatabaseError("no more rows")
+    return execute(sql, *args)
+
+
+def reports_of(payment: Payment, request: HttpRequest) -> str:
+    """Let a checkout fail, and return all that Django's error page and mails say about it."""
+    errors = (DatabaseError, DisallowedHost, GatewayError, RuntimeError)
+    with connection.execute_wrapper(no_events), pytest.raises(errors) as caught:
+        services.initialize_payment(payment, request)
+    reporter = ExceptionReporter(request, caught.type, caught.value, caught.tb)
+    return reporter.get_traceback_html() + reporter.get_traceback_text()
+
+
+TROUBLES: dict[str, Callable[[FakeGateway], object]] = {
+    "in the database": lambda gateway: None,
+    "in the connection": lambda gateway: gateway.is_away(),
+    "below the connection": lambda gateway: gateway.answers(RuntimeError("oops")),
+    "in the answer": lambda gateway: gateway.answers("<html>"),
+    "in a refusal": lambda gateway: gateway.refuses("non"),
+    "in the page": lambda gateway: gateway.opens("https://elsewhere.example/"),
+}
+
+
+@pytest.mark.parametrize("trouble", TROUBLES)
+def test_error_reports_show_neither_customer_nor_signed_url(
+    gateway: FakeGateway, rf: RequestFactory, trouble: str
+) -> None:
+    payment = make_payment(customer_last_name="Zoukou", return_context={"note": "Zoukou"})
+    TROUBLES[trouble](gateway)
+
+    reports = reports_of(payment, rf.get("/"))
+
+    assert "initialize_payment" in reports
+    for secret in (payment.get_notification_url(), payment.get_return_url()):
+        assert secret.rpartition(".")[2].rstrip("/") not in reports
+    for text in ("Zoukou", "awa@example.com", "0707123456", "07 07 12 34 56"):
+        assert text not in reports
+
+
+@pytest.mark.parametrize("values", [{}, {"ALLOWED_HOSTS": ["other.example"], "PAIEMENTPRO_SITE_URL": None}])
+def test_debug_page_shows_no_signed_url(gateway: FakeGateway, rf: RequestFactory, values: dict[str, Any]) -> None:
+    payment = make_payment()
+
+    with override_settings(DEBUG=True, **values):
+        reports = reports_of(payment, rf.get("/"))
+
+    assert "initialize_payment" in reports
+    for secret in (payment.get_notification_url(), payment.get_return_url()):
+        assert secret.rpartition(".")[2].rstrip("/") not in reports
+
+
+def test_error_reports_show_nothing_that_was_posted(rf: RequestFactory) -> None:
+    request = rf.post("/", {"customer_phone": "07 07 12 34 56"})
+
+    with pytest.raises(Http404):
+        CheckoutView.as_view()(request, signed="x")
+
+    html = ExceptionReporter(request, None, None, None).get_traceback_html()
+    assert "customer_phone" in html
+    assert "07 07 12 34 56" not in html

@@ -46,6 +46,7 @@ def receiver() -> Iterator[None]:
 @pytest.fixture(autouse=True)
 def shop(settings: Any) -> None:
     settings.PAIEMENTPRO_SITE_URL = SHOP
+    settings.PAIEMENTPRO_SANDBOX = False
     settings.ALLOWED_HOSTS = ["shop.example"]
     settings.SECRET_KEY = KEY + KEY
 
@@ -127,7 +128,7 @@ def test_it_speaks_french(payment: Payment, capsys: pytest.CaptureFixture[str]) 
 
 
 def test_where_nothing_fails_the_exit_code_is_0(dns: dict[str, str], capsys: pytest.CaptureFixture[str]) -> None:
-    with override_settings(PAIEMENTPRO_SITE_URL=None):
+    with override_settings(PAIEMENTPRO_SITE_URL=None, DEBUG=True):
         out = run(capsys, code=0)
     assert "warn  PAIEMENTPRO_SITE_URL is not set" in out
     assert "fail" not in out
@@ -213,7 +214,11 @@ def test_good_settings_pass() -> None:
     ("values", "verdict", "expected"),
     [
         ({"SECRET_KEY": "django-insecure-" + KEY + KEY}, "fail", "SECRET_KEY can be guessed"),
-        ({"SECRET_KEY": "short", "PAIEMENTPRO_GATEWAY_URL": "http://127.0.0.1/sandbox"}, "warn", "SECRET_KEY can be"),
+        (
+            {"SECRET_KEY": "short", "PAIEMENTPRO_GATEWAY_URL": "http://127.0.0.1/sandbox", "DEBUG": True},
+            "warn",
+            "SECRET_KEY can be",
+        ),
         ({"SECRET_KEY_FALLBACKS": ["short"]}, "fail", "SECRET_KEY_FALLBACKS can be guessed"),
         ({"USE_TZ": False}, "fail", "USE_TZ is off: dates and times would be stored without their time zone."),
         ({"DEBUG": True}, "warn", "DEBUG is on"),
@@ -248,8 +253,9 @@ def test_a_public_https_address_passes() -> None:
     assert only(told("address"), "pass") == f"shop.example is a public name ({PUBLIC_ADDRESS})."
 
 
-def test_a_site_without_a_base_is_warned() -> None:
-    assert "is not set" in only(told("address", PAIEMENTPRO_SITE_URL=None), "warn")
+def test_a_site_without_a_base_fails() -> None:
+    assert "is not set" in only(told("address", PAIEMENTPRO_SITE_URL=None), "fail")
+    assert "is not set" in only(told("address", PAIEMENTPRO_SITE_URL=None, DEBUG=True), "warn")
 
 
 @pytest.mark.parametrize(

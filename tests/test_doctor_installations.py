@@ -41,7 +41,7 @@ def migrated(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture
 def installation(migrated: Path, tmp_path: Path) -> Installation:
     """A sound one, but for its server, which each test starts, or does not."""
-    installation = Installation(tmp_path / "project", PAIEMENTPRO_GATEWAY_URL=LOCAL_GATEWAY)
+    installation = Installation(tmp_path / "project", DEBUG=True, PAIEMENTPRO_GATEWAY_URL=LOCAL_GATEWAY)
     shutil.copy(migrated, installation.folder)
     return installation
 
@@ -111,7 +111,7 @@ def test_a_sound_installation_has_nothing_to_mend(installation: Installation, pu
 
 
 def test_only_installed(tmp_path: Path) -> None:
-    installation = Installation(tmp_path, PAIEMENTPRO_MERCHANT_ID="not set")
+    installation = Installation(tmp_path, PAIEMENTPRO_MERCHANT_ID="not set", PAIEMENTPRO_SITE_URL="not set")
     installation.write("shop_urls.py", "urlpatterns = []")
     installation.write("orders/apps.py", "")
 
@@ -123,6 +123,7 @@ def test_only_installed(tmp_path: Path) -> None:
             "fail  PAIEMENTPRO_MERCHANT_ID: write the mer",
             "fail  The tables are not up to date: run “ma",
             "fail  The URLs of the app are not included. ",
+            "fail  PAIEMENTPRO_SITE_URL is not set: the U",
             "fail  No receiver is connected to payment_su",
         ],
     )
@@ -281,7 +282,7 @@ def test_a_server_that_is_down(installation: Installation) -> None:
 def test_a_site_that_the_gateway_cannot_reach(installation: Installation) -> None:
     with installation.serving() as site:
         report = diagnosis(
-            "private", installation.examine(PAIEMENTPRO_SITE_URL=site, PAIEMENTPRO_GATEWAY_URL="not set")
+            "private", installation.examine(PAIEMENTPRO_SITE_URL=site, PAIEMENTPRO_GATEWAY_URL="not set", DEBUG=False)
         )
     assert_begin(
         report.failures,

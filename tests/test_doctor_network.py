@@ -83,6 +83,7 @@ def test_it_is_sent_as_the_gateway_sends(put: Put, site: Site) -> None:
     assert b'name="responsecode"' in visitor.body
 
 
+@override_settings(PAIEMENTPRO_SITE_URL=None)
 def test_without_a_base_nothing_is_sent() -> None:
     [(verdict, text)] = told("")
     assert verdict == "warn"

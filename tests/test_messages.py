@@ -1,9 +1,14 @@
 import json
+import re
+import time
+from collections.abc import Callable
+from dataclasses import fields as dataclass_fields
 from dataclasses import replace
 from datetime import datetime, timedelta, timezone
+from html import unescape
 from typing import Any
 from unittest.mock import patch
-from urllib.parse import urlencode
+from urllib.parse import quote, unquote, urlencode, urlsplit
 
 import pytest
 from django.test import override_settings
@@ -11,8 +16,10 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from django_paiementpro import messages
+from django_paiementpro.doctor.stack import probe_path
 from django_paiementpro.exceptions import InvalidNotification
 from django_paiementpro.messages import (
+    MAX_BODY,
     MAX_FIELDS,
     Notification,
     PageAnswer,
@@ -23,7 +30,9 @@ from django_paiementpro.messages import (
     parse_amount,
     parse_date,
     parse_json_object,
+    without_signed_urls,
 )
+from django_paiementpro.models import Payment
 
 FIELDS = {
     "merchantId": "PP-F324",
@@ -594,3 +603,112 @@ def test_a_payer_brings_back_all_but_the_gateways_number() -> None:
 def test_the_gateways_clock_is_abidjans() -> None:
     assert format_date(datetime(2026, 9, 25, 17, 44, 25, tzinfo=timezone(timedelta(hours=2)))) == "2026-09-25 15:44:25"
     assert format_date(None) == ""
+
+
+# What the gateway, or anyone on the way, may make of a URL that it quotes.
+QUOTED: dict[str, Callable[[str], str]] = {
+    "whole": lambda url: url,
+    "in words": lambda url: f"notificationURL invalide : « {url} ».",
+    "twice": lambda url: f"{url} {url}",
+    "without the host": lambda url: urlsplit(url).path,
+    "signed part alone": lambda url: url.split("/")[-2],
+    "percent-encoded": lambda url: quote(url, safe=""),
+    "percent-encoded throughout": lambda url: "".join(f"%{ord(character):02x}" for character in url),
+    "percent-encoded twice": lambda url: quote("".join(f"%{ord(character):02X}" for character in url)),
+    "as HTML": lambda url: "".join(f"&#{ord(character)};" for character in url),
+    "as hexadecimal HTML": lambda url: "".join(f"&#x{ord(character):x};" for character in url),
+    "as escaped HTML": lambda url: url.replace(".", "&amp;period;"),
+    "as JSON": lambda url: json.dumps({"url": url}).replace("/", "\\/"),
+    "with backslashes": lambda url: re.sub(r"([/._-])", r"\\\1", url),
+    "in upper case": str.upper,
+    "in lower case": str.lower,
+    "with soft hyphens": "\xad".join,
+    "with zero-width spaces": "\u200b".join,
+    "with a query": lambda url: f"{url}?merchantId=PP-F324&amount=100",
+    "with NUL": lambda url: f"{quote(url, safe='').replace('.', '%2e')}%00",
+}
+
+
+def signed_urls() -> dict[str, str]:
+    """Return a URL of each kind that this site signs."""
+    payment = Payment(reference="Order_7-x", amount=1)
+    paths = {
+        "checkout": payment.get_checkout_url(),
+        "notification": payment.get_notification_url(),
+        "return": payment.get_return_url(),
+        "status": payment.get_status_url(),
+        "probe": probe_path()[1],
+    }
+    return {name: f"https://shop.example{path}" for name, path in paths.items()}
+
+
+def assert_cut(shown: object, url: str) -> None:
+    """Assert that nothing is left of the signature, as a person or a program may read what is shown."""
+    signature = url.split("/")[-2].rpartition(".")[2].lower()
+    readable = re.sub("[\xad\u200b\\\\]", "", unescape(unescape(unquote(unquote(str(shown)))))).lower()
+    assert signature not in readable
+    assert "[url]" in readable
+    assert "\0" not in str(shown)
+
+
+def what_is_read(fields: dict[str, str]) -> object:
+    try:
+        return vars_of(Notification.from_fields(list(fields.items())))
+    except InvalidNotification as error:
+        return error, error.data
+
+
+def vars_of(message: Any) -> dict[str, Any]:
+    return {field.name: getattr(message, field.name) for field in dataclass_fields(message)}
+
+
+@pytest.mark.parametrize("way", QUOTED)
+@pytest.mark.parametrize("name", ["checkout", "notification", "return", "status", "probe"])
+def test_signed_urls_are_cut_out_of_what_comes_from_outside(name: str, way: str) -> None:
+    url = signed_urls()[name]
+    quoted = QUOTED[way](url)
+
+    for answer in ({"success": False, "message": quoted}, {"success": False, "error": quoted}):
+        assert_cut(PageAnswer.from_json(answer).message, url)
+    assert_cut(vars_of(StatusAnswer.from_json({"success": True, "reference": quoted, quoted: "x"})), url)
+    fields = {"merchantId": "PP-F324", "referenceNumber": "a", "amount": "100", "responsecode": "0"}
+    for changes in ({"returnContext": quoted}, {"message": quoted}, {quoted: "x"}, {"merchantId": quoted}):
+        assert_cut(what_is_read(fields | changes), url)
+    with pytest.raises(InvalidNotification) as caught:
+        Notification.from_request("", "text/plain", f"{{{quoted}".encode())
+    assert_cut((caught.value, caught.value.data), url)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "eyJhbGciOiJIUzI1NiJ9.eyJvcmRlciI6IjEyMyJ9.qFiSyowoG1QJO48iEZsLKps9mcit_G7GDV1dV5X6ZVQ",
+        "07-07123456. Veuillez contacter le service clientèle de votre opérateur de téléphonie.",
+        "https://shop.example/orders/2026-09251544.html?%20" + "a" * 60,
+        "%26amp; 100% " + "-" * 60,
+    ],
+)
+def test_other_text_from_outside_is_as_received(text: str) -> None:
+    assert without_signed_urls(text) == text
+
+
+@pytest.mark.parametrize("unit", ["a", "-", "a-", "-12345678.", "%2d", "&#45;", "0123456789abcdef"])
+def test_long_text_is_read_in_no_time(unit: str) -> None:
+    started_at = time.process_time()
+    without_signed_urls(unit * (MAX_BODY // len(unit)))
+    assert time.process_time() - started_at < 1
+
+
+def test_messages_are_shown_without_their_secrets() -> None:
+    secrets = {
+        "customer_phone": "+2250707",
+        "notification_url": "https://a.example/b",
+        "return_url": "https://a.example/c",
+    }
+    quoted = urlencode(FIELDS | {"message": "https://a.example/d", "returnContext": "https://a.example/e"})
+    shown = f"{request(**secrets)!r} {read(quoted)!r}"
+
+    assert "REF772105" in shown
+    assert "a.example" not in shown
+    assert "+2250707" not in shown
+    assert "Lamine" not in shown

@@ -1,17 +1,21 @@
 import re
+from collections.abc import Callable
 from decimal import Decimal
 from typing import Any
 
 import pytest
 from django.contrib.auth.models import User
+from django.contrib.contenttypes.models import ContentType
 from django.core.exceptions import ImproperlyConfigured, ValidationError
 from django.db import DatabaseError, IntegrityError, transaction
+from django.db.models import ProtectedError
 from django.test import override_settings
 
 from django_paiementpro.enums import Channel, Status
 from django_paiementpro.models import Payment, PaymentEvent, SearchKey, cut
 from django_paiementpro.testing import make_payment
-from tests.host.models import Gift, Order
+from tests.conftest import due_event
+from tests.host.models import Booking, Gift, Order
 
 pytestmark = pytest.mark.django_db
 
@@ -224,3 +228,60 @@ def test_a_copy_is_another_payment() -> None:
 
     assert Payment.objects.get(reference="A2").description == payment.description
     assert Payment.objects.count() == 2
+
+
+@pytest.mark.parametrize(
+    ("key", "other"), [("AB3XQ", "aB3xQ"), ("AB3XQ", "AB3XQ "), ("cote", "coté"), ("AB%", "AB_"), ("é", "É")]
+)
+def test_order_is_found_by_its_key_to_the_letter(key: str, other: str) -> None:
+    content_type = ContentType.objects.get_for_model(Order)
+    payment = make_payment(content_type=content_type, object_id=key)
+    make_payment(content_type=content_type, object_id=other)
+
+    payments = Payment.objects.for_object(Order(pk=key))
+
+    assert list(payments) == [payment]
+    assert payments.exists()
+    assert payments.filter(status="created").update(description="x") == 1
+
+
+@pytest.mark.parametrize(
+    "delete", [lambda booking: booking.delete(), lambda booking: Booking.objects.filter(pk=booking.pk).delete()]
+)
+@pytest.mark.parametrize("values", [{}, {"status": "succeeded", "attempt": 1}])
+def test_payment_is_not_deleted_with_its_order(values: dict[str, Any], delete: Callable[[Booking], object]) -> None:
+    booking = Booking.objects.create()
+    payment = make_payment(content_object=booking, **values)
+    due_event(payment)
+    assert booking.payments.get() == payment
+
+    with pytest.raises(ProtectedError) as caught, transaction.atomic():
+        delete(booking)
+
+    assert caught.value.protected_objects == {payment}
+    assert Booking.objects.filter(pk=booking.pk).exists()
+    assert payment.events.count() == 1
+    booking.payments.all().delete()
+    delete(booking)
+    assert not Booking.objects.exists()
+
+
+def test_payment_is_deleted_by_itself() -> None:
+    payments = [make_payment(content_object=Order.objects.create()) for _number in range(3)]
+    due_event(payments[0])
+
+    payments[0].delete()
+    Payment.objects.filter(pk=payments[1].pk).delete()
+    Payment.objects.for_object(payments[2].content_object).delete()
+
+    assert not Payment.objects.exists()
+    assert not PaymentEvent.objects.exists()
+
+
+def test_order_without_a_relation_leaves_its_payments() -> None:
+    order = Order.objects.create()
+    payment = make_payment(content_object=order)
+
+    order.delete()
+
+    assert Payment.objects.get(pk=payment.pk).content_object is None

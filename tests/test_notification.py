@@ -707,3 +707,29 @@ def test_details_are_cut(payment: Payment, notify: Notify) -> None:
         f"currency_mismatch: {'2' * 64} != 952",
         f"hashcode_mismatch: {'3' * 64}",
     ]
+
+
+@pytest.mark.parametrize("encoding", ["query", "json", "query+multipart"])
+def test_notification_that_quotes_a_signed_url_stores_none(payment: Payment, notify: Notify, encoding: str) -> None:
+    url = f"https://testserver{payment.get_notification_url()}"
+    changes = {"message": url, "returnContext": json.dumps({"url": url}), "merchantId": url, url: "x"}
+
+    assert notify(payment, encoding=encoding, **changes).status_code == 400
+    assert notify(payment, encoding=encoding, **changes | {"amount": "?"}).status_code == 400
+    assert notify(payment, encoding=encoding, **changes | {"merchantId": payment.merchant_id}).status_code == 200
+
+    signature = url.rpartition(".")[2].rstrip("/")
+    payment.refresh_from_db()
+    findings = [finding.detail for finding in payment.findings.all()]
+    assert len(findings) == 1
+    rows = [*Payment.objects.values(), *payment.events.values(), *payment.findings.values()]
+    assert signature not in str(rows)
+
+
+@override_settings(DATA_UPLOAD_MAX_MEMORY_SIZE=10)
+def test_unreadable_notification_stores_no_signed_url(payment: Payment, client: Client) -> None:
+    url = payment.get_notification_url()
+
+    assert client.post(f"{url}?from={url}", b"x" * 11, content_type="text/plain").status_code == 400
+
+    assert url.rpartition(".")[2].rstrip("/") not in str(payment.events.get().data)

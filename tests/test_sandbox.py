@@ -104,8 +104,9 @@ class Shop:
 
 
 @pytest.fixture
-def shop() -> Iterator[Shop]:
+def shop(settings: Any) -> Iterator[Shop]:
     shop = Shop()
+    settings.PAIEMENTPRO_SITE_URL = f"http://127.0.0.1:{shop.server.server_port}"
     thread = threading.Thread(target=shop.server.serve_forever, kwargs={"poll_interval": 0.01})
     thread.start()
     yield shop
@@ -329,6 +330,49 @@ def test_other_currency_is_read_as_francs(db: None, shop: Shop) -> None:
 # The payer's page.
 
 
+@pytest.mark.parametrize(
+    ("url", "may_be_called"),
+    [
+        ("https://shop.example/a", True),
+        ("http://shop.example:8000/a", True),
+        ("http://shop.example:8889/a", False),
+        ("http://testserver/a", False),
+        ("http://127.0.0.1:8889/internal?do=delete", False),
+        ("http://shop.example:8000@127.0.0.1/a", False),
+        ("http://[", False),
+        ("ftp://shop.example:8000/a", False),
+        ("//shop.example:8000/a", False),
+        ("javascript:alert(document.domain)//", False),
+        (" JavaScript:alert(1)", False),
+        ("data:text/html,x", False),
+        ("file:///etc/passwd", False),
+        ("otherapp://paid", False),
+    ],
+)
+def test_sandbox_calls_and_redirects_to_https_or_its_own_site(
+    db: None, settings: Any, url: str, may_be_called: bool
+) -> None:
+    settings.PAIEMENTPRO_SITE_URL = "http://shop.example:8000"
+    settings.PAIEMENTPRO_RETURN_HOSTS = ["shopapp://", "http://testserver"]
+
+    answers = [initialize(**{name: url}, referenceNumber=name) for name in ("notificationURL", "returnURL")]
+
+    assert [answer["success"] for answer in answers] == [may_be_called] * 2
+    assert may_be_called or {answer["message"] for answer in answers} == {wire.URL_NOT_ALLOWED}
+    assert not initialize(notificationURL="shopapp://paid")["success"]
+    assert initialize(returnURL="shopapp://paid")["success"]
+
+
+def test_sandbox_in_development_calls_any_web_server(db: None, settings: Any) -> None:
+    settings.DEBUG = True
+    settings.PAIEMENTPRO_SITE_URL = None
+
+    for number, scheme in enumerate(["http", "https"]):
+        url = f"{scheme}://192.168.1.5:8000/a"
+        assert initialize(notificationURL=url, returnURL=url, referenceNumber=f"a{number}")["success"]
+    assert not initialize(returnURL="javascript:alert(1)")["success"]
+
+
 def test_page_shows_what_is_paid_to_whom(db: None, client: Client) -> None:
     response = client.get(page_of(open_session()))
     content = response.content.decode()
@@ -470,7 +514,8 @@ def test_return_url_with_a_query_gets_a_second_question_mark(db: None) -> None:
     assert response["Location"].startswith("https://shop.example/return?order=1?merchantId=PP-F324&sessionId=")
 
 
-def test_return_may_be_to_an_app_and_carry_much(db: None) -> None:
+def test_return_may_be_to_an_app_and_carry_much(db: None, settings: Any) -> None:
+    settings.PAIEMENTPRO_RETURN_HOSTS = ["shopapp://"]
     session = open_session(returnURL="shopapp://paid", returnContext="é" * 5000)
     response = choose(session, "pay")
     assert response.status_code == 302
@@ -721,7 +766,8 @@ def test_notification_is_sent_once_whatever_is_answered(
 
 @pytest.mark.parametrize("url", ["http://127.0.0.1:9/SIGNATURE", "ftp://127.0.0.1/SIGNATURE", "http://[SIGNATURE", "x"])
 def test_shop_that_cannot_be_reached_is_logged(db: None, caplog: pytest.LogCaptureFixture, url: str) -> None:
-    session = open_session(notificationURL=url)
+    session = open_session()
+    SandboxSession.objects.update(notification_url=url)
     assert choose(session, "pay").status_code == 302
     assert f"notification for {session.reference} (responsecode 0): no answer" in caplog.text
     assert "SIGNATURE" not in caplog.text

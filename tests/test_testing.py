@@ -371,7 +371,7 @@ def test_it_opens_a_page_and_writes_down_what_it_was_sent() -> None:
     [asked] = gateway.page_requests
     assert (asked.amount, asked.currency_number, asked.reference) == (2500, "952", payment.reference)
     assert (asked.channel, asked.customer_phone, asked.return_context) == ("WAVECI", "0707123456", {"order": 7})
-    assert asked.notification_url == f"http://testserver{payment.get_notification_url()}"
+    assert asked.notification_url == f"https://testserver{payment.get_notification_url()}"
 
 
 def test_it_stands_where_the_settings_say() -> None:

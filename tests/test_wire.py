@@ -35,6 +35,7 @@ MARGIN = 1.5
 def site(transactional_db: None, settings: Any) -> Iterator[Site]:
     settings.ALLOWED_HOSTS = ["127.0.0.1", "votre-site.com"]
     with running(Site()) as site:
+        settings.PAIEMENTPRO_SITE_URL = site.url
         yield site
 
 
@@ -77,7 +78,7 @@ def production_2026(payment: Payment) -> bytes:
         if f'name="{name}"' not in shown
     )
     content = f"{shown}{others}{end}\n".replace("\n", "\r\n").encode()
-    head = head.replace("<signed>", sign(payment.reference, NOTIFICATION))
+    head = head.replace("<signed>", sign(payment.url_key, NOTIFICATION))
     return f"{head}\nContent-Length: {len(content)}\n\n".replace("\n", "\r\n").encode() + content
 
 
@@ -200,7 +201,7 @@ def test_a_body_that_breaks_off_is_refused(site: Site) -> None:
 
 def test_a_stranger_is_answered_without_a_row(site: Site) -> None:
     payment = opened("878AABCDEFZ1629812300", 157)
-    url = site.url + payment.get_notification_url().replace(sign(payment.reference, NOTIFICATION), "x.y")
+    url = site.url + payment.get_notification_url().replace(sign(payment.url_key, NOTIFICATION), "x.y")
     assert wire.post(url, sample("notification_production_2021.txt").encode(), FORM).status == 404
     assert not payment.events.exists()
 
@@ -300,7 +301,7 @@ def test_the_url_given_to_the_gateway_settles_the_payment(site: Site, gateway: F
         "responsecode": 0,
     }
     url = call.fields["notificationURL"]
-    assert unsign(urlsplit(url).path.split("/")[-2], NOTIFICATION) == payment.reference
+    assert unsign(urlsplit(url).path.split("/")[-2], NOTIFICATION) == payment.url_key
     assert wire.notify(url, fields).status == 200
     payment.refresh_from_db()
     assert (payment.status, payment.gateway_id) == ("succeeded", "PAY-1")

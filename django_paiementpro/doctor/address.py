@@ -4,6 +4,7 @@ import socket
 from collections.abc import Iterator
 from urllib.request import getproxies, proxy_bypass
 
+from django.conf import settings
 from django.utils.translation import gettext as _
 
 from django_paiementpro.doctor.findings import Finding, failure, passed, warning
@@ -12,7 +13,8 @@ from django_paiementpro.doctor.visits import Visit, is_private
 
 def findings(visit: Visit) -> Iterator[Finding]:
     if not visit.base_url:
-        yield warning(
+        verdict = warning if settings.DEBUG else failure
+        yield verdict(
             _("PAIEMENTPRO_SITE_URL is not set: the URLs for the gateway name whatever host the payer asked for."),
             _('Write the public base of this site, like "https://example.com".'),
         )

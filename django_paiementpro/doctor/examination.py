@@ -22,6 +22,7 @@ from django_paiementpro.doctor import (
 )
 from django_paiementpro.doctor.findings import Finding, Verdict, failure, warning, whereabouts
 from django_paiementpro.doctor.visits import Visit
+from django_paiementpro.messages import without_signed_urls
 
 HIDDEN = "…"
 
@@ -91,4 +92,4 @@ def _discreet(text: str) -> str:
     passwords = [database.get("PASSWORD") for database in settings.DATABASES.values()]
     for secret in filter(None, [*keys, *passwords]):
         text = text.replace(str(secret), HIDDEN)
-    return CONTROLS.sub(" ", CREDENTIALS.sub(f"//{HIDDEN}@", text))
+    return CONTROLS.sub(" ", CREDENTIALS.sub(f"//{HIDDEN}@", without_signed_urls(text)))

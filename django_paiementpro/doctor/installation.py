@@ -13,7 +13,7 @@ from django_paiementpro.models import Payment
 from django_paiementpro.signals import payment_succeeded
 
 # What other topics look at more closely: the URLs, the receivers, the site's address.
-ELSEWHERE = frozenset({"paiementpro.E003", "paiementpro.E004", "paiementpro.W003", "paiementpro.W005"})
+ELSEWHERE = frozenset({"paiementpro.E003", "paiementpro.E004", "paiementpro.W003"})
 
 
 def settings_findings(visit: Visit) -> Iterator[Finding]:

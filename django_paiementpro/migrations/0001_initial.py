@@ -65,6 +65,10 @@ class Migration(migrations.Migration):
                     ),
                 ),
                 (
+                    "url_nonce",
+                    models.CharField(default=django_paiementpro.models.generate_nonce, editable=False, max_length=8),
+                ),
+                (
                     "attempt",
                     models.PositiveSmallIntegerField(
                         default=0, help_text="How often a page has been asked for.", verbose_name="attempts"

@@ -7,12 +7,14 @@ reads JSON and cleans text, nothing that knows a field.
 
 import re
 from typing import Any
-from urllib.parse import urlencode
+from urllib.parse import SplitResult, urlencode, urlsplit
 
+from django.conf import settings
 from django.utils.crypto import salted_hmac
 
 from django_paiementpro.conf import conf
 from django_paiementpro.messages import clean, parse_json_object
+from django_paiementpro.returns import is_app_link, is_listed
 from django_paiementpro.sandbox.models import SandboxSession
 
 SUCCESS_CODE = "0"
@@ -35,6 +37,7 @@ REFERENCE_USED = f"{NOT_INITIALIZED} : Référence déjà utilisée"
 FIELDS_MISSING = "Veuillez renseigner les champs obligatoire"
 UNKNOWN_MERCHANT = "ID marchand inconnu"
 AMOUNT_TOO_SMALL = "Le montant minimum est de 100 fr"
+URL_NOT_ALLOWED = f"{NOT_INITIALIZED} : URL non autorisée"
 NO_TRANSACTION = "Aucune transaction"
 
 # The wire's name of each column. The spelling of the last name is the gateway's, whose names have to match to the
@@ -82,9 +85,38 @@ def read_request(content: bytes) -> dict[str, Any]:
         raise RefusedError(NOT_INITIALIZED)
     if len(values["reference"]) > MAX_REFERENCE or any(len(value) > MAX_TEXT for value in values.values()):
         raise RefusedError(NOT_INITIALIZED)
+    notification_url, return_url = values["notification_url"], values["return_url"]
+    if (notification_url and not may_be_called(notification_url)) or (
+        return_url and not may_be_returned_to(return_url)
+    ):
+        raise RefusedError(URL_NOT_ALLOWED)
     # What the gateway makes of a channel that the merchant has not is not known: here the payer chooses.
     channel = values["channel"] if values["channel"] in conf.channels else ""
     return {**values, "amount": int(values["amount"]), "channel": channel}
+
+
+def may_be_called(url: str) -> bool:
+    """
+    Return whether the sandbox may post to a notification URL.
+
+    That is https, or ``PAIEMENTPRO_SITE_URL``: on a public server strangers must not have it call what only this
+    machine can reach. With DEBUG, any http:// URL will do.
+    """
+    parts = _split(url)
+    is_allowed_http = settings.DEBUG or parts.netloc == _split(conf.site_url or "").netloc
+    return parts.scheme == "https" or (parts.scheme == "http" and is_allowed_http)
+
+
+def may_be_returned_to(url: str) -> bool:
+    """Return whether the payer may be sent to a return URL: likewise, or to an app of ``PAIEMENTPRO_RETURN_HOSTS``."""
+    return may_be_called(url) or (is_app_link(url) and is_listed(url, conf.return_hosts))
+
+
+def _split(url: str) -> SplitResult:
+    try:
+        return urlsplit(url)
+    except ValueError:
+        return urlsplit("")
 
 
 def is_phone(text: str) -> bool:

@@ -1,15 +1,19 @@
 """Take a payment to the gateway: one page, however many callers ask for it at once."""
 
+import re
 import time
 from copy import copy
 from functools import partial
 from typing import Any
-from urllib.parse import urljoin
 
+from django.conf import settings
 from django.core.exceptions import ImproperlyConfigured, ValidationError
 from django.http import HttpRequest
+from django.urls import get_script_prefix
 from django.utils import timezone
+from django.utils.encoding import iri_to_uri
 from django.utils.translation import gettext_lazy as _
+from django.views.decorators.debug import sensitive_variables
 
 from django_paiementpro import gateway, log, statements
 from django_paiementpro.conf import conf
@@ -67,6 +71,7 @@ UNSETTLED: dict[str, Any] = {
 }
 
 
+@sensitive_variables()
 @outside_transactions
 def initialize_payment(payment: Payment, request: HttpRequest | None = None, *, is_current: bool = False) -> str:
     """
@@ -132,6 +137,7 @@ def require_payable(payment: Payment) -> None:
 def _page_request(payment: Payment, request: HttpRequest | None) -> PageRequest:
     """Return what the gateway is to be told in the next attempt. Raises ``ValidationError``."""
     require_payable(payment)
+    base = _base_url(request)  # what it raises is raised before any signed URL is at hand
     if payment.attempt >= MAX_ATTEMPTS:
         raise ValidationError(_("This payment has been tried too often."), code="too_many_attempts")
     others = {model_field.name for model_field in Payment._meta.get_fields()} - SENT_FIELDS
@@ -147,22 +153,38 @@ def _page_request(payment: Payment, request: HttpRequest | None) -> PageRequest:
         customer_first_name=payment.customer_first_name,
         customer_last_name=payment.customer_last_name,
         customer_phone=normalize_phone(payment.customer_phone, payment.channel, payment.gateway_channel),
-        notification_url=absolute_url(payment.get_notification_url(), request),
-        return_url=absolute_url(payment.get_return_url(), request),
+        notification_url=base + payment.get_notification_url(),
+        return_url=base + payment.get_return_url(),
         return_context=payment.return_context,
     )
 
 
 def absolute_url(path: str, request: HttpRequest | None) -> str:
-    """Return the public URL of a path. Without ``PAIEMENTPRO_SITE_URL`` the request tells the host."""
+    """
+    Return the public URL of a path.
+
+    Without ``PAIEMENTPRO_SITE_URL`` the host is the request's, by https and without a port: Django checks the host of
+    the request, not its port. With DEBUG, scheme and port are the request's.
+    """
+    return _base_url(request) + path
+
+
+def _base_url(request: HttpRequest | None) -> str:
+    """Return what comes before a path that Django has reversed in this thread."""
+    prefix = ""
+    if request is not None and get_script_prefix() == "/" and not settings.FORCE_SCRIPT_NAME:
+        # The request of another thread: Django keeps its prefix there.
+        prefix = iri_to_uri(request.META.get("SCRIPT_NAME", "").rstrip("/"))
     if conf.site_url:
-        return urljoin(conf.site_url, path)
+        return conf.site_url + prefix
     if request is None:
         raise ImproperlyConfigured(
             'PAIEMENTPRO_SITE_URL: write the public base of this site, like "https://example.com": '
             "without a request nothing else tells it"
         )
-    return request.build_absolute_uri(path)
+    if settings.DEBUG:
+        return f"{request.scheme}://{request.get_host()}{prefix}"
+    return f"https://{re.sub(':[0-9]+$', '', request.get_host())}{prefix}"
 
 
 def _await_other_claim(payment: Payment) -> str:

@@ -19,7 +19,8 @@ CLOCK_SKEW = timedelta(minutes=1)
 def claim(payment: Payment) -> bool:
     """Count the attempt and take the payment for as long as the call may last; False where others were first."""
     now = timezone.now()
-    unclaimed = {**as_read(payment), "claimed_until": payment.claimed_until}
+    # The gateway is told URLs by this nonce: a copy that the host has made up may have another.
+    unclaimed = {**as_read(payment), "url_nonce": payment.url_nonce}
     changes = {
         "attempt": payment.attempt + 1,
         "claimed_until": now + _longest_claim(),

@@ -37,11 +37,15 @@ CHECK_INTERVAL = timedelta(seconds=5)
 PATIENCE = 3.0
 
 
-def find_payment(reference: str) -> Payment | None:
-    """Return the payment with this reference, or None."""
-    payment = statements.find(Payment, {"reference": reference})
+def find_payment(url_key: str) -> Payment | None:
+    """Return the payment that a signed URL names, or None."""
+    payment = statements.find(Payment, {"reference": _reference_in(url_key)})
     # To the letter: MariaDB compares without case.
-    return payment if payment and payment.reference == reference else None
+    return payment if payment and payment.url_key == url_key else None
+
+
+def _reference_in(url_key: str) -> str:
+    return url_key.rpartition("-")[0]
 
 
 def receive_notification(payment: Payment, notification: Notification, remote_address: str = "") -> PaymentEvent:
@@ -56,13 +60,16 @@ def receive_notification(payment: Payment, notification: Notification, remote_ad
 
 
 def receive_webhook(
-    reference: str, notification: Notification | InvalidNotification, remote_address: str = ""
+    url_key: str, notification: Notification | InvalidNotification, remote_address: str = ""
 ) -> PaymentEvent | None:
     """
-    Do the same for a reference, in as few statements as possible. Return None if there is no such payment.
+    Do the same for the payment that a signed URL names, in as few statements as possible.
+
+    Return None if there is no such payment.
 
     A notification that cannot be read is recorded as refused.
     """
+    reference = _reference_in(url_key)
     gateway_id = notification.gateway_id if isinstance(notification, Notification) else ""
     answers: list[str] = []
     # The host's verifier runs here, which may take a while: nothing has been read yet.
@@ -70,7 +77,7 @@ def receive_webhook(
     key = transaction_key(gateway_id)
     also, params = (_CONFIRMED_OTHER, [key, reference]) if key else ("", [])
     payment = statements.find(Payment, {"reference": reference}, also, params)
-    if payment is None or payment.reference != reference:
+    if payment is None or payment.url_key != url_key:
         return None
     # Asked in the statement that reads the payment anyway; if the payment is decided about again, so is this.
     answers.append(getattr(payment, "confirmed_other", None) or "")

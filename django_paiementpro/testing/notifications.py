@@ -79,7 +79,7 @@ def notify(
     are delivered, as ``deliver_signals`` says. Raises ``ValueError`` for an unknown encoding.
     """
     purpose = signing.RETURN if forged else signing.NOTIFICATION
-    path = reverse("paiementpro:notification", args=[signing.sign(payment.reference, purpose)])
+    path = reverse("paiementpro:notification", args=[signing.sign(payment.url_key, purpose)])
     sent = notification_fields(payment, **fields)
     request = prepare_notification(f"https://testserver{path}", sent, encoding)
     with deliver_signals():

@@ -1,4 +1,7 @@
+from django.contrib.contenttypes.fields import GenericRelation
 from django.db import models
+
+from django_paiementpro.models import Payment
 
 
 class Order(models.Model):
@@ -13,6 +16,12 @@ class Gift(Order):
 
     class Meta:
         proxy = True
+
+
+class Booking(models.Model):
+    """What a host sells, with the way back to its payments that Django offers."""
+
+    payments = GenericRelation(Payment)
 
 
 class ReceiverCall(models.Model):

@@ -57,6 +57,7 @@ LANGUAGES = [("en", "English"), ("fr", "French")]
 LANGUAGE_CODE = "en"
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 PAIEMENTPRO_MERCHANT_ID = "PP-F324"
+PAIEMENTPRO_SITE_URL = "https://shop.example"
 PAIEMENTPRO_STATUS_URL = None
 PAIEMENTPRO_TIMEOUT = (2, 2)
 
