@@ -2,7 +2,10 @@ import importlib
 import json
 import sys
 from base64 import b64encode
+from collections.abc import Callable
+from copy import copy
 from datetime import timedelta
+from functools import partial
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
@@ -13,10 +16,13 @@ from django.contrib.auth.models import Permission, User
 from django.core.exceptions import NON_FIELD_ERRORS, PermissionDenied, ValidationError
 from django.core.management import call_command
 from django.db import IntegrityError, OperationalError, connection, connections
+from django.db.models import CASCADE, BigAutoField, OneToOneField
 from django.http import Http404
 from django.test import override_settings
+from django.test.utils import isolate_apps
 from django.urls import include, path
 from django.utils import timezone
+from django.utils.functional import SimpleLazyObject
 from rest_framework.authentication import BasicAuthentication
 from rest_framework.exceptions import APIException, NotAuthenticated, ParseError, Throttled
 from rest_framework.exceptions import ValidationError as InvalidRequest
@@ -36,7 +42,7 @@ from django_paiementpro.api.serializers import StrictSerializer
 from django_paiementpro.models import IdempotencyKey, Payment
 from django_paiementpro.testing import FakeGateway, make_payment
 from tests.conftest import PAGE_URL, Notify, Statements
-from tests.host.models import Order
+from tests.host.models import Customer, Order
 from tests.host.payments import new_payment
 
 pytestmark = pytest.mark.django_db
@@ -494,6 +500,134 @@ def test_staff_who_may_view_payments_see_all(is_staff: bool, permission: bool, c
     assert len(client.get(PAYMENTS).json()["results"]) == count
 
 
+class TokenUser:
+    """A user that stands in no table, as those of stateless tokens."""
+
+    is_authenticated = True
+    is_staff = True
+
+    def __init__(self, pk: int | None) -> None:
+        self.pk = pk
+
+
+def client_of(user: Any) -> APIClient:
+    client = APIClient()
+    client.force_authenticate(user)
+    return client
+
+
+#: Users who are nobody's account, though some have the key of one.
+FOREIGN: dict[str, Callable[[int], Any]] = {
+    "another model": lambda pk: Customer(pk=pk),
+    "no model": TokenUser,
+    "no key": lambda pk: TokenUser(None),
+    "not stored": lambda pk: User(username="ama"),
+}
+
+
+@pytest.mark.parametrize("make", FOREIGN.values(), ids=FOREIGN)
+def test_user_who_is_no_account_sees_no_payment(awa: User, make: Callable[[int], Any]) -> None:
+    payment, other = make_payment(user=awa), make_payment()
+    client = client_of(make(awa.pk))
+
+    assert client.get(PAYMENTS).json()["results"] == []
+    for reference in (payment.reference, other.reference):
+        detail = f"{PAYMENTS}{reference}/"
+        assert problem_of(client.get(detail, headers={"If-None-Match": "*"})) == "not-found"
+        assert problem_of(client.post(f"{detail}checkout/")) == "not-found"
+
+
+@pytest.mark.parametrize("make", FOREIGN.values(), ids=FOREIGN)
+def test_user_who_is_no_account_opens_a_payment_without_user(
+    awa: User, order: Order, gateway: FakeGateway, make: Callable[[int], Any]
+) -> None:
+    response = create(client_of(make(awa.pk)), "k" * 32, order=str(order.pk))
+
+    assert response.status_code == 201
+    assert "Location" not in response
+    assert Payment.objects.get().user is None
+
+
+def test_stored_payment_is_not_opened_for_a_user_who_is_no_account(awa: User, order: Order, settings: Any) -> None:
+    settings.PAIEMENTPRO_PAYMENT_FACTORY = "tests.test_api.stored_payment"
+    make_payment(content_object=order, user=awa)
+
+    assert problem_of(create(client_of(Customer(pk=awa.pk)), order=str(order.pk))) == "not-found"
+    assert Payment.objects.get().attempt == 0
+
+
+def test_users_of_two_models_share_no_idempotency_key(api: APIClient, order: Order, gateway: FakeGateway) -> None:
+    pk = User.objects.get().pk
+    users = [Customer(pk=pk), TokenUser(pk), TokenUser(pk + 1)]
+    own = create(api, "a-key", order=str(order.pk)).json()["reference"]
+
+    def opened(user: Any) -> str:
+        return str(create(client_of(user), "a-key", order=str(order.pk)).json()["reference"])
+
+    lazy = [opened(SimpleLazyObject(partial(copy, user))) for user in users]
+    assert len({own, *lazy}) == 4
+    assert [opened(user) for user in users] == lazy
+
+
+def test_user_without_key_shares_the_anonymous_keys(stranger: APIClient, order: Order, gateway: FakeGateway) -> None:
+    client = client_of(TokenUser(None))
+
+    assert problem_of(create(client, "a-key", order=str(order.pk))) == "invalid-key"
+    first = create(client, "k" * 32, order=str(order.pk))
+    assert create(stranger, "k" * 32, order=str(order.pk)).content == first.content
+
+
+with isolate_apps("tests.host"):
+
+    class Account(User):
+        """An account, seen otherwise."""
+
+        class Meta:
+            app_label = "host"
+            proxy = True
+
+    class Member(User):
+        """An account whose own key is not the account's."""
+
+        number = BigAutoField(primary_key=True)
+        account = OneToOneField(User, CASCADE, parent_link=True)
+
+        class Meta:
+            app_label = "host"
+
+
+@pytest.mark.parametrize(
+    "see",
+    [lambda user: user, lambda user: Account.objects.get(pk=user.pk), lambda user: SimpleLazyObject(lambda: user)],
+    ids=["itself", "proxy", "lazy"],
+)
+def test_account_is_known_in_whatever_form(
+    awa: User, api: APIClient, order: Order, gateway: FakeGateway, see: Any
+) -> None:
+    first, client = create(api, "a-key", order=str(order.pk)), client_of(see(awa))
+
+    [shown] = client.get(PAYMENTS).json()["results"]
+    assert shown["reference"] == first.json()["reference"]
+    again = create(client, "a-key", order=str(order.pk))
+    assert (again.content, again["Location"]) == (first.content, first["Location"])
+    assert client.get(again["Location"]).status_code == 200
+
+
+def test_account_of_a_subclass_is_known_by_the_key_of_the_account(
+    awa: User, api: APIClient, order: Order, gateway: FakeGateway
+) -> None:
+    first = create(api, "a-key", order=str(order.pk))
+    other = User.objects.create_user("other")
+    make_payment(user=other)
+    member = Member(number=other.pk, id=awa.pk, username="awa")
+
+    [shown] = client_of(member).get(PAYMENTS).json()["results"]
+
+    assert shown["reference"] == first.json()["reference"]
+    again = create(client_of(member), "a-key", order=str(order.pk))
+    assert (again.content, again["Location"]) == (first.content, first["Location"])
+
+
 def test_partial_refund_is_shown(api: APIClient, awa: User) -> None:
     payment = make_payment(user=awa, status="succeeded", attempt=1)
     [shown] = api.get(PAYMENTS).json()["results"]
@@ -864,18 +998,9 @@ def test_it_may_be_mounted_below_a_path_with_arguments(
     assert api.get(response["Location"]).status_code == 200
 
 
-class PlainUser:
-    """A user of a host that has no staff."""
-
-    is_authenticated = True
-
-    def __init__(self, pk: int) -> None:
-        self.pk = pk
-
-
-def test_users_need_be_no_staff(awa: User) -> None:
-    client, payment = APIClient(), make_payment(user=awa)
-    client.force_authenticate(PlainUser(awa.pk))
+def test_user_model_needs_no_staff(awa: User, settings: Any) -> None:
+    settings.AUTH_USER_MODEL = "host.Customer"
+    client, payment = client_of(Customer(pk=awa.pk)), make_payment(user_id=awa.pk)
 
     assert client.get(f"{PAYMENTS}{payment.reference}/").status_code == 200
 

@@ -1,4 +1,9 @@
+from django.contrib.auth.base_user import AbstractBaseUser
 from django.db import models
+
+
+class Customer(AbstractBaseUser):
+    """A buyer, in a table beside the site's accounts."""
 
 
 class Order(models.Model):
