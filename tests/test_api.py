@@ -962,6 +962,8 @@ router.register("pay", views.PaymentViewSet, basename="pay")
 urlpatterns = [
     path("parcels/", ParcelView.as_view()),
     path("", include(router.urls)),
+    path("", include("django_paiementpro.api.urls", namespace="whole")),
+    path("gifts/", include("django_paiementpro.api.urls", namespace="gifts")),
     path("shops/<slug:shop>/", include("django_paiementpro.api.urls")),
     path("paiementpro/", include("django_paiementpro.urls")),
 ]
@@ -1248,6 +1250,35 @@ def test_each_mount_of_the_api_has_keys_of_its_own(order: Order, gateway: FakeGa
         response = views.PaymentViewSet.as_view({"post": "create"}, basename=basename)(request)
         references.add(response.data["reference"])
     assert len(references) == 2
+
+
+@pytest.mark.parametrize("user", ["awa", ""])
+@pytest.mark.parametrize(
+    ("first", "second", "host"),
+    [
+        ("/shops/A1/payments/", "/shops/B2/payments/", "testserver"),
+        ("/payments/", "/gifts/payments/", "testserver"),
+        ("/payments/?shop=A1", "/payments/?shop=B2", "testserver"),
+        ("/payments/", "/payments/", "b2.example.com"),
+    ],
+    ids=["argument", "path", "query", "host"],
+)
+def test_key_of_another_url_is_refused(
+    awa: User, order: Order, gateway: FakeGateway, settings: Any, user: str, first: str, second: str, host: str
+) -> None:
+    settings.ROOT_URLCONF = "tests.test_api"
+    settings.ALLOWED_HOSTS = ["testserver", "b2.example.com"]
+    client, headers = client_of(awa if user else None), {"Idempotency-Key": "k" * 32}
+    data = {"order": str(order.pk)}
+
+    opened = client.post(first, data, format="json", headers=headers)
+    other = client.post(second, data, format="json", headers={**headers, "Host": host})
+    again = client.post(first, data, format="json", headers={**headers, "Host": "TESTSERVER"})
+
+    assert (other.status_code, problem_of(other)) == (422, "key-reused")
+    assert (opened.status_code, again.status_code) == (201, 201)
+    assert again.json()["reference"] == opened.json()["reference"]
+    assert Payment.objects.count() == 1
 
 
 def test_a_key_is_known_until_a_day_has_passed(api: APIClient, order: Order, gateway: FakeGateway) -> None:

@@ -265,7 +265,10 @@ class PaymentViewSet(GenericViewSet[Payment]):
         if not least <= len(key) <= 255 or not re.fullmatch("[A-Za-z0-9_.:-]+", key):
             raise Problem("invalid-key", 400, _("Send an Idempotency-Key: a new UUID for each payment."))
         said = cast("Mapping[str, Any]", request.data)
-        content = json.dumps({name: said[name] for name in said if name != CSRF_FIELD}, sort_keys=True, default=str)
+        body = {name: said[name] for name in said if name != CSRF_FIELD}
+        # The URL too may say which shop is asked.
+        url = [request.get_host().lower(), request.get_full_path()]
+        content = json.dumps([url, body], sort_keys=True, default=str)
         return services.Claim.of(f"{self.basename} {caller or 'anonymous'}", key, content)
 
     def _check(self, payment: Payment) -> None:
