@@ -7,6 +7,7 @@ from copy import copy
 from datetime import datetime, timedelta
 from datetime import timezone as tz
 from functools import partial
+from io import BytesIO
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
@@ -15,6 +16,7 @@ from uuid import uuid4
 import pytest
 from django.contrib.auth.models import Permission, User
 from django.core.exceptions import NON_FIELD_ERRORS, PermissionDenied, ValidationError
+from django.core.handlers.asgi import ASGIRequest
 from django.core.management import call_command
 from django.db import IntegrityError, OperationalError, connection, connections
 from django.db.models import CASCADE, BigAutoField, OneToOneField
@@ -40,6 +42,7 @@ from django_paiementpro.api import calls, views
 from django_paiementpro.api.bodies import bound_body, check_body
 from django_paiementpro.api.problems import TITLES
 from django_paiementpro.api.serializers import StrictSerializer
+from django_paiementpro.messages import MAX_BODY
 from django_paiementpro.models import IdempotencyKey, Payment
 from django_paiementpro.testing import FakeGateway, make_payment
 from tests.conftest import PAGE_URL, Notify, Statements
@@ -1166,13 +1169,146 @@ def test_permissions_of_the_host_look_at_each_payment(awa: User) -> None:
     assert response.status_code == 403
 
 
-def test_a_body_is_bounded_before_anybody_is_asked_who_they_are(stranger: APIClient) -> None:
-    class MembersPayments(views.PaymentViewSet):
-        permission_classes = (IsAuthenticated,)
+class Endless:
+    """A body that never ends, of which it is counted how much was read."""
 
-    request = APIRequestFactory().post("/", {"order": "1" * 70_000}, format="json")
+    def __init__(self) -> None:
+        self.bytes_read = 0
 
-    assert problem_of(MembersPayments.as_view({"post": "create"})(request).render()) == "malformed"
+    def read(self, size: int = -1) -> bytes:
+        assert size >= 0, "all of it was asked for"
+        self.bytes_read += size
+        return b" " * size
+
+    readline = read
+
+
+class MembersPayments(views.PaymentViewSet):
+    permission_classes = (IsAuthenticated,)
+
+
+FORMS = ["application/json", "application/x-www-form-urlencoded", "multipart/form-data; boundary=x", "text/plain"]
+
+
+def asgi_request(body: Any, content_type: str = "application/json", method: str = "POST") -> ASGIRequest:
+    """Return a request as an ASGI server passes it on, in chunks: without a length."""
+    headers = [(b"host", b"testserver"), (b"content-type", content_type.encode()), (b"transfer-encoding", b"chunked")]
+    request = ASGIRequest({"type": "http", "method": method, "path": "/", "headers": headers}, body)
+    request._dont_enforce_csrf_checks = True  # type: ignore[attr-defined]
+    return request
+
+
+def wsgi_request(body: Any, content_type: str = "application/json", method: str = "POST", **environ: Any) -> Any:
+    """Return a request as a WSGI server passes it on, in chunks: without a length, and the input has an end."""
+    chunked = {"HTTP_TRANSFER_ENCODING": "chunked", "wsgi.input": body, "wsgi.input_terminated": True, **environ}
+    request = APIRequestFactory().generic(method, "/", content_type=content_type, **chunked)
+    request.META.pop("CONTENT_LENGTH", None)
+    return request
+
+
+REQUESTS = [wsgi_request, asgi_request]
+
+
+@pytest.mark.parametrize("make", REQUESTS)
+@pytest.mark.parametrize("content_type", FORMS)
+@pytest.mark.parametrize("action", ["create", "checkout"])
+def test_strangers_body_is_not_read(make: Any, content_type: str, action: str) -> None:
+    body = Endless()
+
+    response = MembersPayments.as_view({"post": action})(make(body, content_type), reference="x").render()
+
+    assert problem_of(response) == "not-authenticated"
+    assert body.bytes_read == 0
+
+
+@pytest.mark.parametrize("make", REQUESTS)
+@pytest.mark.parametrize("method", ["GET", "PUT", "PATCH", "DELETE", "OPTIONS"])
+def test_body_of_a_method_that_has_none_is_not_read(awa: User, make: Any, method: str) -> None:
+    body = Endless()
+    request = make(body, method=method)
+    force_authenticate(request, awa)
+
+    response = views.PaymentViewSet.as_view({"get": "list", "post": "create"})(request)
+
+    assert response.status_code in {200, 405}
+    assert body.bytes_read == 0
+
+
+@pytest.mark.parametrize("limit", [None, 1000, 2_621_440])
+@pytest.mark.parametrize("make", REQUESTS)
+@pytest.mark.parametrize("content_type", FORMS[:3])
+def test_endless_body_is_read_up_to_the_bound(
+    awa: User, settings: Any, make: Any, content_type: str, limit: int | None
+) -> None:
+    settings.DATA_UPLOAD_MAX_MEMORY_SIZE = limit
+    body = Endless()
+    request = make(body, content_type)
+    force_authenticate(request, awa)
+
+    response = MembersPayments.as_view({"post": "create"})(request).render()
+
+    assert problem_of(response) == "malformed"
+    assert 0 < body.bytes_read <= MAX_BODY + 1
+
+
+@pytest.mark.parametrize("make", REQUESTS)
+@pytest.mark.parametrize("content_type", FORMS[:3])
+def test_body_of_a_session_without_its_token_is_read_up_to_the_bound(
+    awa: User, settings: Any, make: Any, content_type: str
+) -> None:
+    body = Endless()
+    request = make(body, content_type)
+    request.user, request._dont_enforce_csrf_checks = awa, False
+    request.COOKIES["csrftoken"] = "a" * 32
+
+    response = views.PaymentViewSet.as_view({"post": "create"})(request).render()
+
+    assert problem_of(response) == "malformed"
+    assert body.bytes_read == MAX_BODY + 1
+
+
+@pytest.mark.parametrize("make", REQUESTS)
+@pytest.mark.parametrize(
+    ("content_type", "body"),
+    [
+        (FORMS[0], '{"order": "%s"}'),
+        (FORMS[1], "order=%s"),
+        (FORMS[2], '--x\r\nContent-Disposition: form-data; name="order"\r\n\r\n%s\r\n--x--\r\n'),
+    ],
+)
+def test_body_in_chunks_is_read(
+    awa: User, order: Order, gateway: FakeGateway, make: Any, content_type: str, body: str
+) -> None:
+    request = make(BytesIO((body % order.pk).encode()), content_type)
+    force_authenticate(request, awa)
+
+    response = MembersPayments.as_view({"post": "create"})(request)
+
+    assert response.status_code == 201
+    assert request.body == (body % order.pk).encode()
+
+
+def test_body_without_length_and_end_is_not_waited_for(awa: User) -> None:
+    body = Endless()
+    request = wsgi_request(body, **{"wsgi.input_terminated": False})
+    force_authenticate(request, awa)
+
+    response = views.PaymentViewSet.as_view({"post": "create"})(request).render()
+
+    assert problem_of(response) == "invalid-request"
+    assert body.bytes_read == 0
+
+
+def test_length_that_is_told_and_too_long_is_not_read(awa: User) -> None:
+    body = Endless()
+    request = wsgi_request(body, CONTENT_LENGTH="70000")
+    request.META["CONTENT_LENGTH"] = "70000"
+    force_authenticate(request, awa)
+
+    response = views.PaymentViewSet.as_view({"post": "create"})(request).render()
+
+    assert problem_of(response) == "malformed"
+    assert body.bytes_read == 0
 
 
 def generous_payment(request: Any, data: Any) -> Payment:

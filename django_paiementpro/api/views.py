@@ -9,6 +9,7 @@ from django.contrib.auth import get_user_model
 from django.core.exceptions import ImproperlyConfigured, ValidationError
 from django.db import IntegrityError
 from django.db.models import QuerySet
+from django.http import HttpRequest
 from django.http.response import HttpResponseBase
 from django.utils.cache import patch_cache_control
 from django.utils.translation import gettext as _
@@ -22,7 +23,7 @@ from rest_framework.viewsets import GenericViewSet
 
 from django_paiementpro import log, polling, services
 from django_paiementpro.api import calls, schema
-from django_paiementpro.api.bodies import bound_body, read_body
+from django_paiementpro.api.bodies import BoundedRequest, read_body
 from django_paiementpro.api.pages import PaymentPagination
 from django_paiementpro.api.problems import (
     Problem,
@@ -168,19 +169,22 @@ class PaymentViewSet(GenericViewSet[Payment]):
     @action(detail=True, methods=["post"])
     def checkout(self, request: Request, *args: Any, **kwargs: Any) -> Response:
         """Take the payment to the gateway once more: after an outage, a refusal, or when its page is stale."""
-        read_body(request)
         payment = self.get_object()
+        read_body(request)
         with calls.place():
             self._open(payment)
         return Response(self._opened(payment))
 
     # What it takes ---------------------------------------------------------------------------------------------------
 
+    def initialize_request(self, request: HttpRequest, *args: Any, **kwargs: Any) -> Request:
+        """Return a request whose body waits until it is known who sends it."""
+        made = super().initialize_request(request, *args, **kwargs)
+        return BoundedRequest(request, made.parsers, made.authenticators, made.negotiator, made.parser_context)
+
     def initial(self, request: Request, *args: Any, **kwargs: Any) -> None:
         if request.method == "POST" and "POST" not in self.allowed_methods:
             raise MethodNotAllowed("POST")
-        # Before anybody looks for a CSRF token in it.
-        bound_body(request._request)
         super().initial(request, *args, **kwargs)
 
     @property
