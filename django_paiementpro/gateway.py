@@ -163,9 +163,9 @@ def _is_encoded(response: requests.Response) -> bool:
 
 def read_bounded(response: requests.Response, deadline: float) -> bytes | None:
     """
-    Return the body as it was sent, or as much of it as is beyond ``MAX_ANSWER``; None where it goes on after the deadline.
+    Return the body, or as much of it as is beyond ``MAX_ANSWER``; None where it goes on after the deadline.
 
-    The deadline is one of ``time.monotonic()``.
+    It is not decoded. The deadline is one of ``time.monotonic()``.
     """
     content = bytearray()
     # What has come so far, as it comes: to wait for a full chunk would let an answer that drips take for ever.
