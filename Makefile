@@ -29,6 +29,7 @@ on_sqlite := env -u DATABASE_URL
 
 export CHROMIUM MARIADB_URL PG_URL PORT REDIS_URL SCREENSHOTS
 .NOTPARALLEL:
+.DELETE_ON_ERROR:
 .DEFAULT_GOAL := help
 
 .PHONY: help
@@ -110,7 +111,7 @@ workers: $(VENV)/.with-test,postgres  ## real workers, killed, on SQLite and on 
 	DATABASE_URL=$(PG_URL) $(BIN)/$(worker_tests) $(ARGS)
 
 tox := $(BIN)/tox run $(if $(PYENV_PYTHONS),--discover $(PYENV_PYTHONS))
-pairs: $(VENV)/.with-dev  ## the tests on the oldest and the newest pair of Python and Django (PAIRS=)
+pairs: $(VENV)/floor.txt  ## the tests on the oldest pair, with the least versions, and on the newest (PAIRS=)
 	$(tox) -e $(PAIRS) -- $(ARGS)
 
 fuzz: $(VENV)/.with-prove  ## whatever atheris makes of notifications, at the door (RUNS=5000)
@@ -142,14 +143,16 @@ mutants: $(VENV)/.with-prove  ## break the code in thousands of ways; a test not
 	PATH=$(CURDIR)/$(BIN):$$PATH $(on_sqlite) $(BIN)/mutmut run $(MUTANTS)
 	$(BIN)/python -m tests.mutation.check
 
-matrix: $(VENV)/.with-dev  ## the tests on every pair of Python and Django, on every database (ENVS= for some)
+matrix: $(VENV)/floor.txt  ## the tests on every pair of Python and Django, on every database (ENVS= for some)
 	$(tox) $(if $(ENVS),-e $(ENVS)) -- $(ARGS)
 
 unaudited := Not audited, or not clean: see above. It needs pypi.org, or osv.dev with AUDIT="-s osv".
-audit: $(VENV)/.with-prove  ## no dependency with a known vulnerability; asks pypi.org (AUDIT= for pip-audit)
+audit: $(VENV)/.with-prove $(VENV)/floor.txt  ## no known vulnerability, in the newest and the least versions (AUDIT=)
 	@$(BIN)/pip freeze --exclude-editable > $(VENV)/frozen.txt
-	@$(BIN)/pip-audit --strict --disable-pip --no-deps --requirement $(VENV)/frozen.txt $(AUDIT) || \
-		{ echo '$(unaudited)' >&2; exit 1; }
+	@for versions in frozen floor; do \
+		$(BIN)/pip-audit --strict --disable-pip --no-deps --requirement $(VENV)/$$versions.txt $(AUDIT) || \
+			{ echo "$$versions.txt: "'$(unaudited)' >&2; exit 1; }; \
+	done
 
 # The rest -------------------------------------------------------------------------------------------------------------
 
@@ -189,6 +192,9 @@ $(PEERS)/.installed: setup.cfg benchmarks/peers.txt
 	@$(PEERS)/bin/pip install --quiet --disable-pip-version-check \
 		--editable ".[api,celery,example,postgres]" --requirement benchmarks/peers.txt
 	@touch $@
+
+$(VENV)/floor.txt: setup.cfg tests/floor.py $(VENV)/.with-dev
+	@$(BIN)/python -m tests.floor > $@
 
 # .with-test,postgres: the package as it lies here, with these extras; again when setup.cfg has changed.
 $(VENV)/.with-%: setup.cfg | $(BIN)/python

@@ -149,6 +149,9 @@ def _call(method: str, url: str, json: object = None) -> tuple[int, bytes]:
         with _connections.get().request(
             method, url, json=json, timeout=conf.timeout, allow_redirects=False, stream=True, verify=True
         ) as response:
+            # Decoding an answer that was asked for as it is could take any amount of memory.
+            if _is_encoded(response):
+                raise _unusable("the gateway's answer is encoded, which was not asked for", response.status_code)
             content = read_bounded(response, deadline)
     except (requests.RequestException, urllib3.exceptions.HTTPError, ValueError) as error:
         raise GatewayUnavailableError(f"no answer from the gateway ({type(error).__name__})", is_away=True) from error
@@ -157,15 +160,20 @@ def _call(method: str, url: str, json: object = None) -> tuple[int, bytes]:
     return response.status_code, content
 
 
+def _is_encoded(response: requests.Response) -> bool:
+    encodings = response.headers.get("Content-Encoding", "").split(",")
+    return not {encoding.strip().lower() for encoding in encodings} <= {"", "identity"}
+
+
 def read_bounded(response: requests.Response, deadline: float) -> bytes | None:
     """
     Return the body, or as much of it as is beyond ``MAX_ANSWER``; None where it goes on after the deadline.
 
-    The deadline is one of ``time.monotonic()``.
+    It is not decoded. The deadline is one of ``time.monotonic()``.
     """
     content = bytearray()
     # What has come so far, as it comes: to wait for a full chunk would let an answer that drips take for ever.
-    while len(content) <= MAX_ANSWER and (chunk := response.raw.read1(CHUNK, decode_content=True)):
+    while len(content) <= MAX_ANSWER and (chunk := response.raw.read1(CHUNK, decode_content=False)):
         content += chunk
         if time.monotonic() > deadline:
             return None

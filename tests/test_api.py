@@ -2,7 +2,12 @@ import importlib
 import json
 import sys
 from base64 import b64encode
-from datetime import timedelta
+from collections.abc import Callable
+from copy import copy
+from datetime import datetime, timedelta
+from datetime import timezone as tz
+from functools import partial
+from io import BytesIO
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
@@ -11,12 +16,16 @@ from uuid import uuid4
 import pytest
 from django.contrib.auth.models import Permission, User
 from django.core.exceptions import NON_FIELD_ERRORS, PermissionDenied, ValidationError
+from django.core.handlers.asgi import ASGIRequest
 from django.core.management import call_command
 from django.db import IntegrityError, OperationalError, connection, connections
+from django.db.models import CASCADE, BigAutoField, OneToOneField
 from django.http import Http404
 from django.test import override_settings
+from django.test.utils import isolate_apps
 from django.urls import include, path
 from django.utils import timezone
+from django.utils.functional import SimpleLazyObject
 from rest_framework.authentication import BasicAuthentication
 from rest_framework.exceptions import APIException, NotAuthenticated, ParseError, Throttled
 from rest_framework.exceptions import ValidationError as InvalidRequest
@@ -33,10 +42,11 @@ from django_paiementpro.api import calls, views
 from django_paiementpro.api.bodies import bound_body, check_body
 from django_paiementpro.api.problems import TITLES
 from django_paiementpro.api.serializers import StrictSerializer
+from django_paiementpro.messages import MAX_BODY
 from django_paiementpro.models import IdempotencyKey, Payment
 from django_paiementpro.testing import FakeGateway, make_payment
 from tests.conftest import PAGE_URL, Notify, Statements
-from tests.host.models import Order
+from tests.host.models import Customer, Order
 from tests.host.payments import new_payment
 
 pytestmark = pytest.mark.django_db
@@ -494,6 +504,134 @@ def test_staff_who_may_view_payments_see_all(is_staff: bool, permission: bool, c
     assert len(client.get(PAYMENTS).json()["results"]) == count
 
 
+class TokenUser:
+    """A user that stands in no table, as those of stateless tokens."""
+
+    is_authenticated = True
+    is_staff = True
+
+    def __init__(self, pk: int | None) -> None:
+        self.pk = pk
+
+
+def client_of(user: Any) -> APIClient:
+    client = APIClient()
+    client.force_authenticate(user)
+    return client
+
+
+#: Users who are nobody's account, though some have the key of one.
+FOREIGN: dict[str, Callable[[int], Any]] = {
+    "another model": lambda pk: Customer(pk=pk),
+    "no model": TokenUser,
+    "no key": lambda pk: TokenUser(None),
+    "not stored": lambda pk: User(username="ama"),
+}
+
+
+@pytest.mark.parametrize("make", FOREIGN.values(), ids=FOREIGN)
+def test_user_who_is_no_account_sees_no_payment(awa: User, make: Callable[[int], Any]) -> None:
+    payment, other = make_payment(user=awa), make_payment()
+    client = client_of(make(awa.pk))
+
+    assert client.get(PAYMENTS).json()["results"] == []
+    for reference in (payment.reference, other.reference):
+        detail = f"{PAYMENTS}{reference}/"
+        assert problem_of(client.get(detail, headers={"If-None-Match": "*"})) == "not-found"
+        assert problem_of(client.post(f"{detail}checkout/")) == "not-found"
+
+
+@pytest.mark.parametrize("make", FOREIGN.values(), ids=FOREIGN)
+def test_user_who_is_no_account_opens_a_payment_without_user(
+    awa: User, order: Order, gateway: FakeGateway, make: Callable[[int], Any]
+) -> None:
+    response = create(client_of(make(awa.pk)), "k" * 32, order=str(order.pk))
+
+    assert response.status_code == 201
+    assert "Location" not in response
+    assert Payment.objects.get().user is None
+
+
+def test_stored_payment_is_not_opened_for_a_user_who_is_no_account(awa: User, order: Order, settings: Any) -> None:
+    settings.PAIEMENTPRO_PAYMENT_FACTORY = "tests.test_api.stored_payment"
+    make_payment(content_object=order, user=awa)
+
+    assert problem_of(create(client_of(Customer(pk=awa.pk)), order=str(order.pk))) == "not-found"
+    assert Payment.objects.get().attempt == 0
+
+
+def test_users_of_two_models_share_no_idempotency_key(api: APIClient, order: Order, gateway: FakeGateway) -> None:
+    pk = User.objects.get().pk
+    users = [Customer(pk=pk), TokenUser(pk), TokenUser(pk + 1)]
+    own = create(api, "a-key", order=str(order.pk)).json()["reference"]
+
+    def opened(user: Any) -> str:
+        return str(create(client_of(user), "a-key", order=str(order.pk)).json()["reference"])
+
+    lazy = [opened(SimpleLazyObject(partial(copy, user))) for user in users]
+    assert len({own, *lazy}) == 4
+    assert [opened(user) for user in users] == lazy
+
+
+def test_user_without_key_shares_the_anonymous_keys(stranger: APIClient, order: Order, gateway: FakeGateway) -> None:
+    client = client_of(TokenUser(None))
+
+    assert problem_of(create(client, "a-key", order=str(order.pk))) == "invalid-key"
+    first = create(client, "k" * 32, order=str(order.pk))
+    assert create(stranger, "k" * 32, order=str(order.pk)).content == first.content
+
+
+with isolate_apps("tests.host"):
+
+    class Account(User):
+        """An account, seen otherwise."""
+
+        class Meta:
+            app_label = "host"
+            proxy = True
+
+    class Member(User):
+        """An account whose own key is not the account's."""
+
+        number = BigAutoField(primary_key=True)
+        account = OneToOneField(User, CASCADE, parent_link=True)
+
+        class Meta:
+            app_label = "host"
+
+
+@pytest.mark.parametrize(
+    "see",
+    [lambda user: user, lambda user: Account.objects.get(pk=user.pk), lambda user: SimpleLazyObject(lambda: user)],
+    ids=["itself", "proxy", "lazy"],
+)
+def test_account_is_known_in_whatever_form(
+    awa: User, api: APIClient, order: Order, gateway: FakeGateway, see: Any
+) -> None:
+    first, client = create(api, "a-key", order=str(order.pk)), client_of(see(awa))
+
+    [shown] = client.get(PAYMENTS).json()["results"]
+    assert shown["reference"] == first.json()["reference"]
+    again = create(client, "a-key", order=str(order.pk))
+    assert (again.content, again["Location"]) == (first.content, first["Location"])
+    assert client.get(again["Location"]).status_code == 200
+
+
+def test_account_of_a_subclass_is_known_by_the_key_of_the_account(
+    awa: User, api: APIClient, order: Order, gateway: FakeGateway
+) -> None:
+    first = create(api, "a-key", order=str(order.pk))
+    other = User.objects.create_user("other")
+    make_payment(user=other)
+    member = Member(number=other.pk, id=awa.pk, username="awa")
+
+    [shown] = client_of(member).get(PAYMENTS).json()["results"]
+
+    assert shown["reference"] == first.json()["reference"]
+    again = create(client_of(member), "a-key", order=str(order.pk))
+    assert (again.content, again["Location"]) == (first.content, first["Location"])
+
+
 def test_partial_refund_is_shown(api: APIClient, awa: User) -> None:
     payment = make_payment(user=awa, status="succeeded", attempt=1)
     [shown] = api.get(PAYMENTS).json()["results"]
@@ -540,16 +678,147 @@ def test_a_list_is_narrowed_and_has_pages(api: APIClient, awa: User, order: Orde
         {"status": "paid"},
         {"created_after": "0001-01-01T00:00:00Z"},
         {"order": "\0"},
-        {"cursor": "cD1ub3c="},
         {"page_size": "many"},
         {"created_before": ""},
         {"created_after": "1969-12-31T00:00:00Z"},
         {"page_size": 101},
-        {"cursor": "cD0wMDAxLTAxLTAxIDEyOjAw"},
-        {"cursor": "%00"},
-        {"cursor": "cD0wMDAxLTAxLTAyIDEyOjAw"},
     ):
         assert api.get(PAYMENTS, query).status_code == 400, query
+
+
+def walk(client: APIClient, url: str, direction: str = "next", **query: Any) -> tuple[list[list[str]], str]:
+    """Follow the links of one direction; return the references of each page, and the link that leads back."""
+    pages, page = [], client.get(url, query).json()
+    back = "previous" if direction == "next" else "next"
+    while True:
+        pages.append([shown["reference"] for shown in page["results"]])
+        assert len(pages) < 1000, "the links have no end"
+        if page[direction] is None:
+            return pages, page[back] or ""
+        page = client.get(page[direction]).json()
+
+
+def flat(pages: list[list[str]]) -> list[str]:
+    return [reference for page in pages for reference in page]
+
+
+def make_payments(user: User, moments: list[datetime]) -> list[str]:
+    """Store a payment for each moment; return their references as a list shows them."""
+    Payment.objects.bulk_create(new_payment_of(user, created_at=moment) for moment in moments)
+    return list(Payment.objects.order_by("-created_at", "-pk").values_list("reference", flat=True))
+
+
+def new_payment_of(user: User, **values: Any) -> Payment:
+    return Payment(user=user, amount=500, description="x", customer_email="a@example.com", **values)
+
+
+MOMENT = datetime(2026, 11, 25, 10, 0, 0, 123456, tzinfo=tz.utc)
+
+
+@pytest.mark.parametrize(("count", "size"), [(3, 2), (60, 7), (60, 20), (4, 2), (2, 2), (1, 1), (0, 5)])
+@pytest.mark.parametrize("moments", [1, 2, 5, 60])
+def test_list_shows_each_payment_once_in_both_directions(
+    api: APIClient, awa: User, count: int, size: int, moments: int
+) -> None:
+    times = [MOMENT - timedelta(microseconds=number % moments) for number in range(count)]
+    expected = make_payments(awa, times)
+
+    pages, link = walk(api, PAYMENTS, page_size=size)
+    assert flat(pages) == expected
+    assert all(len(page) == size for page in pages[:-1])
+    if link:
+        back, forth = walk(api, link, "previous")
+        assert [*back[::-1], pages[-1]] == pages
+        assert walk(api, forth)[0] == pages[1:]
+
+
+def test_list_of_1500_payments_of_one_moment_ends(api: APIClient, awa: User) -> None:
+    expected = make_payments(awa, [MOMENT] * 1500)
+
+    pages, _link = walk(api, PAYMENTS, page_size=7)
+
+    assert flat(pages) == expected
+
+
+@pytest.mark.parametrize("gone", [slice(4, 7), slice(0, 4)], ids=["the next page", "the page before"])
+def test_empty_page_leads_back_to_all_that_is_left(api: APIClient, awa: User, gone: slice) -> None:
+    expected = make_payments(awa, [MOMENT] * 7)
+    second = api.get(api.get(PAYMENTS, {"page_size": 2}).json()["next"]).json()
+    direction, back = ("next", "previous") if gone.start else ("previous", "next")
+    if not gone.start:
+        second = api.get(second["next"]).json()
+    Payment.objects.filter(reference__in=expected[gone]).delete()
+
+    empty = api.get(second[direction]).json()
+
+    assert (empty["results"], empty[direction]) == ([], None)
+    pages, _link = walk(api, empty[back], back)
+    left = [reference for reference in expected if reference not in expected[gone]]
+    assert flat(pages if back == "next" else pages[::-1]) == left
+
+
+def test_payments_made_meanwhile_move_no_page(api: APIClient, awa: User) -> None:
+    expected = make_payments(awa, [MOMENT] * 6)
+    first = api.get(PAYMENTS, {"page_size": 2}).json()
+    make_payments(awa, [MOMENT, MOMENT + timedelta(seconds=1)])
+
+    pages, _link = walk(api, first["next"])
+
+    assert flat(pages) == expected[2:]
+
+
+def test_cursor_keeps_the_filters_and_shows_no_payment_of_another(api: APIClient, awa: User) -> None:
+    failed = make_payments(awa, [MOMENT] * 4)[1:3]
+    Payment.objects.filter(reference__in=failed).update(status="failed")
+    link = api.get(PAYMENTS, {"page_size": 1, "status": "failed"}).json()["next"]
+
+    page = api.get(link).json()
+
+    assert [shown["status"] for shown in page["results"]] == ["failed"]
+    assert page["next"] is None
+    assert client_of(User.objects.create_user("ben")).get(link).json()["results"] == []
+
+
+def cursor_of(text: str) -> str:
+    return b64encode(text.encode()).decode()
+
+
+@pytest.mark.parametrize(
+    "cursor",
+    [
+        "%00",
+        "é",
+        "cD1ub3c=",
+        "cD0wMDAxLTAxLTAxIDEyOjAw",
+        cursor_of("r=1"),
+        cursor_of("o=20"),
+        cursor_of("o=-1&p=2026-11-25T10:00:00%2B00:00 1"),
+        cursor_of("r=x&p=2026-11-25T10:00:00%2B00:00 1"),
+        cursor_of("p=2026-11-25T10:00:00%2B00:00"),
+        cursor_of("p=2026-11-25T10:00:00%2B00:00 "),
+        cursor_of("p=2026-11-25T10:00:00%2B00:00 -1"),
+        cursor_of("p=2026-11-25T10:00:00%2B00:00 1.5"),
+        cursor_of("p=2026-11-25T10:00:00%2B00:00 x"),
+        cursor_of("p=2026-11-25T10:00:00%2B00:00 " + "9" * 19),
+        cursor_of("p=2026-11-25T10:00:00 1"),
+        cursor_of("p=0001-01-01T00:00:00%2B00:00 1"),
+        cursor_of("p=9999-12-31T23:59:59-12:00 1"),
+        cursor_of("p= 1"),
+    ],
+)
+def test_cursor_of_other_makers_is_refused(api: APIClient, awa: User, cursor: str) -> None:
+    response = api.get(PAYMENTS, {"cursor": cursor})
+
+    assert (response.status_code, problem_of(response)) == (400, "malformed")
+
+
+@pytest.mark.parametrize("cursor", ["", cursor_of("p=2026-11-26T10:00:00%2B00:00 " + "9" * 18)])
+def test_cursor_before_all_payments_gives_all(api: APIClient, awa: User, cursor: str) -> None:
+    expected = make_payments(awa, [MOMENT] * 2)
+
+    page = api.get(PAYMENTS, {"cursor": cursor}).json()
+
+    assert [shown["reference"] for shown in page["results"]] == expected
 
 
 @pytest.mark.django_db(transaction=True)
@@ -828,6 +1097,8 @@ router.register("pay", views.PaymentViewSet, basename="pay")
 urlpatterns = [
     path("parcels/", ParcelView.as_view()),
     path("", include(router.urls)),
+    path("", include("django_paiementpro.api.urls", namespace="whole")),
+    path("gifts/", include("django_paiementpro.api.urls", namespace="gifts")),
     path("shops/<slug:shop>/", include("django_paiementpro.api.urls")),
     path("paiementpro/", include("django_paiementpro.urls")),
 ]
@@ -864,18 +1135,9 @@ def test_it_may_be_mounted_below_a_path_with_arguments(
     assert api.get(response["Location"]).status_code == 200
 
 
-class PlainUser:
-    """A user of a host that has no staff."""
-
-    is_authenticated = True
-
-    def __init__(self, pk: int) -> None:
-        self.pk = pk
-
-
-def test_users_need_be_no_staff(awa: User) -> None:
-    client, payment = APIClient(), make_payment(user=awa)
-    client.force_authenticate(PlainUser(awa.pk))
+def test_user_model_needs_no_staff(awa: User, settings: Any) -> None:
+    settings.AUTH_USER_MODEL = "host.Customer"
+    client, payment = client_of(Customer(pk=awa.pk)), make_payment(user_id=awa.pk)
 
     assert client.get(f"{PAYMENTS}{payment.reference}/").status_code == 200
 
@@ -907,13 +1169,146 @@ def test_permissions_of_the_host_look_at_each_payment(awa: User) -> None:
     assert response.status_code == 403
 
 
-def test_a_body_is_bounded_before_anybody_is_asked_who_they_are(stranger: APIClient) -> None:
-    class MembersPayments(views.PaymentViewSet):
-        permission_classes = (IsAuthenticated,)
+class Endless:
+    """A body that never ends, of which it is counted how much was read."""
 
-    request = APIRequestFactory().post("/", {"order": "1" * 70_000}, format="json")
+    def __init__(self) -> None:
+        self.bytes_read = 0
 
-    assert problem_of(MembersPayments.as_view({"post": "create"})(request).render()) == "malformed"
+    def read(self, size: int = -1) -> bytes:
+        assert size >= 0, "all of it was asked for"
+        self.bytes_read += size
+        return b" " * size
+
+    readline = read
+
+
+class MembersPayments(views.PaymentViewSet):
+    permission_classes = (IsAuthenticated,)
+
+
+FORMS = ["application/json", "application/x-www-form-urlencoded", "multipart/form-data; boundary=x", "text/plain"]
+
+
+def asgi_request(body: Any, content_type: str = "application/json", method: str = "POST") -> ASGIRequest:
+    """Return a request as an ASGI server passes it on, in chunks: without a length."""
+    headers = [(b"host", b"testserver"), (b"content-type", content_type.encode()), (b"transfer-encoding", b"chunked")]
+    request = ASGIRequest({"type": "http", "method": method, "path": "/", "headers": headers}, body)
+    request._dont_enforce_csrf_checks = True  # type: ignore[attr-defined]
+    return request
+
+
+def wsgi_request(body: Any, content_type: str = "application/json", method: str = "POST", **environ: Any) -> Any:
+    """Return a request as a WSGI server passes it on, in chunks: without a length, and the input has an end."""
+    chunked = {"HTTP_TRANSFER_ENCODING": "chunked", "wsgi.input": body, "wsgi.input_terminated": True, **environ}
+    request = APIRequestFactory().generic(method, "/", content_type=content_type, **chunked)
+    request.META.pop("CONTENT_LENGTH", None)
+    return request
+
+
+REQUESTS = [wsgi_request, asgi_request]
+
+
+@pytest.mark.parametrize("make", REQUESTS)
+@pytest.mark.parametrize("content_type", FORMS)
+@pytest.mark.parametrize("action", ["create", "checkout"])
+def test_strangers_body_is_not_read(make: Any, content_type: str, action: str) -> None:
+    body = Endless()
+
+    response = MembersPayments.as_view({"post": action})(make(body, content_type), reference="x").render()
+
+    assert problem_of(response) == "not-authenticated"
+    assert body.bytes_read == 0
+
+
+@pytest.mark.parametrize("make", REQUESTS)
+@pytest.mark.parametrize("method", ["GET", "PUT", "PATCH", "DELETE", "OPTIONS"])
+def test_body_of_a_method_that_has_none_is_not_read(awa: User, make: Any, method: str) -> None:
+    body = Endless()
+    request = make(body, method=method)
+    force_authenticate(request, awa)
+
+    response = views.PaymentViewSet.as_view({"get": "list", "post": "create"})(request)
+
+    assert response.status_code in {200, 405}
+    assert body.bytes_read == 0
+
+
+@pytest.mark.parametrize("limit", [None, 1000, 2_621_440])
+@pytest.mark.parametrize("make", REQUESTS)
+@pytest.mark.parametrize("content_type", FORMS[:3])
+def test_endless_body_is_read_up_to_the_bound(
+    awa: User, settings: Any, make: Any, content_type: str, limit: int | None
+) -> None:
+    settings.DATA_UPLOAD_MAX_MEMORY_SIZE = limit
+    body = Endless()
+    request = make(body, content_type)
+    force_authenticate(request, awa)
+
+    response = MembersPayments.as_view({"post": "create"})(request).render()
+
+    assert problem_of(response) == "malformed"
+    assert 0 < body.bytes_read <= MAX_BODY + 1
+
+
+@pytest.mark.parametrize("make", REQUESTS)
+@pytest.mark.parametrize("content_type", FORMS[:3])
+def test_body_of_a_session_without_its_token_is_read_up_to_the_bound(
+    awa: User, settings: Any, make: Any, content_type: str
+) -> None:
+    body = Endless()
+    request = make(body, content_type)
+    request.user, request._dont_enforce_csrf_checks = awa, False
+    request.COOKIES["csrftoken"] = "a" * 32
+
+    response = views.PaymentViewSet.as_view({"post": "create"})(request).render()
+
+    assert problem_of(response) == "malformed"
+    assert body.bytes_read == MAX_BODY + 1
+
+
+@pytest.mark.parametrize("make", REQUESTS)
+@pytest.mark.parametrize(
+    ("content_type", "body"),
+    [
+        (FORMS[0], '{"order": "%s"}'),
+        (FORMS[1], "order=%s"),
+        (FORMS[2], '--x\r\nContent-Disposition: form-data; name="order"\r\n\r\n%s\r\n--x--\r\n'),
+    ],
+)
+def test_body_in_chunks_is_read(
+    awa: User, order: Order, gateway: FakeGateway, make: Any, content_type: str, body: str
+) -> None:
+    request = make(BytesIO((body % order.pk).encode()), content_type)
+    force_authenticate(request, awa)
+
+    response = MembersPayments.as_view({"post": "create"})(request)
+
+    assert response.status_code == 201
+    assert request.body == (body % order.pk).encode()
+
+
+def test_body_without_length_and_end_is_not_waited_for(awa: User) -> None:
+    body = Endless()
+    request = wsgi_request(body, **{"wsgi.input_terminated": False})
+    force_authenticate(request, awa)
+
+    response = views.PaymentViewSet.as_view({"post": "create"})(request).render()
+
+    assert problem_of(response) == "invalid-request"
+    assert body.bytes_read == 0
+
+
+def test_length_that_is_told_and_too_long_is_not_read(awa: User) -> None:
+    body = Endless()
+    request = wsgi_request(body, CONTENT_LENGTH="70000")
+    request.META["CONTENT_LENGTH"] = "70000"
+    force_authenticate(request, awa)
+
+    response = views.PaymentViewSet.as_view({"post": "create"})(request).render()
+
+    assert problem_of(response) == "malformed"
+    assert body.bytes_read == 0
 
 
 def generous_payment(request: Any, data: Any) -> Payment:
@@ -1097,12 +1492,6 @@ def test_a_body_is_read_where_none_is_needed(api: APIClient, awa: User) -> None:
     assert problem_of(api.post(url, b"{", content_type="application/json")) == "malformed"
 
 
-def test_a_cursor_of_no_time_zone_is_none_of_ours(api: APIClient) -> None:
-    cursor = b64encode(b"p=2026-11-25 10:00:00").decode()
-
-    assert problem_of(api.get(PAYMENTS, {"cursor": cursor})) == "malformed"
-
-
 # More about keys ------------------------------------------------------------------------------------------------------
 
 
@@ -1123,6 +1512,35 @@ def test_each_mount_of_the_api_has_keys_of_its_own(order: Order, gateway: FakeGa
         response = views.PaymentViewSet.as_view({"post": "create"}, basename=basename)(request)
         references.add(response.data["reference"])
     assert len(references) == 2
+
+
+@pytest.mark.parametrize("user", ["awa", ""])
+@pytest.mark.parametrize(
+    ("first", "second", "host"),
+    [
+        ("/shops/A1/payments/", "/shops/B2/payments/", "testserver"),
+        ("/payments/", "/gifts/payments/", "testserver"),
+        ("/payments/?shop=A1", "/payments/?shop=B2", "testserver"),
+        ("/payments/", "/payments/", "b2.example.com"),
+    ],
+    ids=["argument", "path", "query", "host"],
+)
+def test_key_of_another_url_is_refused(
+    awa: User, order: Order, gateway: FakeGateway, settings: Any, user: str, first: str, second: str, host: str
+) -> None:
+    settings.ROOT_URLCONF = "tests.test_api"
+    settings.ALLOWED_HOSTS = ["testserver", "b2.example.com"]
+    client, headers = client_of(awa if user else None), {"Idempotency-Key": "k" * 32}
+    data = {"order": str(order.pk)}
+
+    opened = client.post(first, data, format="json", headers=headers)
+    other = client.post(second, data, format="json", headers={**headers, "Host": host})
+    again = client.post(first, data, format="json", headers={**headers, "Host": "TESTSERVER"})
+
+    assert (other.status_code, problem_of(other)) == (422, "key-reused")
+    assert (opened.status_code, again.status_code) == (201, 201)
+    assert again.json()["reference"] == opened.json()["reference"]
+    assert Payment.objects.count() == 1
 
 
 def test_a_key_is_known_until_a_day_has_passed(api: APIClient, order: Order, gateway: FakeGateway) -> None:

@@ -13,6 +13,7 @@ import requests
 from django_paiementpro.conf import conf
 from django_paiementpro.models import IdempotencyKey, Payment
 from tests.host.models import Order
+from tests.server import wire
 from tests.server.gateway import Call, FakeGateway
 from tests.server.site import Site, running
 from tests.server.threads import DEADLINE, at_once
@@ -58,6 +59,15 @@ def test_a_key_sent_twenty_times_at_once_opens_one_payment(site: Site, gateway: 
     assert {answer.status_code for answer in answers} == {201}
     assert len({answer.content for answer in answers}) == 1
     assert len(gateway.calls) == Payment.objects.count() == IdempotencyKey.objects.count() == 1
+
+
+def test_stranger_who_sends_half_a_body_is_answered_at_once(site: Site) -> None:
+    head = "POST /api/payments/x/checkout/ HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: application/json\r\n"
+
+    answer = wire.send(site.url, f"{head}Content-Length: 1000\r\n\r\n{{".encode())
+
+    assert answer.status == 403
+    assert b"not-authenticated" in answer.body
 
 
 @pytest.mark.parametrize("keys", [0, 1, 200], ids=["without keys", "with one key", "with a key each"])

@@ -273,3 +273,25 @@ def test_a_look_up_may_be_without_an_answer(gateway: FakeGateway, body: Any) -> 
 
     with override_settings(PAIEMENTPRO_STATUS_URL=STATUS_URL), pytest.raises(GatewayUnavailableError):
         look_up("abc")
+
+
+@pytest.mark.parametrize("encoding", ["gzip", "gzip, gzip, gzip", "identity, gzip", "br", "x-unknown"])
+@pytest.mark.parametrize("status", [200, 403, 500])
+def test_encoded_answer_is_unusable(gateway: FakeGateway, encoding: str, status: int) -> None:
+    answer = (status, {"Content-Encoding": encoding}, json.dumps({"success": True, "url": PAGE_URL}))
+    gateway.answers(lambda request: answer)
+    gateway.tells("abc", lambda request: answer)
+
+    with override_settings(PAIEMENTPRO_STATUS_URL=STATUS_URL):
+        with pytest.raises(GatewayUnavailableError, match="encoded"):
+            open_page(request())
+        with pytest.raises(GatewayUnavailableError, match="encoded"):
+            look_up("abc")
+
+
+@pytest.mark.parametrize("encoding", ["identity", "Identity", "", "identity, identity"])
+def test_answer_that_is_not_encoded_is_read(gateway: FakeGateway, encoding: str) -> None:
+    body = json.dumps({"success": True, "url": PAGE_URL})
+    gateway.answers(lambda request: (200, {"Content-Encoding": encoding}, body))
+
+    assert open_page(request()) == PAGE_URL

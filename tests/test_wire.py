@@ -353,7 +353,11 @@ def compressed(call: Call, body: bytes) -> None:
     call.says(gzip.compress(body), **{"Content-Encoding": "gzip"})
 
 
-@pytest.mark.parametrize("says", [in_chunks, compressed])
+def unencoded(call: Call, body: bytes) -> None:
+    call.says(body, **{"Content-Encoding": "Identity"})
+
+
+@pytest.mark.parametrize("says", [in_chunks, unencoded])
 def test_an_answer_is_read_however_it_is_sent(
     site: Site, gateway: FakeGateway, says: Callable[[Call, bytes], None]
 ) -> None:
@@ -397,12 +401,23 @@ def half_an_answer(call: Call) -> None:
     call.says(sample("init_success.json").encode(), **{"Content-Length": "4000"})
 
 
+def compressed_answer(call: Call) -> None:
+    compressed(call, sample("init_success.json").encode())
+
+
 def compressed_bomb(call: Call) -> None:
-    compressed(call, b" " * 50_000_000)
+    body = b" " * 50_000_000
+    for _turn in range(3):
+        body = gzip.compress(body)
+    call.says(body, **{"Content-Encoding": "gzip, gzip, gzip"})
 
 
 def other_compression(call: Call) -> None:
     call.says(sample("init_success.json").encode(), **{"Content-Encoding": "gzip"})
+
+
+def unknown_encoding(call: Call) -> None:
+    call.says(sample("init_success.json").encode(), **{"Content-Encoding": "zip"})
 
 
 def success_without_a_page(call: Call) -> None:
@@ -426,8 +441,10 @@ UNUSABLE = [
     deep_object,
     nothing_at_all,
     half_an_answer,
+    compressed_answer,
     compressed_bomb,
     other_compression,
+    unknown_encoding,
     success_without_a_page,
     success_as_a_text,
     page_elsewhere,
@@ -465,6 +482,18 @@ def seconds_of_checkout(site: Site, payment: Payment) -> float:
     started_at = time.monotonic()
     assert check_out(site, payment).status == 503
     return time.monotonic() - started_at
+
+
+def test_body_of_an_encoded_answer_is_not_waited_for(site: Site, gateway: FakeGateway) -> None:
+    def play(call: Call) -> None:
+        call.send_response(200)
+        call.send_header("Content-Encoding", "gzip")
+        call.send_header("Content-Length", "1000")
+        call.end_headers()
+        gateway.closing.wait(10)
+
+    gateway.play = play
+    assert seconds_of_checkout(site, seed_payment()) < TIMEOUT[1]
 
 
 def test_a_gateway_that_never_answers_is_left(site: Site, gateway: FakeGateway, settings: Any) -> None:

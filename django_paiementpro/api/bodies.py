@@ -4,18 +4,28 @@ from collections.abc import Iterable, Mapping
 from itertools import islice
 from typing import Any
 
+from django.core.handlers.wsgi import LimitedStream
 from django.http import HttpRequest
 from django.http.request import RawPostDataException
 from django.utils.translation import gettext as _
 from rest_framework.exceptions import ParseError
 from rest_framework.request import Request
 
-from django_paiementpro.messages import MAX_BODY, clean, is_too_long
+from django_paiementpro.messages import MAX_BODY, clean
 
 MAX_DEPTH = 16
 
 #: How many values a body may have: no JSON of ``MAX_BODY`` bytes has more, but a YAML that multiplies itself has.
 MAX_VALUES = 65_536
+
+
+class BoundedRequest(Request):
+    """A request whose body is read when it is asked for, and no further than ``MAX_BODY`` bytes."""
+
+    @property
+    def stream(self) -> Any:
+        bound_body(self._request)
+        return super().stream
 
 
 def bound_body(request: HttpRequest) -> None:
@@ -27,13 +37,28 @@ def bound_body(request: HttpRequest) -> None:
     if (request.content_params or {}).get("charset", "utf-8").lower() not in {"utf-8", "utf8"}:
         raise ParseError(_("The body is not UTF-8."))
     try:
-        must_refuse = is_too_long(request)
+        length = int(request.META.get("CONTENT_LENGTH") or 0)
     except ValueError as error:
         raise ParseError(_("The length of the body is no number.")) from error
+    try:
+        is_too_long = length > MAX_BODY or len(_read(request)) > MAX_BODY
     except RawPostDataException:
-        must_refuse = False  # middleware of the host's has parsed it already
-    if must_refuse:
+        return  # middleware of the host's has parsed it already
+    if is_too_long:
         raise ParseError(_("The body is longer than %(bytes)d bytes.") % {"bytes": MAX_BODY})
+
+
+def _read(request: HttpRequest) -> bytes:
+    """Return the body, or the part of it that shows that it is too long."""
+    if not request._read_started:
+        # The length says how much of a body Django reads. One that comes in chunks has none, but may have an end.
+        has_end = not request.META.get("CONTENT_LENGTH") and request.META.get("wsgi.input_terminated")
+        stream = request.META["wsgi.input"] if has_end else request._stream
+        request._stream = LimitedStream(stream, MAX_BODY + 1)
+    content = request.body
+    # REST framework reads no body without a length.
+    request.META["CONTENT_LENGTH"] = str(len(content))
+    return content
 
 
 def read_body(request: Request) -> Any:

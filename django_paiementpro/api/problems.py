@@ -42,7 +42,7 @@ TITLES: dict[str, Any] = {
     "invalid-key": _("The Idempotency-Key is not valid."),
     #: ``PAIEMENTPRO_API_KEY_REQUIRED`` is on, and there is no key.
     "key-missing": _("The Idempotency-Key is missing."),
-    #: The key stands for another body.
+    #: The key was sent with another URL or body.
     "key-reused": _("The Idempotency-Key stands for another request."),
     #: 403 where REST framework's first authentication has no challenge, as sessions have none.
     "not-authenticated": _("Nobody is signed in."),

@@ -155,8 +155,8 @@ KEY = OpenApiParameter(
     {"type": "string", "pattern": '^"?[A-Za-z0-9_.:-]{1,255}"?$'},
     OpenApiParameter.HEADER,
     description=(
-        "A new UUID for each payment. For 24 hours the same key with the same body gives the same payment and the same "
-        "answer, however often it is sent, also at once; with another body it is answered 422. "
+        "A new UUID for each payment. For 24 hours the same key with the same URL and body gives the same payment and "
+        "the same answer, however often it is sent, also at once; with another URL or body it is answered 422. "
         "A key of who is not signed in has 32 characters or more."
     ),
     examples=[OpenApiExample("a UUID", "8e03978e-40d5-43dd-bc93-6894a57f9324")],

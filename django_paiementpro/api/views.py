@@ -5,9 +5,11 @@ import re
 from collections.abc import Mapping
 from typing import Any, cast
 
+from django.contrib.auth import get_user_model
 from django.core.exceptions import ImproperlyConfigured, ValidationError
 from django.db import IntegrityError
 from django.db.models import QuerySet
+from django.http import HttpRequest
 from django.http.response import HttpResponseBase
 from django.utils.cache import patch_cache_control
 from django.utils.translation import gettext as _
@@ -21,7 +23,7 @@ from rest_framework.viewsets import GenericViewSet
 
 from django_paiementpro import log, polling, services
 from django_paiementpro.api import calls, schema
-from django_paiementpro.api.bodies import bound_body, read_body
+from django_paiementpro.api.bodies import BoundedRequest, read_body
 from django_paiementpro.api.pages import PaymentPagination
 from django_paiementpro.api.problems import (
     Problem,
@@ -76,14 +78,18 @@ class PaymentViewSet(GenericViewSet[Payment]):
     # What a host overrides -------------------------------------------------------------------------------------------
 
     def get_queryset(self) -> QuerySet[Payment]:
-        """Return the payments that the user may see: their own; all, to staff who may view payments."""
+        """
+        Return the payments that the user may see: their own; all, to staff who may view payments.
+
+        A user of another model than ``AUTH_USER_MODEL`` has none, whatever their key.
+        """
         user = self._user
         payments = Payment.objects.primary()
         if user is None:
             return payments.none()
         if getattr(user, "is_staff", False) and user.has_perm("paiementpro.view_payment"):
             return payments
-        return payments.filter(user=user.pk)
+        return payments.filter(user=self._user_id)
 
     def filter_queryset(self, queryset: QuerySet[Payment, Any]) -> QuerySet[Payment, Any]:
         """Narrow a list to what the query string asks for."""
@@ -106,16 +112,16 @@ class PaymentViewSet(GenericViewSet[Payment]):
         """
         Return what the host's factory makes of what the client says, unsaved, and complete it.
 
-        It becomes the signed-in user's where the factory named nobody. The client's means and ``return_to`` fill what
+        It becomes the signed-in user's where the factory named no user. The client's means and ``return_to`` fill what
         the factory left empty; customer fields that the host lets a client say take the place of the factory's.
-        One that is stored already is taken as it is, and by nobody but its user.
+        One that is stored already is taken as it is, and only by its user.
         """
         factory = conf.payment_factory
         payment = factory(self.request._request, data) if factory else None
         if not isinstance(payment, Payment):
             raise ImproperlyConfigured("PAIEMENTPRO_PAYMENT_FACTORY: return a Payment")
         if not payment._state.adding:
-            if payment.user_id is not None and payment.user_id != getattr(self._user, "pk", None):
+            if payment.user_id is not None and payment.user_id != self._user_id:
                 raise NotFound
             return payment
         if payment.user_id is None:
@@ -163,19 +169,22 @@ class PaymentViewSet(GenericViewSet[Payment]):
     @action(detail=True, methods=["post"])
     def checkout(self, request: Request, *args: Any, **kwargs: Any) -> Response:
         """Take the payment to the gateway once more: after an outage, a refusal, or when its page is stale."""
-        read_body(request)
         payment = self.get_object()
+        read_body(request)
         with calls.place():
             self._open(payment)
         return Response(self._opened(payment))
 
     # What it takes ---------------------------------------------------------------------------------------------------
 
+    def initialize_request(self, request: HttpRequest, *args: Any, **kwargs: Any) -> Request:
+        """Return a request whose body waits until it is known who sends it."""
+        made = super().initialize_request(request, *args, **kwargs)
+        return BoundedRequest(request, made.parsers, made.authenticators, made.negotiator, made.parser_context)
+
     def initial(self, request: Request, *args: Any, **kwargs: Any) -> None:
         if request.method == "POST" and "POST" not in self.allowed_methods:
             raise MethodNotAllowed("POST")
-        # Before anybody looks for a CSRF token in it.
-        bound_body(request._request)
         super().initial(request, *args, **kwargs)
 
     @property
@@ -216,13 +225,35 @@ class PaymentViewSet(GenericViewSet[Payment]):
         return response
 
     @property
-    def _user(self) -> Any:
-        """The signed-in user, else None: the host may have REST framework say None for nobody."""
+    def _principal(self) -> Any:
+        """Who is signed in, of whatever model; else None, as REST framework too may call an anonymous user."""
         user: Any = self.request.user
         return user if user and user.is_authenticated else None
 
+    @property
+    def _user(self) -> Any:
+        """The stored user who is signed in, if they are of ``AUTH_USER_MODEL``, which payments refer to."""
+        return self._principal if self._user_id is not None else None
+
+    @property
+    def _user_id(self) -> Any:
+        """The key of that user, as payments hold it: a subclass may have a key of its own."""
+        model = get_user_model()
+        user = self._principal
+        return getattr(user, model._meta.pk.attname) if isinstance(user, model) else None
+
+    @property
+    def _caller(self) -> str:
+        """Who sends the request, for idempotency keys: users of two models may have the same key. Empty if unknown."""
+        if self._user_id is not None:
+            return f"user {self._user_id}"
+        user = self._principal
+        # Not type(), which of a lazy object is the wrapper's.
+        model, key = user.__class__, getattr(user, "pk", None)
+        return f"{model.__module__}.{model.__qualname__} {key}" if key is not None else ""
+
     def _require_user(self) -> None:
-        if self._user is None:
+        if self._principal is None:
             raise NotAuthenticated
 
     def _claim(self, request: Request) -> services.Claim | None:
@@ -233,13 +264,16 @@ class PaymentViewSet(GenericViewSet[Payment]):
                 raise Problem("key-missing", 400, _("Send an Idempotency-Key: a new UUID for each payment."))
             return None
         key = header[1:-1] if re.fullmatch('".*"', header) else header
-        user = self._user
-        least = 1 if user else ANONYMOUS_KEY_LENGTH
+        caller = self._caller
+        least = 1 if caller else ANONYMOUS_KEY_LENGTH
         if not least <= len(key) <= 255 or not re.fullmatch("[A-Za-z0-9_.:-]+", key):
             raise Problem("invalid-key", 400, _("Send an Idempotency-Key: a new UUID for each payment."))
         said = cast("Mapping[str, Any]", request.data)
-        content = json.dumps({name: said[name] for name in said if name != CSRF_FIELD}, sort_keys=True, default=str)
-        return services.Claim.of(f"{self.basename} {f'user {user.pk}' if user else 'anonymous'}", key, content)
+        body = {name: said[name] for name in said if name != CSRF_FIELD}
+        # The URL too may say which shop is asked.
+        url = [request.get_host().lower(), request.get_full_path()]
+        content = json.dumps([url, body], sort_keys=True, default=str)
+        return services.Claim.of(f"{self.basename} {caller or 'anonymous'}", key, content)
 
     def _check(self, payment: Payment) -> None:
         """Check its state, all that would be stored, and what would be sent. Raises ``Problem``."""
@@ -271,7 +305,7 @@ class PaymentViewSet(GenericViewSet[Payment]):
     def _created(self, payment: Payment) -> Response:
         data = self._opened(payment) | {"status": str(Status.PENDING), "payment_url": payment.payment_url}
         headers = {}
-        if self._user and self._user.pk == payment.user_id and self.basename:
+        if self._user_id is not None and self._user_id == payment.user_id and self.basename:
             which = {**self.kwargs, self.lookup_field: payment.reference}
             headers["Location"] = self.reverse_action("detail", kwargs=which)
         return Response(data, status=201, headers=headers)

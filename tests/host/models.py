@@ -1,7 +1,12 @@
+from django.contrib.auth.base_user import AbstractBaseUser
 from django.contrib.contenttypes.fields import GenericRelation
 from django.db import models
 
 from django_paiementpro.models import Payment
+
+
+class Customer(AbstractBaseUser):
+    """A buyer, in a table beside the site's accounts."""
 
 
 class Order(models.Model):
