@@ -179,6 +179,15 @@ def test_a_name_without_figures_stands_alone(messages: Messages) -> None:
     assert messages() == ["transaction_given_up"]
 
 
+def test_a_line_below_the_host_s_level_is_not_written(messages: Messages) -> None:
+    log.logger.setLevel(logging.ERROR)
+
+    log.write("page_opened")
+    log.write("verifier_failed")
+
+    assert messages() == ["verifier_failed"]
+
+
 def test_the_channel_is_not_in_the_message(messages: Messages) -> None:
     log.write("page_opened", make_payment(gateway_channel="Awa 0700000000"))
 
