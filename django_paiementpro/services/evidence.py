@@ -2,7 +2,7 @@
 
 import math
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import partial
@@ -17,6 +17,7 @@ from django_paiementpro.exceptions import GatewayUnavailableError, InvalidNotifi
 from django_paiementpro.messages import FAILURE_CODE, SUCCESS_CODE, Notification, StatusAnswer
 from django_paiementpro.models import Payment, PaymentEvent, cut
 from django_paiementpro.normalization import transaction_key
+from django_paiementpro.services.bulkhead import Bulkhead, Silence
 from django_paiementpro.services.claims import claim_check, is_claimed
 from django_paiementpro.services.transitions import (
     Decide,
@@ -33,8 +34,19 @@ from django_paiementpro.services.transitions import (
 # How often the return page may ask the gateway about one payment.
 CHECK_INTERVAL = timedelta(seconds=5)
 
-# For how many seconds a payer who waits has attempts looked up; the one that hangs at their end comes on top.
+# For how many seconds a payer who waits has attempts looked up.
 PATIENCE = 3.0
+
+# The shortest time-out of a look-up, in seconds, however little patience is left.
+SHORTEST_TIMEOUT = 0.5
+
+# How many threads of a process may look up a payment for a payer at once; the others serve notifications.
+PAYER_LOOK_UPS = 2
+
+_bulkhead = Bulkhead()
+
+# Whether the status service was silent when it was last asked for a payer.
+_silence = Silence()
 
 
 def find_payment(reference: str) -> Payment | None:
@@ -147,11 +159,23 @@ def check_payment(payment: Payment) -> Status:
 
 
 def check_waiting_payment(payment: Payment) -> Status:
-    """Do the same for a payer who waits, in a few seconds, unless the gateway has been asked a few seconds ago."""
-    if conf.status_url and claim_check(payment, timezone.now() - CHECK_INTERVAL):
-        look_up(payment, PATIENCE)
-        read_again(payment)
+    """
+    Do the same for a payer who waits, in a few seconds.
+
+    The gateway is not asked if it was asked about this payment a few seconds ago, if its status service was silent a
+    moment ago, or if enough threads of this process are waiting for it already.
+    """
+    if conf.status_url:
+        started_at = time.monotonic()
+        if answers := _ask_for_payer(payment):
+            _receive_answers(payment, answers, started_at)
+            read_again(payment)
     return Status(payment.status)
+
+
+def forget_silence() -> None:
+    """Ask the status service for payers again, though it was silent a moment ago."""
+    _silence.note(is_silent=False)
 
 
 def is_just_checked(payment: Payment) -> bool:
@@ -172,11 +196,26 @@ class Answer:
 
 
 @outside_transactions
-def look_up(payment: Payment, patience: float | None = None) -> list[GatewayUnavailableError]:
+def _ask_for_payer(payment: Payment) -> list[Answer]:
+    """Return the answers about the newest attempts. Nothing is settled here: a receiver must not keep the place."""
+    answers = []
+    with _bulkhead.enter(PAYER_LOOK_UPS) as is_free:
+        if is_free and _silence.is_over() and claim_check(payment, timezone.now() - CHECK_INTERVAL):
+            for answer in ask(payment, PATIENCE, _silence.is_over):
+                _silence.note(is_silent=answer.error is not None and answer.error.is_away)
+                answers.append(answer)
+    return answers
+
+
+@outside_transactions
+def look_up(payment: Payment, patience: float = math.inf) -> list[GatewayUnavailableError]:
     """Ask about every attempt, settle on proof, and return what kept the gateway from answering."""
-    started_at = time.monotonic()
+    return _receive_answers(payment, ask(payment, patience), time.monotonic())
+
+
+def _receive_answers(payment: Payment, answers: Iterable[Answer], started_at: float) -> list[GatewayUnavailableError]:
     errors = []
-    for answer in ask(payment, patience):
+    for answer in answers:
         receive_answer(payment, answer)
         if answer.error:
             errors.append(answer.error)
@@ -184,9 +223,7 @@ def look_up(payment: Payment, patience: float | None = None) -> list[GatewayUnav
     return errors
 
 
-def ask(
-    payment: Payment, patience: float | None = None, may_ask: Callable[[], bool] = lambda: True
-) -> Iterator[Answer]:
+def ask(payment: Payment, patience: float = math.inf, may_ask: Callable[[], bool] = lambda: True) -> Iterator[Answer]:
     """
     Ask about every attempt, the newest first. It touches no database, so that any thread may do it.
 
@@ -196,21 +233,21 @@ def ask(
     if not conf.status_url:
         return
     started_at = time.monotonic()
-    limit = math.inf if patience is None else patience
+    deadline = started_at + patience
     for attempt in range(count_attempts(payment), 0, -1):
         if not may_ask():
             return
-        answer = _ask_about(payment, attempt)
+        answer = _ask_about(payment, attempt, max(deadline - time.monotonic(), SHORTEST_TIMEOUT))
         yield answer
-        if answer.error and patience is None:
-            limit = gateway.call_seconds()
-        if time.monotonic() - started_at > limit:
+        if answer.error:
+            deadline = min(deadline, started_at + gateway.call_seconds())
+        if time.monotonic() > deadline:
             return
 
 
-def _ask_about(payment: Payment, attempt: int) -> Answer:
+def _ask_about(payment: Payment, attempt: int, patience: float) -> Answer:
     try:
-        return Answer(attempt, gateway.look_up(payment.reference_of(attempt)))
+        return Answer(attempt, gateway.look_up(payment.reference_of(attempt), patience))
     except GatewayUnavailableError as error:
         return Answer(attempt, error)
 
