@@ -364,6 +364,8 @@ class Payment(models.Model):
     created_at = models.DateTimeField(_("created"), default=timezone.now, editable=False)
     #: When it last changed.
     updated_at = models.DateTimeField(_("changed"), auto_now=True)
+    #: A digest of what the newest page was opened for.
+    page_digest = models.CharField(max_length=32, blank=True, editable=False)
     #: When the newest page was opened.
     initialized_at = models.DateTimeField(_("page opened"), null=True, blank=True)
     #: When it was settled.

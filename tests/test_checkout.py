@@ -680,3 +680,163 @@ def test_who_has_paid_meanwhile_is_not_told_to_try_again(client: Client, gateway
     response = client.get(payment.get_checkout_url())
 
     assert (response.status_code, response["Location"]) == (302, payment.get_return_url())
+
+
+# A page is offered again only for what it was opened for.
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        {"customer_phone": "05 05 12 34 56"},
+        {"channel": "OMCIV2"},
+        {"description": "Two sacks of rice"},
+        {"customer_email": "awa.kone@example.com"},
+        {"customer_first_name": "Aya"},
+        {"customer_last_name": "Kouassi"},
+        {"return_context": {"order": 2}},
+    ],
+    ids=lambda values: next(iter(values)),
+)
+def test_page_opened_for_other_data_is_not_offered_again(
+    client: Client, gateway: FakeGateway, values: dict[str, Any]
+) -> None:
+    payment = make_payment()
+    client.get(payment.get_checkout_url())
+    corrected = stored(payment)
+    for name, value in values.items():
+        setattr(corrected, name, value)
+    corrected.save()
+    gateway.opens(f"{PAGE_URL}2")
+
+    for _ in range(2):
+        assert client.get(payment.get_checkout_url())["Location"] == f"{PAGE_URL}2"
+
+    assert [sent.reference for sent in gateway.page_requests] == [payment.reference, f"{payment.reference}-2"]
+    assert stored(payment).attempt == 2
+
+
+@pytest.mark.parametrize("values", [{"amount": 6250}, {"merchant_id": "PP-F1"}, {"currency": "XAF"}])
+def test_page_opened_for_another_sum_or_merchant_is_not_offered_again(
+    client: Client, gateway: FakeGateway, settings: Any, values: dict[str, Any]
+) -> None:
+    settings.PAIEMENTPRO_CURRENCIES = {"XOF": "952", "XAF": "950"}
+    payment = make_payment()
+    client.get(payment.get_checkout_url())
+    Payment.objects.update(**values)
+
+    client.get(payment.get_checkout_url())
+
+    assert len(gateway.page_requests) == 2
+
+
+def test_what_the_gateway_is_not_sent_opens_no_new_page(client: Client, gateway: FakeGateway) -> None:
+    payment = make_payment()
+    client.get(payment.get_checkout_url())
+    Payment.objects.update(success_url="/thanks/", needs_review=True)
+
+    assert client.get(payment.get_checkout_url(), headers={"host": "testserver"})["Location"] == PAGE_URL
+    assert len(gateway.page_requests) == 1
+
+
+@pytest.mark.parametrize("context", [{"zz": 1, "a": {"c": 1, "b": [2, None]}}, {2: "b", "a": 1}])
+def test_page_of_a_payment_in_memory_is_offered_again_as_it_is_stored(
+    client: Client, gateway: FakeGateway, rf: RequestFactory, context: dict[Any, Any]
+) -> None:
+    payment = make_payment(return_context=context)
+    services.initialize_payment(payment, rf.get("/"))
+
+    assert client.get(payment.get_checkout_url())["Location"] == PAGE_URL
+    assert len(gateway.page_requests) == 1
+
+
+def test_page_is_offered_again_after_a_failure_in_another_country(
+    client: Client, gateway: FakeGateway, notify: Notify
+) -> None:
+    payment = make_payment(customer_phone="01 97 12 34 56")
+    client.get(payment.get_checkout_url())
+    notify(stored(payment), responsecode=-1, channel="FLOOZBJ")
+
+    for _ in range(2):
+        client.get(payment.get_checkout_url())
+
+    assert len(gateway.page_requests) == 2
+
+
+def test_host_that_corrects_the_phone_gets_a_page_for_it(gateway: FakeGateway, rf: RequestFactory) -> None:
+    payment = make_payment()
+    services.initialize_payment(payment, rf.get("/"))
+    stale = stored(payment)
+    payment.customer_phone = "05 05 12 34 56"
+    payment.save()
+
+    services.initialize_payment(payment, rf.get("/"))
+    services.initialize_payment(stale, rf.get("/"))
+
+    assert [sent.customer_phone for sent in gateway.page_requests] == ["0707123456", "0505123456"]
+    assert stale.customer_phone == "05 05 12 34 56"
+
+
+@pytest.mark.django_db(transaction=True)
+def test_phone_corrected_during_the_call_needs_another_page(client: Client, gateway: FakeGateway) -> None:
+    payment = make_payment()
+
+    def corrected(request: Any) -> tuple[int, dict[str, str], str]:
+        Payment.objects.update(customer_phone="05 05 12 34 56")
+        return 200, {}, json.dumps({"success": True, "url": PAGE_URL})
+
+    gateway.answers(corrected)
+    client.get(payment.get_checkout_url())
+    gateway.opens(f"{PAGE_URL}2")
+
+    assert client.get(payment.get_checkout_url())["Location"] == f"{PAGE_URL}2"
+    assert [sent.customer_phone for sent in gateway.page_requests] == ["0707123456", "0505123456"]
+
+
+def test_waiter_does_not_get_a_page_for_other_data(
+    gateway: FakeGateway, rf: RequestFactory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    payment = make_payment()
+    gateway.opens(f"{PAGE_URL}2")
+    other = stored(payment)
+    claims.claim(payment)
+
+    def open_page(seconds: float) -> None:
+        page_request = services.checkout._page_request(stored(payment), rf.get("/"))
+        services.checkout._record_page(payment, page_request, PAGE_URL, 0)
+        Payment.objects.update(channel="OMCIV2")
+
+    monkeypatch.setattr(services.checkout.time, "sleep", open_page)
+
+    assert services.initialize_payment(other, rf.get("/")) == f"{PAGE_URL}2"
+    assert [sent.channel for sent in gateway.page_requests] == ["OMCIV2"]
+    assert stored(payment).opened_attempt == 2
+
+
+@pytest.mark.parametrize(
+    ("ahead", "is_fresh"), [(timedelta(seconds=59), True), (timedelta(seconds=61), False), (timedelta(days=30), False)]
+)
+def test_page_of_a_clock_that_ran_ahead_is_not_fresh(
+    client: Client, gateway: FakeGateway, ahead: timedelta, is_fresh: bool
+) -> None:
+    payment = make_payment()
+    client.get(payment.get_checkout_url())
+    Payment.objects.update(initialized_at=timezone.now() + ahead)
+
+    client.get(payment.get_checkout_url())
+
+    assert (len(gateway.page_requests) == 1) is is_fresh
+
+
+def test_what_a_page_was_opened_for_is_not_kept_in_the_clear(
+    client: Client, gateway: FakeGateway, settings: Any
+) -> None:
+    payment = make_payment()
+    client.get(payment.get_checkout_url())
+    digest = stored(payment).page_digest
+    assert len(digest) == 32
+
+    settings.SECRET_KEY = "x" * 50
+    client.get(payment.get_checkout_url())
+
+    assert stored(payment).page_digest not in {"", digest}

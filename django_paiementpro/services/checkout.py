@@ -1,5 +1,6 @@
 """Take a payment to the gateway: one page, however many callers ask for it at once."""
 
+import json
 import time
 from copy import copy
 from functools import partial
@@ -9,6 +10,7 @@ from urllib.parse import urljoin
 from django.core.exceptions import ImproperlyConfigured, ValidationError
 from django.http import HttpRequest
 from django.utils import timezone
+from django.utils.crypto import salted_hmac
 from django.utils.translation import gettext_lazy as _
 
 from django_paiementpro import gateway, log, statements
@@ -18,7 +20,7 @@ from django_paiementpro.exceptions import GatewayError, GatewayRefusedError, Gat
 from django_paiementpro.messages import PageRequest
 from django_paiementpro.models import Payment
 from django_paiementpro.phones import normalize_phone
-from django_paiementpro.services.claims import claim, free, is_claimed
+from django_paiementpro.services.claims import CLOCK_SKEW, claim, free, is_claimed
 from django_paiementpro.services.transitions import (
     Decision,
     commit,
@@ -89,12 +91,29 @@ def initialize_payment(payment: Payment, request: HttpRequest | None = None, *, 
 
 def _fresh_page(payment: Payment) -> str:
     """Return the page if it may be offered again, else an empty string. The page of a failed payment is used up."""
+    now = timezone.now()
     is_fresh = (
         payment.status == Status.PENDING
         and payment.initialized_at is not None
-        and payment.initialized_at + conf.session_lifetime > timezone.now()
+        # A page opened in the future was opened by a clock that has been set back since.
+        and now - conf.session_lifetime < payment.initialized_at <= now + CLOCK_SKEW
+        and _is_page_up_to_date(payment)
     )
     return payment.payment_url if is_fresh else ""
+
+
+def _is_page_up_to_date(payment: Payment) -> bool:
+    """Return whether the page was opened for what the payment says now. If that is unknown, it is taken to be so."""
+    return payment.page_digest in {"", _page_digest(payment)}
+
+
+def _page_digest(payment: Payment) -> str:
+    """Return a digest of what a page would be opened for. It has a key, since telephone numbers can be guessed."""
+    values = [str(getattr(payment, name)) for name in sorted(SENT_FIELDS)]
+    # As it is read back: databases put the keys in an order of their own.
+    context = json.loads(json.dumps(payment.return_context))
+    text = json.dumps([*values, context], sort_keys=True)
+    return salted_hmac("django_paiementpro.page", text, algorithm="sha256").hexdigest()[:32]
 
 
 def _open_page(payment: Payment, page_request: PageRequest) -> str:
@@ -178,9 +197,10 @@ def _await_other_claim(payment: Payment) -> str:
         time.sleep(POLL_SECONDS)
         read_again(payment)
     require_payable(payment)
-    # A page that was opened while we waited is as fresh as can be, whatever the settings say.
+    # A page that was opened while we waited is as fresh as can be, whatever the settings say; unless it was opened for
+    # other data, which leaves this process to ask.
     if payment.status == Status.PENDING and payment.opened_attempt is not None and payment.opened_attempt >= attempt:
-        return payment.payment_url
+        return payment.payment_url if _is_page_up_to_date(payment) else ""
     if payment.attempt == attempt and payment.claimed_until is not None:
         return ""  # the process has died: its lease has run out
     event = payment.events.using(database()).filter(kind=Kind.INITIALIZE).last()
@@ -196,6 +216,7 @@ def _record_page(payment: Payment, page_request: PageRequest, url: str, duration
         **UNSETTLED,
         "status": Status.PENDING,
         "payment_url": url,
+        "page_digest": _page_digest(payment),
         "initialized_at": timezone.now(),
         "opened_attempt": attempt,
         "claimed_until": None,

@@ -18,7 +18,7 @@ from django_paiementpro.messages import FAILURE_CODE, SUCCESS_CODE, Notification
 from django_paiementpro.models import Payment, PaymentEvent, cut
 from django_paiementpro.normalization import transaction_key
 from django_paiementpro.services.bulkhead import Bulkhead, Silence
-from django_paiementpro.services.claims import claim_check, is_claimed
+from django_paiementpro.services.claims import CLOCK_SKEW, claim_check, is_claimed
 from django_paiementpro.services.transitions import (
     Decide,
     Decision,
@@ -180,7 +180,8 @@ def forget_silence() -> None:
 
 def is_just_checked(payment: Payment) -> bool:
     """Return whether the gateway has been asked about it a few seconds ago."""
-    return payment.checked_at is not None and payment.checked_at > timezone.now() - CHECK_INTERVAL
+    now = timezone.now()
+    return payment.checked_at is not None and now - CHECK_INTERVAL < payment.checked_at <= now + CLOCK_SKEW
 
 
 @dataclass(frozen=True, slots=True)

@@ -94,6 +94,7 @@ def reconcile(
     """
     run, since, is_alone = begin_run()
     try:
+        _correct_clocks(run.started_at)
         reconciler = _Reconciler(run.started_at, since, stop or Event(), progress, functools.partial(beat, run))
         # Where an earlier run has not ended, a receiver may be what holds it: the gateway is asked first.
         left_off = reconciler.deliver(patience=DELIVERY_FIRST) if is_alone else 0
@@ -140,6 +141,12 @@ def due_payments(now: datetime) -> PaymentQuerySet:
         .alias(opened_at=Coalesce("initialized_at", "updated_at"))
         .filter((waits & (is_new | is_old_news | _is_overdue(now))) | has_expired)
     )
+
+
+def _correct_clocks(now: datetime) -> None:
+    """Date pages in the future as of now: the clock that opened them ran ahead, and they would not expire for long."""
+    ahead = Payment.objects.primary().filter(status=Status.PENDING, initialized_at__gt=now + CLOCK_SKEW)
+    ahead.update(initialized_at=now)
 
 
 def overdue_payments(now: datetime) -> PaymentQuerySet:
