@@ -131,15 +131,15 @@ class ReturnView(OpenView):
     """
     Tell the payer who comes back where the payment stands. What the URL carries proves nothing, and is not read.
 
-    While nobody knows, the gateway is asked, at most once every few seconds, and the page waits.
+    While nobody knows, the gateway is asked, at most once every few seconds, and the page waits. It is asked about a
+    payment that has just failed or been cancelled too: its page may have been paid since.
     """
 
     http_method_names = ["get", "post", "head", "options"]
 
     def get(self, request: HttpRequest, signed: str) -> HttpResponse:
         payment = _payment_or_404(signed, signing.RETURN)
-        if not payment.is_final:
-            services.check_waiting_payment(payment)
+        services.check_waiting_payment(payment)
         if not payment.is_final:
             return _page(request, "waiting", payment, refresh_seconds=REFRESH_SECONDS)
         if target := _host_page(request, payment):

@@ -232,8 +232,12 @@ def test_nothing_is_asked_about_what_was_never_sent(gateway: FakeGateway) -> Non
 def test_reconciliation_asks_about_what_is_open(gateway: FakeGateway, capsys: pytest.CaptureFixture[str]) -> None:
     paid, unpaid, lost = (make_payment(status=status, attempt=1) for status in ("pending", "pending", "created"))
     make_payment()
-    for status in ("succeeded", "failed", "expired", "cancelled", "refunded"):
-        make_payment(status=status, attempt=1, checked_at=timezone.now())
+    for status in ("succeeded", "refunded"):
+        make_payment(status=status, attempt=1)
+    for status in ("failed", "expired", "cancelled"):
+        make_payment(status=status)
+        make_payment(status=status, attempt=1, initialized_at=timezone.now() - timedelta(days=3, minutes=1))
+    Payment.objects.filter(status="expired").update(checked_at=timezone.now())
     gateway.confirms(paid)
     gateway.confirms(lost)
 

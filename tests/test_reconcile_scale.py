@@ -103,24 +103,66 @@ def test_what_is_overdue_is_told_by_the_newest_page() -> None:
     assert list(services.overdue_payments(now).order_by("pk")) == overdue
 
 
+@pytest.mark.parametrize("status", ["failed", "expired", "cancelled"])
 @pytest.mark.parametrize(
-    ("expired", "asked", "is_due"),
+    ("opened", "asked", "is_due"),
     [
         (timedelta(minutes=5), None, True),
-        (timedelta(hours=5), timedelta(hours=5), False),
-        (timedelta(hours=25), timedelta(hours=25), True),
+        (timedelta(minutes=5), timedelta(minutes=5), True),
+        (timedelta(hours=5), timedelta(minutes=29), False),
+        (timedelta(hours=5), timedelta(minutes=31), True),
+        (timedelta(hours=25), timedelta(hours=23), False),
+        (timedelta(hours=71), timedelta(hours=25), True),
         (timedelta(hours=73), timedelta(hours=25), False),
-        (timedelta(hours=73), None, True),
     ],
 )
-def test_what_has_expired_is_asked_about_for_some_days(
-    expired: timedelta, asked: timedelta | None, is_due: bool
+@pytest.mark.parametrize("has_page", [True, False])
+def test_what_may_be_paid_late_is_asked_about_for_three_days(
+    opened: timedelta, asked: timedelta | None, is_due: bool, status: str, has_page: bool
 ) -> None:
     now = timezone.now()
-    pending(status="expired", checked_at=None if asked is None else now - asked)
-    Payment.objects.update(updated_at=now - expired)
+    values = {"initialized_at": now - opened if has_page else None}
+    pending(status=status, checked_at=None if asked is None else now - asked, **values)
+    Payment.objects.update(updated_at=now if has_page else now - opened)
 
     assert services.due_payments(now).exists() is is_due
+    assert services.foresee()["asked"] == is_due
+
+
+@pytest.mark.parametrize(("asked", "is_due"), [(timedelta(hours=25), False), (None, True)])
+def test_what_expired_unheard_is_asked_about_until_it_is_heard(asked: timedelta | None, is_due: bool) -> None:
+    now = timezone.now()
+    pending(
+        status="expired",
+        initialized_at=now - timedelta(days=40),
+        checked_at=None if asked is None else now - asked,
+    )
+
+    assert services.due_payments(now).exists() is is_due
+
+
+@pytest.mark.parametrize("status", ["failed", "cancelled"])
+def test_payment_given_up_without_an_attempt_is_not_asked_about(status: str) -> None:
+    pending(status=status, attempt=0, initialized_at=None)
+
+    assert not services.due_payments(timezone.now()).exists()
+
+
+@pytest.mark.parametrize(
+    ("status", "signals", "needs_review"),
+    [("failed", ["payment_succeeded"], False), ("cancelled", ["payment_succeeded", "payment_flagged"], True)],
+)
+def test_payment_that_was_given_up_is_found_paid(
+    gateway: FakeGateway, heard: list[tuple[str, Payment]], status: str, signals: list[str], needs_review: bool
+) -> None:
+    (payment,) = pending(status=status, initialized_at=timezone.now() - timedelta(hours=50))
+    gateway.confirms(payment)
+
+    assert services.reconcile().settled == 1
+
+    payment = stored(payment)
+    assert (payment.status, payment.settled_by, payment.needs_review) == ("succeeded", "status", needs_review)
+    assert [name for name, _payment in heard] == signals
 
 
 def test_the_newest_are_asked_about_first(gateway: FakeGateway) -> None:

@@ -34,6 +34,9 @@ from django_paiementpro.services.transitions import (
 # How often the return page may ask the gateway about one payment.
 CHECK_INTERVAL = timedelta(seconds=5)
 
+# For how long after its newest page was opened the return page asks about a payment that has failed or was cancelled.
+OPEN_PAGE_AGE = timedelta(hours=1)
+
 # For how many seconds a payer who waits has attempts looked up.
 PATIENCE = 3.0
 
@@ -162,10 +165,14 @@ def check_waiting_payment(payment: Payment) -> Status:
     """
     Do the same for a payer who waits, in a few seconds.
 
-    The gateway is not asked if it was asked about this payment a few seconds ago, if its status service was silent a
-    moment ago, or if enough threads of this process are waiting for it already.
+    A payment that has failed or was cancelled may be paid too while its page is open. The gateway is not asked
+    if it was asked about this payment a few seconds ago, if its status service was silent a moment ago, or if enough
+    threads of this process are waiting for it already.
     """
-    if conf.status_url:
+    is_open = not payment.is_final or (
+        payment.status in {Status.FAILED, Status.CANCELLED} and payment.attempt and payment.waiting_time < OPEN_PAGE_AGE
+    )
+    if conf.status_url and is_open:
         started_at = time.monotonic()
         if answers := _ask_for_payer(payment):
             _receive_answers(payment, answers, started_at)

@@ -17,7 +17,7 @@ from django.utils import timezone
 
 from django_paiementpro import log, outbox
 from django_paiementpro.conf import conf
-from django_paiementpro.enums import Kind, Outcome, Status
+from django_paiementpro.enums import MAY_BE_PAID_LATE, Kind, Outcome, Status
 from django_paiementpro.models import Payment, PaymentEvent, PaymentQuerySet
 from django_paiementpro.services.claims import CLOCK_SKEW, claim_check, give_back_check, is_claimed
 from django_paiementpro.services.evidence import receive_answer, report_silence
@@ -32,8 +32,9 @@ M = TypeVar("M", bound=Model)
 # For how long the gateway is asked about a page whose answer was lost.
 LOST_PAGE_AGE = timedelta(days=7)
 
-# For how long it is asked about a payment that has expired: some are paid at the last moment, and never notified.
-EXPIRED_AGE = timedelta(days=3)
+# For how long after its newest page was opened it is asked about a payment that has failed, expired or been cancelled:
+# some are paid on the same page all the same, and never notified.
+LATE_AGE = timedelta(days=3)
 
 # For how long a payment that staff have confirmed is compared with those that the gateway has settled.
 CONFIRMED_AGE = timedelta(days=7)
@@ -125,21 +126,22 @@ def foresee() -> dict[str, int]:
 
 
 def due_payments(now: datetime) -> PaymentQuerySet:
-    """Return the payments to ask the gateway about now: those that wait, and those that have expired of late."""
+    """Return the payments to ask the gateway about now: those that wait, and those that may still be paid late."""
     waits = Q(status=Status.PENDING) | Q(status=Status.CREATED, attempt__gte=1, updated_at__gte=now - LOST_PAGE_AGE)
-    # Not asked before, or by a clock that has been set back since.
-    is_new = Q(checked_at=None) | Q(checked_at__gt=now + CLOCK_SKEW)
-    is_old_news = Q(checked_at__lte=now - LONGEST_INTERVAL)
-    for age, interval in INTERVALS:
-        is_old_news |= Q(opened_at__gt=now - age, checked_at__lte=now - interval)
-    # One about which nobody was there to answer when it expired has no date: it is asked about until somebody is.
-    has_expired = Q(status=Status.EXPIRED) & (
-        Q(checked_at=None) | Q(updated_at__gte=now - EXPIRED_AGE) & (is_new | Q(checked_at__lte=now - LONGEST_INTERVAL))
+    earliest = now - LATE_AGE
+    may_be_paid_late = Q(status__in=MAY_BE_PAID_LATE, attempt__gte=1) & (
+        Q(initialized_at__gte=earliest) | Q(initialized_at=None, updated_at__gte=earliest)
     )
+    # Not asked before, or by a clock that has been set back since.
+    is_due = Q(checked_at=None) | Q(checked_at__gt=now + CLOCK_SKEW) | Q(checked_at__lte=now - LONGEST_INTERVAL)
+    for age, interval in INTERVALS:
+        is_due |= Q(opened_at__gt=now - age, checked_at__lte=now - interval)
+    # One about which nobody was there to answer when it expired has no date: it is asked about until somebody is.
+    is_unheard = Q(status=Status.EXPIRED, checked_at=None)
     return (
         Payment.objects.primary()
         .alias(opened_at=Coalesce("initialized_at", "updated_at"))
-        .filter((waits & (is_new | is_old_news | _is_overdue(now))) | has_expired)
+        .filter((waits & (is_due | _is_overdue(now))) | (may_be_paid_late & is_due) | is_unheard)
     )
 
 
