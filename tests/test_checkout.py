@@ -7,13 +7,14 @@ import pytest
 import requests
 from django.core.exceptions import ImproperlyConfigured, ValidationError
 from django.db import connection, transaction
+from django.db.models import F
 from django.test import Client, RequestFactory, override_settings
 from django.utils import timezone
 
 from django_paiementpro import services, testing
-from django_paiementpro.exceptions import GatewayRefusedError, GatewayUnavailableError
+from django_paiementpro.exceptions import GatewayRefusedError, GatewayUnavailableError, TooManyRefusalsError
 from django_paiementpro.messages import FAILURE_CODE
-from django_paiementpro.models import Payment, SearchKey
+from django_paiementpro.models import Payment, PaymentEvent, SearchKey
 from django_paiementpro.services import claims
 from django_paiementpro.testing import FakeGateway, make_payment, pay
 from django_paiementpro.testing.wire import notification_of
@@ -840,3 +841,179 @@ def test_what_a_page_was_opened_for_is_not_kept_in_the_clear(
     client.get(payment.get_checkout_url())
 
     assert stored(payment).page_digest not in {"", digest}
+
+
+# Refusals in a row make the checkout pause.
+
+
+def let_pass(seconds: float) -> None:
+    """Let time pass, by dating the tries back."""
+    PaymentEvent.objects.update(created_at=F("created_at") - timedelta(seconds=seconds))
+
+
+def test_refusals_in_a_row_make_the_checkout_pause(client: Client, gateway: FakeGateway) -> None:
+    gateway.refuses()
+    payment = make_payment()
+    url = payment.get_checkout_url()
+    assert [client.get(url).status_code for _ in range(3)] == [502, 502, 502]
+
+    for number, pause in enumerate((15, 30, 60, 120, 240, 480, 900, 900), start=3):
+        let_pass(pause - 1)
+        response = client.get(url)
+        assert (response.status_code, response["Retry-After"]) == (429, "1")
+        assert len(gateway.page_requests) == stored(payment).events.count() == stored(payment).attempt == number
+        let_pass(1)
+        assert client.get(url).status_code == 502
+
+    response = client.get(url)
+    assert response["Retry-After"] == "900"
+    assert "try again in 15 minutes" in response.content.decode()
+    assert 'href="' + url in response.content.decode()
+    let_pass(841)
+    assert "try again in 1 minute." in client.get(url).content.decode()
+
+
+def test_many_clicks_on_a_refused_payment_are_few_calls(client: Client, gateway: FakeGateway) -> None:
+    gateway.refuses()
+    payment = make_payment()
+
+    for _ in range(50):
+        client.get(payment.get_checkout_url())
+
+    assert len(gateway.page_requests) == payment.events.count() == 3
+
+
+def test_host_is_told_for_how_long_the_checkout_pauses(gateway: FakeGateway, rf: RequestFactory) -> None:
+    gateway.refuses("Numero invalide")
+    payment = make_payment()
+    for _ in range(3):
+        with pytest.raises(GatewayRefusedError):
+            services.initialize_payment(payment, rf.get("/"))
+    let_pass(4.5)
+
+    with pytest.raises(TooManyRefusalsError) as caught:
+        services.initialize_payment(payment, rf.get("/"))
+
+    assert (caught.value.retry_after, caught.value.message) == (11, "Numero invalide")
+    assert stored(payment).claimed_until is None
+
+
+def test_corrected_number_is_tried_at_once(client: Client, gateway: FakeGateway) -> None:
+    gateway.refuses()
+    payment = make_payment()
+    for _ in range(4):
+        client.get(payment.get_checkout_url())
+    assert len(gateway.page_requests) == 3
+    payment.customer_phone = "05 05 12 34 56"
+    payment.save()
+    gateway.opens()
+
+    assert client.get(payment.get_checkout_url())["Location"] == PAGE_URL
+
+
+def test_corrections_in_turn_are_bounded(client: Client, gateway: FakeGateway) -> None:
+    gateway.refuses()
+    payment = make_payment()
+
+    for number in range(50):
+        payment.customer_phone = f"05 05 12 34 {number % 2}6"
+        payment.save()
+        client.get(payment.get_checkout_url())
+
+    assert len(gateway.page_requests) == 7
+    assert client.get(payment.get_checkout_url())["Retry-After"] == "15"
+
+
+def test_page_in_between_ends_the_row_of_refusals(client: Client, gateway: FakeGateway, notify: Notify) -> None:
+    payment = make_payment()
+    gateway.refuses()
+    for _ in range(2):
+        client.get(payment.get_checkout_url())
+    gateway.opens()
+    client.get(payment.get_checkout_url())
+    notify(stored(payment), responsecode=-1)
+    gateway.refuses()
+
+    assert [client.get(payment.get_checkout_url()).status_code for _ in range(4)] == [502, 502, 502, 429]
+
+
+def test_failures_of_the_operator_do_not_make_the_checkout_pause(
+    client: Client, gateway: FakeGateway, notify: Notify
+) -> None:
+    payment = make_payment()
+
+    for _ in range(6):
+        assert client.get(payment.get_checkout_url())["Location"] == PAGE_URL
+        notify(stored(payment), responsecode=-1)
+
+
+def test_outage_makes_the_checkout_pause_for_half_a_minute_at_most(client: Client, gateway: FakeGateway) -> None:
+    gateway.is_away()
+    payment = make_payment()
+    url = payment.get_checkout_url()
+    for number, pause in enumerate((15, 30, 30, 30), start=3):
+        assert [client.get(url).status_code for _ in range(5)] == [503] * 5
+        assert len(gateway.page_requests) == number
+        let_pass(pause)
+
+    gateway.opens()
+    assert client.get(url)["Location"] == PAGE_URL
+
+
+def test_refusals_of_a_clock_that_ran_ahead_do_not_make_the_checkout_pause(
+    client: Client, gateway: FakeGateway
+) -> None:
+    gateway.refuses()
+    payment = make_payment()
+    for _ in range(3):
+        client.get(payment.get_checkout_url())
+    payment.events.update(created_at=timezone.now() + timedelta(days=30))
+
+    assert client.get(payment.get_checkout_url()).status_code == 502
+
+
+# A browser that loads the link in advance.
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("Sec-Purpose", "prefetch"),
+        ("Sec-Purpose", "prefetch;prerender"),
+        ("Sec-Purpose", "prefetch;anonymous-client-ip"),
+        ("sec-purpose", "Prefetch"),
+        ("Purpose", "prefetch"),
+        ("Purpose", "preview"),
+        ("X-Moz", "prefetch"),
+        ("X-Purpose", "preview"),
+    ],
+)
+@pytest.mark.parametrize("status", ["created", "pending", "failed"])
+def test_prefetch_opens_no_page(client: Client, gateway: FakeGateway, name: str, value: str, status: str) -> None:
+    payment = make_payment(**BEFORE[status])
+    before = columns(stored(payment))
+
+    response = client.get(payment.get_checkout_url(), headers={name: value})
+
+    assert response.status_code == 403
+    assert "no-store" in response["Cache-Control"]
+    assert "Continue to the payment" in response.content.decode()
+    assert f'href="{payment.get_checkout_url()}"' in response.content.decode()
+    assert columns(stored(payment)) == before
+    assert gateway.page_requests == []
+    assert not payment.events.exists()
+    assert client.get(payment.get_checkout_url())["Location"] == PAGE_URL
+
+
+def test_other_purpose_is_a_visit(client: Client, gateway: FakeGateway) -> None:
+    response = client.get(make_payment().get_checkout_url(), headers={"Sec-Purpose": "", "Purpose": "buy"})
+
+    assert response["Location"] == PAGE_URL
+
+
+@pytest.mark.parametrize(("method", "status"), [("head", 405), ("options", 200), ("put", 405)])
+def test_other_methods_open_no_page(client: Client, gateway: FakeGateway, method: str, status: int) -> None:
+    payment = make_payment()
+
+    assert getattr(client, method)(payment.get_checkout_url()).status_code == status
+    assert (gateway.page_requests, stored(payment).attempt) == ([], 0)

@@ -848,3 +848,59 @@ def test_it_runs_in_a_thread_that_gets_no_signals(gateway: FakeGateway) -> None:
     thread.start()
     thread.join()
     assert len(found) == 1
+
+
+# Many attempts of one payment -----------------------------------------------------------------------------------------
+
+
+def test_run_asks_about_the_newest_attempts_and_a_few_older_ones(gateway: FakeGateway) -> None:
+    (payment,) = pending(attempt=17)
+    newest = [17, 16, 15, 14, 13]
+
+    for older in ([12, 11, 10, 9, 8], [7, 6, 5, 4, 3], [2, 1], [12, 11, 10, 9, 8]):
+        gateway.look_ups.clear()
+        services.reconcile()
+        assert gateway.look_ups == [payment.reference_of(attempt) for attempt in [*newest, *older]]
+
+    gateway.confirms(payment, 1)
+    assert [services.reconcile().settled for _ in range(2)] == [0, 1]
+
+
+def test_few_attempts_are_all_asked_about_in_each_run(gateway: FakeGateway) -> None:
+    (payment,) = pending(attempt=10)
+
+    for _ in range(2):
+        gateway.look_ups.clear()
+        services.reconcile()
+        assert gateway.look_ups == [payment.reference_of(attempt) for attempt in range(10, 0, -1)]
+
+
+def test_newer_attempts_begin_the_older_ones_where_they_were_left(gateway: FakeGateway) -> None:
+    (payment,) = pending(attempt=17)
+    services.reconcile()
+    Payment.objects.update(attempt=20)
+    gateway.look_ups.clear()
+
+    services.reconcile()
+
+    assert gateway.look_ups == [payment.reference_of(attempt) for attempt in (20, 19, 18, 17, 16, 7, 6, 5, 4, 3)]
+
+
+def test_attempts_that_were_not_heard_of_are_asked_about_again(gateway: FakeGateway) -> None:
+    (payment,) = pending(attempt=17)
+    gateway.tells(payment.reference_of(10), b"", 503)
+
+    services.reconcile()
+
+    assert stored(payment).asked_attempt is None
+
+
+def test_payments_of_many_attempts_do_not_hold_up_the_others(gateway: FakeGateway) -> None:
+    honest = pending(3)
+    pending(8, attempt=999)
+    for payment in honest:
+        gateway.confirms(payment)
+
+    totals = services.reconcile(rate=600)
+
+    assert (totals.settled, totals.look_ups) == (3, 83)

@@ -50,6 +50,7 @@ APP_FIELDS = {
     "blanked_at": timezone.now(),
     "claimed_until": timezone.now(),
     "checked_at": timezone.now(),
+    "asked_attempt": 9,
 }
 
 

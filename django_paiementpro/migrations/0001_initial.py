@@ -187,6 +187,7 @@ class Migration(migrations.Migration):
                 ),
                 ("claimed_until", models.DateTimeField(blank=True, editable=False, null=True)),
                 ("checked_at", models.DateTimeField(blank=True, editable=False, null=True)),
+                ("asked_attempt", models.PositiveSmallIntegerField(blank=True, editable=False, null=True)),
                 (
                     "content_type",
                     models.ForeignKey(

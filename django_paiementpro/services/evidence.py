@@ -2,7 +2,7 @@
 
 import math
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import partial
@@ -231,9 +231,14 @@ def _receive_answers(payment: Payment, answers: Iterable[Answer], started_at: fl
     return errors
 
 
-def ask(payment: Payment, patience: float = math.inf, may_ask: Callable[[], bool] = lambda: True) -> Iterator[Answer]:
+def ask(
+    payment: Payment,
+    patience: float = math.inf,
+    may_ask: Callable[[], bool] = lambda: True,
+    attempts: Sequence[int] | None = None,
+) -> Iterator[Answer]:
     """
-    Ask about every attempt, the newest first. It touches no database, so that any thread may do it.
+    Ask about the attempts, all unless some are given, the newest first. Touch no database, so any thread may do it.
 
     After so many seconds of patience, or after the time-outs of one call where there was no answer, no more is asked;
     nor once ``may_ask`` says no.
@@ -242,7 +247,7 @@ def ask(payment: Payment, patience: float = math.inf, may_ask: Callable[[], bool
         return
     started_at = time.monotonic()
     deadline = started_at + patience
-    for attempt in range(count_attempts(payment), 0, -1):
+    for attempt in every_attempt(payment) if attempts is None else attempts:
         if not may_ask():
             return
         answer = _ask_about(payment, attempt, max(deadline - time.monotonic(), SHORTEST_TIMEOUT))
@@ -260,9 +265,9 @@ def _ask_about(payment: Payment, attempt: int, patience: float) -> Answer:
         return Answer(attempt, error)
 
 
-def count_attempts(payment: Payment) -> int:
-    """Return how many references the gateway may know."""
-    return payment.attempt or int(payment.status != Status.CREATED)
+def every_attempt(payment: Payment) -> Sequence[int]:
+    """Return the attempts whose references the gateway may know, the newest first."""
+    return range(payment.attempt or int(payment.status != Status.CREATED), 0, -1)
 
 
 def receive_answer(payment: Payment, answer: Answer) -> None:

@@ -22,7 +22,7 @@ from django_paiementpro.models import Payment, PaymentEvent, PaymentQuerySet
 from django_paiementpro.services.claims import CLOCK_SKEW, claim_check, give_back_check, is_claimed
 from django_paiementpro.services.evidence import receive_answer, report_silence
 from django_paiementpro.services.keys import forget_keys
-from django_paiementpro.services.pool import LookUp, Pool
+from django_paiementpro.services.pool import ATTEMPTS_AT_ONCE, LookUp, Pool
 from django_paiementpro.services.runs import beat, begin_run, finish_run, leave_run
 from django_paiementpro.services.staff import flag_reused_transaction, recently_confirmed
 from django_paiementpro.services.transitions import Decision, as_read, commit, database, outside_transactions, store
@@ -274,6 +274,9 @@ class _Reconciler:
         for answer in look_up.answers:
             receive_answer(payment, answer)
         report_silence(payment, look_up.errors, look_up.duration)
+        if look_up.is_heard and look_up.attempts > ATTEMPTS_AT_ONCE:
+            asked = look_up.answers[-1].attempt
+            Payment.objects.primary().filter(pk=payment.pk).update(asked_attempt=asked)
         self.totals.asked += 1
         self.totals.look_ups += len(look_up.answers)
         self.totals.unanswered += bool(look_up.errors)
