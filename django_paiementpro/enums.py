@@ -32,6 +32,10 @@ class Status(models.TextChoices):
         return self in {Status.CREATED, Status.PENDING, Status.FAILED}
 
 
+#: Given up, and yet paid now and then, on a page that was open.
+MAY_BE_PAID_LATE = (Status.FAILED, Status.EXPIRED, Status.CANCELLED)
+
+
 class Channel(models.TextChoices):
     """
     The means of payment, by the gateway's codes (FIELD_GUIDE section 4: the dashboard's list, version 1.0.6).

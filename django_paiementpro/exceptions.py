@@ -7,6 +7,7 @@ What can go wrong, as a tree.
     ├── GatewayError
     │   ├── GatewayUnavailableError   no usable answer; may be tried again
     │   └── GatewayRefusedError       the gateway said no
+    │       └── TooManyRefusalsError  several times in a row: it is not asked for a while
     └── InvalidNotification           a notification that proves nothing
 
 No message holds a secret, a signed URL or a customer's data.
@@ -43,6 +44,18 @@ class GatewayRefusedError(GatewayError):
     def __init__(self, message: str = "") -> None:
         super().__init__(message or "the gateway refused without a word")
         self.message = message
+
+
+class TooManyRefusalsError(GatewayRefusedError):
+    """
+    The gateway has refused the payment several times in a row, and was not asked again.
+
+    ``retry_after`` says in how many seconds it may be; ``message`` is what the gateway said last.
+    """
+
+    def __init__(self, message: str, retry_after: int) -> None:
+        super().__init__(message)
+        self.retry_after = retry_after
 
 
 class InvalidNotification(PaiementProError):  # noqa: N818  the contract's name

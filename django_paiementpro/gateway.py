@@ -5,6 +5,7 @@ The seam at which another transport (the gateway's SOAP service, its ``initializ
 functions ``open_page`` and ``look_up``.
 """
 
+import math
 import os
 import re
 import threading
@@ -103,13 +104,14 @@ def open_page(request: PageRequest) -> str:
     return checked_page_url(answer.url)
 
 
-def look_up(reference: str) -> StatusAnswer:
+def look_up(reference: str, patience: float = math.inf) -> StatusAnswer:
     """
     Ask the status service about one ``referenceNumber``. Raises ``GatewayUnavailableError``.
 
-    Anyone may ask it (FIELD_GUIDE section 7); its silence proves nothing.
+    Neither time-out is longer than ``patience``, in seconds. Anyone may ask the service (FIELD_GUIDE section 7); its
+    silence proves nothing.
     """
-    status, content = _call("GET", f"{conf.status_url}/{quote(reference, safe='')}")
+    status, content = _call("GET", f"{conf.status_url}/{quote(reference, safe='')}", patience=patience)
     answer = _read_json(status, content)
     if status >= 400 and "success" not in answer:
         raise _unusable(f"the gateway does not answer this (HTTP {status})", status)
@@ -142,12 +144,13 @@ def checked_page_url(url: str) -> str:
     return url
 
 
-def _call(method: str, url: str, json: object = None) -> tuple[int, bytes]:
+def _call(method: str, url: str, json: object = None, patience: float = math.inf) -> tuple[int, bytes]:
     """Return the HTTP status and the body. The whole takes no longer than the time-outs, but for a dripping head."""
-    deadline = time.monotonic() + call_seconds()
+    connect, read = (min(seconds, patience) for seconds in conf.timeout)
+    deadline = time.monotonic() + connect + read
     try:
         with _connections.get().request(
-            method, url, json=json, timeout=conf.timeout, allow_redirects=False, stream=True, verify=True
+            method, url, json=json, timeout=(connect, read), allow_redirects=False, stream=True, verify=True
         ) as response:
             # Decoding an answer that was asked for as it is could take any amount of memory.
             if _is_encoded(response):

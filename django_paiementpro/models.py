@@ -402,6 +402,8 @@ class Payment(models.Model):
     created_at = models.DateTimeField(_("created"), default=timezone.now, editable=False)
     #: When it last changed.
     updated_at = models.DateTimeField(_("changed"), auto_now=True)
+    #: A digest of what the newest page was opened for.
+    page_digest = models.CharField(max_length=32, blank=True, editable=False)
     #: When the newest page was opened.
     initialized_at = models.DateTimeField(_("page opened"), null=True, blank=True)
     #: When it was settled.
@@ -413,6 +415,8 @@ class Payment(models.Model):
     claimed_until = models.DateTimeField(null=True, blank=True, editable=False)
     #: When the status look-up was last asked.
     checked_at = models.DateTimeField(null=True, blank=True, editable=False)
+    #: Which of many attempts the reconciliation asked about last: older ones follow in its next runs.
+    asked_attempt = models.PositiveSmallIntegerField(null=True, blank=True, editable=False)
 
     objects: ClassVar[PaymentManager] = PaymentManager()
 

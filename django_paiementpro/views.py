@@ -5,6 +5,8 @@ All views but the last are open to whoever holds a signed URL: no login, no CSRF
 transaction of the host's around them, no page of theirs kept in a cache. The last is for staff and their monitoring.
 """
 
+import math
+import re
 import time
 from collections.abc import Callable
 from typing import Any
@@ -38,7 +40,12 @@ from django_paiementpro import log, polling, probe, returns, services, signing
 from django_paiementpro.conf import conf
 from django_paiementpro.decorators import non_atomic
 from django_paiementpro.enums import Outcome, Reason, Status
-from django_paiementpro.exceptions import GatewayRefusedError, GatewayUnavailableError, InvalidNotification
+from django_paiementpro.exceptions import (
+    GatewayRefusedError,
+    GatewayUnavailableError,
+    InvalidNotification,
+    TooManyRefusalsError,
+)
 from django_paiementpro.messages import (
     MAX_BODY,
     Fields,
@@ -50,6 +57,10 @@ from django_paiementpro.messages import (
     without_signed_urls,
 )
 from django_paiementpro.models import Payment
+
+# How browsers say that they load a page in advance: the standard header, and older ones.
+PURPOSE_HEADERS = ("Sec-Purpose", "Purpose", "X-Purpose", "X-Moz")
+SPECULATIVE = re.compile("prefetch|prerender|preview", re.IGNORECASE)
 
 # After how long a waiting page reloads itself, without JavaScript.
 REFRESH_SECONDS = 8
@@ -73,11 +84,14 @@ class OpenView(View):
 class CheckoutView(OpenView):
     """Send the payer to the gateway's page. The same link tries again, and resumes on another device."""
 
-    # No HEAD: to look at a link opens no page.
+    # No HEAD: to look at a link opens no page. Nor does a browser that loads it in advance.
     http_method_names = ["get", "post", "options"]
 
     def get(self, request: HttpRequest, signed: str) -> HttpResponse:
         payment = _payment_or_404(signed, signing.CHECKOUT)
+        if request.method == "GET" and _is_speculative(request):
+            # Not a 2xx: the browser would show it in the place of the page.
+            return _page(request, "checkout_error", payment, 403, case="preview")
         if not Status(payment.status).is_payable:
             return HttpResponseRedirect(payment.get_return_url())
         try:
@@ -85,6 +99,11 @@ class CheckoutView(OpenView):
         except GatewayUnavailableError:
             response = _page(request, "checkout_error", payment, 503, case="unavailable")
             response["Retry-After"] = str(polling.AWAY_SECONDS)
+            return response
+        except TooManyRefusalsError as error:
+            minutes = math.ceil(error.retry_after / 60)
+            response = _page(request, "checkout_error", payment, 429, case="paused", minutes=minutes)
+            response["Retry-After"] = str(error.retry_after)
             return response
         except GatewayRefusedError:
             return _page(request, "checkout_error", payment, 502, case="refused")
@@ -142,15 +161,15 @@ class ReturnView(OpenView):
     """
     Tell the payer who comes back where the payment stands. What the URL carries proves nothing, and is not read.
 
-    While nobody knows, the gateway is asked, at most once every few seconds, and the page waits.
+    While nobody knows, the gateway is asked, at most once every few seconds, and the page waits. It is asked about a
+    payment that has just failed or been cancelled too: its page may have been paid since.
     """
 
     http_method_names = ["get", "post", "head", "options"]
 
     def get(self, request: HttpRequest, signed: str) -> HttpResponse:
         payment = _payment_or_404(signed, signing.RETURN)
-        if not payment.is_final:
-            services.check_waiting_payment(payment)
+        services.check_waiting_payment(payment)
         if not payment.is_final:
             return _page(request, "waiting", payment, refresh_seconds=REFRESH_SECONDS)
         if target := _host_page(request, payment):
@@ -203,6 +222,11 @@ class HealthView(View):
         health = services.health()
         channels = {code: channel.as_json() for code, channel in services.channel_health().items()}
         return JsonResponse(health.as_json() | {"channels": channels}, status=503 if health.problems else 200)
+
+
+def _is_speculative(request: HttpRequest) -> bool:
+    """Return whether a browser loads the page in advance, before anyone has asked for it."""
+    return any(SPECULATIVE.search(request.headers.get(name, "")) for name in PURPOSE_HEADERS)
 
 
 def _page(request: HttpRequest, name: str, payment: Payment, status: int = 200, **context: Any) -> HttpResponse:

@@ -13,7 +13,7 @@ from django.db import connection
 from django.http import HttpResponse
 from django.utils import timezone, translation
 
-from django_paiementpro import log, migrations, signals, testing
+from django_paiementpro import log, migrations, services, signals, testing
 from django_paiementpro.models import Payment, PaymentEvent
 from django_paiementpro.testing import FakeGateway, make_payment
 from tests.host.models import Order
@@ -128,9 +128,10 @@ def closed_shop() -> Iterator[None]:
 
 
 @pytest.fixture(autouse=True)
-def fresh_cache() -> None:
-    """Forget how the operators fared in an earlier test."""
+def fresh_memory() -> None:
+    """Forget how the operators fared in an earlier test, and that the status service was silent."""
     cache.clear()
+    services.forget_silence()
 
 
 @pytest.fixture(autouse=True)

@@ -3,6 +3,7 @@
 import re
 from datetime import date, datetime, timedelta
 from datetime import timezone as tz
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -656,3 +657,21 @@ def test_only_a_notification_of_this_payment_is_replayed(payment: Payment, notif
     staff = PaymentEvent.objects.create(payment=other, kind="staff", outcome="accepted")
     assert client.get(f"{LIST}{other.pk}/events/{staff.pk}/replay/").status_code == 404
     assert client.get(f"{LIST}{other.pk}/events/{'9' * 40}/replay/").status_code == 404
+
+
+def test_question_about_many_attempts_ends_in_time(gateway: FakeGateway, monkeypatch: pytest.MonkeyPatch) -> None:
+    now = 100.0
+
+    def take_time(request: Any) -> Any:
+        nonlocal now
+        now += 1
+        return 200, {}, b'{"success": false}'
+
+    monkeypatch.setattr(services.evidence, "time", SimpleNamespace(monotonic=lambda: now))
+    payment = make_payment(status="pending", attempt=999)
+    for attempt in range(900, 1000):
+        gateway.tells(payment.reference_of(attempt), take_time)
+
+    assert "That proves nothing" in do(client_of("check_payment"), "check", payment)
+
+    assert gateway.look_ups == [payment.reference_of(attempt) for attempt in range(999, 978, -1)]

@@ -1052,6 +1052,19 @@ def test_too_many_at_once_are_told_so_however_they_ask(
     assert len(gateway.page_requests) == 1
 
 
+def test_refusals_in_a_row_are_told_to_come_back_later(api: APIClient, order: Order, gateway: FakeGateway) -> None:
+    gateway.refuses("Numero invalide")
+    kept = create(api, "a-key", order=str(order.pk)).json()
+    url = f"{PAYMENTS}{kept['reference']}/checkout/"
+    assert [api.post(url).status_code for _ in range(2)] == [502, 502]
+
+    for response in (api.post(url), create(api, "a-key", order=str(order.pk))):
+        assert (response.status_code, problem_of(response), response["Retry-After"]) == (429, "too-many-refusals", "15")
+        assert response.json()["checkout_url"] == kept["checkout_url"]
+        assert b"Numero" not in response.content
+    assert len(gateway.page_requests) == 3
+
+
 # The host's own -------------------------------------------------------------------------------------------------------
 
 

@@ -9,6 +9,7 @@ import pytest
 import requests
 from django.core.exceptions import DisallowedHost, ImproperlyConfigured, ValidationError
 from django.db import DatabaseError, connection, transaction
+from django.db.models import F
 from django.http import Http404, HttpRequest
 from django.test import Client, RequestFactory, override_settings
 from django.urls import set_script_prefix
@@ -16,14 +17,19 @@ from django.utils import timezone
 from django.views.debug import ExceptionReporter
 
 from django_paiementpro import services, testing
-from django_paiementpro.exceptions import GatewayError, GatewayRefusedError, GatewayUnavailableError
+from django_paiementpro.exceptions import (
+    GatewayError,
+    GatewayRefusedError,
+    GatewayUnavailableError,
+    TooManyRefusalsError,
+)
 from django_paiementpro.messages import FAILURE_CODE
-from django_paiementpro.models import Payment, SearchKey
+from django_paiementpro.models import Payment, PaymentEvent, SearchKey
 from django_paiementpro.services import claims
 from django_paiementpro.testing import FakeGateway, make_payment, pay
 from django_paiementpro.testing.wire import notification_of
 from django_paiementpro.views import CheckoutView
-from tests.conftest import PAGE_URL, TRANSITION, Notify, Statements, columns
+from tests.conftest import EVENT_INSERTS, PAGE_URL, TRANSITION, Notify, Statements, columns
 from tests.server.threads import at_once, meanwhile
 
 pytestmark = pytest.mark.django_db
@@ -817,7 +823,7 @@ def test_page_may_name_the_return_url(client: Client, gateway: FakeGateway) -> N
 
 
 def no_events(execute: Callable[..., Any], sql: str, *args: Any) -> Any:
-    if sql.startswith("INSERT INTO") and "paymentevent" in sql:
+    if sql.startswith(EVENT_INSERTS) and "paymentevent" in sql:
         raise DatabaseError("no more rows")
     return execute(sql, *args)
 
@@ -878,3 +884,339 @@ def test_error_reports_show_nothing_that_was_posted(rf: RequestFactory) -> None:
     html = ExceptionReporter(request, None, None, None).get_traceback_html()
     assert "customer_phone" in html
     assert "07 07 12 34 56" not in html
+
+
+# A page is offered again only for what it was opened for.
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        {"customer_phone": "05 05 12 34 56"},
+        {"channel": "OMCIV2"},
+        {"description": "Two sacks of rice"},
+        {"customer_email": "awa.kone@example.com"},
+        {"customer_first_name": "Aya"},
+        {"customer_last_name": "Kouassi"},
+        {"return_context": {"order": 2}},
+    ],
+    ids=lambda values: next(iter(values)),
+)
+def test_page_opened_for_other_data_is_not_offered_again(
+    client: Client, gateway: FakeGateway, values: dict[str, Any]
+) -> None:
+    payment = make_payment()
+    client.get(payment.get_checkout_url())
+    corrected = stored(payment)
+    for name, value in values.items():
+        setattr(corrected, name, value)
+    corrected.save()
+    gateway.opens(f"{PAGE_URL}2")
+
+    for _ in range(2):
+        assert client.get(payment.get_checkout_url())["Location"] == f"{PAGE_URL}2"
+
+    assert [sent.reference for sent in gateway.page_requests] == [payment.reference, f"{payment.reference}-2"]
+    assert stored(payment).attempt == 2
+
+
+@pytest.mark.parametrize("values", [{"amount": 6250}, {"merchant_id": "PP-F1"}, {"currency": "XAF"}])
+def test_page_opened_for_another_sum_or_merchant_is_not_offered_again(
+    client: Client, gateway: FakeGateway, settings: Any, values: dict[str, Any]
+) -> None:
+    settings.PAIEMENTPRO_CURRENCIES = {"XOF": "952", "XAF": "950"}
+    payment = make_payment()
+    client.get(payment.get_checkout_url())
+    Payment.objects.update(**values)
+
+    client.get(payment.get_checkout_url())
+
+    assert len(gateway.page_requests) == 2
+
+
+def test_what_the_gateway_is_not_sent_opens_no_new_page(client: Client, gateway: FakeGateway) -> None:
+    payment = make_payment()
+    client.get(payment.get_checkout_url())
+    Payment.objects.update(success_url="/thanks/", needs_review=True)
+
+    assert client.get(payment.get_checkout_url(), headers={"host": "testserver"})["Location"] == PAGE_URL
+    assert len(gateway.page_requests) == 1
+
+
+@pytest.mark.parametrize("context", [{"zz": 1, "a": {"c": 1, "b": [2, None]}}, {2: "b", "a": 1}])
+def test_page_of_a_payment_in_memory_is_offered_again_as_it_is_stored(
+    client: Client, gateway: FakeGateway, rf: RequestFactory, context: dict[Any, Any]
+) -> None:
+    payment = make_payment(return_context=context)
+    services.initialize_payment(payment, rf.get("/"))
+
+    assert client.get(payment.get_checkout_url())["Location"] == PAGE_URL
+    assert len(gateway.page_requests) == 1
+
+
+def test_page_is_offered_again_after_a_failure_in_another_country(
+    client: Client, gateway: FakeGateway, notify: Notify
+) -> None:
+    payment = make_payment(customer_phone="01 97 12 34 56")
+    client.get(payment.get_checkout_url())
+    notify(stored(payment), responsecode=-1, channel="FLOOZBJ")
+
+    for _ in range(2):
+        client.get(payment.get_checkout_url())
+
+    assert len(gateway.page_requests) == 2
+
+
+def test_host_that_corrects_the_phone_gets_a_page_for_it(gateway: FakeGateway, rf: RequestFactory) -> None:
+    payment = make_payment()
+    services.initialize_payment(payment, rf.get("/"))
+    stale = stored(payment)
+    payment.customer_phone = "05 05 12 34 56"
+    payment.save()
+
+    services.initialize_payment(payment, rf.get("/"))
+    services.initialize_payment(stale, rf.get("/"))
+
+    assert [sent.customer_phone for sent in gateway.page_requests] == ["0707123456", "0505123456"]
+    assert stale.customer_phone == "05 05 12 34 56"
+
+
+@pytest.mark.django_db(transaction=True)
+def test_phone_corrected_during_the_call_needs_another_page(client: Client, gateway: FakeGateway) -> None:
+    payment = make_payment()
+
+    def corrected(request: Any) -> tuple[int, dict[str, str], str]:
+        Payment.objects.update(customer_phone="05 05 12 34 56")
+        return 200, {}, json.dumps({"success": True, "url": PAGE_URL})
+
+    gateway.answers(corrected)
+    client.get(payment.get_checkout_url())
+    gateway.opens(f"{PAGE_URL}2")
+
+    assert client.get(payment.get_checkout_url())["Location"] == f"{PAGE_URL}2"
+    assert [sent.customer_phone for sent in gateway.page_requests] == ["0707123456", "0505123456"]
+
+
+def test_waiter_does_not_get_a_page_for_other_data(
+    gateway: FakeGateway, rf: RequestFactory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    payment = make_payment()
+    gateway.opens(f"{PAGE_URL}2")
+    other = stored(payment)
+    claims.claim(payment)
+
+    def open_page(seconds: float) -> None:
+        page_request = services.checkout._page_request(stored(payment), rf.get("/"))
+        services.checkout._record_page(payment, page_request, PAGE_URL, 0)
+        Payment.objects.update(channel="OMCIV2")
+
+    monkeypatch.setattr(services.checkout.time, "sleep", open_page)
+
+    assert services.initialize_payment(other, rf.get("/")) == f"{PAGE_URL}2"
+    assert [sent.channel for sent in gateway.page_requests] == ["OMCIV2"]
+    assert stored(payment).opened_attempt == 2
+
+
+@pytest.mark.parametrize(
+    ("ahead", "is_fresh"), [(timedelta(seconds=59), True), (timedelta(seconds=61), False), (timedelta(days=30), False)]
+)
+def test_page_of_a_clock_that_ran_ahead_is_not_fresh(
+    client: Client, gateway: FakeGateway, ahead: timedelta, is_fresh: bool
+) -> None:
+    payment = make_payment()
+    client.get(payment.get_checkout_url())
+    Payment.objects.update(initialized_at=timezone.now() + ahead)
+
+    client.get(payment.get_checkout_url())
+
+    assert (len(gateway.page_requests) == 1) is is_fresh
+
+
+def test_what_a_page_was_opened_for_is_not_kept_in_the_clear(
+    client: Client, gateway: FakeGateway, settings: Any
+) -> None:
+    payment = make_payment()
+    client.get(payment.get_checkout_url())
+    digest = stored(payment).page_digest
+    assert len(digest) == 32
+
+    settings.SECRET_KEY = "x" * 50
+    client.get(payment.get_checkout_url())
+
+    assert stored(payment).page_digest not in {"", digest}
+
+
+# Refusals in a row make the checkout pause.
+
+
+def let_pass(seconds: float) -> None:
+    """Let time pass, by dating the tries back."""
+    PaymentEvent.objects.update(created_at=F("created_at") - timedelta(seconds=seconds))
+
+
+def test_refusals_in_a_row_make_the_checkout_pause(client: Client, gateway: FakeGateway) -> None:
+    gateway.refuses()
+    payment = make_payment()
+    url = payment.get_checkout_url()
+    assert [client.get(url).status_code for _ in range(3)] == [502, 502, 502]
+
+    for number, pause in enumerate((15, 30, 60, 120, 240, 480, 900, 900), start=3):
+        let_pass(pause - 1)
+        response = client.get(url)
+        assert (response.status_code, response["Retry-After"]) == (429, "1")
+        assert len(gateway.page_requests) == stored(payment).events.count() == stored(payment).attempt == number
+        let_pass(1)
+        assert client.get(url).status_code == 502
+
+    response = client.get(url)
+    assert response["Retry-After"] == "900"
+    assert "try again in 15 minutes" in response.content.decode()
+    assert 'href="' + url in response.content.decode()
+    let_pass(841)
+    assert "try again in 1 minute." in client.get(url).content.decode()
+
+
+def test_many_clicks_on_a_refused_payment_are_few_calls(client: Client, gateway: FakeGateway) -> None:
+    gateway.refuses()
+    payment = make_payment()
+
+    for _ in range(50):
+        client.get(payment.get_checkout_url())
+
+    assert len(gateway.page_requests) == payment.events.count() == 3
+
+
+def test_host_is_told_for_how_long_the_checkout_pauses(gateway: FakeGateway, rf: RequestFactory) -> None:
+    gateway.refuses("Numero invalide")
+    payment = make_payment()
+    for _ in range(3):
+        with pytest.raises(GatewayRefusedError):
+            services.initialize_payment(payment, rf.get("/"))
+    let_pass(4.5)
+
+    with pytest.raises(TooManyRefusalsError) as caught:
+        services.initialize_payment(payment, rf.get("/"))
+
+    assert (caught.value.retry_after, caught.value.message) == (11, "Numero invalide")
+    assert stored(payment).claimed_until is None
+
+
+def test_corrected_number_is_tried_at_once(client: Client, gateway: FakeGateway) -> None:
+    gateway.refuses()
+    payment = make_payment()
+    for _ in range(4):
+        client.get(payment.get_checkout_url())
+    assert len(gateway.page_requests) == 3
+    payment.customer_phone = "05 05 12 34 56"
+    payment.save()
+    gateway.opens()
+
+    assert client.get(payment.get_checkout_url())["Location"] == PAGE_URL
+
+
+def test_corrections_in_turn_are_bounded(client: Client, gateway: FakeGateway) -> None:
+    gateway.refuses()
+    payment = make_payment()
+
+    for number in range(50):
+        payment.customer_phone = f"05 05 12 34 {number % 2}6"
+        payment.save()
+        client.get(payment.get_checkout_url())
+
+    assert len(gateway.page_requests) == 7
+    assert client.get(payment.get_checkout_url())["Retry-After"] == "15"
+
+
+def test_page_in_between_ends_the_row_of_refusals(client: Client, gateway: FakeGateway, notify: Notify) -> None:
+    payment = make_payment()
+    gateway.refuses()
+    for _ in range(2):
+        client.get(payment.get_checkout_url())
+    gateway.opens()
+    client.get(payment.get_checkout_url())
+    notify(stored(payment), responsecode=-1)
+    gateway.refuses()
+
+    assert [client.get(payment.get_checkout_url()).status_code for _ in range(4)] == [502, 502, 502, 429]
+
+
+def test_failures_of_the_operator_do_not_make_the_checkout_pause(
+    client: Client, gateway: FakeGateway, notify: Notify
+) -> None:
+    payment = make_payment()
+
+    for _ in range(6):
+        assert client.get(payment.get_checkout_url())["Location"] == PAGE_URL
+        notify(stored(payment), responsecode=-1)
+
+
+def test_outage_makes_the_checkout_pause_for_half_a_minute_at_most(client: Client, gateway: FakeGateway) -> None:
+    gateway.is_away()
+    payment = make_payment()
+    url = payment.get_checkout_url()
+    for number, pause in enumerate((15, 30, 30, 30), start=3):
+        assert [client.get(url).status_code for _ in range(5)] == [503] * 5
+        assert len(gateway.page_requests) == number
+        let_pass(pause)
+
+    gateway.opens()
+    assert client.get(url)["Location"] == PAGE_URL
+
+
+def test_refusals_of_a_clock_that_ran_ahead_do_not_make_the_checkout_pause(
+    client: Client, gateway: FakeGateway
+) -> None:
+    gateway.refuses()
+    payment = make_payment()
+    for _ in range(3):
+        client.get(payment.get_checkout_url())
+    payment.events.update(created_at=timezone.now() + timedelta(days=30))
+
+    assert client.get(payment.get_checkout_url()).status_code == 502
+
+
+# A browser that loads the link in advance.
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("Sec-Purpose", "prefetch"),
+        ("Sec-Purpose", "prefetch;prerender"),
+        ("Sec-Purpose", "prefetch;anonymous-client-ip"),
+        ("sec-purpose", "Prefetch"),
+        ("Purpose", "prefetch"),
+        ("Purpose", "preview"),
+        ("X-Moz", "prefetch"),
+        ("X-Purpose", "preview"),
+    ],
+)
+@pytest.mark.parametrize("status", ["created", "pending", "failed"])
+def test_prefetch_opens_no_page(client: Client, gateway: FakeGateway, name: str, value: str, status: str) -> None:
+    payment = make_payment(**BEFORE[status])
+    before = columns(stored(payment))
+
+    response = client.get(payment.get_checkout_url(), headers={name: value})
+
+    assert response.status_code == 403
+    assert "no-store" in response["Cache-Control"]
+    assert "Continue to the payment" in response.content.decode()
+    assert f'href="{payment.get_checkout_url()}"' in response.content.decode()
+    assert columns(stored(payment)) == before
+    assert gateway.page_requests == []
+    assert not payment.events.exists()
+    assert client.get(payment.get_checkout_url())["Location"] == PAGE_URL
+
+
+def test_other_purpose_is_a_visit(client: Client, gateway: FakeGateway) -> None:
+    response = client.get(make_payment().get_checkout_url(), headers={"Sec-Purpose": "", "Purpose": "buy"})
+
+    assert response["Location"] == PAGE_URL
+
+
+@pytest.mark.parametrize(("method", "status"), [("head", 405), ("options", 200), ("put", 405)])
+def test_other_methods_open_no_page(client: Client, gateway: FakeGateway, method: str, status: int) -> None:
+    payment = make_payment()
+
+    assert getattr(client, method)(payment.get_checkout_url()).status_code == status
+    assert (gateway.page_requests, stored(payment).attempt) == ([], 0)

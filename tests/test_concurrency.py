@@ -10,6 +10,7 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from datetime import timedelta
 from functools import partial
@@ -28,7 +29,7 @@ from tests.conftest import due_event
 from tests.host.models import Order
 from tests.server import moments, receivers, wire
 from tests.server.gateway import Call, FakeGateway, knows_paid
-from tests.server.site import Site, running
+from tests.server.site import Site, SmallSite, running
 from tests.server.threads import DEADLINE, Count, Gate, at_once, meanwhile, wait_until
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -617,3 +618,23 @@ def test_a_look_up_by_a_clock_that_is_ahead_is_not_repeated(gateway: FakeGateway
     make_payment(status="pending", attempt=1, checked_at=timezone.now() + AHEAD)
     reconcile()
     assert gateway.asked == []
+
+
+# A status service that hangs ----------------------------------------------------------------------------------------
+
+
+def test_silent_status_service_holds_up_no_notification(gateway: FakeGateway) -> None:
+    gateway.play_status = lambda call, reference: gateway.closing.wait()
+    waiting, paid = ([make_payment(status="pending", attempt=1) for _ in range(12)] for _ in range(2))
+
+    with running(SmallSite(4)) as site, ThreadPoolExecutor(len(waiting)) as payers:
+        pages = [payers.submit(wire.get, site.url + payment.get_return_url()) for payment in waiting]
+        wait_until(lambda: bool(gateway.asked))
+        for payment in paid:
+            started_at = time.monotonic()
+            assert wire.notify(site.url + payment.get_notification_url(), notification_fields(payment)) == OK
+            assert time.monotonic() - started_at < 2
+        assert [page.result().status for page in pages] == [200] * len(waiting)
+
+    assert len(gateway.asked) <= 2
+    assert Payment.objects.filter(status="succeeded").count() == len(paid)

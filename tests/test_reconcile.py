@@ -232,8 +232,12 @@ def test_nothing_is_asked_about_what_was_never_sent(gateway: FakeGateway) -> Non
 def test_reconciliation_asks_about_what_is_open(gateway: FakeGateway, capsys: pytest.CaptureFixture[str]) -> None:
     paid, unpaid, lost = (make_payment(status=status, attempt=1) for status in ("pending", "pending", "created"))
     make_payment()
-    for status in ("succeeded", "failed", "expired", "cancelled", "refunded"):
-        make_payment(status=status, attempt=1, checked_at=timezone.now())
+    for status in ("succeeded", "refunded"):
+        make_payment(status=status, attempt=1)
+    for status in ("failed", "expired", "cancelled"):
+        make_payment(status=status)
+        make_payment(status=status, attempt=1, initialized_at=timezone.now() - timedelta(days=3, minutes=1))
+    Payment.objects.filter(status="expired").update(checked_at=timezone.now())
     gateway.confirms(paid)
     gateway.confirms(lost)
 
@@ -429,3 +433,34 @@ def test_cron_is_not_shown_how_far_it_is(
     call_command("paiementpro_reconcile")
 
     assert capsys.readouterr().err == ""
+
+
+@pytest.mark.parametrize("values", [{}, {"created_at": timezone.now() + timedelta(days=30)}])
+def test_payment_of_a_clock_that_ran_ahead_is_asked_about_and_expires(
+    gateway: FakeGateway, monkeypatch: pytest.MonkeyPatch, values: dict[str, Any]
+) -> None:
+    now = timezone.now()
+    ahead = now + timedelta(days=30)
+    payment = make_payment(status="pending", attempt=1, initialized_at=ahead, **values)
+    Payment.objects.update(updated_at=ahead)
+
+    services.reconcile()
+    assert gateway.look_ups == [payment.reference]
+    assert now <= stored(payment).initialized_at < ahead
+
+    monkeypatch.setattr(timezone, "now", lambda: now + timedelta(hours=25))
+    services.reconcile()
+    assert (stored(payment).status, len(gateway.look_ups)) == ("expired", 2)
+
+
+def test_page_opened_a_few_seconds_ahead_keeps_its_date(gateway: FakeGateway) -> None:
+    soon = timezone.now() + timedelta(seconds=30)
+    payment = make_payment(status="pending", attempt=1, initialized_at=soon)
+
+    services.reconcile()
+
+    assert stored(payment).initialized_at == soon
+
+
+def test_look_up_of_a_clock_that_ran_ahead_is_not_a_recent_one() -> None:
+    assert not services.is_just_checked(make_payment(checked_at=timezone.now() + timedelta(days=30)))

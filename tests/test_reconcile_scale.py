@@ -103,24 +103,66 @@ def test_what_is_overdue_is_told_by_the_newest_page() -> None:
     assert list(services.overdue_payments(now).order_by("pk")) == overdue
 
 
+@pytest.mark.parametrize("status", ["failed", "expired", "cancelled"])
 @pytest.mark.parametrize(
-    ("expired", "asked", "is_due"),
+    ("opened", "asked", "is_due"),
     [
         (timedelta(minutes=5), None, True),
-        (timedelta(hours=5), timedelta(hours=5), False),
-        (timedelta(hours=25), timedelta(hours=25), True),
+        (timedelta(minutes=5), timedelta(minutes=5), True),
+        (timedelta(hours=5), timedelta(minutes=29), False),
+        (timedelta(hours=5), timedelta(minutes=31), True),
+        (timedelta(hours=25), timedelta(hours=23), False),
+        (timedelta(hours=71), timedelta(hours=25), True),
         (timedelta(hours=73), timedelta(hours=25), False),
-        (timedelta(hours=73), None, True),
     ],
 )
-def test_what_has_expired_is_asked_about_for_some_days(
-    expired: timedelta, asked: timedelta | None, is_due: bool
+@pytest.mark.parametrize("has_page", [True, False])
+def test_what_may_be_paid_late_is_asked_about_for_three_days(
+    opened: timedelta, asked: timedelta | None, is_due: bool, status: str, has_page: bool
 ) -> None:
     now = timezone.now()
-    pending(status="expired", checked_at=None if asked is None else now - asked)
-    Payment.objects.update(updated_at=now - expired)
+    values = {"initialized_at": now - opened if has_page else None}
+    pending(status=status, checked_at=None if asked is None else now - asked, **values)
+    Payment.objects.update(updated_at=now if has_page else now - opened)
 
     assert services.due_payments(now).exists() is is_due
+    assert services.foresee()["asked"] == is_due
+
+
+@pytest.mark.parametrize(("asked", "is_due"), [(timedelta(hours=25), False), (None, True)])
+def test_what_expired_unheard_is_asked_about_until_it_is_heard(asked: timedelta | None, is_due: bool) -> None:
+    now = timezone.now()
+    pending(
+        status="expired",
+        initialized_at=now - timedelta(days=40),
+        checked_at=None if asked is None else now - asked,
+    )
+
+    assert services.due_payments(now).exists() is is_due
+
+
+@pytest.mark.parametrize("status", ["failed", "cancelled"])
+def test_payment_given_up_without_an_attempt_is_not_asked_about(status: str) -> None:
+    pending(status=status, attempt=0, initialized_at=None)
+
+    assert not services.due_payments(timezone.now()).exists()
+
+
+@pytest.mark.parametrize(
+    ("status", "signals", "needs_review"),
+    [("failed", ["payment_succeeded"], False), ("cancelled", ["payment_succeeded", "payment_flagged"], True)],
+)
+def test_payment_that_was_given_up_is_found_paid(
+    gateway: FakeGateway, heard: list[tuple[str, Payment]], status: str, signals: list[str], needs_review: bool
+) -> None:
+    (payment,) = pending(status=status, initialized_at=timezone.now() - timedelta(hours=50))
+    gateway.confirms(payment)
+
+    assert services.reconcile().settled == 1
+
+    payment = stored(payment)
+    assert (payment.status, payment.settled_by, payment.needs_review) == ("succeeded", "status", needs_review)
+    assert [name for name, _payment in heard] == signals
 
 
 def test_the_newest_are_asked_about_first(gateway: FakeGateway) -> None:
@@ -883,3 +925,59 @@ def test_it_runs_in_a_thread_that_gets_no_signals(gateway: FakeGateway) -> None:
     thread.start()
     thread.join()
     assert len(found) == 1
+
+
+# Many attempts of one payment -----------------------------------------------------------------------------------------
+
+
+def test_run_asks_about_the_newest_attempts_and_a_few_older_ones(gateway: FakeGateway) -> None:
+    (payment,) = pending(attempt=17)
+    newest = [17, 16, 15, 14, 13]
+
+    for older in ([12, 11, 10, 9, 8], [7, 6, 5, 4, 3], [2, 1], [12, 11, 10, 9, 8]):
+        gateway.look_ups.clear()
+        services.reconcile()
+        assert gateway.look_ups == [payment.reference_of(attempt) for attempt in [*newest, *older]]
+
+    gateway.confirms(payment, 1)
+    assert [services.reconcile().settled for _ in range(2)] == [0, 1]
+
+
+def test_few_attempts_are_all_asked_about_in_each_run(gateway: FakeGateway) -> None:
+    (payment,) = pending(attempt=10)
+
+    for _ in range(2):
+        gateway.look_ups.clear()
+        services.reconcile()
+        assert gateway.look_ups == [payment.reference_of(attempt) for attempt in range(10, 0, -1)]
+
+
+def test_newer_attempts_begin_the_older_ones_where_they_were_left(gateway: FakeGateway) -> None:
+    (payment,) = pending(attempt=17)
+    services.reconcile()
+    Payment.objects.update(attempt=20)
+    gateway.look_ups.clear()
+
+    services.reconcile()
+
+    assert gateway.look_ups == [payment.reference_of(attempt) for attempt in (20, 19, 18, 17, 16, 7, 6, 5, 4, 3)]
+
+
+def test_attempts_that_were_not_heard_of_are_asked_about_again(gateway: FakeGateway) -> None:
+    (payment,) = pending(attempt=17)
+    gateway.tells(payment.reference_of(10), b"", 503)
+
+    services.reconcile()
+
+    assert stored(payment).asked_attempt is None
+
+
+def test_payments_of_many_attempts_do_not_hold_up_the_others(gateway: FakeGateway) -> None:
+    honest = pending(3)
+    pending(8, attempt=999)
+    for payment in honest:
+        gateway.confirms(payment)
+
+    totals = services.reconcile(rate=600)
+
+    assert (totals.settled, totals.look_ups) == (3, 83)

@@ -1,8 +1,10 @@
 import re
+from datetime import timedelta
 from typing import Any
 
 import pytest
 from django.test import Client, override_settings
+from django.utils import timezone
 
 from django_paiementpro.models import Payment
 from django_paiementpro.testing import FakeGateway, make_payment
@@ -215,3 +217,37 @@ def test_a_look_up_that_is_away_leaves_the_payer_waiting(payment: Payment, gatew
 
     with override_settings(PAIEMENTPRO_STATUS_URL=STATUS_URL):
         assert "do not pay again" in page(payment)
+
+
+@pytest.mark.parametrize("status", ["failed", "cancelled"])
+def test_payment_paid_after_it_was_given_up_is_shown_as_paid(gateway: FakeGateway, status: str) -> None:
+    opened_at = timezone.now() - timedelta(minutes=59)
+    payment = make_payment(status=status, attempt=1, initialized_at=opened_at)
+    gateway.confirms(payment)
+
+    with override_settings(PAIEMENTPRO_STATUS_URL=STATUS_URL):
+        assert "Payment received" in page(payment)
+
+    assert (stored(payment).settled_by, stored(payment).needs_review) == ("status", status == "cancelled")
+
+
+@pytest.mark.parametrize(
+    ("status", "attempt", "age"),
+    [
+        ("failed", 1, timedelta(minutes=61)),
+        ("cancelled", 1, timedelta(minutes=61)),
+        ("failed", 0, timedelta(0)),
+        ("expired", 1, timedelta(0)),
+        ("succeeded", 1, timedelta(0)),
+        ("refunded", 1, timedelta(0)),
+    ],
+)
+def test_payment_that_is_over_is_not_asked_about(
+    gateway: FakeGateway, status: str, attempt: int, age: timedelta
+) -> None:
+    payment = make_payment(status=status, attempt=attempt, initialized_at=timezone.now() - age)
+
+    with override_settings(PAIEMENTPRO_STATUS_URL=STATUS_URL):
+        page(payment)
+
+    assert gateway.look_ups == []

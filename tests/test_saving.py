@@ -36,6 +36,7 @@ APP_FIELDS = {
     "settled_attempt": 9,
     "opened_attempt": 9,
     "payment_url": "https://www.paiementpro.net/other",
+    "page_digest": "other",
     "gateway_id": "OTHER",
     "gateway_key": "other",
     "gateway_channel": "CARD",
@@ -49,6 +50,7 @@ APP_FIELDS = {
     "blanked_at": timezone.now(),
     "claimed_until": timezone.now(),
     "checked_at": timezone.now(),
+    "asked_attempt": 9,
 }
 
 

@@ -30,6 +30,9 @@ from django_paiementpro.models import Payment, PaymentEvent, format_amount
 
 MAX_REASON = 1000
 
+#: For how many seconds a person waits for the gateway's answers about one payment, or about a list of them.
+PATIENCE = 20.0
+
 #: A level of ``django.contrib.messages`` and what to say.
 Report = tuple[str, str]
 
@@ -193,8 +196,8 @@ class CheckAction(StaffAction):
     permission = "check"
     label = gettext_lazy("Ask the gateway now")
     explanation = gettext_lazy(
-        "The gateway’s status service is asked about every attempt. Where it knows of a payment that fits, this one "
-        "becomes paid; its silence proves nothing."
+        "The gateway’s status service is asked about the attempts, the newest first, for 20 seconds at most. Where it "
+        "knows of a payment that fits, this one becomes paid; its silence proves nothing."
     )
 
     def is_possible(self, payment: Payment) -> bool:
@@ -202,7 +205,7 @@ class CheckAction(StaffAction):
 
     def perform(self, payment: Payment, user: AbstractBaseUser, values: Mapping[str, Any]) -> Report:
         try:
-            status = services.ask_gateway(payment, user, values["reason"])
+            status = services.ask_gateway(payment, user, values["reason"], PATIENCE)
         except GatewayUnavailableError:
             return "warning", _("The gateway gave no answer. Try again in a few minutes.")
         if status.is_paid:

@@ -19,7 +19,7 @@ from django.utils.translation import gettext_lazy as _
 
 from django_paiementpro import log, services
 from django_paiementpro.admin import wording
-from django_paiementpro.admin.actions import ACTIONS, ReplayAction, StaffAction
+from django_paiementpro.admin.actions import ACTIONS, PATIENCE, ReplayAction, StaffAction
 from django_paiementpro.admin.changelist import CappedPaginator, PaymentChangeList
 from django_paiementpro.admin.columns import (
     ColumnsMixin,
@@ -52,9 +52,6 @@ else:
 
 #: How many events the page tells of, the newest.
 MAX_EVENTS = 200
-
-#: For how many seconds the list's action asks the gateway; the call that hangs at their end comes on top.
-PATIENCE = 20.0
 
 #: The form fields that the error codes of the services belong to.
 FIELDS = {"amount_mismatch": "amount", "gateway_id_missing": "gateway_id", "gateway_id_taken": "gateway_id"}

@@ -23,7 +23,7 @@ from rest_framework.renderers import JSONRenderer
 from rest_framework.response import Response
 
 from django_paiementpro import polling
-from django_paiementpro.exceptions import GatewayRefusedError, GatewayUnavailableError
+from django_paiementpro.exceptions import GatewayRefusedError, GatewayUnavailableError, TooManyRefusalsError
 
 PREFIX = "urn:paiementpro:problem:"
 
@@ -62,6 +62,8 @@ TITLES: dict[str, Any] = {
     "not-payable": _("The payment can no longer be paid."),
     #: The payment is kept: ``reference``, ``checkout_url``, ``status_url``. Why is in its event.
     "gateway-refused": _("The gateway has refused the payment."),
+    #: Several times in a row, so it is not asked for a while. The payment is kept likewise; ``Retry-After``.
+    "too-many-refusals": _("The gateway has refused the payment several times in a row."),
     #: The payment is kept likewise; ``Retry-After``.
     "gateway-unavailable": _("The gateway gives no answer."),
     #: ``PAIEMENTPRO_API_GATEWAY_CALLS`` requests wait already; nothing was stored; ``Retry-After``.
@@ -134,6 +136,9 @@ def answer_problem(error: Exception, context: Mapping[str, Any]) -> Response | N
 
 def gateway_problem(error: GatewayRefusedError | GatewayUnavailableError, members: Mapping[str, Any]) -> Problem:
     """Return what the client is told. The gateway's own words stay in the payment's event: they may quote the payer."""
+    if isinstance(error, TooManyRefusalsError):
+        detail = gettext("The payment is kept. Please try again later.")
+        return Problem("too-many-refusals", 429, detail, wait=error.retry_after, members=members)
     if isinstance(error, GatewayRefusedError):
         return Problem("gateway-refused", 502, gettext("The payment is kept; the shop knows why."), members=members)
     return Problem(

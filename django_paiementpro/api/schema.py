@@ -79,6 +79,9 @@ PROBLEMS: dict[int, list[tuple[str, str, dict[str, Any]]]] = {
     ],
 }
 
+#: Where the gateway is asked, it may have refused too often.
+PAUSED: tuple[str, str, dict[str, Any]] = ("too-many-refusals", "The payment is kept. Please try again later.", KEPT)
+
 #: What goes wrong with what the factory makes, and with its key: where a payment is opened.
 OPENING: dict[int, list[tuple[str, str, dict[str, Any]]]] = {
     400: [
@@ -129,6 +132,8 @@ def _answers(success: dict[int, Any], *problems: int, opens: bool = False) -> di
     }
     for status in (*problems, 400, 401, 403, 405, 406, 429):
         kinds = [*PROBLEMS[status], *(OPENING.get(status, []) if opens else [])]
+        if status == 429 and 502 in problems:
+            kinds.append(PAUSED)
         answers[status, "application/problem+json"] = _problem(status, kinds)
     return answers
 

@@ -183,6 +183,7 @@ class Migration(migrations.Migration):
                     models.DateTimeField(default=django.utils.timezone.now, editable=False, verbose_name="created"),
                 ),
                 ("updated_at", models.DateTimeField(auto_now=True, verbose_name="changed")),
+                ("page_digest", models.CharField(blank=True, editable=False, max_length=32)),
                 ("initialized_at", models.DateTimeField(blank=True, null=True, verbose_name="page opened")),
                 ("settled_at", models.DateTimeField(blank=True, null=True, verbose_name="settled")),
                 (
@@ -191,6 +192,7 @@ class Migration(migrations.Migration):
                 ),
                 ("claimed_until", models.DateTimeField(blank=True, editable=False, null=True)),
                 ("checked_at", models.DateTimeField(blank=True, editable=False, null=True)),
+                ("asked_attempt", models.PositiveSmallIntegerField(blank=True, editable=False, null=True)),
                 (
                     "content_type",
                     models.ForeignKey(

@@ -5,11 +5,13 @@ Each stores what it decides with an event in the audit trail, in one commit, and
 gateway is never called inside a transaction.
 """
 
+from django_paiementpro.services.bulkhead import Bulkhead
 from django_paiementpro.services.checkout import absolute_url, initialize_payment, require_payable
 from django_paiementpro.services.evidence import (
     check_payment,
     check_waiting_payment,
     find_payment,
+    forget_silence,
     is_just_checked,
     receive_notification,
     receive_webhook,
@@ -55,6 +57,7 @@ from django_paiementpro.services.vitals import Health, count_payments_to_review,
 __all__ = [
     "SIGNAL_OF_STATUS",
     "Blanked",
+    "Bulkhead",
     "ChannelHealth",
     "Claim",
     "Decision",
@@ -75,6 +78,7 @@ __all__ = [
     "erase_personal_data",
     "find_payment",
     "foresee",
+    "forget_silence",
     "health",
     "initialize_payment",
     "is_confirmable",

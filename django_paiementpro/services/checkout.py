@@ -1,9 +1,14 @@
 """Take a payment to the gateway: one page, however many callers ask for it at once."""
 
+import json
+import math
 import re
 import time
+from collections.abc import Mapping
 from copy import copy
+from datetime import timedelta
 from functools import partial
+from itertools import takewhile
 from typing import Any
 
 from django.conf import settings
@@ -11,6 +16,7 @@ from django.core.exceptions import ImproperlyConfigured, ValidationError
 from django.http import HttpRequest
 from django.urls import get_script_prefix
 from django.utils import timezone
+from django.utils.crypto import salted_hmac
 from django.utils.encoding import iri_to_uri
 from django.utils.translation import gettext_lazy as _
 from django.views.decorators.debug import sensitive_variables
@@ -18,11 +24,16 @@ from django.views.decorators.debug import sensitive_variables
 from django_paiementpro import gateway, log, statements
 from django_paiementpro.conf import conf
 from django_paiementpro.enums import Kind, Outcome, Status
-from django_paiementpro.exceptions import GatewayError, GatewayRefusedError, GatewayUnavailableError
+from django_paiementpro.exceptions import (
+    GatewayError,
+    GatewayRefusedError,
+    GatewayUnavailableError,
+    TooManyRefusalsError,
+)
 from django_paiementpro.messages import PageRequest
 from django_paiementpro.models import Payment
 from django_paiementpro.phones import normalize_phone
-from django_paiementpro.services.claims import claim, free, is_claimed
+from django_paiementpro.services.claims import CLOCK_SKEW, claim, free, is_claimed
 from django_paiementpro.services.transitions import (
     Decision,
     commit,
@@ -40,6 +51,18 @@ POLL_SECONDS = 0.1
 
 # A payer who cannot pay in so many tries will not; and each attempt is one more reference to look up.
 MAX_ATTEMPTS = 999
+
+# How many tries without a page may follow each other at once; and how many more, if the data were corrected in between.
+FREE_TRIES = 2
+FREE_CORRECTIONS = 4
+
+# How long to wait after those, in seconds: doubled with each try, up to a bound.
+FIRST_PAUSE = 15
+LONGEST_PAUSE_REFUSED = 15 * 60
+LONGEST_PAUSE_UNAVAILABLE = 30
+
+# How many tries it takes to reach the longest pause, whatever was corrected.
+TRIES_TO_COUNT = FREE_TRIES + FREE_CORRECTIONS + 7
 
 # What is sent to the gateway, and so has to be right before it is.
 SENT_FIELDS = frozenset(
@@ -81,7 +104,8 @@ def initialize_payment(payment: Payment, request: HttpRequest | None = None, *, 
     return its page; one call opens at most one page. Without ``PAIEMENTPRO_SITE_URL``, the URLs sent to the gateway
     take their host from the request. Raises ``ValidationError`` if the payment cannot be taken there as it is (code
     ``not_payable`` if its state forbids it), ``GatewayRefusedError``, and ``GatewayUnavailableError``, after which the
-    caller may try again. ``is_current`` is for callers who have just read the payment.
+    caller may try again. After several refusals in a row, the gateway is not asked for a while:
+    ``TooManyRefusalsError`` says for how long. ``is_current`` is for callers who have just read the payment.
     """
     if not is_current and (_fresh_page(payment) or not Status(payment.status).is_payable):
         read_again(payment)  # it may have been paid or given up since, or that was rolled back
@@ -89,6 +113,7 @@ def initialize_payment(payment: Payment, request: HttpRequest | None = None, *, 
         return page
     while True:
         page_request = _page_request(payment, request)
+        _require_patience(payment, page_request)
         if claim(payment):
             return _open_page(payment, page_request)
         if page := _await_other_claim(payment):
@@ -97,12 +122,29 @@ def initialize_payment(payment: Payment, request: HttpRequest | None = None, *, 
 
 def _fresh_page(payment: Payment) -> str:
     """Return the page if it may be offered again, else an empty string. The page of a failed payment is used up."""
+    now = timezone.now()
     is_fresh = (
         payment.status == Status.PENDING
         and payment.initialized_at is not None
-        and payment.initialized_at + conf.session_lifetime > timezone.now()
+        # A page opened in the future was opened by a clock that has been set back since.
+        and now - conf.session_lifetime < payment.initialized_at <= now + CLOCK_SKEW
+        and _is_page_up_to_date(payment)
     )
     return payment.payment_url if is_fresh else ""
+
+
+def _is_page_up_to_date(payment: Payment) -> bool:
+    """Return whether the page was opened for what the payment says now. If that is unknown, it is taken to be so."""
+    return payment.page_digest in {"", _page_digest(payment)}
+
+
+def _page_digest(payment: Payment) -> str:
+    """Return a digest of what a page would be opened for. It has a key, since telephone numbers can be guessed."""
+    values = [str(getattr(payment, name)) for name in sorted(SENT_FIELDS)]
+    # As it is read back: databases put the keys in an order of their own.
+    context = json.loads(json.dumps(payment.return_context))
+    text = json.dumps([*values, context], sort_keys=True)
+    return salted_hmac("django_paiementpro.page", text, algorithm="sha256").hexdigest()[:32]
 
 
 def _open_page(payment: Payment, page_request: PageRequest) -> str:
@@ -159,6 +201,39 @@ def _page_request(payment: Payment, request: HttpRequest | None) -> PageRequest:
     )
 
 
+def _require_patience(payment: Payment, page_request: PageRequest) -> None:
+    """
+    Raise the error of the last try again, if too many in a row have brought no page and the pause is not over.
+
+    Tries with the same data count. Those with other data count beyond a few: a customer could alternate two numbers.
+    """
+    if payment.attempt <= FREE_TRIES:
+        return
+    newest_first = payment.events.using(database()).filter(kind=Kind.INITIALIZE).order_by("-pk")[:TRIES_TO_COUNT]
+    tries = list(takewhile(lambda event: event.outcome != Outcome.ACCEPTED, newest_first))
+    data = _data_of(page_request.for_audit())
+    same = sum(1 for _event in takewhile(lambda event: _data_of(event.data) == data, tries))
+    excess = max(same, len(tries) - FREE_CORRECTIONS) - FREE_TRIES
+    if excess <= 0:
+        return
+    last = tries[0]
+    is_refused = last.outcome == Outcome.REFUSED
+    longest = LONGEST_PAUSE_REFUSED if is_refused else LONGEST_PAUSE_UNAVAILABLE
+    pause = timedelta(seconds=min(FIRST_PAUSE * 2 ** (excess - 1), longest))
+    remaining = last.created_at + pause - timezone.now()
+    # A try in the future was made by a clock that has been set back since.
+    if not timedelta(0) < remaining <= pause + CLOCK_SKEW:
+        return
+    if is_refused:
+        raise TooManyRefusalsError(last.message, math.ceil(remaining.total_seconds()))
+    raise GatewayUnavailableError("the gateway gave no answer a moment ago")
+
+
+def _data_of(fields: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what was sent to the gateway about a payment, whichever its attempt."""
+    return {name: value for name, value in fields.items() if name != "referenceNumber"}
+
+
 def absolute_url(path: str, request: HttpRequest | None) -> str:
     """
     Return the public URL of a path.
@@ -203,9 +278,10 @@ def _await_other_claim(payment: Payment) -> str:
         time.sleep(POLL_SECONDS)
         read_again(payment)
     require_payable(payment)
-    # A page that was opened while we waited is as fresh as can be, whatever the settings say.
+    # A page that was opened while we waited is as fresh as can be, whatever the settings say; unless it was opened for
+    # other data, which leaves this process to ask.
     if payment.status == Status.PENDING and payment.opened_attempt is not None and payment.opened_attempt >= attempt:
-        return payment.payment_url
+        return payment.payment_url if _is_page_up_to_date(payment) else ""
     if payment.attempt == attempt and payment.claimed_until is not None:
         return ""  # the process has died: its lease has run out
     event = payment.events.using(database()).filter(kind=Kind.INITIALIZE).last()
@@ -221,6 +297,7 @@ def _record_page(payment: Payment, page_request: PageRequest, url: str, duration
         **UNSETTLED,
         "status": Status.PENDING,
         "payment_url": url,
+        "page_digest": _page_digest(payment),
         "initialized_at": timezone.now(),
         "opened_attempt": attempt,
         "claimed_until": None,

@@ -2,7 +2,7 @@
 
 import math
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import partial
@@ -17,7 +17,8 @@ from django_paiementpro.exceptions import GatewayUnavailableError, InvalidNotifi
 from django_paiementpro.messages import FAILURE_CODE, SUCCESS_CODE, Notification, StatusAnswer
 from django_paiementpro.models import Payment, PaymentEvent, cut
 from django_paiementpro.normalization import transaction_key
-from django_paiementpro.services.claims import claim_check, is_claimed
+from django_paiementpro.services.bulkhead import Bulkhead, Silence
+from django_paiementpro.services.claims import CLOCK_SKEW, claim_check, is_claimed
 from django_paiementpro.services.transitions import (
     Decide,
     Decision,
@@ -33,8 +34,22 @@ from django_paiementpro.services.transitions import (
 # How often the return page may ask the gateway about one payment.
 CHECK_INTERVAL = timedelta(seconds=5)
 
-# For how many seconds a payer who waits has attempts looked up; the one that hangs at their end comes on top.
+# For how long after its newest page was opened the return page asks about a payment that has failed or was cancelled.
+OPEN_PAGE_AGE = timedelta(hours=1)
+
+# For how many seconds a payer who waits has attempts looked up.
 PATIENCE = 3.0
+
+# The shortest time-out of a look-up, in seconds, however little patience is left.
+SHORTEST_TIMEOUT = 0.5
+
+# How many threads of a process may look up a payment for a payer at once; the others serve notifications.
+PAYER_LOOK_UPS = 2
+
+_bulkhead = Bulkhead()
+
+# Whether the status service was silent when it was last asked for a payer.
+_silence = Silence()
 
 
 def find_payment(url_key: str) -> Payment | None:
@@ -154,16 +169,33 @@ def check_payment(payment: Payment) -> Status:
 
 
 def check_waiting_payment(payment: Payment) -> Status:
-    """Do the same for a payer who waits, in a few seconds, unless the gateway has been asked a few seconds ago."""
-    if conf.status_url and claim_check(payment, timezone.now() - CHECK_INTERVAL):
-        look_up(payment, PATIENCE)
-        read_again(payment)
+    """
+    Do the same for a payer who waits, in a few seconds.
+
+    A payment that has failed or was cancelled may be paid too while its page is open. The gateway is not asked
+    if it was asked about this payment a few seconds ago, if its status service was silent a moment ago, or if enough
+    threads of this process are waiting for it already.
+    """
+    is_open = not payment.is_final or (
+        payment.status in {Status.FAILED, Status.CANCELLED} and payment.attempt and payment.waiting_time < OPEN_PAGE_AGE
+    )
+    if conf.status_url and is_open:
+        started_at = time.monotonic()
+        if answers := _ask_for_payer(payment):
+            _receive_answers(payment, answers, started_at)
+            read_again(payment)
     return Status(payment.status)
+
+
+def forget_silence() -> None:
+    """Ask the status service for payers again, though it was silent a moment ago."""
+    _silence.note(is_silent=False)
 
 
 def is_just_checked(payment: Payment) -> bool:
     """Return whether the gateway has been asked about it a few seconds ago."""
-    return payment.checked_at is not None and payment.checked_at > timezone.now() - CHECK_INTERVAL
+    now = timezone.now()
+    return payment.checked_at is not None and now - CHECK_INTERVAL < payment.checked_at <= now + CLOCK_SKEW
 
 
 @dataclass(frozen=True, slots=True)
@@ -179,11 +211,26 @@ class Answer:
 
 
 @outside_transactions
-def look_up(payment: Payment, patience: float | None = None) -> list[GatewayUnavailableError]:
+def _ask_for_payer(payment: Payment) -> list[Answer]:
+    """Return the answers about the newest attempts. Nothing is settled here: a receiver must not keep the place."""
+    answers = []
+    with _bulkhead.enter(PAYER_LOOK_UPS) as is_free:
+        if is_free and _silence.is_over() and claim_check(payment, timezone.now() - CHECK_INTERVAL):
+            for answer in ask(payment, PATIENCE, _silence.is_over):
+                _silence.note(is_silent=answer.error is not None and answer.error.is_away)
+                answers.append(answer)
+    return answers
+
+
+@outside_transactions
+def look_up(payment: Payment, patience: float = math.inf) -> list[GatewayUnavailableError]:
     """Ask about every attempt, settle on proof, and return what kept the gateway from answering."""
-    started_at = time.monotonic()
+    return _receive_answers(payment, ask(payment, patience), time.monotonic())
+
+
+def _receive_answers(payment: Payment, answers: Iterable[Answer], started_at: float) -> list[GatewayUnavailableError]:
     errors = []
-    for answer in ask(payment, patience):
+    for answer in answers:
         receive_answer(payment, answer)
         if answer.error:
             errors.append(answer.error)
@@ -192,10 +239,13 @@ def look_up(payment: Payment, patience: float | None = None) -> list[GatewayUnav
 
 
 def ask(
-    payment: Payment, patience: float | None = None, may_ask: Callable[[], bool] = lambda: True
+    payment: Payment,
+    patience: float = math.inf,
+    may_ask: Callable[[], bool] = lambda: True,
+    attempts: Sequence[int] | None = None,
 ) -> Iterator[Answer]:
     """
-    Ask about every attempt, the newest first. It touches no database, so that any thread may do it.
+    Ask about the attempts, all unless some are given, the newest first. Touch no database, so any thread may do it.
 
     After so many seconds of patience, or after the time-outs of one call where there was no answer, no more is asked;
     nor once ``may_ask`` says no.
@@ -203,28 +253,28 @@ def ask(
     if not conf.status_url:
         return
     started_at = time.monotonic()
-    limit = math.inf if patience is None else patience
-    for attempt in range(count_attempts(payment), 0, -1):
+    deadline = started_at + patience
+    for attempt in every_attempt(payment) if attempts is None else attempts:
         if not may_ask():
             return
-        answer = _ask_about(payment, attempt)
+        answer = _ask_about(payment, attempt, max(deadline - time.monotonic(), SHORTEST_TIMEOUT))
         yield answer
-        if answer.error and patience is None:
-            limit = gateway.call_seconds()
-        if time.monotonic() - started_at > limit:
+        if answer.error:
+            deadline = min(deadline, started_at + gateway.call_seconds())
+        if time.monotonic() > deadline:
             return
 
 
-def _ask_about(payment: Payment, attempt: int) -> Answer:
+def _ask_about(payment: Payment, attempt: int, patience: float) -> Answer:
     try:
-        return Answer(attempt, gateway.look_up(payment.reference_of(attempt)))
+        return Answer(attempt, gateway.look_up(payment.reference_of(attempt), patience))
     except GatewayUnavailableError as error:
         return Answer(attempt, error)
 
 
-def count_attempts(payment: Payment) -> int:
-    """Return how many references the gateway may know."""
-    return payment.attempt or int(payment.status != Status.CREATED)
+def every_attempt(payment: Payment) -> Sequence[int]:
+    """Return the attempts whose references the gateway may know, the newest first."""
+    return range(payment.attempt or int(payment.status != Status.CREATED), 0, -1)
 
 
 def receive_answer(payment: Payment, answer: Answer) -> None:

@@ -9,13 +9,16 @@ from threading import Event, Lock
 
 from django_paiementpro.exceptions import GatewayUnavailableError
 from django_paiementpro.models import Payment
-from django_paiementpro.services.evidence import Answer, ask, count_attempts
+from django_paiementpro.services.evidence import Answer, ask, every_attempt
 
 #: After so many payments in a row about which nobody was there to answer, the gateway is away.
 AWAY_AFTER = 5
 
 #: Or after so many about which nothing that came was an answer: some of these may be the payments' own fault.
 USELESS_AFTER = 25
+
+#: Of how many attempts of a payment, the newest as well as older ones, a run asks.
+ATTEMPTS_AT_ONCE = 5
 
 #: How often, in seconds, it is looked whether to stop.
 ATTENTION = 0.5
@@ -52,6 +55,19 @@ class LookUp:
     def is_away(self) -> bool:
         """Whether nobody was there to answer about any."""
         return self.is_useless and all(error.is_away for error in self.errors)
+
+
+def attempts_to_ask_about(payment: Payment) -> list[int]:
+    """
+    Return the attempts that one run asks about: the newest few, and a few of the older ones.
+
+    A customer may have made hundreds of attempts, which must not keep other payments waiting. Run by run the older ones
+    have their turn, beginning again once all have had it.
+    """
+    every = every_attempt(payment)
+    newest, older = every[:ATTEMPTS_AT_ONCE], every[ATTEMPTS_AT_ONCE:]
+    left = [attempt for attempt in older if attempt < (payment.asked_attempt or payment.attempt)] or older
+    return [*newest, *left[:ATTEMPTS_AT_ONCE]]
 
 
 class Pace:
@@ -117,9 +133,10 @@ class Pool:
 
     def _ask(self, payment: Payment) -> LookUp:
         started_at = time.monotonic()
-        look_up = LookUp(payment, attempts=count_attempts(payment))
+        attempts = attempts_to_ask_about(payment)
+        look_up = LookUp(payment, attempts=len(attempts))
         try:
-            look_up.answers.extend(ask(payment, may_ask=self._pace.may_ask))
+            look_up.answers.extend(ask(payment, may_ask=self._pace.may_ask, attempts=attempts))
         except Exception as error:  # noqa: BLE001  the thread that has the database reports it
             look_up.bug = error
         look_up.duration = time.monotonic() - started_at

@@ -48,6 +48,7 @@ BLANK: Mapping[str, Any] = {
     "description": "",
     "return_context": {},
     "payment_url": "",
+    "page_digest": "",
     "response_message": "",
     "success_url": "",
     "failure_url": "",

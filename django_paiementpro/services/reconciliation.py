@@ -18,12 +18,12 @@ from django.utils import timezone
 
 from django_paiementpro import log, outbox
 from django_paiementpro.conf import conf
-from django_paiementpro.enums import Kind, Outcome, Status
+from django_paiementpro.enums import MAY_BE_PAID_LATE, Kind, Outcome, Status
 from django_paiementpro.models import Payment, PaymentEvent, PaymentQuerySet, ReconciliationRun
 from django_paiementpro.services.claims import CLOCK_SKEW, claim_check, give_back_check, is_claimed
 from django_paiementpro.services.evidence import receive_answer, report_silence
 from django_paiementpro.services.keys import forget_keys
-from django_paiementpro.services.pool import LookUp, Pool
+from django_paiementpro.services.pool import ATTEMPTS_AT_ONCE, LookUp, Pool
 from django_paiementpro.services.runs import beat, begin_run, finish_run, leave_event, leave_run, take_event
 from django_paiementpro.services.staff import flag_reused_transaction, recently_confirmed
 from django_paiementpro.services.transitions import Decision, as_read, commit, database, outside_transactions, store
@@ -33,8 +33,9 @@ M = TypeVar("M", bound=Model)
 # For how long the gateway is asked about a page whose answer was lost.
 LOST_PAGE_AGE = timedelta(days=7)
 
-# For how long it is asked about a payment that has expired: some are paid at the last moment, and never notified.
-EXPIRED_AGE = timedelta(days=3)
+# For how long after its newest page was opened it is asked about a payment that has failed, expired or been cancelled:
+# some are paid on the same page all the same, and never notified.
+LATE_AGE = timedelta(days=3)
 
 # For how long a payment that staff have confirmed is compared with those that the gateway has settled.
 CONFIRMED_AGE = timedelta(days=7)
@@ -95,6 +96,7 @@ def reconcile(
     """
     run, since, is_alone = begin_run()
     try:
+        _correct_clocks(run.started_at)
         reconciler = _Reconciler(run, since, stop or Event(), progress)
         # Where an earlier run has not ended, a receiver may be what holds it: the gateway is asked first.
         are_delivered = is_alone and reconciler.deliver(patience=DELIVERY_FIRST)
@@ -126,22 +128,29 @@ def foresee() -> dict[str, int]:
 
 
 def due_payments(now: datetime) -> PaymentQuerySet:
-    """Return the payments to ask the gateway about now: those that wait, and those that have expired of late."""
+    """Return the payments to ask the gateway about now: those that wait, and those that may still be paid late."""
     waits = Q(status=Status.PENDING) | Q(status=Status.CREATED, attempt__gte=1, updated_at__gte=now - LOST_PAGE_AGE)
-    # Not asked before, or by a clock that has been set back since.
-    is_new = Q(checked_at=None) | Q(checked_at__gt=now + CLOCK_SKEW)
-    is_old_news = Q(checked_at__lte=now - LONGEST_INTERVAL)
-    for age, interval in INTERVALS:
-        is_old_news |= Q(opened_at__gt=now - age, checked_at__lte=now - interval)
-    # One about which nobody was there to answer when it expired has no date: it is asked about until somebody is.
-    has_expired = Q(status=Status.EXPIRED) & (
-        Q(checked_at=None) | Q(updated_at__gte=now - EXPIRED_AGE) & (is_new | Q(checked_at__lte=now - LONGEST_INTERVAL))
+    earliest = now - LATE_AGE
+    may_be_paid_late = Q(status__in=MAY_BE_PAID_LATE, attempt__gte=1) & (
+        Q(initialized_at__gte=earliest) | Q(initialized_at=None, updated_at__gte=earliest)
     )
+    # Not asked before, or by a clock that has been set back since.
+    is_due = Q(checked_at=None) | Q(checked_at__gt=now + CLOCK_SKEW) | Q(checked_at__lte=now - LONGEST_INTERVAL)
+    for age, interval in INTERVALS:
+        is_due |= Q(opened_at__gt=now - age, checked_at__lte=now - interval)
+    # One about which nobody was there to answer when it expired has no date: it is asked about until somebody is.
+    is_unheard = Q(status=Status.EXPIRED, checked_at=None)
     return (
         Payment.objects.primary()
         .alias(opened_at=Coalesce("initialized_at", "updated_at"))
-        .filter((waits & (is_new | is_old_news | _is_overdue(now))) | has_expired)
+        .filter((waits & (is_due | _is_overdue(now))) | (may_be_paid_late & is_due) | is_unheard)
     )
+
+
+def _correct_clocks(now: datetime) -> None:
+    """Date pages in the future as of now: the clock that opened them ran ahead, and they would not expire for long."""
+    ahead = Payment.objects.primary().filter(status=Status.PENDING, initialized_at__gt=now + CLOCK_SKEW)
+    ahead.update(initialized_at=now)
 
 
 def overdue_payments(now: datetime) -> PaymentQuerySet:
@@ -303,6 +312,9 @@ class _Reconciler:
         for answer in look_up.answers:
             receive_answer(payment, answer)
         report_silence(payment, look_up.errors, look_up.duration)
+        if look_up.is_heard and look_up.attempts > ATTEMPTS_AT_ONCE:
+            asked = look_up.answers[-1].attempt
+            Payment.objects.primary().filter(pk=payment.pk).update(asked_attempt=asked)
         self.totals.asked += 1
         self.totals.look_ups += len(look_up.answers)
         self.totals.unanswered += bool(look_up.errors)

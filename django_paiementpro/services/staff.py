@@ -6,6 +6,7 @@ has changed since, for instance through a second click, ``ValidationError`` (cod
 done. Pass the payment that was on the page.
 """
 
+import math
 from collections.abc import Mapping
 from dataclasses import replace
 from datetime import date, datetime
@@ -64,7 +65,7 @@ def cancel_payment(payment: Payment, reason: str) -> PaymentEvent:
 
 
 @outside_transactions
-def ask_gateway(payment: Payment, user: AbstractBaseUser, reason: str, patience: float | None = None) -> Status:
+def ask_gateway(payment: Payment, user: AbstractBaseUser, reason: str, patience: float = math.inf) -> Status:
     """
     Ask the gateway about every attempt, settle on proof, and return where the payment stands.
 

@@ -2,9 +2,10 @@
 
 import threading
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from socketserver import BaseServer
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from django.core.handlers.wsgi import WSGIHandler
 from django.core.servers.basehttp import ThreadedWSGIServer
@@ -24,6 +25,21 @@ class Site(ThreadedWSGIServer):
     @property
     def url(self) -> str:
         return f"http://127.0.0.1:{self.server_port}"
+
+
+class SmallSite(Site):
+    """The same with few threads, as a server in production has; the next visitor waits until one is free."""
+
+    def __init__(self, threads: int) -> None:
+        super().__init__()
+        self.pool = ThreadPoolExecutor(threads)
+
+    def process_request(self, request: Any, client_address: Any) -> None:
+        self.pool.submit(self.process_request_thread, request, client_address)
+
+    def server_close(self) -> None:
+        super().server_close()
+        self.pool.shutdown()
 
 
 @contextmanager
