@@ -94,6 +94,17 @@ def test_silent_service_is_not_asked_for_the_next_payer(
 
 
 @pytest.mark.django_db
+def test_silence_of_one_service_is_not_another_ones(
+    client: Client, status_service: FakeGateway, clock: Any, settings: Any
+) -> None:
+    status_service.is_away()
+    client.get(waiting().get_return_url())
+    settings.PAIEMENTPRO_STATUS_URL = STATUS_URL + "2"
+    client.get(waiting().get_return_url())
+    assert len(status_service.look_ups) == 2
+
+
+@pytest.mark.django_db
 def test_service_that_answers_with_an_error_is_not_silent(client: Client, status_service: FakeGateway) -> None:
     status_service.is_away("error")
     for _ in range(2):

@@ -5,7 +5,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from functools import partial
+from functools import lru_cache, partial
 from typing import Any
 
 from django.utils import timezone
@@ -47,9 +47,6 @@ SHORTEST_TIMEOUT = 0.5
 PAYER_LOOK_UPS = 2
 
 _bulkhead = Bulkhead()
-
-# Whether the status service was silent when it was last asked for a payer.
-_silence = Silence()
 
 
 def find_payment(url_key: str) -> Payment | None:
@@ -189,7 +186,13 @@ def check_waiting_payment(payment: Payment) -> Status:
 
 def forget_silence() -> None:
     """Ask the status service for payers again, though it was silent a moment ago."""
-    _silence.note(is_silent=False)
+    _silence_of.cache_clear()
+
+
+@lru_cache(maxsize=16)
+def _silence_of(url: str) -> Silence:
+    """Return what this process remembers about the silence of a status service."""
+    return Silence()
 
 
 def is_just_checked(payment: Payment) -> bool:
@@ -214,10 +217,11 @@ class Answer:
 def _ask_for_payer(payment: Payment) -> list[Answer]:
     """Return the answers about the newest attempts. Nothing is settled here: a receiver must not keep the place."""
     answers = []
+    silence = _silence_of(conf.status_url or "")
     with _bulkhead.enter(PAYER_LOOK_UPS) as is_free:
-        if is_free and _silence.is_over() and claim_check(payment, timezone.now() - CHECK_INTERVAL):
-            for answer in ask(payment, PATIENCE, _silence.is_over):
-                _silence.note(is_silent=answer.error is not None and answer.error.is_away)
+        if is_free and silence.is_over() and claim_check(payment, timezone.now() - CHECK_INTERVAL):
+            for answer in ask(payment, PATIENCE, silence.is_over):
+                silence.note(is_silent=answer.error is not None and answer.error.is_away)
                 answers.append(answer)
     return answers
 
