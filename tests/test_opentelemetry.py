@@ -225,7 +225,7 @@ def test_a_thread_of_the_sdk_leaves_no_connection_open(
     make_payment(status="pending")
     exporter = Exporter()
 
-    observed(PeriodicExportingMetricReader(exporter, export_interval_millis=50))
+    observed(PeriodicExportingMetricReader(exporter, export_interval_millis=500))
 
     assert exporter.has_some.wait(30)
     assert [told(data)["paiementpro.payments.pending"] for data in exporter.data[:3]] == [[({}, 1)]] * 3

@@ -48,14 +48,14 @@ def bound_body(request: HttpRequest) -> None:
         raise ParseError(_("The body is longer than %(bytes)d bytes.") % {"bytes": MAX_BODY})
 
 
-def _read(request: HttpRequest) -> bytes:
+def _read(request: Any) -> bytes:
     """Return the body, or the part of it that shows that it is too long."""
     if not request._read_started:
         # The length says how much of a body Django reads. One that comes in chunks has none, but may have an end.
         has_end = not request.META.get("CONTENT_LENGTH") and request.META.get("wsgi.input_terminated")
         stream = request.META["wsgi.input"] if has_end else request._stream
         request._stream = LimitedStream(stream, MAX_BODY + 1)
-    content = request.body
+    content: bytes = request.body
     # REST framework reads no body without a length.
     request.META["CONTENT_LENGTH"] = str(len(content))
     return content

@@ -34,7 +34,7 @@ class PaymentPagination(CursorPagination):
     max_page_size = 100
     cursor_query_description = "Where to go on, as `next` or `previous` of a page says it."
 
-    def paginate_queryset(self, queryset: QuerySet[Payment], request: Any, view: Any = None) -> list[Payment]:
+    def paginate_queryset(self, queryset: Any, request: Any, view: Any = None) -> Any:
         self.base_url = request.build_absolute_uri()
         size = self.get_page_size(request) or self.page_size
         place, is_backward = self._read_cursor(request)
@@ -65,10 +65,10 @@ class PaymentPagination(CursorPagination):
         if not request.query_params.get(self.cursor_query_param):
             return None, False
         try:
-            _offset, is_backward, position = self.decode_cursor(request)
+            cursor: Any = self.decode_cursor(request)
         except NotFound as error:
             raise ParseError(_("The cursor is not valid.")) from error
-        return _read(str(position)), is_backward
+        return _read(str(cursor.position)), cursor.reverse
 
     def get_paginated_response_schema(self, schema: dict[str, Any]) -> dict[str, Any]:
         link = {
@@ -103,7 +103,7 @@ def _place_of(payment: Payment) -> Place:
     return payment.created_at, payment.pk
 
 
-def _written(place: Place) -> str:
+def _written(place: Place) -> Any:
     moment, key = place
     return f"{moment.isoformat()} {key}"
 

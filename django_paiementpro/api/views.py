@@ -179,7 +179,7 @@ class PaymentViewSet(GenericViewSet[Payment]):
 
     def initialize_request(self, request: HttpRequest, *args: Any, **kwargs: Any) -> Request:
         """Return a request whose body waits until it is known who sends it."""
-        made = super().initialize_request(request, *args, **kwargs)
+        made: Any = super().initialize_request(request, *args, **kwargs)
         return BoundedRequest(request, made.parsers, made.authenticators, made.negotiator, made.parser_context)
 
     def initial(self, request: Request, *args: Any, **kwargs: Any) -> None:
