@@ -16,7 +16,7 @@ from typing import Any
 from urllib.parse import parse_qsl
 
 from django.core.exceptions import SuspiciousOperation
-from django.http import HttpRequest
+from django.http import HttpRequest, UnreadablePostError
 from django.http.multipartparser import MultiPartParser, MultiPartParserError
 
 from django_paiementpro.enums import Reason
@@ -364,6 +364,31 @@ def query_fields(query: str) -> Fields:
     with suppress(UnicodeEncodeError):
         query = query.encode("latin-1").decode("utf-8", "replace")
     return _form_fields(_STRAY_QUESTION_MARK.sub("&", query, count=1))
+
+
+def read_body(request: HttpRequest) -> bytes | None:
+    """
+    Return the body, or None if it has more than ``MAX_BODY`` bytes, of which no more are read.
+
+    A chunked body has no length, and Django finds it empty under WSGI: it is read from the server's own stream, if the
+    server says that this stream ends. Raises what ``request.body`` raises, and ``ValueError`` if the length is no
+    number.
+    """
+    if length := request.META.get("CONTENT_LENGTH"):
+        return request.body if int(length) <= MAX_BODY else None
+    stream = request.META.get("wsgi.input", request)  # an ASGI request is a stream that ends
+    if stream is not request and not request.META.get("wsgi.input_terminated"):
+        return request.body
+    content = bytearray()
+    try:
+        while chunk := stream.read(MAX_BODY + 1 - len(content)):
+            content += chunk
+    except Exception as error:  # each server has errors of its own for a chunk that cannot be read
+        raise UnreadablePostError(*error.args) from error
+    if len(content) > MAX_BODY:
+        return None
+    # The host's middleware may have read the stream.
+    return bytes(content) or request.body
 
 
 def is_too_long(request: HttpRequest) -> bool:

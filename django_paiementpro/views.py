@@ -38,7 +38,7 @@ from django_paiementpro.conf import conf
 from django_paiementpro.decorators import non_atomic
 from django_paiementpro.enums import Outcome, Reason, Status
 from django_paiementpro.exceptions import GatewayRefusedError, GatewayUnavailableError, InvalidNotification
-from django_paiementpro.messages import MAX_BODY, Fields, Notification, body_fields, is_too_long, query_fields
+from django_paiementpro.messages import MAX_BODY, Fields, Notification, body_fields, query_fields, read_body
 from django_paiementpro.models import Payment
 
 # After how long a waiting page reloads itself, without JavaScript.
@@ -226,10 +226,11 @@ def _read_fields(request: HttpRequest) -> tuple[Fields, Fields]:
     query = request.META.get("QUERY_STRING", "")
     content_type = request.META.get("CONTENT_TYPE", "")
     try:
-        if is_too_long(request):
+        body = read_body(request)
+        if body is None:
             raise InvalidNotification(Reason.MALFORMED, f"a body of more than {MAX_BODY} bytes", {"query": query})
         in_query = query_fields(query)
-        return in_query, body_fields(content_type, request.body, in_query)
+        return in_query, body_fields(content_type, body, in_query)
     except (RequestDataTooBig, UnreadablePostError, ValueError) as error:
         raise InvalidNotification(Reason.MALFORMED, "a body that cannot be read", {"query": query}) from error
     except RawPostDataException:

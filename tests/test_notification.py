@@ -1,10 +1,14 @@
 import json
+from collections.abc import Callable
 from datetime import datetime, timedelta, timezone
-from typing import Any
+from io import BytesIO
+from typing import Any, BinaryIO
 from urllib.parse import urlencode
 
 import pytest
+from django.core.handlers.asgi import ASGIRequest
 from django.db import DatabaseError, OperationalError, connection, transaction
+from django.http import HttpRequest
 from django.test import Client, RequestFactory, override_settings
 from django.utils import timezone as django_timezone
 
@@ -17,6 +21,7 @@ from django_paiementpro.testing import make_payment
 from django_paiementpro.testing.wire import notification_fields
 from django_paiementpro.views import NotificationView
 from tests.conftest import Notify, Statements, columns
+from tests.test_messages import multipart
 
 pytestmark = pytest.mark.django_db
 
@@ -322,6 +327,64 @@ def test_a_body_that_the_hosts_middleware_has_parsed_is_read(payment: Payment) -
         f"{payment.get_notification_url()}?responsecode=0", notification_fields(payment, responsecode=None)
     )
     assert request.POST
+    signed = payment.get_notification_url().split("/")[-2]
+
+    assert NotificationView.as_view()(request, signed=signed).status_code == 200
+    assert stored(payment).status == "succeeded"
+
+
+def asgi_request(payment: Payment, content_type: str, body: BinaryIO) -> ASGIRequest:
+    """Return a request without a length, as ASGI hands over what comes in chunks."""
+    headers = [(b"host", b"testserver"), (b"content-type", content_type.encode())]
+    path = payment.get_notification_url()
+    return ASGIRequest({"type": "http", "method": "POST", "path": path, "query_string": b"", "headers": headers}, body)
+
+
+def nothing_read(request: HttpRequest) -> None:
+    """Read nothing before the view does."""
+
+
+def body_read(request: HttpRequest) -> None:
+    assert request.body
+
+
+def form_read(request: HttpRequest) -> None:
+    request.POST.keys()
+
+
+@pytest.mark.parametrize("middleware", [nothing_read, body_read, form_read])
+@pytest.mark.parametrize("content_type", ["application/x-www-form-urlencoded", "multipart/form-data; boundary=x"])
+def test_body_without_a_length_is_read_under_asgi(
+    payment: Payment, content_type: str, middleware: Callable[[HttpRequest], None]
+) -> None:
+    fields = notification_fields(payment)
+    body = multipart(fields)[1] if "multipart" in content_type else urlencode(fields).encode()
+    request = asgi_request(payment, content_type, BytesIO(body))
+    middleware(request)
+    signed = payment.get_notification_url().split("/")[-2]
+
+    assert NotificationView.as_view()(request, signed=signed).status_code == 200
+    assert stored(payment).status == "succeeded"
+
+
+def test_no_more_than_the_bound_is_read_under_asgi(payment: Payment) -> None:
+    body = BytesIO(b"x" * 3_000_000)
+    request = asgi_request(payment, "text/plain", body)
+    signed = payment.get_notification_url().split("/")[-2]
+
+    assert NotificationView.as_view()(request, signed=signed).status_code == 400
+    assert last_event(payment).message == f"a body of more than {MAX_BODY} bytes"
+    assert body.tell() == MAX_BODY + 1
+
+
+@pytest.mark.parametrize("middleware", [body_read, form_read])
+def test_chunked_body_that_the_hosts_middleware_has_read_is_read(
+    payment: Payment, middleware: Callable[[HttpRequest], None]
+) -> None:
+    request = RequestFactory().post(payment.get_notification_url(), notification_fields(payment))
+    middleware(request)
+    del request.META["CONTENT_LENGTH"]
+    request.META |= {"wsgi.input": BytesIO(), "wsgi.input_terminated": True}
     signed = payment.get_notification_url().split("/")[-2]
 
     assert NotificationView.as_view()(request, signed=signed).status_code == 200
