@@ -264,7 +264,8 @@ class Notification:
         Read the fields of a query string and of a body in any form that the gateway has been seen to use.
 
         The body may be a form (urlencoded or multipart) or JSON, whatever its content type says; one that cannot be
-        read adds no field. Names match whatever their case. Raises ``InvalidNotification`` (``malformed``).
+        read adds no field. Names match whatever their case. A field that decides must have one value, in readable
+        text; any other may have several. Raises ``InvalidNotification`` (``malformed``).
         """
         in_query = query_fields(query)
         return cls.from_fields([*in_query, *body_fields(content_type, body, in_query)])
@@ -289,15 +290,15 @@ class Notification:
             reference=reader.required("referenceNumber"),
             amount=reader.amount("amount"),
             response_code=reader.required("responsecode"),
-            currency_number=reader.deciding("countryCurrencyCode"),
-            gateway_id=reader.optional("payId"),
+            currency_number=reader.compared("countryCurrencyCode"),
+            gateway_id=reader.deciding("payId"),
             channel=reader.optional("channel"),
             session_id=reader.optional("sessionId"),
             transaction_date=parse_date(reader.optional("transactiondt")),
             return_context=reader.optional("returnContext"),
-            hashcode=reader.optional("hashcode"),
+            hashcode=reader.deciding("hashcode"),
             message=reader.optional("message"),
-            data=reader.checked_data(),
+            data=data,
         )
 
 
@@ -323,7 +324,7 @@ class _Reader:
         self.data = data
 
     def required(self, name: str) -> str:
-        value = self.deciding(name)
+        value = self.compared(name)
         if not value:
             raise self.malformed(f"no {name}")
         return value
@@ -338,22 +339,26 @@ class _Reader:
             raise self.malformed(f"two values of {name}")
         return amounts.pop()
 
-    def deciding(self, name: str) -> str:
-        values = self.received.get(name.lower(), [])
-        if any(UNDECODABLE in value or _UNSTORABLE.search(value) for value in values):
+    def compared(self, name: str) -> str:
+        """Return the one value of a field that is compared to the letter: none of its letters may be missing."""
+        value = self.deciding(name)
+        if UNDECODABLE in value:
             raise self.malformed(f"{name} cannot be read")
-        return values[0] if values else ""
+        return value
+
+    def deciding(self, name: str) -> str:
+        """Return the one value of a field that decides, or nothing if the field is absent."""
+        values = self.received.get(name.lower(), [""])
+        if any(UNDECODABLE in value for value in values):
+            raise self.malformed(f"{name} cannot be read")
+        if len(values) > 1:
+            raise self.malformed(f"two values of {name}")
+        return clean(values[0])
 
     def optional(self, name: str) -> str:
+        """Return the first readable value of a field that decides nothing."""
         values = self.received.get(name.lower(), [""])
         return clean(next((value for value in values if UNDECODABLE not in value), values[0]))
-
-    def checked_data(self) -> Mapping[str, Any]:
-        """Return what was received once no field has two values. One that cannot be read is no other value."""
-        for name, values in self.received.items():
-            if name != "amount" and len([value for value in values if UNDECODABLE not in value]) > 1:
-                raise self.malformed(f"two values of {clean(name)[:64]}")
-        return self.data
 
     def malformed(self, detail: str) -> InvalidNotification:
         return InvalidNotification(Reason.MALFORMED, detail, self.data)

@@ -282,6 +282,19 @@ def test_a_field_with_two_values_is_refused(payment: Payment, place: str) -> Non
     assert last_event(payment).data["amount"] == ["12500", "1"]
 
 
+def test_context_in_two_spellings_settles_and_is_kept_in_both(payment: Payment) -> None:
+    fields = notification_fields(payment, returnContext='{"order":"1"}')
+    again = {"RETURNCONTEXT": "{&quot;order&quot;:&quot;1&quot;}", "returnContext": '{\\"order\\":\\"1\\"}'}
+
+    response = Client().post(f"{payment.get_notification_url()}?{urlencode(fields)}", fields | again)
+
+    assert response.status_code == 200
+    assert stored(payment).status == "succeeded"
+    data = last_event(payment).data
+    assert data["returnContext"] == ['{"order":"1"}', again["returnContext"]]
+    assert data["RETURNCONTEXT"] == again["RETURNCONTEXT"]
+
+
 @pytest.mark.parametrize("size", [MAX_BODY + 1, 70_000, 3_000_000])
 def test_a_body_over_the_bound_is_refused(payment: Payment, size: int) -> None:
     url = f"{payment.get_notification_url()}?{urlencode(notification_fields(payment))}"

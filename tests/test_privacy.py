@@ -297,7 +297,7 @@ def test_a_payment_for_a_user_forgets_which_user() -> None:
 
 def test_what_could_not_be_read_cannot_be_read_afterwards_either(payment: Payment, notify: Notify) -> None:
     # What contradicted the rest is nothing that stays: without it the rest would prove a payment.
-    notify(payment, message=["paid", "not paid"])
+    notify(payment, hashcode=["0b 19", "0b 20"])
     [event] = payment.events.all()
     assert event.reason == "malformed"
     Payment.objects.filter(pk=payment.pk).update(status="expired")

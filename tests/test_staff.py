@@ -683,12 +683,12 @@ def test_what_was_too_long_to_be_stored_is_not_replayed(payment: Payment, client
 
 
 def test_fields_of_several_values_are_replayed_as_they_came(payment: Payment, client: Client) -> None:
-    query = urlencode([*notification_fields(payment).items(), ("channel", "WAVECI")])
+    query = urlencode([*notification_fields(payment).items(), ("payId", "other")])
     assert client.post(f"{payment.get_notification_url()}?{query}").status_code == 400
     event = newest_event()
-    assert event.data["channel"] == ["OMCIV2", "WAVECI"]
+    assert event.data["payId"] == [f"PAY-{payment.reference}", "other"]
     decision = services.preview_replay(event)
-    assert (decision.reason, decision.message) == ("malformed", "two values of channel")
+    assert (decision.reason, decision.message) == ("malformed", "two values of payId")
 
 
 @pytest.mark.django_db(transaction=True)
