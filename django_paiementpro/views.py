@@ -35,7 +35,7 @@ from django.views.decorators.csrf import csrf_exempt
 
 from django_paiementpro import log, polling, probe, returns, services, signing
 from django_paiementpro.conf import conf
-from django_paiementpro.decorators import non_atomic
+from django_paiementpro.decorators import non_atomic, reread
 from django_paiementpro.enums import Outcome, Reason, Status
 from django_paiementpro.exceptions import GatewayRefusedError, GatewayUnavailableError, InvalidNotification
 from django_paiementpro.messages import MAX_BODY, Fields, Notification, body_fields, query_fields, read_body
@@ -174,7 +174,7 @@ class StatusView(OpenView):
         return polling.answer(response, response.content, request.headers.get("If-None-Match", ""), waiting_time)
 
 
-@method_decorator([login_not_required, never_cache, non_atomic], name="dispatch")
+@method_decorator([login_not_required, never_cache, non_atomic, reread], name="dispatch")
 class HealthView(View):
     """
     Tell staff who may view payments, and their monitoring, how the installation and each operator fare, as JSON.

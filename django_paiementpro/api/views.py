@@ -38,7 +38,7 @@ from django_paiementpro.api.serializers import (
     PaymentSerializer,
 )
 from django_paiementpro.conf import conf
-from django_paiementpro.decorators import non_atomic
+from django_paiementpro.decorators import non_atomic, reread
 from django_paiementpro.enums import Status
 from django_paiementpro.exceptions import GatewayRefusedError, GatewayUnavailableError
 from django_paiementpro.models import IdempotencyKey, Payment
@@ -71,7 +71,7 @@ class PaymentViewSet(GenericViewSet[Payment]):
     @classmethod
     def as_view(cls, *args: Any, **kwargs: Any) -> Any:
         """Return the view, with no transaction of the host's around it."""
-        return non_atomic(super().as_view(*args, **kwargs))
+        return non_atomic(reread(super().as_view(*args, **kwargs)))
 
     # What a host overrides -------------------------------------------------------------------------------------------
 
