@@ -560,6 +560,18 @@ def explode(notification: Notification) -> bool:
     raise LookupError
 
 
+def leave(notification: Notification) -> bool:
+    raise SystemExit(1)
+
+
+def abandon(notification: Notification) -> bool:
+    raise GeneratorExit
+
+
+def interrupt(notification: Notification) -> bool:
+    raise KeyboardInterrupt
+
+
 @pytest.mark.parametrize(
     ("verifier", "hashcode", "answer"),
     [
@@ -567,6 +579,8 @@ def explode(notification: Notification) -> bool:
         ("agree", "bad", 400),
         ("agree", None, 400),
         ("explode", "good", 400),
+        ("leave", "good", 400),
+        ("abandon", "good", 400),
         ("guess", "good", 400),
         ("gone", "good", 400),
     ],
@@ -581,6 +595,12 @@ def test_verifier_decides_about_the_hashcode(
     assert payment.status == ("succeeded" if answer == 200 else "pending")
     assert [finding.reason for finding in payment.findings.all()] == ["hashcode_mismatch"] * (answer == 400)
     assert payment.needs_review == (answer == 400)
+
+
+@override_settings(PAIEMENTPRO_HASHCODE_VERIFIER="tests.test_notification.interrupt")
+def test_person_may_stop_the_server_in_the_verifier(payment: Payment) -> None:
+    with pytest.raises(KeyboardInterrupt):
+        services.receive_notification(payment, read(notification_fields(payment)))
 
 
 @real_commits
