@@ -186,8 +186,11 @@ class HealthView(View):
     http_method_names = ["get", "head", "options"]
 
     def get(self, request: HttpRequest) -> HttpResponse:
-        user = getattr(request, "user", None)
-        if not (user and user.is_active and user.is_staff and user.has_perm("paiementpro.view_payment")):
+        user: Any = getattr(request, "user", None)
+        # A host's user model may have none of these.
+        is_staff = getattr(user, "is_active", False) and getattr(user, "is_staff", False)
+        has_perm = getattr(user, "has_perm", None)
+        if not (is_staff and has_perm and has_perm("paiementpro.view_payment")):
             return JsonResponse({"error": _("This is for staff who may view payments.")}, status=403)
         health = services.health()
         channels = {code: channel.as_json() for code, channel in services.channel_health().items()}

@@ -81,7 +81,8 @@ class PaymentViewSet(GenericViewSet[Payment]):
         payments = Payment.objects.primary()
         if user is None:
             return payments.none()
-        if getattr(user, "is_staff", False) and user.has_perm("paiementpro.view_payment"):
+        has_perm = getattr(user, "has_perm", None)  # a host's user model may have none
+        if getattr(user, "is_staff", False) and has_perm and has_perm("paiementpro.view_payment"):
             return payments
         return payments.filter(user=user.pk)
 
