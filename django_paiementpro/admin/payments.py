@@ -100,7 +100,6 @@ class PaymentAdmin(ColumnsMixin, ReadOnlyMixin, ModelAdmin):
     list_max_show_all = 0
     show_full_result_count = False
     show_facets = admin.ShowFacets.NEVER
-    paginator = CappedPaginator
     actions = ("check_payments", "export_csv")
     # Not where Django looks by itself: a host's own admin of payments has Django's templates.
     change_list_template = "admin/paiementpro/payment/payment_list.html"
@@ -255,6 +254,14 @@ class PaymentAdmin(ColumnsMixin, ReadOnlyMixin, ModelAdmin):
         except IncorrectLookupParameters:
             return HttpResponseRedirect(self._url("changelist") + "?e=1")
         return self.export_csv(request, queryset)
+
+    def get_paginator(
+        self, request: HttpRequest, queryset: Any, per_page: int, orphans: int = 0, allow_empty_first_page: bool = True
+    ) -> Any:
+        """Bound the count of payments. A payment's history is paged by this method too."""
+        if queryset.model is Payment:
+            return CappedPaginator(queryset, per_page, orphans, allow_empty_first_page)
+        return super().get_paginator(request, queryset, per_page, orphans, allow_empty_first_page)
 
     # The payment's page.
 
