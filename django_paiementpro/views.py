@@ -58,6 +58,12 @@ class OpenView(View):
         # The answer to a POST is kept in no cache anyhow.
         return never_cache(view) if "get" in cls.http_method_names else view
 
+    def dispatch(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
+        try:
+            return super().dispatch(request, *args, **kwargs)
+        except Payment.DoesNotExist as error:  # deleted since it was read
+            raise Http404 from error
+
 
 class CheckoutView(OpenView):
     """Send the payer to the gateway's page. The same link tries again, and resumes on another device."""
@@ -95,6 +101,12 @@ class NotificationView(OpenView):
     """
 
     http_method_names = ["post"]
+
+    def dispatch(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
+        try:
+            return super().dispatch(request, *args, **kwargs)
+        except Http404:
+            return _not_found()
 
     def post(self, request: HttpRequest, signed: str) -> HttpResponse:
         started_at = time.monotonic()

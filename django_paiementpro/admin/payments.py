@@ -225,7 +225,7 @@ class PaymentAdmin(ColumnsMixin, ReadOnlyMixin, ModelAdmin):
                 paid += services.ask_gateway(payment, user_of(request), gettext("From the list."), patience).is_paid
             except GatewayUnavailableError:
                 unanswered += 1
-            except ValidationError:  # it has changed meanwhile: somebody has told us of it
+            except (ValidationError, Payment.DoesNotExist):  # it has changed meanwhile: somebody has told us of it
                 continue
         text = ngettext("The gateway was asked about %d payment.", "The gateway was asked about %d payments.", asked)
         self.message_user(request, text % asked)
@@ -378,6 +378,9 @@ class PaymentAdmin(ColumnsMixin, ReadOnlyMixin, ModelAdmin):
                     return page
                 field = FIELDS.get(error.code or "")
                 form.add_error(field if field in form.fields else None, error)
+            except Payment.DoesNotExist:
+                self.message_user(request, _("This payment no longer exists."), messages.WARNING)
+                return HttpResponseRedirect(self._url("changelist"))
             else:
                 self.log_change(request, payment, text)
                 self.message_user(request, text, LEVELS[level])

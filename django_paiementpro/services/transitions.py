@@ -10,13 +10,14 @@ begins with a write (which SQLite requires), and holds on every database.
 import functools
 import random
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from copy import copy
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Any, ParamSpec, TypeVar
 
-from django.db import OperationalError, router, transaction
+from django.db import IntegrityError, OperationalError, router, transaction
 from django.utils import timezone
 
 from django_paiementpro import log, outbox, statements
@@ -109,7 +110,8 @@ def settle(
 
     The copy at hand may be stale, or reflect a transaction that was rolled back: it is read again first, unless the
     caller has just done so (``is_current``). If the payment changes before the decision is stored, it is read again and
-    decided again. The transition, its event and the signals owed are one commit.
+    decided again. The transition, its event and the signals owed are one commit. Raises ``Payment.DoesNotExist`` if it
+    has been deleted.
 
     With ``is_exclusive``, any change of the row in between counts, not only to what decisions depend on.
     """
@@ -143,9 +145,21 @@ def _commit_decision(
         return store(payment, unchanged, kind, decision, data, remote_address)
 
     try:
-        return commit(work)
+        with existing(payment):
+            return commit(work)
     except BaseException:
         vars(payment).update(before)
+        raise
+
+
+@contextmanager
+def existing(payment: Payment) -> Iterator[None]:
+    """Raise ``Payment.DoesNotExist`` if an event could not be stored because its payment has been deleted."""
+    try:
+        yield
+    except IntegrityError:
+        if not transaction.get_connection(database()).in_atomic_block:
+            read_again(payment)
         raise
 
 
