@@ -16,6 +16,7 @@ from django.test import Client, RequestFactory
 from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 from django.utils import timezone as django_timezone
+from django.utils.html import escape
 
 from django_paiementpro import services
 from django_paiementpro.admin import PaymentAdmin
@@ -182,6 +183,16 @@ def test_leafing_ends_where_counting_does() -> None:
     paginator = CappedPaginator(Payment.objects.all(), 100)
     assert (paginator.count, paginator.num_pages, paginator.is_capped) == (1, 1, False)
     assert MAX_ROWS % PaymentAdmin.list_per_page == 0
+
+
+@pytest.mark.parametrize("data", [["Awa"], "Awa", 12500])
+def test_page_of_a_payment_shows_data_that_are_no_object(viewer: Client, data: Any) -> None:
+    payment = make_payment(status="succeeded", attempt=1, settled_by="staff")
+    event = PaymentEvent.objects.create(payment=payment, kind="notification", outcome="accepted", data=data)
+    PaymentEvent.objects.create(payment=payment, kind="staff", outcome="accepted", data=data)
+
+    assert text_of(viewer.get(page_of(payment))).count(f"<dd>{escape(data)}</dd>") == 2
+    assert services.preview_replay(event).reason == "malformed"
 
 
 @pytest.mark.parametrize("count", [0, 1, 150])

@@ -46,8 +46,8 @@ class Fact:
 
     @classmethod
     def of(cls, reason: Reason, detail: str, gateway_id: str = "") -> "Fact":
-        """Return a fact with its detail in ASCII, on one line, and cut to its column."""
-        line = " ".join(detail.split()).encode("ascii", "backslashreplace").decode()
+        """Return a fact with its detail in ASCII, on one line, without semicolons, and cut to its column."""
+        line = " ".join(detail.replace(";", ",").split()).encode("ascii", "backslashreplace").decode()
         return cls(reason, line[:200], gateway_id)
 
     def __str__(self) -> str:
