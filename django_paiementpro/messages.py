@@ -17,7 +17,7 @@ from typing import Any
 from urllib.parse import parse_qsl, unquote
 
 from django.core.exceptions import SuspiciousOperation
-from django.http import HttpRequest
+from django.http import HttpRequest, UnreadablePostError
 from django.http.multipartparser import MultiPartParser, MultiPartParserError
 
 from django_paiementpro.enums import Reason
@@ -285,7 +285,8 @@ class Notification:
         Read the fields of a query string and of a body in any form that the gateway has been seen to use.
 
         The body may be a form (urlencoded or multipart) or JSON, whatever its content type says; one that cannot be
-        read adds no field. Names match whatever their case. Raises ``InvalidNotification`` (``malformed``).
+        read adds no field. Names match whatever their case. A field that decides must have one value, in readable
+        text; any other may have several. Raises ``InvalidNotification`` (``malformed``).
         """
         in_query = query_fields(query)
         return cls.from_fields([*in_query, *body_fields(content_type, body, in_query)])
@@ -310,15 +311,15 @@ class Notification:
             reference=reader.required("referenceNumber"),
             amount=reader.amount("amount"),
             response_code=reader.required("responsecode"),
-            currency_number=reader.deciding("countryCurrencyCode"),
-            gateway_id=reader.optional("payId"),
+            currency_number=reader.compared("countryCurrencyCode"),
+            gateway_id=reader.deciding("payId"),
             channel=reader.optional("channel"),
             session_id=reader.optional("sessionId"),
             transaction_date=parse_date(reader.optional("transactiondt")),
             return_context=reader.optional("returnContext"),
-            hashcode=reader.optional("hashcode"),
+            hashcode=reader.deciding("hashcode"),
             message=reader.optional("message"),
-            data=reader.checked_data(),
+            data=data,
         )
 
 
@@ -344,7 +345,7 @@ class _Reader:
         self.data = data
 
     def required(self, name: str) -> str:
-        value = self.deciding(name)
+        value = self.compared(name)
         if not value:
             raise self.malformed(f"no {name}")
         return value
@@ -359,22 +360,26 @@ class _Reader:
             raise self.malformed(f"two values of {name}")
         return amounts.pop()
 
-    def deciding(self, name: str) -> str:
-        values = self.received.get(name.lower(), [])
-        if any(UNDECODABLE in value or _UNSTORABLE.search(value) for value in values):
+    def compared(self, name: str) -> str:
+        """Return the one value of a field that is compared to the letter: none of its letters may be missing."""
+        value = self.deciding(name)
+        if UNDECODABLE in value:
             raise self.malformed(f"{name} cannot be read")
-        return values[0] if values else ""
+        return value
+
+    def deciding(self, name: str) -> str:
+        """Return the one value of a field that decides, or nothing if the field is absent."""
+        values = self.received.get(name.lower(), [""])
+        if any(UNDECODABLE in value for value in values):
+            raise self.malformed(f"{name} cannot be read")
+        if len(values) > 1:
+            raise self.malformed(f"two values of {name}")
+        return clean(values[0])
 
     def optional(self, name: str) -> str:
+        """Return the first readable value of a field that decides nothing."""
         values = self.received.get(name.lower(), [""])
         return clean(next((value for value in values if UNDECODABLE not in value), values[0]))
-
-    def checked_data(self) -> Mapping[str, Any]:
-        """Return what was received once no field has two values. One that cannot be read is no other value."""
-        for name, values in self.received.items():
-            if name != "amount" and len([value for value in values if UNDECODABLE not in value]) > 1:
-                raise self.malformed(f"two values of {clean(name)[:64]}")
-        return self.data
 
     def malformed(self, detail: str) -> InvalidNotification:
         return InvalidNotification(Reason.MALFORMED, detail, self.data)
@@ -387,13 +392,29 @@ def query_fields(query: str) -> Fields:
     return _form_fields(_STRAY_QUESTION_MARK.sub("&", query, count=1))
 
 
-def is_too_long(request: HttpRequest) -> bool:
+def read_body(request: HttpRequest) -> bytes | None:
     """
-    Return whether a body has more than ``MAX_BODY`` bytes: by its header, before any of it is read.
+    Return the body, or None if it has more than ``MAX_BODY`` bytes, of which no more are read.
 
-    Raises what reading it raises, and ``ValueError`` where the header's length is no number.
+    A chunked body has no length, and Django finds it empty under WSGI: it is read from the server's own stream, if the
+    server says that this stream ends. Raises what ``request.body`` raises, and ``ValueError`` if the length is no
+    number.
     """
-    return int(request.META.get("CONTENT_LENGTH") or 0) > MAX_BODY or len(request.body) > MAX_BODY
+    if length := request.META.get("CONTENT_LENGTH"):
+        return request.body if int(length) <= MAX_BODY else None
+    stream = request.META.get("wsgi.input", request)  # an ASGI request is a stream that ends
+    if stream is not request and not request.META.get("wsgi.input_terminated"):
+        return request.body
+    content = bytearray()
+    try:
+        while chunk := stream.read(MAX_BODY + 1 - len(content)):
+            content += chunk
+    except Exception as error:  # each server has errors of its own for a chunk that cannot be read
+        raise UnreadablePostError(*error.args) from error
+    if len(content) > MAX_BODY:
+        return None
+    # The host's middleware may have read the stream.
+    return bytes(content) or request.body
 
 
 def body_fields(content_type: str, body: bytes, in_query: Fields) -> Fields:

@@ -750,6 +750,13 @@ class PaymentEvent(models.Model):
     def __str__(self) -> str:
         return f"{self.get_kind_display()}: {self.get_outcome_display()}"
 
+    @property
+    def fields(self) -> dict[str, Any]:
+        """The data as an object: what a host has stored as a list or a text is one field, ``data``."""
+        if isinstance(self.data, dict):
+            return self.data
+        return {"data": self.data} if self.data else {}
+
 
 class Finding(models.Model):
     """Something about a payment that staff must review."""

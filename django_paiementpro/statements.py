@@ -7,14 +7,16 @@ go to the database that the model is written to: a replica may lag behind.
 """
 
 import functools
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, TypeVar, cast
 
-from django.db import DatabaseError, connections, router, transaction
+from django.db import DatabaseError, InterfaceError, OperationalError, connections, router, transaction
+from django.db.backends.base.base import BaseDatabaseWrapper
 from django.db.models import Field, Model
 from django.db.models.signals import post_save, pre_save
 
 M = TypeVar("M", bound=Model)
+T = TypeVar("T")
 
 #: Values by field name that a row must have; None stands for NULL.
 Where = Mapping[str, Any]
@@ -27,17 +29,40 @@ WITHOUT_WAITING = {"postgresql": " AND set_config('synchronous_commit', 'off', t
 RETURNING_KEY = {"postgresql": " RETURNING {}", "sqlite": "", "mysql": ""}
 
 
+def read(work: Callable[[], T]) -> T:
+    """
+    Return what the work reads. If a connection was lost since it was last used, run the work again on a new one.
+
+    Servers and proxies end idle connections, which Django keeps open for ``CONN_MAX_AGE``. The work must write nothing.
+    It is run twice at most, and only once in a transaction.
+    """
+    try:
+        return work()
+    except (InterfaceError, OperationalError):
+        lost = [connection for connection in connections.all(initialized_only=True) if _is_lost(connection)]
+        if not lost:
+            raise
+        for connection in lost:
+            connection.close()
+    return work()
+
+
+def _is_lost(connection: BaseDatabaseWrapper) -> bool:
+    is_open = connection.connection is not None and connection.autocommit and not connection.in_atomic_block
+    return is_open and not connection.is_usable()
+
+
 def find(model: type[M], where: Where, also: str = "", params: Sequence[Any] = ()) -> M | None:
     """
     Return one matching row, or None.
 
     ``also`` is the SQL of another column, ``(SELECT …) AS name``, with its ``params``. It becomes an attribute of the
-    row.
+    row. Each view reads its payment with it first, so a connection that was lost in the meantime is replaced.
     """
     using = router.db_for_write(model)
     sql = _select(model, using, _shape(where), also)
     rows = model._base_manager.using(using).raw(sql, [*params, *_values(model, where, using)])
-    return next(iter(rows), None)
+    return read(lambda: next(iter(rows), None))
 
 
 def update(model: type[Model], where: Where, changes: Mapping[str, Any], *, is_durable: bool = True) -> int:

@@ -38,7 +38,7 @@ from django.views.decorators.debug import sensitive_post_parameters
 
 from django_paiementpro import log, polling, probe, returns, services, signing
 from django_paiementpro.conf import conf
-from django_paiementpro.decorators import non_atomic
+from django_paiementpro.decorators import non_atomic, reread
 from django_paiementpro.enums import Outcome, Reason, Status
 from django_paiementpro.exceptions import (
     GatewayRefusedError,
@@ -52,8 +52,8 @@ from django_paiementpro.messages import (
     Notification,
     body_fields,
     clean,
-    is_too_long,
     query_fields,
+    read_body,
     without_signed_urls,
 )
 from django_paiementpro.models import Payment
@@ -79,6 +79,12 @@ class OpenView(View):
         view = sensitive_post_parameters()(view)
         # The answer to a POST is kept in no cache anyhow.
         return never_cache(view) if "get" in cls.http_method_names else view
+
+    def dispatch(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
+        try:
+            return super().dispatch(request, *args, **kwargs)
+        except Payment.DoesNotExist as error:  # deleted since it was read
+            raise Http404 from error
 
 
 class CheckoutView(OpenView):
@@ -125,6 +131,12 @@ class NotificationView(OpenView):
     """
 
     http_method_names = ["post"]
+
+    def dispatch(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
+        try:
+            return super().dispatch(request, *args, **kwargs)
+        except Http404:
+            return _not_found()
 
     def post(self, request: HttpRequest, signed: str) -> HttpResponse:
         started_at = time.monotonic()
@@ -204,7 +216,7 @@ class StatusView(OpenView):
         return polling.answer(response, response.content, request.headers.get("If-None-Match", ""), waiting_time)
 
 
-@method_decorator([login_not_required, never_cache, non_atomic], name="dispatch")
+@method_decorator([login_not_required, never_cache, non_atomic, reread], name="dispatch")
 class HealthView(View):
     """
     Tell staff who may view payments, and their monitoring, how the installation and each operator fare, as JSON.
@@ -216,8 +228,11 @@ class HealthView(View):
     http_method_names = ["get", "head", "options"]
 
     def get(self, request: HttpRequest) -> HttpResponse:
-        user = getattr(request, "user", None)
-        if not (user and user.is_active and user.is_staff and user.has_perm("paiementpro.view_payment")):
+        user: Any = getattr(request, "user", None)
+        # A host's user model may have none of these.
+        is_staff = getattr(user, "is_active", False) and getattr(user, "is_staff", False)
+        has_perm = getattr(user, "has_perm", None)
+        if not (is_staff and has_perm and has_perm("paiementpro.view_payment")):
             return JsonResponse({"error": _("This is for staff who may view payments.")}, status=403)
         health = services.health()
         channels = {code: channel.as_json() for code, channel in services.channel_health().items()}
@@ -261,10 +276,11 @@ def _read_fields(request: HttpRequest) -> tuple[Fields, Fields]:
     query = request.META.get("QUERY_STRING", "")
     content_type = request.META.get("CONTENT_TYPE", "")
     try:
-        if is_too_long(request):
+        body = read_body(request)
+        if body is None:
             raise InvalidNotification(Reason.MALFORMED, f"a body of more than {MAX_BODY} bytes", _query_data(query))
         in_query = query_fields(query)
-        return in_query, body_fields(content_type, request.body, in_query)
+        return in_query, body_fields(content_type, body, in_query)
     except (RequestDataTooBig, UnreadablePostError, ValueError) as error:
         raise InvalidNotification(Reason.MALFORMED, "a body that cannot be read", _query_data(query)) from error
     except RawPostDataException:

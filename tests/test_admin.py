@@ -5,16 +5,18 @@ from urllib.parse import urlsplit
 
 import pytest
 from django.contrib import admin
+from django.contrib.admin.models import CHANGE, LogEntry
 from django.contrib.admin.utils import quote
 from django.contrib.auth.models import Permission, User
 from django.contrib.contenttypes.models import ContentType
 from django.db import connection
 from django.http import HttpResponse
 from django.template import engines
-from django.test import Client
+from django.test import Client, RequestFactory
 from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 from django.utils import timezone as django_timezone
+from django.utils.html import escape
 
 from django_paiementpro import services
 from django_paiementpro.admin import PaymentAdmin
@@ -181,6 +183,43 @@ def test_leafing_ends_where_counting_does() -> None:
     paginator = CappedPaginator(Payment.objects.all(), 100)
     assert (paginator.count, paginator.num_pages, paginator.is_capped) == (1, 1, False)
     assert MAX_ROWS % PaymentAdmin.list_per_page == 0
+
+
+@pytest.mark.parametrize("data", [["Awa"], "Awa", 12500])
+def test_page_of_a_payment_shows_data_that_are_no_object(viewer: Client, data: Any) -> None:
+    payment = make_payment(status="succeeded", attempt=1, settled_by="staff")
+    event = PaymentEvent.objects.create(payment=payment, kind="notification", outcome="accepted", data=data)
+    PaymentEvent.objects.create(payment=payment, kind="staff", outcome="accepted", data=data)
+
+    assert text_of(viewer.get(page_of(payment))).count(f"<dd>{escape(data)}</dd>") == 2
+    assert services.preview_replay(event).reason == "malformed"
+
+
+@pytest.mark.parametrize("count", [0, 1, 150])
+def test_history_of_a_payment_lists_what_staff_did(viewer: Client, count: int) -> None:
+    payment, other = make_payment(), make_payment()
+    user = User.objects.get()
+    for number in range(count):
+        LogEntry.objects.log_actions(user.pk, [payment], CHANGE, f"Act {number}.", single_object=True)
+    LogEntry.objects.log_actions(user.pk, [other], CHANGE, "Another payment's.", single_object=True)
+    history = reverse("admin:paiementpro_payment_history", args=[payment.pk])
+
+    texts = [text_of(viewer.get(history, {"p": page})) for page in (1, 2)]
+
+    assert [text.count("Act ") for text in texts] == [min(count, 100), 50 if count == 150 else count]
+    assert "Another" not in texts[0]
+    assert history in text_of(viewer.get(page_of(payment)))
+
+
+def test_host_may_complete_payments_as_staff_type(viewer: Client) -> None:
+    payments = [make_payment(customer_last_name="Traoré") for _ in range(3)]
+    model_admin = admin.site.get_model_admin(Payment)
+    request = RequestFactory().get("/", {"term": payments[0].reference})
+    rows, _is_distinct = model_admin.get_search_results(request, Payment.objects.order_by("pk"), payments[0].reference)
+
+    page = model_admin.get_paginator(request, rows, 20).page(1)
+
+    assert (list(page), page.has_next()) == ([payments[0]], False)
 
 
 @pytest.mark.parametrize(

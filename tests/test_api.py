@@ -1592,3 +1592,14 @@ def test_a_transaction_that_was_given_up_is_tried_again_whole(
 
     assert response.status_code == 201
     assert IdempotencyKey.objects.get().payment == Payment.objects.get()
+
+
+@pytest.mark.django_db
+def test_staff_of_a_user_model_without_permissions_see_their_own_payments() -> None:
+    user: Any = User.objects.create_user("awa", is_staff=True)
+    user.has_perm = None
+    own, _other = make_payment(user=user), make_payment()
+    client = APIClient()
+    client.force_authenticate(user)
+
+    assert [row["reference"] for row in client.get("/api/payments/").json()["results"]] == [own.reference]

@@ -15,6 +15,7 @@ from django_paiementpro.models import Payment, PaymentEvent, ReconciliationRun
 from django_paiementpro.services import Health, count_payments_to_review, health, vitals
 from django_paiementpro.testing import make_payment
 from tests.conftest import Notify, Statements
+from tests.host.models import Member
 from tests.test_admin import flag
 
 pytestmark = pytest.mark.django_db
@@ -317,6 +318,14 @@ def test_strangers_are_not_sent_to_log_in(client: Client, statements: Statements
     assert views.HealthView.as_view()(request).status_code == 403  # a host without users
     request.user = AnonymousUser()
     assert views.HealthView.as_view()(request).status_code == 403
+
+
+def test_staff_of_a_user_model_without_permissions_are_told_nothing() -> None:
+    for flags in ({}, {"is_staff": True}, {"is_staff": True, "is_active": False}):
+        request = RequestFactory().get("/")
+        request.user = Member(name="awa")
+        vars(request.user).update(flags)
+        assert views.HealthView.as_view()(request).status_code == 403
 
 
 def test_the_host_wraps_no_transaction_or_login_around_it() -> None:

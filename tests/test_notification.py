@@ -1,10 +1,14 @@
 import json
+from collections.abc import Callable
 from datetime import datetime, timedelta, timezone
-from typing import Any
+from io import BytesIO
+from typing import Any, BinaryIO
 from urllib.parse import urlencode
 
 import pytest
+from django.core.handlers.asgi import ASGIRequest
 from django.db import DatabaseError, OperationalError, connection, transaction
+from django.http import HttpRequest
 from django.test import Client, RequestFactory, override_settings
 from django.utils import timezone as django_timezone
 
@@ -17,6 +21,7 @@ from django_paiementpro.testing import make_payment
 from django_paiementpro.testing.wire import notification_fields
 from django_paiementpro.views import NotificationView
 from tests.conftest import EVENT_INSERTS, TRANSITION, Notify, Statements, columns
+from tests.test_messages import multipart
 
 pytestmark = pytest.mark.django_db
 
@@ -275,6 +280,19 @@ def test_a_field_with_two_values_is_refused(payment: Payment, place: str) -> Non
     assert last_event(payment).data["amount"] == ["12500", "1"]
 
 
+def test_context_in_two_spellings_settles_and_is_kept_in_both(payment: Payment) -> None:
+    fields = notification_fields(payment, returnContext='{"order":"1"}')
+    again = {"RETURNCONTEXT": "{&quot;order&quot;:&quot;1&quot;}", "returnContext": '{\\"order\\":\\"1\\"}'}
+
+    response = Client().post(f"{payment.get_notification_url()}?{urlencode(fields)}", fields | again)
+
+    assert response.status_code == 200
+    assert stored(payment).status == "succeeded"
+    data = last_event(payment).data
+    assert data["returnContext"] == ['{"order":"1"}', again["returnContext"]]
+    assert data["RETURNCONTEXT"] == again["RETURNCONTEXT"]
+
+
 @pytest.mark.parametrize("size", [MAX_BODY + 1, 70_000, 3_000_000])
 def test_a_body_over_the_bound_is_refused(payment: Payment, size: int) -> None:
     url = f"{payment.get_notification_url()}?{urlencode(notification_fields(payment))}"
@@ -320,6 +338,64 @@ def test_a_body_that_the_hosts_middleware_has_parsed_is_read(payment: Payment) -
         f"{payment.get_notification_url()}?responsecode=0", notification_fields(payment, responsecode=None)
     )
     assert request.POST
+    signed = payment.get_notification_url().split("/")[-2]
+
+    assert NotificationView.as_view()(request, signed=signed).status_code == 200
+    assert stored(payment).status == "succeeded"
+
+
+def asgi_request(payment: Payment, content_type: str, body: BinaryIO) -> ASGIRequest:
+    """Return a request without a length, as ASGI hands over what comes in chunks."""
+    headers = [(b"host", b"testserver"), (b"content-type", content_type.encode())]
+    path = payment.get_notification_url()
+    return ASGIRequest({"type": "http", "method": "POST", "path": path, "query_string": b"", "headers": headers}, body)
+
+
+def nothing_read(request: HttpRequest) -> None:
+    """Read nothing before the view does."""
+
+
+def body_read(request: HttpRequest) -> None:
+    assert request.body
+
+
+def form_read(request: HttpRequest) -> None:
+    request.POST.keys()
+
+
+@pytest.mark.parametrize("middleware", [nothing_read, body_read, form_read])
+@pytest.mark.parametrize("content_type", ["application/x-www-form-urlencoded", "multipart/form-data; boundary=x"])
+def test_body_without_a_length_is_read_under_asgi(
+    payment: Payment, content_type: str, middleware: Callable[[HttpRequest], None]
+) -> None:
+    fields = notification_fields(payment)
+    body = multipart(fields)[1] if "multipart" in content_type else urlencode(fields).encode()
+    request = asgi_request(payment, content_type, BytesIO(body))
+    middleware(request)
+    signed = payment.get_notification_url().split("/")[-2]
+
+    assert NotificationView.as_view()(request, signed=signed).status_code == 200
+    assert stored(payment).status == "succeeded"
+
+
+def test_no_more_than_the_bound_is_read_under_asgi(payment: Payment) -> None:
+    body = BytesIO(b"x" * 3_000_000)
+    request = asgi_request(payment, "text/plain", body)
+    signed = payment.get_notification_url().split("/")[-2]
+
+    assert NotificationView.as_view()(request, signed=signed).status_code == 400
+    assert last_event(payment).message == f"a body of more than {MAX_BODY} bytes"
+    assert body.tell() == MAX_BODY + 1
+
+
+@pytest.mark.parametrize("middleware", [body_read, form_read])
+def test_chunked_body_that_the_hosts_middleware_has_read_is_read(
+    payment: Payment, middleware: Callable[[HttpRequest], None]
+) -> None:
+    request = RequestFactory().post(payment.get_notification_url(), notification_fields(payment))
+    middleware(request)
+    del request.META["CONTENT_LENGTH"]
+    request.META |= {"wsgi.input": BytesIO(), "wsgi.input_terminated": True}
     signed = payment.get_notification_url().split("/")[-2]
 
     assert NotificationView.as_view()(request, signed=signed).status_code == 200
@@ -482,6 +558,18 @@ def explode(notification: Notification) -> bool:
     raise LookupError
 
 
+def leave(notification: Notification) -> bool:
+    raise SystemExit(1)
+
+
+def abandon(notification: Notification) -> bool:
+    raise GeneratorExit
+
+
+def interrupt(notification: Notification) -> bool:
+    raise KeyboardInterrupt
+
+
 @pytest.mark.parametrize(
     ("verifier", "hashcode", "answer"),
     [
@@ -489,6 +577,8 @@ def explode(notification: Notification) -> bool:
         ("agree", "bad", 400),
         ("agree", None, 400),
         ("explode", "good", 400),
+        ("leave", "good", 400),
+        ("abandon", "good", 400),
         ("guess", "good", 400),
         ("gone", "good", 400),
     ],
@@ -503,6 +593,12 @@ def test_verifier_decides_about_the_hashcode(
     assert payment.status == ("succeeded" if answer == 200 else "pending")
     assert [finding.reason for finding in payment.findings.all()] == ["hashcode_mismatch"] * (answer == 400)
     assert payment.needs_review == (answer == 400)
+
+
+@override_settings(PAIEMENTPRO_HASHCODE_VERIFIER="tests.test_notification.interrupt")
+def test_person_may_stop_the_server_in_the_verifier(payment: Payment) -> None:
+    with pytest.raises(KeyboardInterrupt):
+        services.receive_notification(payment, read(notification_fields(payment)))
 
 
 @real_commits

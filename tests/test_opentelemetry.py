@@ -105,6 +105,29 @@ def test_every_figure_is_told(reader: InMemoryMetricReader, settings: Any) -> No
 
 
 @pytest.mark.django_db
+def test_channels_that_are_not_known_are_one(reader: InMemoryMetricReader, settings: Any) -> None:
+    settings.PAIEMENTPRO_CHANNELS = ["OMCIV2", ("NEWPAY", "New pay")]
+    now = timezone.now()
+    for channel, minutes in [("Awa Koné 0707", 30), ("Ali 0505", 10), ("NEWPAY", 20), ("OMCIV2", 1), ("FLOOZ", 1)]:
+        moments = {"settled_at": now - timedelta(minutes=minutes), "initialized_at": now - timedelta(minutes=40)}
+        make_payment(gateway_channel=channel, status="succeeded", attempt=1, **moments)
+    for _ in range(3):
+        make_payment(gateway_channel="Awa", status="failed", attempt=1, initialized_at=now - timedelta(minutes=20))
+
+    numbers = collect(reader)
+
+    channels = {attributes["channel"] for points in numbers.values() for attributes, _ in points if attributes}
+    assert channels == {"OMCIV2", "NEWPAY", "FLOOZ", "other"}
+    hour = {"channel": "other", "window": "hour"}
+    assert (hour, 5) in numbers["paiementpro.channel.payments"]
+    assert (hour, 0.4) in numbers["paiementpro.channel.success_rate"]
+    assert hour not in [attributes for attributes, _ in numbers["paiementpro.channel.time_to_pay"]]
+    assert ({"channel": "other"}, 0) in numbers["paiementpro.channel.failing"]
+    ages = {attributes["channel"]: age for attributes, age in numbers["paiementpro.channel.last_success_age"]}
+    assert ages["other"] == pytest.approx(600, abs=60)
+
+
+@pytest.mark.django_db
 def test_an_empty_shop_tells_what_it_can(reader: InMemoryMetricReader) -> None:
     numbers = collect(reader)
 

@@ -20,6 +20,7 @@ from django.contrib.auth.models import User
 from django.core.exceptions import ValidationError
 from django.core.management import CommandError, call_command
 from django.db import connection
+from django.db.models import JSONField, Value
 from django.test import Client
 from django.urls import reverse
 from django.utils import timezone
@@ -297,7 +298,7 @@ def test_a_payment_for_a_user_forgets_which_user() -> None:
 
 def test_what_could_not_be_read_cannot_be_read_afterwards_either(payment: Payment, notify: Notify) -> None:
     # What contradicted the rest is nothing that stays: without it the rest would prove a payment.
-    notify(payment, message=["paid", "not paid"])
+    notify(payment, hashcode=["0b 19", "0b 20"])
     [event] = payment.events.all()
     assert event.reason == "malformed"
     Payment.objects.filter(pk=payment.pk).update(status="expired")
@@ -386,6 +387,68 @@ def test_what_staff_wrote_is_no_finding_and_each_finding_stays() -> None:
 
     messages = {event.pk: event.message for event in PaymentEvent.objects.all()}
     assert messages == {written.pk: "", found.pk: "merchant_mismatch; paid_twice: r-2 CI2"}
+
+
+@pytest.mark.parametrize(
+    ("message", "kept"),
+    [
+        ("reference_mismatch: x; amount_mismatch: Zoukou 0505060708", "reference_mismatch; amount_mismatch"),
+        ("reference_mismatch: x; amount_mismatch: 0505060708 != 12500", "reference_mismatch; amount_mismatch"),
+        ("reference_mismatch: x; paid_twice: Awa Zoukou", "reference_mismatch; paid_twice"),
+        ("reference_mismatch: x; paid_twice: 1 2 Zoukou", "reference_mismatch; paid_twice"),
+        ("reference_mismatch: x; failure_after_success: Zoukou", "reference_mismatch; failure_after_success"),
+        ("merchant_mismatch: Awa; amount_mismatch: 1 != 12500", "merchant_mismatch; amount_mismatch: 1 != 12500"),
+        ("amount_mismatch: None != 12500", "amount_mismatch: None != 12500"),
+    ],
+)
+def test_text_that_looks_like_a_finding_is_erased(message: str, kept: str) -> None:
+    payment = old()
+    found = event_of(payment, message=message)
+    acted = event_of(payment, "staff", data={"action": "replay", "finding": message})
+    closed = event_of(payment, "staff", data={"action": "review", "findings": [message]})
+
+    services.erase_personal_data(email=payment.customer_email)
+
+    assert PaymentEvent.objects.get(pk=found.pk).message == kept
+    assert data_of(acted)["finding"] == kept
+    assert data_of(closed)["findings"] == [kept]
+
+
+def test_notified_reference_with_a_finding_in_it_is_erased(payment: Payment, notify: Notify) -> None:
+    notify(payment, referenceNumber="x; amount_mismatch: Zoukou 0505060708")
+    Payment.objects.update(status="expired")
+    assert payment.events.get().message == "reference_mismatch: x, amount_mismatch: Zoukou 0505060708"
+
+    services.erase_personal_data(email=payment.customer_email)
+
+    assert payment.events.get().message == "reference_mismatch"
+    assert "Zoukou" not in texts_of(payment)
+
+
+ODD_DATA = [["Awa Koné"], [{"amount": 1}], "Awa Koné", 12500, None, True]
+
+
+@pytest.mark.parametrize("data", ODD_DATA)
+@pytest.mark.parametrize("kind", ["notification", "status", "initialize", "host", "staff", "expiry"])
+@pytest.mark.parametrize("way", ["erase", "prune"])
+def test_event_whose_data_are_no_object_is_blanked(data: Any, kind: str, way: str) -> None:
+    payment = old()
+    event = event_of(payment, kind, data=Value(data, JSONField()))
+    others = [event_of(payment, data={"amount": "1", "name": "Awa"})]
+
+    blanked = prune() if way == "prune" else services.erase_personal_data(email=payment.customer_email)
+
+    assert blanked.payments == 1
+    assert (data_of(event), data_of(others[0])) == ({}, {"amount": "1"})
+
+
+def test_act_of_staff_whose_data_are_of_another_shape_is_blanked() -> None:
+    payment = old()
+    event = event_of(payment, "staff", data={"fields": ["Awa"], "finding": ["Awa"], "findings": "Awa", "amount": 1})
+
+    prune()
+
+    assert data_of(event) == {"finding": "", "amount": 1}
 
 
 def test_a_user_that_stands_for_an_order_goes_whole() -> None:

@@ -160,6 +160,12 @@ SPELLINGS = {
     "mixed case": "Ci20230131.1533.a00042",
     "spaces around": f"  {TRANSACTION}\t",
     "line break": f"{TRANSACTION}\r\n",
+    "no-break space at the end": f"{TRANSACTION}\N{NO-BREAK SPACE}",
+    "zero-width space at the end": f"{TRANSACTION}\N{ZERO WIDTH SPACE}",
+    "word joiner at the end": f"{TRANSACTION}\N{WORD JOINER}",
+    "left-to-right mark": f"\N{LEFT-TO-RIGHT MARK}{TRANSACTION}",
+    "number sign": f"#{TRANSACTION}",
+    "full stop at the end": f"{TRANSACTION}.",
     "spaces": "CI 20230131 1533 A00042",
     "no punctuation": "CI202301311533A00042",
     "hyphens": "CI20230131-1533-A00042",
@@ -770,12 +776,12 @@ def test_what_was_too_long_to_be_stored_is_not_replayed(payment: Payment, client
 
 
 def test_fields_of_several_values_are_replayed_as_they_came(payment: Payment, client: Client) -> None:
-    query = urlencode([*notification_fields(payment).items(), ("channel", "WAVECI")])
+    query = urlencode([*notification_fields(payment).items(), ("payId", "other")])
     assert client.post(f"{payment.get_notification_url()}?{query}").status_code == 400
     event = newest_event()
-    assert event.data["channel"] == ["OMCIV2", "WAVECI"]
+    assert event.data["payId"] == [f"PAY-{payment.reference}", "other"]
     decision = services.preview_replay(event)
-    assert (decision.reason, decision.message) == ("malformed", "two values of channel")
+    assert (decision.reason, decision.message) == ("malformed", "two values of payId")
 
 
 @pytest.mark.django_db(transaction=True)

@@ -1,14 +1,17 @@
+from typing import Any
 from urllib.parse import urlencode, urlsplit
 
 import pytest
+from django.contrib.auth.models import AnonymousUser
 from django.db import connections
-from django.test import Client, override_settings
+from django.test import Client, RequestFactory, override_settings
 from django.utils import translation
 
 from django_paiementpro import views
 from django_paiementpro.models import Payment
 from django_paiementpro.testing import FakeGateway, make_payment
 from django_paiementpro.testing.wire import notification_fields
+from tests.host.models import Member
 
 
 @pytest.mark.parametrize("view", [views.CheckoutView, views.NotificationView, views.ReturnView, views.StatusView])
@@ -18,6 +21,31 @@ def test_the_host_wraps_no_transaction_login_or_token_around_a_view(view: type[v
     assert function._non_atomic_requests == set(connections)
     assert function.login_required is False
     assert function.csrf_exempt is True
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize("user", [None, AnonymousUser(), Member(name="awa")], ids=["no users", "anonymous", "member"])
+def test_views_serve_a_host_with_users_of_its_own(gateway: FakeGateway, user: Any) -> None:
+    payment = make_payment()
+
+    def answer(view: type[views.View], method: str = "get", data: Any = None, **arguments: str) -> int:
+        request = getattr(RequestFactory(), method)("/", data)
+        if user:
+            request.user = user
+        response: Any = view.as_view()(request, **arguments)
+        return int(response.status_code)
+
+    def signed(url: str) -> str:
+        return url.split("/")[-2]
+
+    assert answer(views.CheckoutView, signed=signed(payment.get_checkout_url())) == 302
+    assert answer(views.ReturnView, signed=signed(payment.get_return_url())) == 200
+    assert answer(views.StatusView, signed=signed(payment.get_status_url())) == 200
+    payment.refresh_from_db()
+    fields = notification_fields(payment)
+    assert answer(views.NotificationView, "post", fields, signed=signed(payment.get_notification_url())) == 200
+    assert answer(views.ReturnView, signed=signed(payment.get_return_url())) == 200
+    assert answer(views.HealthView) == 403
 
 
 @pytest.mark.django_db

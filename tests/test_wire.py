@@ -9,16 +9,19 @@ from contextlib import suppress
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
-from urllib.parse import parse_qsl, urlsplit
+from urllib.parse import parse_qsl, urlencode, urlsplit
 
 import pytest
 
+from django_paiementpro.messages import MAX_BODY
 from django_paiementpro.models import Payment
 from django_paiementpro.signing import NOTIFICATION, sign, unsign
 from django_paiementpro.testing import make_payment
+from django_paiementpro.testing.wire import notification_fields
 from tests.server import wire
 from tests.server.gateway import UNKNOWN, Call, FakeGateway
-from tests.server.site import Site, running
+from tests.server.site import ChunkedSite, Site, running
+from tests.test_messages import multipart
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -204,6 +207,72 @@ def test_a_stranger_is_answered_without_a_row(site: Site) -> None:
     url = site.url + payment.get_notification_url().replace(sign(payment.url_key, NOTIFICATION), "x.y")
     assert wire.post(url, sample("notification_production_2021.txt").encode(), FORM).status == 404
     assert not payment.events.exists()
+
+
+# A body in chunks, without a length.
+
+
+@pytest.fixture
+def chunked_site(transactional_db: None, settings: Any) -> Iterator[ChunkedSite]:
+    settings.ALLOWED_HOSTS = ["127.0.0.1"]
+    with running(ChunkedSite()) as site:
+        yield site
+
+
+def form_body(fields: dict[str, Any]) -> tuple[str, bytes]:
+    return FORM, urlencode(fields).encode()
+
+
+def json_body(fields: dict[str, Any]) -> tuple[str, bytes]:
+    return "application/json", json.dumps(fields).encode()
+
+
+@pytest.mark.parametrize("encode", [form_body, json_body, multipart])
+@pytest.mark.parametrize("size", [1, 7, 100_000])
+def test_chunked_body_settles(
+    chunked_site: ChunkedSite, encode: Callable[[dict[str, Any]], tuple[str, bytes]], size: int
+) -> None:
+    payment = opened("878AABCDEFZ1629812300", 157)
+    content_type, body = encode(notification_fields(payment))
+    url = notification_url(chunked_site, payment)
+
+    answer = wire.post_chunks(url, wire.chunked(body, size), content_type)
+
+    assert answer == (200, None, b"OK")
+    assert_settled(payment)
+
+
+@pytest.mark.parametrize("size", [1_000, 3_000_000])
+def test_chunked_body_over_the_bound_is_refused_and_not_read_on(chunked_site: ChunkedSite, size: int) -> None:
+    payment = opened("878AABCDEFZ1629812300", 157)
+    body = urlencode(notification_fields(payment)).encode() + b"&x=" + b"x" * 3_000_000
+
+    answer = wire.post_chunks(notification_url(chunked_site, payment), wire.chunked(body, size), FORM)
+
+    assert answer.status == 400
+    assert payment.events.get().message == f"a body of more than {MAX_BODY} bytes"
+    assert chunked_site.counts == [MAX_BODY + 1]
+
+
+def test_chunked_body_that_breaks_off_is_refused(chunked_site: ChunkedSite) -> None:
+    payment = opened("878AABCDEFZ1629812300", 157)
+    body = wire.chunked(urlencode(notification_fields(payment)).encode())
+
+    answer = wire.post_chunks(notification_url(chunked_site, payment), body[:36] + b"nonsense\r\n", FORM)
+
+    assert answer == (400, None, b"Bad Request: malformed")
+    assert payment.events.get().message == "a body that cannot be read"
+
+
+def test_server_that_does_not_end_a_chunked_body_answers_at_once(site: Site) -> None:
+    payment = opened("878AABCDEFZ1629812300", 157)
+    body = wire.chunked(urlencode(notification_fields(payment)).encode())
+    started_at = time.monotonic()
+
+    assert wire.post_chunks(notification_url(site, payment), body, FORM).status == 400
+
+    assert time.monotonic() - started_at < MARGIN
+    assert payment.events.get().message == "no merchantId"
 
 
 # The status look-up.

@@ -20,6 +20,18 @@ def known(payment: Payment, *events: PaymentEvent) -> str:
     return " ".join(wording.summarize(payment, events, findings=[], refunds=[]).known)
 
 
+@pytest.mark.parametrize("data", [["Awa"], [{"a": 1}], "Awa", 1, None, {"action": ["Awa"], "user": ["Awa"]}])
+@pytest.mark.parametrize("kind", ["notification", "status", "initialize", "host", "staff", "expiry"])
+def test_event_whose_data_are_no_object_is_told(kind: str, data: Any) -> None:
+    odd = event(kind, "accepted", data=data, created_at=datetime(2026, 11, 2, tzinfo=timezone.utc))
+    [entry] = wording.tell([odd])
+
+    assert entry.title
+    assert entry.fields == (list(data.items()) if isinstance(data, dict) else [("data", data)] if data else [])
+    paid = Payment(status="succeeded", amount=1, settled_by="staff")
+    assert known(paid, odd)
+
+
 def test_a_page_that_was_refused_says_why() -> None:
     refused = event("initialize", "refused", message="ID marchand inconnu")
     payment = Payment(status="created", attempt=1, customer_phone="0707123456")

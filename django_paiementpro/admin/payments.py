@@ -97,7 +97,6 @@ class PaymentAdmin(ColumnsMixin, ReadOnlyMixin, ModelAdmin):
     list_max_show_all = 0
     show_full_result_count = False
     show_facets = admin.ShowFacets.NEVER
-    paginator = CappedPaginator
     actions = ("check_payments", "export_csv")
     # Not where Django looks by itself: a host's own admin of payments has Django's templates.
     change_list_template = "admin/paiementpro/payment/payment_list.html"
@@ -223,7 +222,7 @@ class PaymentAdmin(ColumnsMixin, ReadOnlyMixin, ModelAdmin):
                 paid += services.ask_gateway(payment, user_of(request), gettext("From the list."), patience).is_paid
             except GatewayUnavailableError:
                 unanswered += 1
-            except ValidationError:  # it has changed meanwhile: somebody has told us of it
+            except (ValidationError, Payment.DoesNotExist):  # it has changed meanwhile: somebody has told us of it
                 continue
         text = ngettext("The gateway was asked about %d payment.", "The gateway was asked about %d payments.", asked)
         self.message_user(request, text % asked)
@@ -252,6 +251,14 @@ class PaymentAdmin(ColumnsMixin, ReadOnlyMixin, ModelAdmin):
         except IncorrectLookupParameters:
             return HttpResponseRedirect(self._url("changelist") + "?e=1")
         return self.export_csv(request, queryset)
+
+    def get_paginator(
+        self, request: HttpRequest, queryset: Any, per_page: int, orphans: int = 0, allow_empty_first_page: bool = True
+    ) -> Any:
+        """Bound the count of payments. A payment's history is paged by this method too."""
+        if queryset.model is Payment:
+            return CappedPaginator(queryset, per_page, orphans, allow_empty_first_page)
+        return super().get_paginator(request, queryset, per_page, orphans, allow_empty_first_page)
 
     # The payment's page.
 
@@ -368,6 +375,9 @@ class PaymentAdmin(ColumnsMixin, ReadOnlyMixin, ModelAdmin):
                     return page
                 field = FIELDS.get(error.code or "")
                 form.add_error(field if field in form.fields else None, error)
+            except Payment.DoesNotExist:
+                self.message_user(request, _("This payment no longer exists."), messages.WARNING)
+                return HttpResponseRedirect(self._url("changelist"))
             else:
                 self.log_change(request, payment, text)
                 self.message_user(request, text, LEVELS[level])

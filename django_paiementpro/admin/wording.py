@@ -233,7 +233,7 @@ def _evidence(payment: Payment, events: Sequence[PaymentEvent]) -> str:
         return _("The gateway said so when it was asked.")
     if payment.settled_by != SettledBy.STAFF:
         return _("The gateway notified it.")
-    acts = [event for event in events if event.kind == Kind.STAFF and event.data.get("action") == "confirm"]
+    acts = [event for event in events if event.kind == Kind.STAFF and event.fields.get("action") == "confirm"]
     act = acts[-1] if acts else None
     if act is None:
         return _("It was confirmed by hand.")
@@ -308,9 +308,9 @@ def _entry(event: PaymentEvent) -> Entry:
     details = [event.message]
     level = LEVELS.get(Outcome(event.outcome), "")
     if event.kind == Kind.STAFF:
-        title = str(STAFF_TITLES.get(event.data.get("action", ""), event)) % {"user": _staff(event)}
-        details = [_figures(event), event.message, str(event.data.get("finding", ""))]
-        level = "success" if event.data.get("action") == "confirm" else level
+        title = str(STAFF_TITLES.get(str(event.fields.get("action")), event)) % {"user": _staff(event)}
+        details = [_figures(event), event.message, str(event.fields.get("finding", ""))]
+        level = "success" if event.fields.get("action") == "confirm" else level
     elif event.kind == Kind.NOTIFICATION and event.outcome == Outcome.ACCEPTED:
         is_success = _is_success(event)
         title = _("The gateway notified: paid") if is_success else _("The gateway notified: not paid")
@@ -326,7 +326,7 @@ def _entry(event: PaymentEvent) -> Entry:
         details=[findings_in_words(text) for text in details if text],
         level=level,
         # Pairs: a template that reads data.items would get a field of that name.
-        fields=list(event.data.items()),
+        fields=list(event.fields.items()),
         signals=_delivery(event),
     )
 
@@ -359,27 +359,27 @@ def _shown(payment: Payment, name: str) -> str:
 
 def _is_success(event: PaymentEvent) -> bool:
     try:
-        return Notification.from_fields(stored_fields(event.data)).is_success
+        return Notification.from_fields(stored_fields(event.fields)).is_success
     except InvalidNotification:
         return False
 
 
 def _staff(event: PaymentEvent) -> str:
     """Name who it was; by their number once the name has been erased."""
-    return event.data.get("user") or _("User %(id)s") % {"id": event.data.get("user_id", "–")}
+    return event.fields.get("user") or _("User %(id)s") % {"id": event.fields.get("user_id", "–")}
 
 
 def _figures(event: PaymentEvent) -> str:
     """Name what the member of staff entered beside the reason."""
     currency = event.payment.currency
     texts = []
-    if isinstance(amount := event.data.get("amount"), int):
+    if isinstance(amount := event.fields.get("amount"), int):
         texts.append(format_amount(amount, currency))
-    if event.data.get("kind") == RefundKind.CHARGEBACK:
+    if event.fields.get("kind") == RefundKind.CHARGEBACK:
         texts.append(str(RefundKind.CHARGEBACK.label))
-    if isinstance(fee := event.data.get("fee"), int):
+    if isinstance(fee := event.fields.get("fee"), int):
         texts.append(labelled(_("fee"), format_amount(fee, currency)))
-    texts += [str(event.data[name]) for name in ("gateway_id", "refund_reference") if event.data.get(name)]
+    texts += [str(event.fields[name]) for name in ("gateway_id", "refund_reference") if event.fields.get(name)]
     return ", ".join(texts)
 
 

@@ -24,6 +24,7 @@ from rest_framework.response import Response
 
 from django_paiementpro import polling
 from django_paiementpro.exceptions import GatewayRefusedError, GatewayUnavailableError, TooManyRefusalsError
+from django_paiementpro.models import Payment
 
 PREFIX = "urn:paiementpro:problem:"
 
@@ -169,7 +170,7 @@ def _translate(error: Exception) -> exceptions.APIException | None:
     """Return an error of Django's as one of REST framework's; None where it is nothing that a client has done."""
     if isinstance(error, exceptions.APIException):
         return error
-    if isinstance(error, Http404):
+    if isinstance(error, (Http404, Payment.DoesNotExist)):
         return exceptions.NotFound()
     if isinstance(error, PermissionDenied):
         return exceptions.PermissionDenied()

@@ -40,7 +40,7 @@ from django_paiementpro.api.serializers import (
     PaymentSerializer,
 )
 from django_paiementpro.conf import conf
-from django_paiementpro.decorators import non_atomic
+from django_paiementpro.decorators import non_atomic, reread
 from django_paiementpro.enums import Status
 from django_paiementpro.exceptions import GatewayRefusedError, GatewayUnavailableError
 from django_paiementpro.models import IdempotencyKey, Payment
@@ -73,7 +73,7 @@ class PaymentViewSet(GenericViewSet[Payment]):
     @classmethod
     def as_view(cls, *args: Any, **kwargs: Any) -> Any:
         """Return the view, with no transaction of the host's around it."""
-        return non_atomic(super().as_view(*args, **kwargs))
+        return non_atomic(reread(super().as_view(*args, **kwargs)))
 
     # What a host overrides -------------------------------------------------------------------------------------------
 
@@ -87,7 +87,8 @@ class PaymentViewSet(GenericViewSet[Payment]):
         payments = Payment.objects.primary()
         if user is None:
             return payments.none()
-        if getattr(user, "is_staff", False) and user.has_perm("paiementpro.view_payment"):
+        has_perm = getattr(user, "has_perm", None)  # a host's user model may have none
+        if getattr(user, "is_staff", False) and has_perm and has_perm("paiementpro.view_payment"):
             return payments
         return payments.filter(user=self._user_id)
 

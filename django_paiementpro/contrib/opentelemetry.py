@@ -7,7 +7,7 @@ process tells the same, so that dashboards take their maximum, never their sum.
 """
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from threading import Lock
 from typing import TypeAlias
 
@@ -17,8 +17,11 @@ from opentelemetry.metrics import CallbackOptions, MeterProvider, Observation, g
 
 from django_paiementpro import __version__, log, services
 from django_paiementpro.conf import conf
-from django_paiementpro.enums import Outcome
-from django_paiementpro.services import ChannelHealth, Health
+from django_paiementpro.enums import Channel, ChannelVerdict, Outcome
+from django_paiementpro.services import ChannelHealth, Health, Performance
+
+#: The attribute of all channels that neither the app nor the settings know.
+OTHER = "other"
 
 #: Numbers with their attributes; None is not told.
 Numbers: TypeAlias = Iterable[tuple[float | None, dict[str, str]]]
@@ -30,6 +33,35 @@ class Figures:
 
     health: Health
     channels: dict[str, ChannelHealth]
+
+    @classmethod
+    def take(cls) -> "Figures":
+        """Return the figures of now. All unknown channels are ``other``: the gateway may notify any text."""
+        health, channels = services.health(), services.channel_health()
+        known = {*Channel.values, *conf.channels}
+        others = [each for code, each in channels.items() if code not in known]
+        other_moments = [moment for code, moment in health.last_success_at.items() if moment and code not in known]
+        moments = {code: moment for code, moment in health.last_success_at.items() if code in known}
+        channels = {code: each for code, each in channels.items() if code in known}
+        if other_moments:
+            moments[OTHER] = max(other_moments)
+        if others:
+            is_failing = any(each.is_failing for each in others)
+            channels[OTHER] = ChannelHealth(
+                OTHER,
+                ChannelVerdict.FAILING if is_failing else ChannelVerdict.UNKNOWN,
+                _sum(each.last_hour for each in others),
+                _sum(each.last_week for each in others),
+            )
+        return cls(replace(health, last_success_at=moments), channels)
+
+
+def _sum(performances: Iterable[Performance]) -> Performance:
+    """Add up payments. There is no median of medians."""
+    total = Performance()
+    for each in performances:
+        total = Performance(total.paid + each.paid, total.unpaid + each.unpaid, total.waiting + each.waiting)
+    return total
 
 
 @dataclass(frozen=True, slots=True)
@@ -179,7 +211,7 @@ def take_figures() -> Figures | None:
     """Return the figures of now; None where the host wants none, or where they cannot be had, which is logged."""
     opened = _open_connections()
     try:
-        return Figures(services.health(), services.channel_health()) if conf.opentelemetry else None
+        return Figures.take() if conf.opentelemetry else None
     except Exception as error:  # noqa: BLE001  the exporter is the host's, and goes on
         log.write("metrics_unavailable", outcome=Outcome.FAILED, error=type(error).__name__)
         return None

@@ -38,6 +38,7 @@ from django_paiementpro.services.transitions import (
     Decision,
     commit,
     database,
+    existing,
     expect_personal_data,
     insert_event,
     is_one_statement,
@@ -335,7 +336,8 @@ def _record_page(payment: Payment, page_request: PageRequest, url: str, duration
             log.write("page_opened", payment, outcome=Outcome.ACCEPTED, duration=duration)
             return True
         read_again(payment)
-    commit(give_up)
+    with existing(payment):
+        commit(give_up)
     return False
 
 
@@ -350,5 +352,6 @@ def _record_no_page(payment: Payment, page_request: PageRequest, error: GatewayE
         free(payment, payment.attempt)
         insert_event(payment, Kind.INITIALIZE, decision, page_request.for_audit())
 
-    commit(store)
+    with existing(payment):
+        commit(store)
     log.write(line, payment, outcome=decision.outcome, duration=duration, error=text)

@@ -352,11 +352,13 @@ def _compare(gateway_id: str, *pairs: tuple[Reason, object, object]) -> list[Fac
 
 
 def _is_authentic(notification: Notification) -> bool:
-    """Ask the host's verifier, where there is one. Only True agrees, and one that raises does not."""
+    """Ask the host's verifier, where there is one. Only True agrees, and one that raises or exits does not."""
     try:
         verifier = conf.hashcode_verifier
         return verifier is None or verifier(notification) is True
-    except Exception as error:  # noqa: BLE001  logged, and no agreement
+    except KeyboardInterrupt:
+        raise
+    except BaseException as error:  # noqa: BLE001  logged, and no agreement
         log.write("verifier_failed", raised=error)
         return False
 

@@ -6,6 +6,7 @@ then follow their events. Whoever dies in between has done a batch or not, and w
 later for a blanked payment is stored as ever, and takes ``blanked_at`` away: once it is old, it is blanked too.
 """
 
+import re
 import time
 import unicodedata
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -56,16 +57,15 @@ BLANK: Mapping[str, Any] = {
 
 _UPDATE_EVENT = "UPDATE paiementpro_paymentevent SET data = %s, message = %s, remote_address = %s WHERE id = %s"
 
-# Findings that are made of amounts, references and the gateway's ids alone.
-_FIGURES = frozenset(
-    {
-        Reason.AMOUNT,
-        Reason.PAID_TWICE,
-        Reason.FAILURE_AFTER_SUCCESS,
-        Reason.TRANSACTION_REUSED,
-        Reason.PAID_AFTER_CANCELLATION,
-    }
-)
+# Findings that are made of amounts, references and the gateway's ids alone, and what their details look like.
+_IDS = re.compile(r"(?=\S*\d)[\w.-]+(?: (?=\S*\d)[\w.-]+)?", re.ASCII)
+_FIGURES: Mapping[str, re.Pattern[str]] = {
+    Reason.AMOUNT: re.compile(r"(?:0|[1-9]\d*|None) != [1-9]\d*", re.ASCII),
+    Reason.PAID_TWICE: _IDS,
+    Reason.FAILURE_AFTER_SUCCESS: _IDS,
+    Reason.TRANSACTION_REUSED: _IDS,
+    Reason.PAID_AFTER_CANCELLATION: _IDS,
+}
 
 # What an act of staff keeps beside its findings. Who it was is a number, which the shop alone can tell.
 _FIELDS_OF_STAFF = (
@@ -274,7 +274,7 @@ def _blank_event(event: PaymentEvent) -> bool:
     event.data = _data(event)
     # People's words and the gateway's may name anybody; ours are findings.
     is_ours = event.kind in {Kind.NOTIFICATION, Kind.STATUS}
-    event.message = "; ".join(_findings(event.message.split("; "))) if is_ours else ""
+    event.message = _findings(event.message) if is_ours else ""
     event.remote_address = ""
     return before != (event.data, event.message, event.remote_address)
 
@@ -282,22 +282,28 @@ def _blank_event(event: PaymentEvent) -> bool:
 def _data(event: PaymentEvent) -> dict[str, Any]:
     if event.kind != Kind.STAFF:
         # A part of what could not be read might be read, when it is replayed, as something that it was not.
-        return {} if event.reason == Reason.MALFORMED else without_personal_data(event.data)
-    kept = {name: event.data[name] for name in _FIELDS_OF_STAFF if name in event.data}
-    if "fields" in event.data:
-        kept["fields"] = without_personal_data(event.data["fields"])
-    if "finding" in event.data:
-        kept["finding"] = "; ".join(_findings(event.data["finding"].split("; ")))
-    if "findings" in event.data:
-        kept["findings"] = _findings(event.data["findings"])
+        return {} if event.reason == Reason.MALFORMED else without_personal_data(event.fields)
+    data = event.fields
+    kept = {name: data[name] for name in _FIELDS_OF_STAFF if name in data}
+    if isinstance(fields := data.get("fields"), dict):
+        kept["fields"] = without_personal_data(fields)
+    if "finding" in data:
+        kept["finding"] = _findings(str(data["finding"]))
+    if isinstance(findings := data.get("findings"), list):
+        kept["findings"] = list(filter(None, (_findings(str(finding)) for finding in findings)))
     return kept
 
 
-def _findings(lines: Iterable[str]) -> list[str]:
-    """Return the findings with their codes, and with what was found where that is made of numbers."""
+def _findings(text: str) -> str:
+    """
+    Return the codes of the findings in a text, with the details of those that are made of numbers and ids.
+
+    What looks like a finding may be part of a text that was notified, so a detail is kept by what it consists of.
+    """
     findings = []
-    for line in lines:
-        code = line.partition(": ")[0]
+    for line in text.split("; "):
+        code, _colon, detail = line.partition(": ")
         if code in Reason.values:
-            findings.append(line if code in _FIGURES else code)
-    return findings
+            pattern = _FIGURES.get(code)
+            findings.append(line if pattern and pattern.fullmatch(detail) else code)
+    return "; ".join(findings)

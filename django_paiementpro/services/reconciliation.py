@@ -343,6 +343,8 @@ class _Reconciler:
     def _catching(self, row: Model) -> Iterator[None]:
         try:
             yield
+        except Payment.DoesNotExist:
+            pass  # deleted since it was read
         except Exception as error:  # noqa: BLE001  logged
             self.totals.failed += 1
             log.write("reconcile_failed", raised=error, pk=row.pk)

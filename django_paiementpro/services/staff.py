@@ -352,7 +352,7 @@ def _replay(event: PaymentEvent) -> Decide:
         # Not all of it was stored: what is missing may contradict the rest.
         return decide_on(InvalidNotification(Reason.MALFORMED, TOO_MANY_FIELDS))
     try:
-        notification = Notification.from_fields(stored_fields(event.data))
+        notification = Notification.from_fields(stored_fields(event.fields))
     except InvalidNotification as error:
         return decide_on(error)
     return decide_on(notification, partial(confirmed_by_staff, event.payment.reference, notification.gateway_id))

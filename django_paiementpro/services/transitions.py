@@ -10,14 +10,14 @@ begins with a write (which SQLite requires), and holds on every database.
 import functools
 import random
 import time
-from collections.abc import Callable, Mapping
-from contextlib import nullcontext
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, nullcontext
 from copy import copy
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Any, ParamSpec, TypeVar
 
-from django.db import OperationalError, router, transaction
+from django.db import IntegrityError, OperationalError, router, transaction
 from django.utils import timezone
 
 from django_paiementpro import log, outbox, statements
@@ -47,8 +47,8 @@ class Fact:
 
     @classmethod
     def of(cls, reason: Reason, detail: str, gateway_id: str = "") -> "Fact":
-        """Return a fact with its detail in ASCII, on one line, and cut to its column."""
-        line = " ".join(detail.split()).encode("ascii", "backslashreplace").decode()
+        """Return a fact with its detail in ASCII, on one line, without semicolons, and cut to its column."""
+        line = " ".join(detail.replace(";", ",").split()).encode("ascii", "backslashreplace").decode()
         return cls(reason, line[:200], gateway_id)
 
     def __str__(self) -> str:
@@ -111,7 +111,8 @@ def settle(
 
     The copy at hand may be stale, or reflect a transaction that was rolled back: it is read again first, unless the
     caller has just done so (``is_current``). If the payment changes before the decision is stored, it is read again and
-    decided again. The transition, its event and the signals owed are one commit.
+    decided again. The transition, its event and the signals owed are one commit. Raises ``Payment.DoesNotExist`` if it
+    has been deleted.
 
     With ``is_exclusive``, any change of the row in between counts, not only to what decisions depend on.
     """
@@ -146,7 +147,8 @@ def _commit_decision(
         return store(payment, unchanged, kind, decision, data, remote_address)
 
     try:
-        return commit(work, is_atomic=is_alone and is_one_statement(payment, decision.changes))
+        with existing(payment):
+            return commit(work, is_atomic=is_alone and is_one_statement(payment, decision.changes))
     except BaseException:
         vars(payment).update(before)
         raise
@@ -157,6 +159,17 @@ def is_one_statement(payment: Payment, changes: Mapping[str, Any]) -> bool:
     channels = [changes.get(name, getattr(payment, name)) for name in ("channel", "gateway_channel")]
     is_same_region = region_of(*channels) == payment.phone_region
     return is_same_region and payment.blanked_at is None and statements.is_one_statement(PaymentEvent, database())
+
+
+@contextmanager
+def existing(payment: Payment) -> Iterator[None]:
+    """Raise ``Payment.DoesNotExist`` if an event could not be stored because its payment has been deleted."""
+    try:
+        yield
+    except IntegrityError:
+        if not transaction.get_connection(database()).in_atomic_block:
+            read_again(payment)
+        raise
 
 
 def store(

@@ -1,3 +1,5 @@
+from uuid import uuid4
+
 from django.contrib.auth.base_user import AbstractBaseUser
 from django.contrib.contenttypes.fields import GenericRelation
 from django.db import models
@@ -37,3 +39,15 @@ class ReceiverCall(models.Model):
     process = models.PositiveIntegerField()
     started_at = models.DateTimeField()
     ended_at = models.DateTimeField(null=True)
+
+
+class Member(AbstractBaseUser):
+    """A user of a host without the admin: neither staff nor permissions, and no number for a key."""
+
+    id = models.UUIDField(primary_key=True, default=uuid4)
+    name = models.CharField(max_length=16, unique=True)
+
+    USERNAME_FIELD = "name"
+
+    class Meta:
+        managed = False

@@ -4,8 +4,9 @@ import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from io import BytesIO, IOBase
 from socketserver import BaseServer
-from typing import Any, TypeVar
+from typing import Any, BinaryIO, TypeVar
 
 from django.core.handlers.wsgi import WSGIHandler
 from django.core.servers.basehttp import ThreadedWSGIServer
@@ -40,6 +41,55 @@ class SmallSite(Site):
     def server_close(self) -> None:
         super().server_close()
         self.pool.shutdown()
+
+
+class ChunkedInput(IOBase):
+    """A body in chunks, which ends by itself; ``count`` is how many of its bytes have been read."""
+
+    def __init__(self, stream: BinaryIO) -> None:
+        self.stream = stream
+        self.chunk = BytesIO()
+        self.is_finished = False
+        self.count = 0
+
+    def read(self, size: int) -> bytes:
+        """Return at most this many bytes of one chunk, and nothing once all have been read."""
+        content = self.chunk.read(size)
+        if not content and not self.is_finished:
+            self.is_finished = True
+            length = int(self.stream.readline(), 16)
+            self.chunk = BytesIO(self.stream.read(length))
+            self.stream.readline()
+            self.is_finished = not length
+            content = self.chunk.read(size)
+        self.count += len(content)
+        return content
+
+
+class SocketHandler(QuietWSGIRequestHandler):
+    def get_environ(self) -> dict[str, Any]:
+        return {**super().get_environ(), "socket": self.rfile}
+
+
+class ChunkedSite(Site):
+    """A site that hands over chunked bodies as gunicorn does: no length, and a stream that ends by itself."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.RequestHandlerClass = SocketHandler
+        #: How many bytes the views have read of each body.
+        self.counts: list[int] = []
+        handler = WSGIHandler()
+
+        def application(environ: dict[str, Any], start_response: Any) -> Any:
+            body = ChunkedInput(environ["socket"])
+            answer = handler({**environ, "wsgi.input": body, "wsgi.input_terminated": True}, start_response)
+            self.counts.append(body.count)
+            while body.read(65_536):
+                pass  # else the connection would be reset
+            return answer
+
+        self.set_app(application)
 
 
 @contextmanager

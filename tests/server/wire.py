@@ -43,6 +43,19 @@ def post(url: str, body: bytes, content_type: str = "", query: str = "") -> Answ
     return send(url, _request(f"POST {parts.path}{query and '?'}{query}", *head) + body)
 
 
+def post_chunks(url: str, content: bytes, content_type: str = "") -> Answer:
+    """Notify in chunks, without a length; ``content`` is as it crosses the wire."""
+    parts = urlsplit(url)
+    head = [f"Host: {parts.netloc}", "Transfer-Encoding: chunked", f"Content-Type: {content_type}"]
+    return send(url, _request(f"POST {parts.path}", *head) + content)
+
+
+def chunked(body: bytes, size: int = 7) -> bytes:
+    """Return the body in chunks, each of this many bytes at most."""
+    chunks = [body[start : start + size] for start in range(0, len(body), size)]
+    return b"".join(b"%x\r\n%b\r\n" % (len(chunk), chunk) for chunk in [*chunks, b""])
+
+
 def notify(url: str, fields: Mapping[str, Any]) -> Answer:
     """Notify as production does: the fields in the query, and again in a multipart body."""
     request = prepare_notification(url, fields)

@@ -1,0 +1,146 @@
+"""The first request after the server has ended a connection that was idle."""
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from django.contrib.auth.models import Permission, User
+from django.db import OperationalError, connection, transaction
+from django.http import HttpRequest
+from django.test import Client, RequestFactory
+from django.urls import reverse
+
+from django_paiementpro import services
+from django_paiementpro.decorators import reread
+from django_paiementpro.models import Payment
+from django_paiementpro.testing import FakeGateway, make_payment
+from tests.conftest import Notify, Statements
+from tests.server.threads import at_once
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+#: How a connection is named at its server, and ended there. SQLite has no server.
+BACKENDS = {
+    "postgresql": ("SELECT pg_backend_pid()", "SELECT pg_terminate_backend(%s, 5000)"),
+    "mysql": ("SELECT CONNECTION_ID()", "KILL %s"),
+}
+
+
+def lose_connection() -> None:
+    """End this thread's connection from another one, as a restart or an idle time-out does."""
+    name, end = BACKENDS.get(connection.vendor, ("SELECT 1", "SELECT %s"))
+    with connection.cursor() as cursor:
+        cursor.execute(name)
+        [number] = cursor.fetchone()
+
+    def kill() -> None:
+        with connection.cursor() as cursor:
+            cursor.execute(end, [number])
+
+    at_once(kill)
+
+
+@pytest.fixture(params=[False, True])
+def idle(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Keep connections between requests, without and with Django's health checks."""
+    monkeypatch.setitem(connection.settings_dict, "CONN_MAX_AGE", 600)
+    monkeypatch.setitem(connection.settings_dict, "CONN_HEALTH_CHECKS", request.param)
+
+
+@pytest.mark.usefixtures("idle")
+def test_notification_after_an_idle_connection_was_lost_settles(payment: Payment, notify: Notify) -> None:
+    lose_connection()
+
+    assert notify(payment).status_code == 200
+    assert Payment.objects.get().status == "succeeded"
+    assert [event.outcome for event in payment.events.all()] == ["accepted"]
+
+
+@pytest.mark.usefixtures("idle")
+def test_payer_does_not_notice_that_a_connection_was_lost(gateway: FakeGateway) -> None:
+    payment, client = make_payment(), Client()
+
+    for url, status in [
+        (payment.get_checkout_url(), 302),
+        (payment.get_return_url(), 200),
+        (payment.get_status_url(), 200),
+    ]:
+        lose_connection()
+        assert client.get(url).status_code == status
+    lose_connection()
+    assert client.post(payment.get_checkout_url()).status_code == 302
+    assert len(gateway.page_requests) == 1
+
+
+@pytest.mark.usefixtures("idle")
+def test_monitoring_and_the_api_do_not_notice_that_a_connection_was_lost(payment: Payment, settings: Any) -> None:
+    # This one reads the session before any view is called.
+    settings.MIDDLEWARE = [name for name in settings.MIDDLEWARE if not name.endswith(".LoginRequiredMiddleware")]
+    user = User.objects.create_user("awa", is_staff=True)
+    user.user_permissions.add(Permission.objects.get(codename="view_payment"))
+    Payment.objects.update(user=user)
+    client = Client()
+    client.force_login(user)
+    health = reverse("paiementpro:health")
+    expected = client.get(health).status_code
+    urls = [health, "/api/payments/", f"/api/payments/{payment.reference}/"]
+
+    for url, status in zip(urls, [expected, 200, 200], strict=True):
+        lose_connection()
+        assert client.get(url).status_code == status
+
+
+@pytest.mark.parametrize("is_lost", [True, False])
+def test_database_that_is_away_is_asked_twice_at_most(
+    payment: Payment, notify: Notify, monkeypatch: pytest.MonkeyPatch, is_lost: bool
+) -> None:
+    asked = []
+
+    def away(execute: Callable[..., Any], sql: str, *arguments: Any) -> Any:
+        asked.append(sql)
+        raise OperationalError
+
+    monkeypatch.setattr(connection, "is_usable", lambda: not is_lost)
+    with connection.execute_wrapper(away), pytest.raises(OperationalError):
+        notify(payment)
+
+    assert len(asked) == (2 if is_lost else 1)
+    assert Payment.objects.get().status == "pending"
+    assert not payment.events.exists()
+
+
+def test_nothing_is_read_again_in_a_transaction(payment: Payment, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked = []
+
+    def away(execute: Callable[..., Any], sql: str, *arguments: Any) -> Any:
+        asked.append(sql)
+        raise OperationalError
+
+    monkeypatch.setattr(connection, "is_usable", lambda: False)
+    with transaction.atomic(), connection.execute_wrapper(away), pytest.raises(OperationalError):
+        services.find_payment(payment.reference)
+
+    assert len(asked) == 1
+
+
+@pytest.mark.parametrize(("method", "count"), [("GET", 2), ("HEAD", 2), ("POST", 1)])
+def test_only_a_view_that_writes_nothing_is_run_again(
+    payment: Payment, monkeypatch: pytest.MonkeyPatch, method: str, count: int
+) -> None:
+    methods = []
+
+    @reread
+    def view(request: HttpRequest) -> None:
+        methods.append(request.method)
+        raise OperationalError
+
+    monkeypatch.setattr(connection, "is_usable", lambda: False)
+    with pytest.raises(OperationalError):
+        view(RequestFactory().generic(method, "/"))
+    assert methods == [method] * count
+
+
+def test_connection_that_is_alive_is_not_checked(payment: Payment, statements: Statements) -> None:
+    with statements:
+        assert services.find_payment(payment.reference)
+    assert len(statements) == 1
