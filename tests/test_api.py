@@ -796,7 +796,7 @@ def cursor_of(text: str) -> str:
         cursor_of("r=x&p=2026-11-25T10:00:00%2B00:00 1"),
         cursor_of("p=2026-11-25T10:00:00%2B00:00"),
         cursor_of("p=2026-11-25T10:00:00%2B00:00 "),
-        cursor_of("p=2026-11-25T10:00:00%2B00:00 -1"),
+        cursor_of("p=2026-11-25T10:00:00%2B00:00 --1"),
         cursor_of("p=2026-11-25T10:00:00%2B00:00 1.5"),
         cursor_of("p=2026-11-25T10:00:00%2B00:00 x"),
         cursor_of("p=2026-11-25T10:00:00%2B00:00 " + "9" * 19),
@@ -810,6 +810,12 @@ def test_cursor_of_other_makers_is_refused(api: APIClient, awa: User, cursor: st
     response = api.get(PAYMENTS, {"cursor": cursor})
 
     assert (response.status_code, problem_of(response)) == (400, "malformed")
+
+
+def test_links_of_an_empty_page_are_cursors_too(api: APIClient) -> None:
+    page = api.get(PAYMENTS, {"cursor": cursor_of("p=2026-11-25T10:00:00%2B00:00 0")}).json()
+
+    assert api.get(page["previous"]).status_code == 200
 
 
 @pytest.mark.parametrize("cursor", ["", cursor_of("p=2026-11-26T10:00:00%2B00:00 " + "9" * 18)])

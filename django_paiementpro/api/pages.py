@@ -115,6 +115,6 @@ def _read(position: str) -> Place:
         moment = datetime.fromisoformat(text)
     except ValueError as error:
         raise ParseError(_("The cursor is not valid.")) from error
-    if not is_aware(moment) or not is_storable(moment) or not re.fullmatch("[0-9]{1,18}", key):
+    if not is_aware(moment) or not is_storable(moment) or not re.fullmatch("-?[0-9]{1,18}", key):
         raise ParseError(_("The cursor is not valid."))
     return moment, int(key)
