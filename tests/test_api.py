@@ -1065,7 +1065,8 @@ def test_refusals_in_a_row_are_told_to_come_back_later(api: APIClient, order: Or
     assert [api.post(url).status_code for _ in range(2)] == [502, 502]
 
     for response in (api.post(url), create(api, "a-key", order=str(order.pk))):
-        assert (response.status_code, problem_of(response), response["Retry-After"]) == (429, "too-many-refusals", "15")
+        assert (response.status_code, problem_of(response)) == (429, "too-many-refusals")
+        assert 0 < int(response["Retry-After"]) <= 15
         assert response.json()["checkout_url"] == kept["checkout_url"]
         assert b"Numero" not in response.content
     assert len(gateway.page_requests) == 3

@@ -1061,15 +1061,16 @@ def test_refusals_in_a_row_make_the_checkout_pause(client: Client, gateway: Fake
     assert [client.get(url).status_code for _ in range(3)] == [502, 502, 502]
 
     for number, pause in enumerate((15, 30, 60, 120, 240, 480, 900, 900), start=3):
-        let_pass(pause - 1)
+        let_pass(pause - 10)
         response = client.get(url)
-        assert (response.status_code, response["Retry-After"]) == (429, "1")
+        assert response.status_code == 429
+        assert 0 < int(response["Retry-After"]) <= 10
         assert len(gateway.page_requests) == stored(payment).events.count() == stored(payment).attempt == number
-        let_pass(1)
+        let_pass(10)
         assert client.get(url).status_code == 502
 
     response = client.get(url)
-    assert response["Retry-After"] == "900"
+    assert 850 < int(response["Retry-After"]) <= 900
     assert "try again in 15 minutes" in response.content.decode()
     assert 'href="' + url in response.content.decode()
     let_pass(841)
@@ -1097,7 +1098,8 @@ def test_host_is_told_for_how_long_the_checkout_pauses(gateway: FakeGateway, rf:
     with pytest.raises(TooManyRefusalsError) as caught:
         services.initialize_payment(payment, rf.get("/"))
 
-    assert (caught.value.retry_after, caught.value.message) == (11, "Numero invalide")
+    assert 0 < caught.value.retry_after <= 11
+    assert caught.value.message == "Numero invalide"
     assert stored(payment).claimed_until is None
 
 
@@ -1124,7 +1126,7 @@ def test_corrections_in_turn_are_bounded(client: Client, gateway: FakeGateway) -
         client.get(payment.get_checkout_url())
 
     assert len(gateway.page_requests) == 7
-    assert client.get(payment.get_checkout_url())["Retry-After"] == "15"
+    assert 0 < int(client.get(payment.get_checkout_url())["Retry-After"]) <= 15
 
 
 def test_page_in_between_ends_the_row_of_refusals(client: Client, gateway: FakeGateway, notify: Notify) -> None:

@@ -23,7 +23,7 @@ class Moving(TransactionTestCase):
                 reference=f"OLD_{number}_{status}",
                 amount=12500,
                 status=status,
-                created_at=timezone.now() - timedelta(minutes=10),
+                created_at=timezone.now() - (timedelta(days=4) if status == "failed" else timedelta(minutes=10)),
             )
         assert take_over() == 3
 
