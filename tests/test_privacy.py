@@ -141,7 +141,7 @@ BOOKS = (
     *("reference", "attempt", "merchant_id", "amount", "currency", "channel", "content_type", "object_id", "status"),
     *("needs_review", "settled_by", "settled_attempt", "opened_attempt", "gateway_id", "gateway_key"),
     *("gateway_channel", "effective_channel", "transaction_date", "response_code", "refunded_amount", "created_at"),
-    *("updated_at", "initialized_at", "settled_at", "claimed_until", "checked_at", "asked_attempt"),
+    *("updated_at", "initialized_at", "settled_at", "claimed_until", "checked_at", "asked_attempt", "url_nonce"),
 )
 PERSONS = (*services.privacy.BLANK, "blanked_at")
 
