@@ -830,7 +830,7 @@ def test_what_was_done_before_somebody_stopped_it_is_logged(caplog: pytest.LogCa
         prune(batch_size=2, progress=stop)
 
     [message] = [record.getMessage() for record in caplog.records]
-    assert message == "personal_data_blanked payments=2 events=0"
+    assert message.startswith("personal_data_blanked outcome=accepted payments=2 events=0 ")
     assert Payment.objects.filter(blanked_at=None).count() == 1
 
 
