@@ -59,7 +59,7 @@ def stored(payment: Payment) -> Payment:
 
 
 def test_success_with_an_emoji_settles(payment: Payment, notify: Notify, heard: Heard, narrow: str) -> None:
-    texts = {"message": "Payé 👍", "channel": "é€👍", "returnContext": "👍", "sessionId": "Ω"}
+    texts = {"message": "Payé 👍", "channel": "é€👍", "returnContext": "👍", "sessionId": ["Ω", "7"]}
 
     assert notify(payment, **texts).status_code == 200
     assert notify(payment, **texts).status_code == 200
