@@ -517,6 +517,17 @@ def _without_signed_urls(named: tuple[str, str]) -> tuple[str, str]:
     return without_signed_urls(name), without_signed_urls(value)
 
 
+def escape(value: Any, encoding: str) -> Any:
+    """Return a text, or JSON of texts, with backslash escapes for the characters that an encoding lacks."""
+    if isinstance(value, Mapping):
+        return {escape(name, encoding): escape(each, encoding) for name, each in value.items()}
+    if isinstance(value, list):
+        return [escape(each, encoding) for each in value]
+    if isinstance(value, str):
+        return clean(value).encode(encoding, "backslashreplace").decode(encoding)
+    return value
+
+
 def _form_fields(text: str) -> Fields:
     return parse_qsl(text, keep_blank_values=True)
 

@@ -55,8 +55,9 @@ def transaction_key(text: str) -> str:
     Return the form in which transaction ids are compared: letters and digits, NFKC, case folded.
 
     The gateway documents no shape for ``payId``, and people paste what they have been sent: with spaces, invisible
-    characters, full-width letters, the digits of another script, or in another case.
+    characters, full-width letters, the digits of another script, or in another case. The letters of other alphabets are
+    escaped, so that a column of any character set can hold the key, and be compared with it.
     """
     folded = unicodedata.normalize("NFKC", text[:MAX_TRANSACTION]).casefold()
     characters = (str(unicodedata.decimal(character, character)) for character in folded if character.isalnum())
-    return "".join(characters)[:MAX_TRANSACTION]
+    return "".join(characters).encode("ascii", "backslashreplace").decode()[:MAX_TRANSACTION]

@@ -36,7 +36,9 @@ from django_paiementpro.phones import normalize_phone
 from django_paiementpro.services.claims import CLOCK_SKEW, claim, free, is_claimed
 from django_paiementpro.services.transitions import (
     Decision,
+    Fit,
     commit,
+    commit_texts,
     database,
     existing,
     expect_personal_data,
@@ -348,10 +350,10 @@ def _record_no_page(payment: Payment, page_request: PageRequest, error: GatewayE
     else:
         decision, line, text = Decision(Outcome.FAILED, message=str(error)), "page_unavailable", str(error)
 
-    def store() -> None:
+    def store(fit: Fit) -> None:
         free(payment, payment.attempt)
-        insert_event(payment, Kind.INITIALIZE, decision, page_request.for_audit())
+        insert_event(payment, Kind.INITIALIZE, decision.fitted(fit), fit(page_request.for_audit()))
 
     with existing(payment):
-        commit(store)
+        commit_texts(store)
     log.write(line, payment, outcome=decision.outcome, duration=duration, error=text)

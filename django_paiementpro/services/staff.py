@@ -107,8 +107,8 @@ def confirm_payment(
             )
         if not key:
             raise ValidationError(_("Enter the transaction id."), code="gateway_id_missing")
-        if not key.isascii():
-            # Letters of other alphabets may look like those of an id that has paid for another payment.
+        if not key.isalnum():
+            # Letters of other alphabets, escaped in the key, may look like those of an id that has paid already.
             raise ValidationError(_("A transaction id has Latin letters and digits only."), code="gateway_id_invalid")
         decision = success(payment, Evidence(SettledBy.STAFF, 0, "", gateway_id, payment.channel, None))
         return replace(decision, then=partial(_require_unused, key))
@@ -228,6 +228,7 @@ def refund_payment(
 
     def store_refund(event: PaymentEvent) -> None:
         refund.pk, refund.payment, refund.event = None, event.payment, event
+        refund.reason = event.message  # as its table can hold it
         refund.save(using=database(), force_insert=True)
 
     data = {"amount": amount, "refund_reference": reference, "kind": str(kind), "refunded_on": day.isoformat()}
@@ -254,7 +255,7 @@ def review_payment(payment: Payment, user: AbstractBaseUser, note: str, finding:
         return Decision(Outcome.ACCEPTED, changes={"needs_review": are_left}, then=partial(close, pks))
 
     def close(pks: list[int], event: PaymentEvent) -> None:
-        findings.filter(pk__in=pks).update(reviewed_at=event.created_at, reviewed_by=user.pk, note=note)
+        findings.filter(pk__in=pks).update(reviewed_at=event.created_at, reviewed_by=user.pk, note=event.message)
 
     return _act(payment, user, "review", note, decide, details)
 

@@ -15,22 +15,31 @@ from contextlib import contextmanager, nullcontext
 from copy import copy
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
+from functools import partial
 from typing import Any, ParamSpec, TypeVar
 
-from django.db import IntegrityError, OperationalError, router, transaction
+from django.db import DataError, IntegrityError, OperationalError, router, transaction
 from django.utils import timezone
 
 from django_paiementpro import log, outbox, statements
 from django_paiementpro.enums import Kind, Outcome, Reason
-from django_paiementpro.models import Finding, Payment, PaymentEvent
+from django_paiementpro.messages import escape
+from django_paiementpro.models import Finding, Payment, PaymentEvent, cut
 from django_paiementpro.normalization import transaction_key
 from django_paiementpro.phones import region_of
+
+#: Leaves a text, or JSON of texts, as it is, or escapes the characters that the tables cannot hold.
+Fit = Callable[[Any], Any]
 
 P = ParamSpec("P")
 T = TypeVar("T")
 
 # How long to wait, in seconds, when the database has aborted our transaction; at random, to let others pass.
 CONFLICT_PAUSES = (0.05, 0.1, 0.2, 0.4, 0.4, 0.4)
+
+# By which errors MySQL and MariaDB refuse a character: mixed collations, an invalid text, an incorrect value, or an
+# impossible conversion.
+CHARACTER_ERRORS = frozenset({1267, 1300, 1366, 3988})
 
 # The smallest step of a clock that all databases can store.
 TICK = timedelta(microseconds=1)
@@ -72,6 +81,15 @@ class Decision:
     is_conditional: bool = True
     #: False if the caller waits to see what the receivers return.
     may_queue: bool = True
+
+    def fitted(self, fit: Fit) -> "Decision":
+        """Return the decision with texts that the tables can hold. Transactions are still compared by their own ids."""
+        if fit is unaltered:
+            return self
+        changes = cut({name: fit(value) for name, value in self.changes.items()})
+        if "gateway_id" in changes:
+            changes.setdefault("gateway_key", transaction_key(self.changes["gateway_id"]))
+        return replace(self, message=fit(self.message), changes=changes)
 
 
 Decide = Callable[[Payment], Decision]
@@ -142,13 +160,13 @@ def _commit_decision(
     before = {**vars(payment)}
     is_alone = not decision.facts and decision.then is None
 
-    def work() -> PaymentEvent | None:
+    def work(fit: Fit) -> PaymentEvent | None:
         vars(payment).update(before)
-        return store(payment, unchanged, kind, decision, data, remote_address)
+        return store(payment, unchanged, kind, decision.fitted(fit), fit(data), fit(remote_address))
 
     try:
         with existing(payment):
-            return commit(work, is_atomic=is_alone and is_one_statement(payment, decision.changes))
+            return commit_texts(work, is_atomic=is_alone and is_one_statement(payment, decision.changes))
     except BaseException:
         vars(payment).update(before)
         raise
@@ -193,7 +211,7 @@ def store(
         payment.apply(changes)
         if payment.phone_region != region:
             payment.store_search_keys()
-        report = functools.partial(
+        report = partial(
             log.write,
             "payment_changed",
             copy(payment),
@@ -225,7 +243,7 @@ def _complete(payment: Payment, changes: dict[str, Any]) -> dict[str, Any]:
     """Add what follows from the changes: the key of a transaction, and the date."""
     changes = {**changes, "updated_at": next_date(payment)}
     if "gateway_id" in changes:
-        changes["gateway_key"] = transaction_key(changes["gateway_id"])
+        changes.setdefault("gateway_key", transaction_key(changes["gateway_id"]))
     return changes
 
 
@@ -308,11 +326,36 @@ def commit(work: Callable[[], T], *, is_atomic: bool = False) -> T:
             try:
                 with nullcontext() if is_atomic else transaction.atomic(using=alias):
                     return work()
-            except OperationalError:
+            except OperationalError as error:
+                if _is_about_characters(error):
+                    raise
                 log.write("transaction_given_up")
             time.sleep(random.uniform(0, longest_pause))  # noqa: S311  no secret  # nosec B311
     with transaction.atomic(using=alias):
         return work()
+
+
+def commit_texts(work: Callable[[Fit], T], *, is_atomic: bool = False) -> T:
+    """
+    Commit work that stores texts of others. If the tables cannot hold a character, commit it with texts that they can.
+
+    Tables that are not utf8mb4, and databases of another encoding, refuse an emoji or a letter of another alphabet.
+    """
+    for fit in (unaltered, partial(escape, encoding="latin-1")):
+        try:
+            return commit(partial(work, fit), is_atomic=is_atomic)
+        except (DataError, OperationalError, UnicodeEncodeError) as error:
+            if not _is_about_characters(error) or transaction.get_connection(database()).in_atomic_block:
+                raise
+    return commit(partial(work, partial(escape, encoding="ascii")), is_atomic=is_atomic)
+
+
+def unaltered(value: Any) -> Any:
+    return value
+
+
+def _is_about_characters(error: Exception) -> bool:
+    return not isinstance(error, OperationalError) or (error.args[:1] or (None,))[0] in CHARACTER_ERRORS
 
 
 def outside_transactions(function: Callable[P, T]) -> Callable[P, T]:
