@@ -237,6 +237,7 @@ class Shop(RuleBasedStateMachine):
         debt = self.debts[number]
         with self.step():
             getattr(self, f"gateway_{answer.replace(' ', '_')}")()
+            self.pause_ends()
             response = Client().get(debt.payment.get_checkout_url())
             if debt.status not in PAYABLE:
                 assert response["Location"] == debt.payment.get_return_url()
@@ -261,6 +262,11 @@ class Shop(RuleBasedStateMachine):
         for answer in answers:
             self.time_passes(1)
             self.checkout(number, answer)
+
+    def pause_ends(self) -> None:
+        """The payer waits as long as the checkout pauses."""
+        tries = PaymentEvent.objects.filter(kind="initialize")
+        tries.update(created_at=F("created_at") - timedelta(minutes=15))
 
     def gateway_opens(self) -> None:
         self.gateway.opens()
@@ -436,6 +442,7 @@ class Shop(RuleBasedStateMachine):
         debt = self.debts[number]
         with self.step():
             self.gateway.opens()
+            self.pause_ends()
             with self.refusing(debt.status not in PAYABLE):
                 page = services.initialize_payment(self.stale[number], RequestFactory().get("/"))
                 assert page == PAGE_URL
