@@ -142,5 +142,5 @@ def test_only_a_view_that_writes_nothing_is_run_again(
 
 def test_connection_that_is_alive_is_not_checked(payment: Payment, statements: Statements) -> None:
     with statements:
-        assert services.find_payment(payment.reference)
+        assert services.find_payment(payment.url_key)
     assert len(statements) == 1
