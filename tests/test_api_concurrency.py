@@ -74,7 +74,7 @@ def test_stranger_who_sends_half_a_body_is_answered_at_once(site: Site) -> None:
 def test_a_gateway_that_hangs_holds_up_no_more_than_its_bound(
     site: Site, gateway: FakeGateway, settings: Any, keys: int
 ) -> None:
-    settings.PAIEMENTPRO_TIMEOUT = (1, 5)
+    settings.PAIEMENTPRO_TIMEOUT = (1, 10)
     gateway.play = lambda call: gateway.closing.wait(DEADLINE)
     order = Order.objects.create()
     beside: list[float] = []
@@ -103,7 +103,7 @@ def test_a_gateway_that_hangs_holds_up_no_more_than_its_bound(
     bound = conf.api_gateway_calls
     assert told["urn:paiementpro:problem:gateway-unavailable"] == bound
     assert told["urn:paiementpro:problem:busy"] == 200 - bound
-    # While the gateway hangs for five seconds.
+    # While the gateway hangs.
     assert median(beside) < 1
     assert max(beside) < 4
     assert max(durations) < DEADLINE
