@@ -88,9 +88,10 @@ def heard() -> Iterator[list[tuple[str, Any]]]:
         signal.disconnect(dispatch_uid=f"heard.{name}")
 
 
-#: What stores a transition and its event, and what inserts an event, by the first word of each statement.
+#: What stores a transition and its event, and what may store either, by the first word of each statement.
 TRANSITION = ["WITH"] if connection.vendor == "postgresql" else ["UPDATE", "INSERT"]
 EVENT_INSERTS = ("WITH", "INSERT")
+PAYMENT_UPDATES = ("WITH", "UPDATE")
 
 
 class Statements(list[str]):

@@ -45,7 +45,7 @@ from django_paiementpro.api.serializers import StrictSerializer
 from django_paiementpro.messages import MAX_BODY
 from django_paiementpro.models import IdempotencyKey, Payment
 from django_paiementpro.testing import FakeGateway, make_payment
-from tests.conftest import PAGE_URL, Notify, Statements
+from tests.conftest import PAGE_URL, TRANSITION, Notify, Statements
 from tests.host.models import Customer, Order
 from tests.host.payments import new_payment
 
@@ -839,7 +839,7 @@ def test_number_of_statements(
     ours = [sql.split()[0] for sql in statements if "host_order" not in sql]
     # The key; the payment, what it is found by, and its key; the claim; the page and its event.
     store = ["SELECT", "SAVEPOINT", "INSERT", "INSERT", "RELEASE", "INSERT"]
-    assert ours == [*store, "UPDATE", "UPDATE", "INSERT"]
+    assert ours == [*store, "UPDATE", *TRANSITION]
     statements.clear()
     with statements:
         assert create(api, key, order=str(order.pk)).status_code == 201

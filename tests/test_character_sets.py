@@ -11,7 +11,7 @@ from django.test import Client
 from django_paiementpro import services
 from django_paiementpro.models import Payment, PaymentEvent
 from django_paiementpro.testing import FakeGateway, make_payment
-from tests.conftest import Notify
+from tests.conftest import PAYMENT_UPDATES, Notify
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -138,7 +138,7 @@ def test_error_of_the_database_is_taken_for_what_it_is(
     asked = []
 
     def broken(execute: Callable[..., Any], sql: str, *arguments: Any) -> Any:
-        if sql.startswith("UPDATE"):
+        if sql.startswith(PAYMENT_UPDATES):
             asked.append(sql)
             raise OperationalError(*([code, "refused"] if code else []))
         return execute(sql, *arguments)
@@ -152,7 +152,7 @@ def test_error_of_the_database_is_taken_for_what_it_is(
 
 def test_nothing_is_tried_again_in_the_hosts_transaction(payment: Payment) -> None:
     def broken(execute: Callable[..., Any], sql: str, *arguments: Any) -> Any:
-        if sql.startswith("UPDATE"):
+        if sql.startswith(PAYMENT_UPDATES):
             raise DataError("refused")
         return execute(sql, *arguments)
 

@@ -17,7 +17,7 @@ from django_paiementpro import services
 from django_paiementpro.models import Payment
 from django_paiementpro.testing import FakeGateway, pay
 from django_paiementpro.testing.wire import notification_of, paid_answer
-from tests.conftest import STATUS_URL, Notify
+from tests.conftest import PAYMENT_UPDATES, STATUS_URL, Notify
 
 pytestmark = pytest.mark.django_db
 
@@ -160,7 +160,7 @@ def test_a_fact_that_another_process_raises_in_between_is_raised_once(payment: P
     others: list[int] = []
 
     def interfere(execute: Callable[..., Any], sql: str, params: Any, many: bool, context: Any) -> Any:
-        if not others and sql.startswith("UPDATE") and "paiementpro_payment" in sql:
+        if not others and sql.startswith(PAYMENT_UPDATES) and "paiementpro_payment" in sql:
             others.append(2)
             notify(payment, amount=2)
         return execute(sql, params, many, context)

@@ -19,7 +19,7 @@ from django_paiementpro import services, statements
 from django_paiementpro.models import Finding, IdempotencyKey, Payment, PaymentEvent, Refund
 from django_paiementpro.testing import FakeGateway, make_payment
 from django_paiementpro.testing.wire import NO_TRANSACTION
-from tests.conftest import STATUS_URL, Notify, due_event
+from tests.conftest import EVENT_INSERTS, STATUS_URL, Notify, due_event
 
 pytestmark = pytest.mark.django_db
 
@@ -230,7 +230,7 @@ def test_what_another_database_gives_up_is_done_again_outside_of_the_hosts_trans
     left: list[OperationalError] = []
 
     def conflict(execute: Any, sql: str, *arguments: Any) -> Any:
-        if left and sql.startswith("INSERT"):
+        if left and sql.startswith(EVENT_INSERTS):
             raise left.pop()
         return execute(sql, *arguments)
 
