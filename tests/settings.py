@@ -29,8 +29,7 @@ is_sqlite = database["ENGINE"] == "django.db.backends.sqlite3"
 # A name of its own for each run, which may meet others on this machine. SQLite on disk, as threads share no database in
 # memory.
 test_name = f"test_paiementpro_{os.getpid()}"
-if is_sqlite:
-    test_name = str(scratch / f"{test_name}.sqlite3")
+test_name = str(scratch / f"{test_name}.sqlite3") if is_sqlite else test_name
 DATABASES = {"default": {**database, "ATOMIC_REQUESTS": True, "TEST": {"NAME": test_name}}}
 
 INSTALLED_APPS = [

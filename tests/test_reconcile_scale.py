@@ -397,7 +397,7 @@ def test_a_stop_ends_the_search_for_what_no_other_run_has_taken(gateway: FakeGat
 
     def take(execute: Any, sql: str, *arguments: Any) -> Any:
         nonlocal taken
-        if sql.startswith("UPDATE") and "paiementpro_payment" in sql:
+        if sql.startswith("UPDATE") and "checked_at" in sql.partition("WHERE")[0]:
             taken += 1
             stop.set()
         return execute(sql, *arguments)

@@ -21,7 +21,7 @@ from django_paiementpro.models import Finding, Payment, PaymentEvent
 from django_paiementpro.signals import payment_refunded
 from django_paiementpro.testing import FakeGateway, make_payment, notify, pay
 from django_paiementpro.testing.wire import notification_fields
-from tests.conftest import Notify, Statements
+from tests.conftest import EVENT_INSERTS, TRANSITION, Notify, Statements
 
 # Signals are sent after real commits.
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -665,7 +665,7 @@ def test_nothing_is_let_go_that_another_process_has_taken(awa: User) -> None:
     event = owing(payment)
 
     def take(execute: Any, sql: str, params: Any, *arguments: Any) -> Any:
-        if sql.startswith("INSERT"):
+        if sql.startswith(EVENT_INSERTS):
             PaymentEvent.objects.filter(pk=event.pk).update(deliver_at=timezone.now() + timedelta(minutes=5))
         return execute(sql, params, *arguments)
 
@@ -884,9 +884,9 @@ def test_only_notifications_are_replayed(awa: User, payment: Payment) -> None:
 @pytest.mark.parametrize(
     ("action", "expected"),
     [
-        ("confirm", ["SELECT", "UPDATE", "INSERT", "SELECT", "SELECT", "SELECT", "SELECT"]),
-        ("refund", ["SELECT", "UPDATE", "INSERT", "INSERT"]),
-        ("review", ["SELECT", "SELECT", "SELECT", "UPDATE", "INSERT", "UPDATE"]),
+        ("confirm", ["SELECT", *TRANSITION, "SELECT", "SELECT", "SELECT", "SELECT"]),
+        ("refund", ["SELECT", *TRANSITION, "INSERT"]),
+        ("review", ["SELECT", "SELECT", "SELECT", *TRANSITION, "UPDATE"]),
     ],
 )
 def test_number_of_statements(awa: User, statements: Statements, action: str, expected: list[str]) -> None:
