@@ -44,9 +44,10 @@ UNDECODABLE = "\N{REPLACEMENT CHARACTER}"
 # PostgreSQL stores neither of them, in text as in JSON.
 _UNSTORABLE = re.compile("[\x00\ud800-\udfff]")
 
-# How the signed part of a payment's URL ends, and of a probe's: what was signed, and 256 bits in base64.
-_SIGNED = re.compile(r"(?:-[0-9a-f]{8}|(?<=[0-9a-f]{24})\.\w{5,8})\.[\w-]{43}", re.ASCII | re.IGNORECASE)
-_SHORTEST_SIGNED = len("-12345678.") + 43
+# How the signed part of a payment's URL ends, and of a probe's: what was signed, and 256 bits in base64, of which some
+# may have been cut off.
+_SIGNED = re.compile(r"(?:-[0-9a-f]{8}|(?<=[0-9a-f]{24})\.\w{5,8})\.[\w-]{24,43}", re.ASCII | re.IGNORECASE)
+_SHORTEST_SIGNED = len("-12345678.") + 24
 _CUT = "[URL]"
 
 # Soft hyphens, and whatever else is not seen, in the middle of a word; a backslash escapes what follows.

@@ -707,6 +707,17 @@ def vars_of(message: Any) -> dict[str, Any]:
     return {field.name: getattr(message, field.name) for field in dataclass_fields(message)}
 
 
+@pytest.mark.parametrize("missing", [1, 2, 4, 16])
+@pytest.mark.parametrize("name", ["checkout", "notification", "return", "status", "probe"])
+def test_signed_url_that_was_cut_short_is_cut_out(name: str, missing: int) -> None:
+    url = signed_urls()[name].rstrip("/")
+
+    message = PageAnswer.from_json({"success": False, "message": f"URL invalide : {url[:-missing]}"}).message
+
+    assert message.endswith("[URL]")
+    assert url.rpartition(".")[2][:20] not in message
+
+
 @pytest.mark.parametrize("way", QUOTED)
 @pytest.mark.parametrize("name", ["checkout", "notification", "return", "status", "probe"])
 def test_signed_urls_are_cut_out_of_what_comes_from_outside(name: str, way: str) -> None:

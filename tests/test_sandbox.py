@@ -342,6 +342,8 @@ def test_other_currency_is_read_as_francs(db: None, shop: Shop) -> None:
         ("http://[", False),
         ("ftp://shop.example:8000/a", False),
         ("//shop.example:8000/a", False),
+        ("https:///evil.example/a", False),
+        ("https:evil.example", False),
         ("javascript:alert(document.domain)//", False),
         (" JavaScript:alert(1)", False),
         ("data:text/html,x", False),

@@ -104,7 +104,7 @@ def may_be_called(url: str) -> bool:
     """
     parts = _split(url)
     is_allowed_http = settings.DEBUG or parts.netloc == _split(conf.site_url or "").netloc
-    return parts.scheme == "https" or (parts.scheme == "http" and is_allowed_http)
+    return bool(parts.hostname) and (parts.scheme == "https" or (parts.scheme == "http" and is_allowed_http))
 
 
 def may_be_returned_to(url: str) -> bool:
