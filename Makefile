@@ -111,7 +111,7 @@ workers: $(VENV)/.with-test,postgres  ## real workers, killed, on SQLite and on 
 	DATABASE_URL=$(PG_URL) $(BIN)/$(worker_tests) $(ARGS)
 
 tox := $(BIN)/tox run $(if $(PYENV_PYTHONS),--discover $(PYENV_PYTHONS))
-pairs: $(VENV)/floor.txt  ## the tests on the oldest pair, with the least versions, and on the newest (PAIRS=)
+pairs: $(VENV)/floor.txt  ## the tests on the oldest pair, with the lowest versions, and on the newest (PAIRS=)
 	$(tox) -e $(PAIRS) -- $(ARGS)
 
 fuzz: $(VENV)/.with-prove  ## whatever atheris makes of notifications, at the door (RUNS=5000)
@@ -147,7 +147,7 @@ matrix: $(VENV)/floor.txt  ## the tests on every pair of Python and Django, on e
 	$(tox) $(if $(ENVS),-e $(ENVS)) -- $(ARGS)
 
 unaudited := Not audited, or not clean: see above. It needs pypi.org, or osv.dev with AUDIT="-s osv".
-audit: $(VENV)/.with-prove $(VENV)/floor.txt  ## no known vulnerability, in the newest and the least versions (AUDIT=)
+audit: $(VENV)/.with-prove $(VENV)/floor.txt  ## no known vulnerability, in the newest and the lowest versions (AUDIT=)
 	@$(BIN)/pip freeze --exclude-editable > $(VENV)/frozen.txt
 	@for versions in frozen floor; do \
 		$(BIN)/pip-audit --strict --disable-pip --no-deps --requirement $(VENV)/$$versions.txt $(AUDIT) || \

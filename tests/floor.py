@@ -1,4 +1,4 @@
-"""Print the least versions that setup.cfg allows to hosts and to the tests, as constraints of pip."""
+"""Print the lowest versions that setup.cfg allows hosts and the tests, as pip constraints."""
 
 import re
 import sys
@@ -10,7 +10,7 @@ TOOLS = {"docs", "dev", "prove"}
 
 
 def read_floor(path: Path) -> dict[str, str]:
-    """Return the least version of each package, the highest where two extras differ."""
+    """Return the lowest version of each package, the highest where two extras differ."""
     config = ConfigParser()
     config.read_string(path.read_text(encoding="utf-8"))
     extras = [text for extra, text in config["options.extras_require"].items() if extra not in TOOLS]

@@ -1,4 +1,4 @@
-"""The least versions of what the app depends on, which one pair of ``make pairs`` installs."""
+"""The lowest versions of what the app depends on, which one pair of ``make pairs`` installs."""
 
 import runpy
 from pathlib import Path
