@@ -71,7 +71,7 @@ def _address(setting: Setting[str | None]) -> list[CheckMessage]:
     if parts.scheme == "http":
         return [
             Error(
-                _("%(setting)s is not https: anyone on the way can say that a payment was made.") % told,
+                _("%(setting)s is not https: anyone on the network path can report a payment as made.") % told,
                 hint=_("Write an https:// URL, or remove the setting."),
                 id="paiementpro.E009",
             )
@@ -79,7 +79,7 @@ def _address(setting: Setting[str | None]) -> list[CheckMessage]:
     if parts.hostname and not validate_host(parts.hostname, PAIEMENT_PRO_HOSTS):
         return [
             Warning(
-                _("%(setting)s leads to %(host)s, not to Paiement Pro: who answers there decides what is paid.") % told,
+                _("%(setting)s leads to %(host)s, not to Paiement Pro: its answers decide what is paid.") % told,
                 hint=_("Remove the setting, unless %(host)s passes everything on to Paiement Pro.") % told,
                 id="paiementpro.W004",
             )

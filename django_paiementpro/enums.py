@@ -32,7 +32,7 @@ class Status(models.TextChoices):
         return self in {Status.CREATED, Status.PENDING, Status.FAILED}
 
 
-#: Given up, and yet paid now and then, on a page that was open.
+#: Given up, but sometimes still paid on a page that was open.
 MAY_BE_PAID_LATE = (Status.FAILED, Status.EXPIRED, Status.CANCELLED)
 
 

@@ -152,7 +152,7 @@ def _call(method: str, url: str, json: object = None, patience: float = math.inf
         with _connections.get().request(
             method, url, json=json, timeout=(connect, read), allow_redirects=False, stream=True, verify=True
         ) as response:
-            # Decoding an answer that was asked for as it is could take any amount of memory.
+            # No encoding was asked for, and decoding an answer could take any amount of memory.
             if _is_encoded(response):
                 raise _unusable("the gateway's answer is encoded, which was not asked for", response.status_code)
             content = read_bounded(response, deadline)

@@ -132,7 +132,7 @@ def write(
 
 
 def _write_last_resort(record: logging.LogRecord, error: BaseException) -> None:
-    """Write the line where nothing of the host's is in the way, with the traceback of what its logging raised."""
+    """Write the line without the host's logging, with the traceback of what that raised."""
     failure = _without_text(error)
     failure.__context__ = record.exc_info[1] if record.exc_info else None
     record.exc_info = (Raised, failure, failure.__traceback__)

@@ -44,13 +44,13 @@ UNDECODABLE = "\N{REPLACEMENT CHARACTER}"
 # PostgreSQL stores neither of them, in text as in JSON.
 _UNSTORABLE = re.compile("[\x00\ud800-\udfff]")
 
-# How the signed part of a payment's URL ends, and of a probe's: what was signed, and 256 bits in base64, of which some
-# may have been cut off.
+# How the signed part of a payment's or a probe's URL ends: what was signed, and 256 bits in base64, which may have been
+# cut short.
 _SIGNED = re.compile(r"(?:-[0-9a-f]{8}|(?<=[0-9a-f]{24})\.\w{5,8})\.[\w-]{24,43}", re.ASCII | re.IGNORECASE)
 _SHORTEST_SIGNED = len("-12345678.") + 24
 _CUT = "[URL]"
 
-# Soft hyphens, and whatever else is not seen, in the middle of a word; a backslash escapes what follows.
+# Soft hyphens and other invisible characters inside a word; a backslash escapes what follows.
 _UNSEEN = re.compile("[\xad\u034f\u061c\u180e\u200b-\u200f\u202a-\u202e\u2060-\u206f\ufeff\\\\]")
 
 # The gateway joins its own query to a URL with a `?`, even where one stands already (SEEN); a `?` of a value would
@@ -80,7 +80,7 @@ _CODE = re.compile(r"[A-Za-z0-9_.-]{0,128}|\d{4}-\d\d-\d\d \d\d:\d\d:\d\d", re.A
 @dataclass(frozen=True, slots=True)
 class PageRequest:
     """
-    What the gateway is told to open a payment page: the thirteen fields of its documentation.
+    What is sent to the gateway to open a payment page: the thirteen fields of its documentation.
 
     Error reports show the ``repr()``, which has neither the customer nor the signed URLs.
     """
@@ -286,8 +286,8 @@ class Notification:
         Read the fields of a query string and of a body in any form that the gateway has been seen to use.
 
         The body may be a form (urlencoded or multipart) or JSON, whatever its content type says; one that cannot be
-        read adds no field. Names match whatever their case. A field that decides must have one value, in readable
-        text; any other may have several. Raises ``InvalidNotification`` (``malformed``).
+        read adds no field. Names match whatever their case. A decisive field must have one value, in readable text; any
+        other may have several. Raises ``InvalidNotification`` (``malformed``).
         """
         in_query = query_fields(query)
         return cls.from_fields([*in_query, *body_fields(content_type, body, in_query)])
@@ -362,14 +362,14 @@ class _Reader:
         return amounts.pop()
 
     def compared(self, name: str) -> str:
-        """Return the one value of a field that is compared to the letter: none of its letters may be missing."""
+        """Return the one value of a field that is compared exactly: each of its characters must be readable."""
         value = self.deciding(name)
         if UNDECODABLE in value:
             raise self.malformed(f"{name} cannot be read")
         return value
 
     def deciding(self, name: str) -> str:
-        """Return the one value of a field that decides, or nothing if the field is absent."""
+        """Return the one value of a decisive field, or an empty text if the field is absent."""
         values = self.received.get(name.lower(), [""])
         if any(UNDECODABLE in value for value in values):
             raise self.malformed(f"{name} cannot be read")
@@ -378,7 +378,7 @@ class _Reader:
         return clean(values[0])
 
     def optional(self, name: str) -> str:
-        """Return the first readable value of a field that decides nothing."""
+        """Return the first readable value of a field that is not decisive."""
         values = self.received.get(name.lower(), [""])
         return clean(next((value for value in values if UNDECODABLE not in value), values[0]))
 
@@ -398,7 +398,7 @@ def read_body(request: HttpRequest) -> bytes | None:
     Return the body, or None if it has more than ``MAX_BODY`` bytes, of which no more are read.
 
     A chunked body has no length, and Django finds it empty under WSGI: it is read from the server's own stream, if the
-    server says that this stream ends. Raises what ``request.body`` raises, and ``ValueError`` if the length is no
+    server says that this stream ends. Raises what ``request.body`` raises, and ``ValueError`` if the length is not a
     number.
     """
     if length := request.META.get("CONTENT_LENGTH"):
@@ -410,7 +410,7 @@ def read_body(request: HttpRequest) -> bytes | None:
     try:
         while chunk := stream.read(MAX_BODY + 1 - len(content)):
             content += chunk
-    except Exception as error:  # each server has errors of its own for a chunk that cannot be read
+    except Exception as error:  # servers differ in what they raise for a chunk that cannot be read
         raise UnreadablePostError(*error.args) from error
     if len(content) > MAX_BODY:
         return None

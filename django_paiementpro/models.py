@@ -81,7 +81,7 @@ def generate_reference() -> str:
 
 
 def generate_nonce() -> str:
-    """Return what tells the URLs of a payment from those of a deleted one of the same reference."""
+    """Return what distinguishes the URLs of a payment from those of a deleted one with the same reference."""
     return secrets.token_hex(4)
 
 
@@ -116,7 +116,7 @@ def format_amount(amount: int, currency: str) -> str:
 
 
 class _ToTheLetter(models.Func):
-    """A text as it is: MySQL and MariaDB compare without case, accents and trailing spaces."""
+    """Compares a text exactly: MySQL and MariaDB ignore case, accents and trailing spaces."""
 
     template = "%(expressions)s"
     output_field = models.CharField()
@@ -404,7 +404,7 @@ class Payment(models.Model):
     created_at = models.DateTimeField(_("created"), default=timezone.now, editable=False)
     #: When it last changed.
     updated_at = models.DateTimeField(_("changed"), auto_now=True)
-    #: A digest of what the newest page was opened for.
+    #: A digest of the data that the newest page was opened for.
     page_digest = models.CharField(max_length=32, blank=True, editable=False)
     #: When the newest page was opened.
     initialized_at = models.DateTimeField(_("page opened"), null=True, blank=True)
@@ -667,7 +667,7 @@ class Payment(models.Model):
 
     @property
     def url_key(self) -> str:
-        """What the signed URLs name the payment by: its reference and its nonce."""
+        """What identifies the payment in its signed URLs: its reference and its nonce."""
         return f"{self.reference}-{self.url_nonce}"
 
     def get_return_url(self) -> str:
@@ -695,7 +695,7 @@ def protect_payments(sender: type[Payment], instance: Payment, origin: Any, **kw
     """
     Refuse to delete a payment along with another object: its audit trail would go too.
 
-    A ``GenericRelation`` always cascades. Payments are deleted by themselves, or not at all.
+    A ``GenericRelation`` always cascades. Payments are deleted on their own, or not at all.
     """
     model = origin.model if isinstance(origin, models.QuerySet) else type(origin)
     if not issubclass(model, Payment):
@@ -711,7 +711,8 @@ class PaymentEvent(models.Model):
 
     What it says is never edited, but for personal data, which ``services.privacy`` blanks.
 
-    It is the outbox as well: ``signals`` are owed to ``receivers``, and ``delivered`` lists who has had them.
+    It is the outbox as well: ``signals`` are owed to ``receivers``, and ``delivered`` lists the receivers that have had
+    them.
     """
 
     Kind = Kind
@@ -898,7 +899,7 @@ class ReconciliationRun(models.Model):
     finished_at = models.DateTimeField(_("finished"), null=True, blank=True, editable=False)
     host = models.CharField(_("host"), max_length=255, editable=False)
     process_id = models.PositiveBigIntegerField(_("process"), editable=False)
-    #: The event whose receivers it is calling.
+    #: The event whose receivers the run is calling.
     event_id = models.BigIntegerField(null=True, editable=False)
     #: The numbers of what it has done.
     totals = models.JSONField(_("totals"), default=dict, blank=True, editable=False)

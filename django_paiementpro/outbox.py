@@ -5,9 +5,10 @@ An event that owes signals is inserted already leased by the process that settle
 receiver that goes through is remembered under the lease, and renews it. A process that dies leaves a lease that runs
 out; ``paiementpro_reconcile`` takes it up. The lease is its own token: only who knows its end can renew it.
 
-Owed are the receivers that were connected when the event was stored, and those connected now. The process that delivers
-may lack some of them, after a deployment or if it does not import the module that connects them. These stay owed until
-a process that knows them delivers, or staff let them go (``services.discard_signals``).
+Signals are owed to the receivers that were connected when the event was stored, and to those connected now. The process
+that delivers may lack some of them, after a deployment or if it does not import the module that connects them. Their
+signals stay owed until a process that knows them delivers, or staff stop waiting for them
+(``services.discard_signals``).
 
 Where ``PAIEMENTPRO_DELIVERY`` is ``"task"``, the process that settles hands the token to a worker instead, which takes
 the lease over. A task that comes twice, or after others have taken the event up, so finds that the token is not good
@@ -34,10 +35,10 @@ from django_paiementpro.signals import SIGNALS
 LEASE = timedelta(minutes=5)
 
 #: No lease ends later than this from now, even if the clocks of two servers differ by a minute. One that does was made
-#: by a clock that has been set back since, and is none.
+#: by a clock that has been set back since, and is ignored.
 LONGEST_LEASE = LEASE + timedelta(minutes=1)
 
-#: How long to wait, in seconds, before what a receiver has had is stored again on a new connection.
+#: How long to wait, in seconds, before a delivery is marked again on a new connection.
 MARK_PAUSES = (0.0, 0.2)
 
 
@@ -91,7 +92,7 @@ def owed_to(event: PaymentEvent) -> list[Owed]:
 
 
 def missing(event: PaymentEvent) -> list[Owed]:
-    """Return those owed that this process does not know."""
+    """Return what is owed to receivers that this process does not know."""
     return [each for each in owed_to(event) if not each.is_known]
 
 
@@ -122,14 +123,14 @@ def is_due(event: PaymentEvent) -> bool:
 
 def deliver(event: PaymentEvent) -> bool | None:
     """
-    Send once more what a stored event still owes. Return False if something is owed yet.
+    Send once more what a stored event still owes. Return False if something is still owed.
 
-    A receiver may fail again, and one that this process does not know waits. Return None if another process is at it,
-    or has been.
+    A receiver may fail again, and one that this process does not know waits. Return None if another process is
+    delivering it, or has delivered it.
     """
     owed = owed_to(event)
     if owed and not owed[0].is_known:
-        return False  # nothing can be done here: no lease keeps others from it
+        return False  # nothing to do here: without a lease, other processes can deliver it
     lease = _lease()
     events = PaymentEvent.objects.using(_database()).filter(pk=event.pk, deliver_at=event.deliver_at)
     if not is_due(event) or not events.update(deliver_at=lease):
@@ -140,7 +141,7 @@ def deliver(event: PaymentEvent) -> bool | None:
 
 def deliver_leased(pk: int, lease: str) -> bool:
     """
-    Take over the lease that a delivery was queued under, and deliver. Return False if something is owed yet.
+    Take over the lease that a delivery was queued under, and deliver. Return False if something is still owed.
 
     Does nothing if the event has another lease by now, or none. The lease is its end as ISO 8601 text.
     """
@@ -154,7 +155,7 @@ def deliver_leased(pk: int, lease: str) -> bool:
 
 
 def _send(event: PaymentEvent, lease: datetime, may_queue: bool) -> None:
-    """Deliver what has just been committed, or have a worker do it. What fails waits for the next reconciliation."""
+    """Deliver what has just been committed, or queue it for a worker. What fails waits for the next reconciliation."""
     try:
         if may_queue and conf.delivery == "task":
             _enqueue(event, lease)
@@ -212,7 +213,7 @@ def _deliver(event: PaymentEvent) -> bool:
 
 
 def _rest(*, is_owed: bool) -> datetime | None:
-    """Return what follows the last lease: what is owed yet may be delivered by any process that comes next."""
+    """Return what follows the last lease: any process may deliver what is still owed."""
     return timezone.now() if is_owed else None
 
 
@@ -221,7 +222,7 @@ def _call(event: PaymentEvent, owed: Owed) -> BaseException | None:
     Call a receiver, and return what it raised, or None.
 
     One that leaves a transaction open, or autocommit off, has failed: its work is rolled back, on any database, so that
-    it does not take what comes after it along. A transaction of the caller's, such as a TestCase's, is left alone.
+    what comes after it is not lost too. A transaction that the caller has opened, as TestCase does, is left alone.
     """
     before = {connection.alias for connection in _open_connections() if _is_in_transaction(connection)}
     error = SIGNALS[owed.signal].send_to(owed.receiver, Payment, payment=event.payment, event=event)
@@ -249,7 +250,8 @@ def _drop(connection: BaseDatabaseWrapper) -> None:
     """
     Close a connection, whatever state it is in; its next use opens another.
 
-    Django closes none for good inside an atomic block, and has no public way to leave one that its owner has not left.
+    Inside an atomic block Django does not really close a connection, and it has no public way to end a block from
+    outside.
     """
     connection.in_atomic_block = connection.closed_in_transaction = False
     with suppress(Error):
@@ -271,7 +273,7 @@ def _receivers_of(signal: str) -> list[str]:
 
 
 def _mark(event: PaymentEvent, deliver_at: datetime | None) -> bool:
-    """Store who has had it, and until when the lease runs. Return False if the lease has been lost."""
+    """Store which receivers have had it, and when the lease ends. Return False if the lease has been lost."""
     leased = {"pk": event.pk, "deliver_at": event.deliver_at}
     changes = {"delivered": event.delivered, "deliver_at": deliver_at}
     if not _update(leased, changes):

@@ -113,7 +113,7 @@ def is_one_statement(model: type[Model], using: str) -> bool:
 
 
 def _is_plain(model: type[Model], using: str) -> bool:
-    """Return whether an INSERT does all that ``save()`` would: the key can be had, and no signal is listened to."""
+    """Return whether an INSERT does all that ``save()`` would: the key can be had, and no receiver is connected."""
     has_listeners = pre_save.has_listeners(model) or post_save.has_listeners(model)
     return connections[using].vendor in RETURNING_KEY and not has_listeners
 

@@ -30,7 +30,7 @@ from django_paiementpro.models import Payment, PaymentEvent, format_amount
 
 MAX_REASON = 1000
 
-#: For how many seconds a person waits for the gateway's answers about one payment, or about a list of them.
+#: How many seconds staff wait for the gateway's answers about one payment, or about a list of them.
 PATIENCE = 20.0
 
 #: A level of ``django.contrib.messages`` and what to say.
@@ -84,7 +84,7 @@ class NoteForm(ReasonForm):
 
 
 class DiscardForm(ReasonForm):
-    """Names what is let go."""
+    """Names the receivers that will get nothing."""
 
     def __init__(self, data: QueryDict | None, payment: Payment) -> None:
         super().__init__(data, payment)

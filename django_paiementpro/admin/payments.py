@@ -222,7 +222,7 @@ class PaymentAdmin(ColumnsMixin, ReadOnlyMixin, ModelAdmin):
                 paid += services.ask_gateway(payment, user_of(request), gettext("From the list."), patience).is_paid
             except GatewayUnavailableError:
                 unanswered += 1
-            except (ValidationError, Payment.DoesNotExist):  # it has changed meanwhile: somebody has told us of it
+            except (ValidationError, Payment.DoesNotExist):  # it has changed or gone in the meantime
                 continue
         text = ngettext("The gateway was asked about %d payment.", "The gateway was asked about %d payments.", asked)
         self.message_user(request, text % asked)
@@ -255,7 +255,7 @@ class PaymentAdmin(ColumnsMixin, ReadOnlyMixin, ModelAdmin):
     def get_paginator(
         self, request: HttpRequest, queryset: Any, per_page: int, orphans: int = 0, allow_empty_first_page: bool = True
     ) -> Any:
-        """Bound the count of payments. A payment's history is paged by this method too."""
+        """Cap the count of payments. The history of a payment is paged by this method too."""
         if queryset.model is Payment:
             return CappedPaginator(queryset, per_page, orphans, allow_empty_first_page)
         return super().get_paginator(request, queryset, per_page, orphans, allow_empty_first_page)

@@ -43,7 +43,7 @@ def bound_body(request: HttpRequest) -> None:
     try:
         is_too_long = length > MAX_BODY or len(_read(request)) > MAX_BODY
     except RawPostDataException:
-        return  # middleware of the host's has parsed it already
+        return  # the host's middleware has parsed it already
     if is_too_long:
         raise ParseError(_("The body is longer than %(bytes)d bytes.") % {"bytes": MAX_BODY})
 
@@ -51,7 +51,7 @@ def bound_body(request: HttpRequest) -> None:
 def _read(request: Any) -> bytes:
     """Return the body, or the part of it that shows that it is too long."""
     if not request._read_started:
-        # The length says how much of a body Django reads. One that comes in chunks has none, but may have an end.
+        # Django reads as much of a body as its length says. A chunked body has no length, but may have an end.
         has_end = not request.META.get("CONTENT_LENGTH") and request.META.get("wsgi.input_terminated")
         stream = request.META["wsgi.input"] if has_end else request._stream
         request._stream = LimitedStream(stream, MAX_BODY + 1)

@@ -1,7 +1,7 @@
 """
 The pages of a list: keyset pagination by moment and key.
 
-REST framework's own cursor knows the moment alone: where many payments share one, it repeats or skips some.
+REST framework's own cursor holds only the moment: if many payments share one, it repeats or skips some of them.
 """
 
 import re
@@ -46,7 +46,7 @@ class PaymentPagination(CursorPagination):
         if page:
             first, last = _place_of(page[0]), _place_of(page[-1])
         elif place:
-            # No payment is left on this side; the one that has given the place is on the other.
+            # No payment is left on this side; the payment that the cursor names is on the other.
             moment, key = place
             first, last = (moment, key - 1), (moment, key + 1)
         self.next_place = last if goes_on or is_backward else None
@@ -61,7 +61,7 @@ class PaymentPagination(CursorPagination):
         return self.previous_place and self.encode_cursor(Cursor(0, True, _written(self.previous_place)))
 
     def _read_cursor(self, request: Any) -> tuple[Place | None, bool]:
-        """Return from where the page goes on, and whether to newer payments. Raises ``ParseError``."""
+        """Return the place that the page starts from, and whether it leads to newer payments. Raises ``ParseError``."""
         if not request.query_params.get(self.cursor_query_param):
             return None, False
         try:
@@ -109,7 +109,7 @@ def _written(place: Place) -> Any:
 
 
 def _read(position: str) -> Place:
-    """Return the place that a cursor names. Raises ``ParseError`` where it was not made here."""
+    """Return the place that a cursor names. Raises ``ParseError`` if it was not made here."""
     text, _space, key = position.rpartition(" ")
     try:
         moment = datetime.fromisoformat(text)

@@ -79,7 +79,7 @@ PROBLEMS: dict[int, list[tuple[str, str, dict[str, Any]]]] = {
     ],
 }
 
-#: Where the gateway is asked, it may have refused too often.
+#: The answer of operations that ask the gateway, if it has refused too often.
 PAUSED: tuple[str, str, dict[str, Any]] = ("too-many-refusals", "The payment is kept. Please try again later.", KEPT)
 
 #: What goes wrong with what the factory makes, and with its key: where a payment is opened.
@@ -162,7 +162,7 @@ KEY = OpenApiParameter(
     description=(
         "A new UUID for each payment. For 24 hours the same key with the same URL and body gives the same payment and "
         "the same answer, however often it is sent, also at once; with another URL or body it is answered 422. "
-        "A key of who is not signed in has 32 characters or more."
+        "A key of a client that is not signed in has 32 characters or more."
     ),
     examples=[OpenApiExample("a UUID", "8e03978e-40d5-43dd-bc93-6894a57f9324")],
 )

@@ -81,7 +81,7 @@ class PaymentViewSet(GenericViewSet[Payment]):
         """
         Return the payments that the user may see: their own; all, to staff who may view payments.
 
-        A user of another model than ``AUTH_USER_MODEL`` has none, whatever their key.
+        Users of a model other than ``AUTH_USER_MODEL`` see none, whatever their key.
         """
         user = self._user
         payments = Payment.objects.primary()
@@ -114,8 +114,8 @@ class PaymentViewSet(GenericViewSet[Payment]):
         Return what the host's factory makes of what the client says, unsaved, and complete it.
 
         It becomes the signed-in user's where the factory named no user. The client's means and ``return_to`` fill what
-        the factory left empty; customer fields that the host lets a client say take the place of the factory's.
-        One that is stored already is taken as it is, and only by its user.
+        the factory left empty; customer fields that the host lets a client say take the place of the factory's. A
+        payment that is already stored is used as it is, and only for its user.
         """
         factory = conf.payment_factory
         payment = factory(self.request._request, data) if factory else None
@@ -179,7 +179,7 @@ class PaymentViewSet(GenericViewSet[Payment]):
     # What it takes ---------------------------------------------------------------------------------------------------
 
     def initialize_request(self, request: HttpRequest, *args: Any, **kwargs: Any) -> Request:
-        """Return a request whose body waits until it is known who sends it."""
+        """Return a request whose body is not read until the sender has been authenticated."""
         made: Any = super().initialize_request(request, *args, **kwargs)
         return BoundedRequest(request, made.parsers, made.authenticators, made.negotiator, made.parser_context)
 
@@ -227,7 +227,7 @@ class PaymentViewSet(GenericViewSet[Payment]):
 
     @property
     def _principal(self) -> Any:
-        """Who is signed in, of whatever model; else None, as REST framework too may call an anonymous user."""
+        """The signed-in user, of any model; None if there is none, as REST framework too may say."""
         user: Any = self.request.user
         return user if user and user.is_authenticated else None
 
@@ -249,7 +249,7 @@ class PaymentViewSet(GenericViewSet[Payment]):
         if self._user_id is not None:
             return f"user {self._user_id}"
         user = self._principal
-        # Not type(), which of a lazy object is the wrapper's.
+        # Not type(), which returns the wrapper of a lazy object.
         model, key = user.__class__, getattr(user, "pk", None)
         return f"{model.__module__}.{model.__qualname__} {key}" if key is not None else ""
 

@@ -36,7 +36,7 @@ class Figures:
 
     @classmethod
     def take(cls) -> "Figures":
-        """Return the figures of now. All unknown channels are ``other``: the gateway may notify any text."""
+        """Return the current figures. All unknown channels are ``other``: the gateway may notify any text."""
         health, channels = services.health(), services.channel_health()
         known = {*Channel.values, *conf.channels}
         others = [each for code, each in channels.items() if code not in known]

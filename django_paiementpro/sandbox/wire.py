@@ -99,8 +99,8 @@ def may_be_called(url: str) -> bool:
     """
     Return whether the sandbox may post to a notification URL.
 
-    That is https, or ``PAIEMENTPRO_SITE_URL``: on a public server strangers must not have it call what only this
-    machine can reach. With DEBUG, any http:// URL will do.
+    It must be https, or start with ``PAIEMENTPRO_SITE_URL``: on a public server, strangers must not reach internal
+    services through it. With DEBUG, any http:// URL will do.
     """
     parts = _split(url)
     is_allowed_http = settings.DEBUG or parts.netloc == _split(conf.site_url or "").netloc

@@ -24,7 +24,7 @@ class Bulkhead:
 
     @contextmanager
     def enter(self, limit: int) -> Iterator[bool]:
-        """Take one of so many places for the ``with`` block, and yield whether one was free."""
+        """Take one of ``limit`` places for the ``with`` block, and yield whether one was free."""
         with self._lock:
             is_free = self._taken < limit
             self._taken += is_free

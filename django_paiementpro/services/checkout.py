@@ -55,7 +55,7 @@ POLL_SECONDS = 0.1
 # A payer who cannot pay in so many tries will not; and each attempt is one more reference to look up.
 MAX_ATTEMPTS = 999
 
-# How many tries without a page may follow each other at once; and how many more, if the data were corrected in between.
+# How many tries in a row may bring no page before a pause; and how many more, if the data were corrected in between.
 FREE_TRIES = 2
 FREE_CORRECTIONS = 4
 
@@ -182,7 +182,7 @@ def require_payable(payment: Payment) -> None:
 def _page_request(payment: Payment, request: HttpRequest | None) -> PageRequest:
     """Return what the gateway is to be told in the next attempt. Raises ``ValidationError``."""
     require_payable(payment)
-    base = _base_url(request)  # what it raises is raised before any signed URL is at hand
+    base = _base_url(request)  # may raise: before any signed URL is in a local variable
     if payment.attempt >= MAX_ATTEMPTS:
         raise ValidationError(_("This payment has been tried too often."), code="too_many_attempts")
     others = {model_field.name for model_field in Payment._meta.get_fields()} - SENT_FIELDS
@@ -208,7 +208,7 @@ def _require_patience(payment: Payment, page_request: PageRequest) -> None:
     """
     Raise the error of the last try again, if too many in a row have brought no page and the pause is not over.
 
-    Tries with the same data count. Those with other data count beyond a few: a customer could alternate two numbers.
+    Tries with the same data count. A few with other data are free, not more: a customer could alternate two numbers.
     """
     if payment.attempt <= FREE_TRIES:
         return
@@ -233,7 +233,7 @@ def _require_patience(payment: Payment, page_request: PageRequest) -> None:
 
 
 def _data_of(fields: Mapping[str, Any]) -> dict[str, Any]:
-    """Return what was sent to the gateway about a payment, whichever its attempt."""
+    """Return what was sent to the gateway about a payment, without the number of the attempt."""
     return {name: value for name, value in fields.items() if name != "referenceNumber"}
 
 
@@ -251,7 +251,7 @@ def _base_url(request: HttpRequest | None) -> str:
     """Return what comes before a path that Django has reversed in this thread."""
     prefix = ""
     if request is not None and get_script_prefix() == "/" and not settings.FORCE_SCRIPT_NAME:
-        # The request of another thread: Django keeps its prefix there.
+        # The request belongs to another thread, where Django keeps its prefix.
         prefix = iri_to_uri(request.META.get("SCRIPT_NAME", "").rstrip("/"))
     if conf.site_url:
         return conf.site_url + prefix

@@ -37,7 +37,7 @@ CHECK_INTERVAL = timedelta(seconds=5)
 # For how long after its newest page was opened the return page asks about a payment that has failed or was cancelled.
 OPEN_PAGE_AGE = timedelta(hours=1)
 
-# For how many seconds a payer who waits has attempts looked up.
+# For how many seconds attempts are looked up while a payer waits.
 PATIENCE = 3.0
 
 # The shortest time-out of a look-up, in seconds, however little patience is left.
@@ -167,7 +167,7 @@ def check_payment(payment: Payment) -> Status:
 
 def check_waiting_payment(payment: Payment) -> Status:
     """
-    Do the same for a payer who waits, in a few seconds.
+    Do the same within a few seconds, for a payer who waits.
 
     A payment that has failed or was cancelled may be paid too while its page is open. The gateway is not asked
     if it was asked about this payment a few seconds ago, if its status service was silent a moment ago, or if enough
@@ -249,7 +249,7 @@ def ask(
     attempts: Sequence[int] | None = None,
 ) -> Iterator[Answer]:
     """
-    Ask about the attempts, all unless some are given, the newest first. Touch no database, so any thread may do it.
+    Ask about the attempts, all unless some are given, the newest first. Use no database, so any thread may do it.
 
     After so many seconds of patience, or after the time-outs of one call where there was no answer, no more is asked;
     nor once ``may_ask`` says no.
@@ -352,13 +352,13 @@ def _compare(gateway_id: str, *pairs: tuple[Reason, object, object]) -> list[Fac
 
 
 def _is_authentic(notification: Notification) -> bool:
-    """Ask the host's verifier, where there is one. Only True agrees, and one that raises or exits does not."""
+    """Ask the host's verifier, if there is one. Only True agrees; a verifier that raises or exits does not."""
     try:
         verifier = conf.hashcode_verifier
         return verifier is None or verifier(notification) is True
     except KeyboardInterrupt:
         raise
-    except BaseException as error:  # noqa: BLE001  logged, and no agreement
+    except BaseException as error:  # noqa: BLE001  logged, and counts as disagreeing
         log.write("verifier_failed", raised=error)
         return False
 

@@ -17,7 +17,7 @@ AWAY_AFTER = 5
 #: Or after so many about which nothing that came was an answer: some of these may be the payments' own fault.
 USELESS_AFTER = 25
 
-#: Of how many attempts of a payment, the newest as well as older ones, a run asks.
+#: How many of the newest attempts of a payment a run asks about, and how many of the older ones.
 ATTEMPTS_AT_ONCE = 5
 
 #: How often, in seconds, it is looked whether to stop.
@@ -61,8 +61,8 @@ def attempts_to_ask_about(payment: Payment) -> list[int]:
     """
     Return the attempts that one run asks about: the newest few, and a few of the older ones.
 
-    A customer may have made hundreds of attempts, which must not keep other payments waiting. Run by run the older ones
-    have their turn, beginning again once all have had it.
+    A customer may have made hundreds of attempts, which must not keep other payments waiting. The older ones take turns
+    from run to run, beginning again once all have had theirs.
     """
     every = every_attempt(payment)
     newest, older = every[:ATTEMPTS_AT_ONCE], every[ATTEMPTS_AT_ONCE:]

@@ -33,8 +33,8 @@ M = TypeVar("M", bound=Model)
 # For how long the gateway is asked about a page whose answer was lost.
 LOST_PAGE_AGE = timedelta(days=7)
 
-# For how long after its newest page was opened it is asked about a payment that has failed, expired or been cancelled:
-# some are paid on the same page all the same, and never notified.
+# For how long after its newest page was opened to ask about a payment that has failed, expired or been cancelled: some
+# are still paid on that page, without a notification.
 LATE_AGE = timedelta(days=3)
 
 # For how long a payment that staff have confirmed is compared with those that the gateway has settled.
@@ -202,16 +202,16 @@ class _Reconciler:
         self.beat = functools.partial(beat, run)
         self.totals = Reconciliation()
         self.missing: Counter[tuple[str, str]] = Counter()
-        #: Where the delivery was left off: the end of an event's last lease, and its key.
+        #: Where the delivery left off: the end of an event's last lease, and its key.
         self._delivered_to: tuple[datetime, int] | None = None
         self._checked_at: dict[Any, datetime | None] = {}
 
     def deliver(self, patience: float = math.inf) -> bool:
         """
-        Deliver once more what is owed, from where that was left off. It does not wait for the gateway.
+        Deliver once more what is owed, from where the last call left off. It does not wait for the gateway.
 
         What was tried least recently comes first: a receiver that hangs for one payment keeps no other waiting. Return
-        False if it was left off, for want of patience.
+        False if the patience, in seconds, ran out.
         """
         started_at = time.monotonic()
         is_late = False
@@ -231,7 +231,7 @@ class _Reconciler:
         """Walk through the events that have owed something since before the run, in pages."""
         after = self._delivered_to
         while True:
-            # Those that are called now move to the end, and out of what is read here.
+            # Events that are tried now move to the end, out of what is read here.
             events = undelivered_events(self.started_at).order_by("deliver_at", "pk")
             if after:
                 events = events.filter(Q(deliver_at__gt=after[0]) | Q(deliver_at=after[0], pk__gt=after[1]))
@@ -249,7 +249,7 @@ class _Reconciler:
         return outbox.deliver(event)
 
     def report_missing(self) -> None:
-        """Log the receivers that are owed something, and that this process does not know."""
+        """Log the receivers that are owed a signal and that this process does not know."""
         for (signal, receiver), count in sorted(self.missing.items()):
             log.write("receiver_missing", outcome=Outcome.FAILED, signal=signal, receiver=receiver, count=count)
 

@@ -59,9 +59,9 @@ def beat(run: ReconciliationRun) -> None:
 
 def take_event(run: ReconciliationRun, event: PaymentEvent) -> bool:
     """
-    Note that the run calls the receivers of an event. Return False if another run is at it.
+    Note that the run calls the receivers of an event. Return False if another run is calling them.
 
-    A receiver that hangs outlives its lease. To call it again from each run would leave each of them hanging.
+    A receiver that hangs outlives its lease. Calling it again from each run would leave every run hanging.
     """
     others = _runs().filter(event_id=event.pk, finished_at=None, started_at__gt=timezone.now() - RECENT)
     if any(_is_at_work(other, run) for other in others.exclude(pk=run.pk)):
@@ -99,7 +99,7 @@ def _starts(run: ReconciliationRun, others: Iterable[ReconciliationRun]) -> Iter
 
 
 def _is_at_work(other: ReconciliationRun, run: ReconciliationRun) -> bool:
-    """Return whether another run lives: on this machine, if its process does; elsewhere, if it says so."""
+    """Return whether another run is alive: on this machine, if its process is; elsewhere, if it says so."""
     if other.host == run.host:
         return _lives(other)
     return abs(timezone.now() - other.seen_at) < SILENCE  # its clock may be ahead of ours, but not for long

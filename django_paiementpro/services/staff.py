@@ -300,8 +300,9 @@ def discard_signals(payment: Payment, user: AbstractBaseUser, reason: str) -> Pa
     """
     Let go of what is owed to receivers that this process does not know, such as those that were renamed or removed.
 
-    Receivers that are connected here stay owed. The event names those that were let go (``data["receivers"]``). Raises
-    ``ValidationError`` (``nothing_to_discard``) if there are none, or if another process is delivering.
+    What is owed to receivers that are connected here stays owed. The event names those that were let go
+    (``data["receivers"]``). Raises ``ValidationError`` (``nothing_to_discard``) if there are none, or if another
+    process is delivering.
     """
     found = _missing_of(payment)
     if not found:

@@ -37,7 +37,7 @@ T = TypeVar("T")
 # How long to wait, in seconds, when the database has aborted our transaction; at random, to let others pass.
 CONFLICT_PAUSES = (0.05, 0.1, 0.2, 0.4, 0.4, 0.4)
 
-# By which errors MySQL and MariaDB refuse a character: mixed collations, an invalid text, an incorrect value, or an
+# The errors by which MySQL and MariaDB refuse a character: mixed collations, an invalid text, an incorrect value, or an
 # impossible conversion.
 CHARACTER_ERRORS = frozenset({1267, 1300, 1366, 3988})
 
@@ -276,7 +276,7 @@ def new_event(
 
 
 def expect_personal_data(payment: Payment) -> None:
-    """If the payment's personal data were erased, an event may bring some: they become due once more."""
+    """Make a payment whose personal data were erased due for erasure again: an event may bring some."""
     if payment.blanked_at is not None:
         Payment.objects.primary().filter(pk=payment.pk).update(blanked_at=None)
 
@@ -340,7 +340,7 @@ def commit(work: Callable[[], T], *, is_atomic: bool = False) -> T:
 
 def commit_texts(work: Callable[[Fit], T], *, is_atomic: bool = False) -> T:
     """
-    Commit work that stores texts of others. If the tables cannot hold a character, commit it with texts that they can.
+    Commit work that stores text from outside. If the tables cannot hold a character, commit it with text that they can.
 
     Tables that are not utf8mb4, and databases of another encoding, refuse an emoji or a letter of another alphabet.
     """

@@ -97,7 +97,7 @@ class Health:
         }
 
     def _is_ahead(self, moment: datetime | None) -> bool:
-        """Return whether a clock that was ahead has written it: how long ago that was is unknown."""
+        """Return whether a clock that was ahead has written the moment, so that its age is unknown."""
         return moment is not None and moment > self.at + CLOCK_SKEW
 
     def _moment(self, moment: datetime | None) -> dict[str, Any] | None:
