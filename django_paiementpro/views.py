@@ -173,8 +173,8 @@ class ReturnView(OpenView):
     """
     Tell the payer who comes back where the payment stands. What the URL carries proves nothing, and is not read.
 
-    While nobody knows, the gateway is asked, at most once every few seconds, and the page waits. It is asked about a
-    payment that has just failed or been cancelled too: its page may have been paid since.
+    While the result is unknown, the gateway is asked, at most once every few seconds, and the page waits. It is asked
+    about a payment that has just failed or been cancelled too: its page may have been paid since.
     """
 
     http_method_names = ["get", "post", "head", "options"]

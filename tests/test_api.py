@@ -520,7 +520,7 @@ def client_of(user: Any) -> APIClient:
     return client
 
 
-#: Users who are nobody's account, though some have the key of one.
+#: Users without an account, though some have the key of one.
 FOREIGN: dict[str, Callable[[int], Any]] = {
     "another model": lambda pk: Customer(pk=pk),
     "no model": TokenUser,
@@ -530,7 +530,7 @@ FOREIGN: dict[str, Callable[[int], Any]] = {
 
 
 @pytest.mark.parametrize("make", FOREIGN.values(), ids=FOREIGN)
-def test_user_who_is_no_account_sees_no_payment(awa: User, make: Callable[[int], Any]) -> None:
+def test_user_of_another_model_sees_no_payment(awa: User, make: Callable[[int], Any]) -> None:
     payment, other = make_payment(user=awa), make_payment()
     client = client_of(make(awa.pk))
 
@@ -542,7 +542,7 @@ def test_user_who_is_no_account_sees_no_payment(awa: User, make: Callable[[int],
 
 
 @pytest.mark.parametrize("make", FOREIGN.values(), ids=FOREIGN)
-def test_user_who_is_no_account_opens_a_payment_without_user(
+def test_user_of_another_model_opens_a_payment_without_user(
     awa: User, order: Order, gateway: FakeGateway, make: Callable[[int], Any]
 ) -> None:
     response = create(client_of(make(awa.pk)), "k" * 32, order=str(order.pk))
@@ -552,7 +552,7 @@ def test_user_who_is_no_account_opens_a_payment_without_user(
     assert Payment.objects.get().user is None
 
 
-def test_stored_payment_is_not_opened_for_a_user_who_is_no_account(awa: User, order: Order, settings: Any) -> None:
+def test_stored_payment_is_not_opened_for_a_user_of_another_model(awa: User, order: Order, settings: Any) -> None:
     settings.PAIEMENTPRO_PAYMENT_FACTORY = "tests.test_api.stored_payment"
     make_payment(content_object=order, user=awa)
 
@@ -806,7 +806,7 @@ def cursor_of(text: str) -> str:
         cursor_of("p= 1"),
     ],
 )
-def test_cursor_of_other_makers_is_refused(api: APIClient, awa: User, cursor: str) -> None:
+def test_cursor_that_was_not_made_here_is_refused(api: APIClient, awa: User, cursor: str) -> None:
     response = api.get(PAYMENTS, {"cursor": cursor})
 
     assert (response.status_code, problem_of(response)) == (400, "malformed")
@@ -1058,7 +1058,7 @@ def test_too_many_at_once_are_told_so_however_they_ask(
     assert len(gateway.page_requests) == 1
 
 
-def test_refusals_in_a_row_are_told_to_come_back_later(api: APIClient, order: Order, gateway: FakeGateway) -> None:
+def test_refusals_in_a_row_are_answered_with_retry_after(api: APIClient, order: Order, gateway: FakeGateway) -> None:
     gateway.refuses("Numero invalide")
     kept = create(api, "a-key", order=str(order.pk)).json()
     url = f"{PAYMENTS}{kept['reference']}/checkout/"
@@ -1319,7 +1319,7 @@ def test_body_without_length_and_end_is_not_waited_for(awa: User) -> None:
     assert body.bytes_read == 0
 
 
-def test_length_that_is_told_and_too_long_is_not_read(awa: User) -> None:
+def test_body_whose_stated_length_is_over_the_bound_is_not_read(awa: User) -> None:
     body = Endless()
     request = wsgi_request(body, CONTENT_LENGTH="70000")
     request.META["CONTENT_LENGTH"] = "70000"

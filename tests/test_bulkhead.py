@@ -26,7 +26,7 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> Any:
     return clock
 
 
-def test_bulkhead_has_so_many_places() -> None:
+def test_bulkhead_limits_the_threads_inside() -> None:
     places = bulkhead.Bulkhead()
 
     with places.enter(2) as first, places.enter(2) as second, places.enter(2) as third:
@@ -94,7 +94,7 @@ def test_silent_service_is_not_asked_for_the_next_payer(
 
 
 @pytest.mark.django_db
-def test_silence_of_one_service_is_not_another_ones(
+def test_silence_of_one_service_does_not_affect_another(
     client: Client, status_service: FakeGateway, clock: Any, settings: Any
 ) -> None:
     status_service.is_away()

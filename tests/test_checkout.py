@@ -786,7 +786,7 @@ def test_who_has_paid_meanwhile_is_not_told_to_try_again(client: Client, gateway
 
 
 @pytest.mark.parametrize("encoded", [str, quote_plus])
-def test_refusal_that_quotes_the_notification_url_tells_nobody(
+def test_refusal_that_quotes_the_notification_url_does_not_reveal_it(
     admin_client: Client, gateway: FakeGateway, encoded: Callable[[str], str]
 ) -> None:
     payment = make_payment()
@@ -1087,7 +1087,7 @@ def test_many_clicks_on_a_refused_payment_are_few_calls(client: Client, gateway:
     assert len(gateway.page_requests) == payment.events.count() == 3
 
 
-def test_host_is_told_for_how_long_the_checkout_pauses(gateway: FakeGateway, rf: RequestFactory) -> None:
+def test_host_learns_for_how_long_the_checkout_pauses(gateway: FakeGateway, rf: RequestFactory) -> None:
     gateway.refuses("Numero invalide")
     payment = make_payment()
     for _ in range(3):

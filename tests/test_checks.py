@@ -111,7 +111,7 @@ def before_going_live(**values: Any) -> set[str]:
         ({"PAIEMENTPRO_ALLOWED_REDIRECT_HOSTS": "*"}, {"paiementpro.E002"}),
     ],
 )
-def test_every_door_is_looked_at_before_going_live(values: Any, ids: set[str]) -> None:
+def test_every_way_in_is_checked_before_going_live(values: Any, ids: set[str]) -> None:
     assert before_going_live(**values) == ids
 
 

@@ -320,7 +320,7 @@ def test_strangers_are_not_sent_to_log_in(client: Client, statements: Statements
     assert views.HealthView.as_view()(request).status_code == 403
 
 
-def test_staff_of_a_user_model_without_permissions_are_told_nothing() -> None:
+def test_staff_of_a_user_model_without_permissions_see_nothing() -> None:
     for flags in ({}, {"is_staff": True}, {"is_staff": True, "is_active": False}):
         request = RequestFactory().get("/")
         request.user = Member(name="awa")

@@ -216,7 +216,7 @@ def test_two_spellings_of_an_amount_are_one_value(again: Any) -> None:
 
 
 @pytest.mark.parametrize("name", [name for name in DECIDING if name != "amount"])
-def test_spaces_around_a_value_are_no_other_value(name: str) -> None:
+def test_spaces_around_a_value_do_not_make_another_value(name: str) -> None:
     fields = FIELDS | {"hashcode": "0b"}
     assert read(urlencode(fields), FORM, urlencode({name: f" {fields[name]} "}).encode()).data == fields
 
@@ -749,7 +749,7 @@ def test_other_text_from_outside_is_as_received(text: str) -> None:
 
 
 @pytest.mark.parametrize("unit", ["a", "-", "a-", "-12345678.", "%2d", "&#45;", "0123456789abcdef"])
-def test_long_text_is_read_in_no_time(unit: str) -> None:
+def test_long_text_is_read_quickly(unit: str) -> None:
     started_at = time.process_time()
     without_signed_urls(unit * (MAX_BODY // len(unit)))
     assert time.process_time() - started_at < 1

@@ -114,7 +114,7 @@ def test_success_takes_four_statements_and_duplicate_three_at_most(
 
 
 @real_commits
-def test_success_without_a_receiver_takes_no_mark(payment: Payment, notify: Notify, statements: Statements) -> None:
+def test_success_without_a_receiver_marks_no_delivery(payment: Payment, notify: Notify, statements: Statements) -> None:
     with statements:
         notify(payment)
     assert verbs(statements) == ["SELECT", *TRANSITION]

@@ -105,7 +105,7 @@ def test_every_figure_is_told(reader: InMemoryMetricReader, settings: Any) -> No
 
 
 @pytest.mark.django_db
-def test_channels_that_are_not_known_are_one(reader: InMemoryMetricReader, settings: Any) -> None:
+def test_unknown_channels_are_reported_as_one(reader: InMemoryMetricReader, settings: Any) -> None:
     settings.PAIEMENTPRO_CHANNELS = ["OMCIV2", ("NEWPAY", "New pay")]
     now = timezone.now()
     for channel, minutes in [("Awa Koné 0707", 30), ("Ali 0505", 10), ("NEWPAY", 20), ("OMCIV2", 1), ("FLOOZ", 1)]:

@@ -372,7 +372,9 @@ def test_a_settled_event_is_not_delivered_again(payment: Payment, notify: Notify
 @pytest.mark.parametrize(
     ("ahead", "is_free"), [(timedelta(days=30), True), (timedelta(minutes=7), True), (timedelta(minutes=5), False)]
 )
-def test_a_lease_longer_than_any_is_none(payment: Payment, connect: Connect, ahead: timedelta, is_free: bool) -> None:
+def test_a_lease_longer_than_any_is_ignored(
+    payment: Payment, connect: Connect, ahead: timedelta, is_free: bool
+) -> None:
     first = connect("first")
     event = due_event(payment)
     future = timezone.now() + ahead
@@ -526,7 +528,7 @@ def test_the_callers_transaction_is_left_alone(payment: Payment, connect: Connec
 
 
 def marks_fail(error: type[Exception], times: int) -> Callable[..., Any]:
-    """Return an ``execute_wrapper`` under which what was delivered cannot be stored, so many times."""
+    """Return an ``execute_wrapper`` under which what was delivered cannot be stored, this many times."""
     failures = iter(range(times))
 
     def execute_or_fail(execute: Callable[..., Any], sql: str, *arguments: Any) -> Any:

@@ -143,7 +143,7 @@ def test_urls_stay_good_when_payments_are_loaded_again(form: str) -> None:
 
 @pytest.mark.django_db
 @pytest.mark.parametrize("is_current", [False, True])
-def test_gateway_is_told_the_stored_url_of_a_copy_made_by_hand(
+def test_gateway_gets_the_stored_url_of_a_copy_made_by_hand(
     gateway: FakeGateway, rf: RequestFactory, is_current: bool
 ) -> None:
     payment = make_payment()
@@ -159,7 +159,7 @@ def test_gateway_is_told_the_stored_url_of_a_copy_made_by_hand(
 
 
 @pytest.mark.django_db
-def test_url_names_nobody_and_costs_one_statement(client: Client, statements: Statements) -> None:
+def test_url_names_no_person_and_costs_one_statement(client: Client, statements: Statements) -> None:
     payment = make_payment()
 
     assert re.fullmatch(rf"{payment.reference}-[0-9a-f]{{8}}", payment.url_key)

@@ -625,7 +625,7 @@ def test_what_missing_receivers_are_owed_is_let_go(awa: User) -> None:
     assert services.reconcile().undelivered == 0
 
 
-def test_who_has_had_it_stays_in_the_story_when_others_are_let_go(awa: User) -> None:
+def test_receivers_that_were_called_stay_in_the_story_when_others_are_let_go(awa: User) -> None:
     payment = make_payment(**PAID)
     event = owing(payment, delivered=["payment_succeeded shop.mail"])
 

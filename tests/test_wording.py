@@ -22,7 +22,7 @@ def known(payment: Payment, *events: PaymentEvent) -> str:
 
 @pytest.mark.parametrize("data", [["Awa"], [{"a": 1}], "Awa", 1, None, {"action": ["Awa"], "user": ["Awa"]}])
 @pytest.mark.parametrize("kind", ["notification", "status", "initialize", "host", "staff", "expiry"])
-def test_event_whose_data_are_no_object_is_told(kind: str, data: Any) -> None:
+def test_event_whose_data_are_no_object_is_shown(kind: str, data: Any) -> None:
     odd = event(kind, "accepted", data=data, created_at=datetime(2026, 11, 2, tzinfo=timezone.utc))
     [entry] = wording.tell([odd])
 

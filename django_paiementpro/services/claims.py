@@ -19,7 +19,7 @@ CLOCK_SKEW = timedelta(minutes=1)
 def claim(payment: Payment) -> bool:
     """Count the attempt and take the payment for as long as the call may last; False where others were first."""
     now = timezone.now()
-    # The gateway is told URLs by this nonce: a copy that the host has made up may have another.
+    # The gateway gets URLs with this nonce: a copy that the host has made by hand may have another.
     unclaimed = {**as_read(payment), "url_nonce": payment.url_nonce}
     changes = {
         "attempt": payment.attempt + 1,
