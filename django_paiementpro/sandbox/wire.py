@@ -99,7 +99,7 @@ def may_be_called(url: str) -> bool:
     """
     Return whether the sandbox may post to a notification URL.
 
-    It must be https, or start with ``PAIEMENTPRO_SITE_URL``: on a public server, strangers must not reach internal
+    It must be https, or on the host of ``PAIEMENTPRO_SITE_URL``: on a public server, strangers must not reach internal
     services through it. With DEBUG, any http:// URL will do.
     """
     parts = _split(url)
