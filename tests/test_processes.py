@@ -77,12 +77,19 @@ with {death}:
 
 NEVER = "never()"
 AFTER_CLAIM = "at('UPDATE', 'claimed_until', after=die)"
-BEFORE_COMMIT = "at('INSERT', 'paiementpro_paymentevent', after=die)"
-AFTER_COMMIT = "at('INSERT', 'paiementpro_paymentevent', before=lambda: on_commit(die))"
-if connection.vendor == "postgresql":
-    # The transition is a single statement, and a transaction of its own.
-    BEFORE_COMMIT = "at('WITH', 'paiementpro_paymentevent', before=die)"
-    AFTER_COMMIT = "at('WITH', 'paiementpro_paymentevent', after=die)"
+# On PostgreSQL the transition is a single statement, and a transaction of its own.
+BEFORE_COMMIT, AFTER_COMMIT = {
+    "postgresql": (
+        "at('WITH', 'paiementpro_paymentevent', before=die)",
+        "at('WITH', 'paiementpro_paymentevent', after=die)",
+    ),
+}.get(
+    connection.vendor,
+    (
+        "at('INSERT', 'paiementpro_paymentevent', after=die)",
+        "at('INSERT', 'paiementpro_paymentevent', before=lambda: on_commit(die))",
+    ),
+)
 # The second receiver's only statement.
 BEFORE_FULFILMENT = "at('UPDATE', 'host_order', ' AND ', before=die)"
 AFTER_FULFILMENT = "at('UPDATE', 'host_order', ' AND ', after=die)"
