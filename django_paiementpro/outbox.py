@@ -56,10 +56,10 @@ class Owed(NamedTuple):
 
 def owe(event: PaymentEvent, signals: list[str]) -> None:
     """Make a new event owe signals, under a lease of this process. Signals without a receiver are not kept."""
-    event.signals = [name for name in signals if is_heard(name)]
-    if event.signals:
-        event.receivers = _connected(event.signals)
-        event.deliver_at = _lease()
+    event.receivers = _connected(signals)
+    heard = {_parted(entry)[0] for entry in event.receivers}
+    event.signals = [name for name in signals if name in heard]
+    event.deliver_at = _lease() if event.signals else None
 
 
 def send_on_commit(event: PaymentEvent, *, may_queue: bool = True) -> None:

@@ -87,7 +87,7 @@ def insert(row: Model) -> None:
     if not _is_plain(type(row), using):
         row.save(force_insert=True, using=using)
         return
-    _count, row.pk = _execute(using, _insert(type(row), using), _stored(type(row), _new_values(row), using))
+    _count, row.pk = _execute(using, _insert(type(row), using), _new_values(row, using))
 
 
 def update_and_insert(
@@ -136,8 +136,9 @@ def _new_fields(model: type[Model]) -> list["Field[Any, Any]"]:
     return [field for field in model._meta.concrete_fields if not field.primary_key]
 
 
-def _new_values(row: Model) -> dict[str, Any]:
-    return {field.name: getattr(row, field.attname) for field in _new_fields(type(row))}
+def _new_values(row: Model, using: str) -> list[Any]:
+    connection = connections[using]
+    return [field.get_db_prep_save(getattr(row, field.attname), connection) for field in _new_fields(type(row))]
 
 
 def _stored(model: type[Model], values: Mapping[str, Any], using: str) -> list[Any]:
@@ -187,7 +188,7 @@ def _update_and_insert_at_once(
 ) -> bool:  # pragma: no cover  coverage is measured on SQLite
     sql = _update_and_insert(model, type(row), using, _shape(where), tuple(changes), is_durable)
     params = [*_stored(model, changes, using), *_values(model, where, using)]
-    count, key = _execute(using, sql, [*params, *_stored(type(row), _new_values(row), using)])
+    count, key = _execute(using, sql, [*params, *_new_values(row, using)])
     if count:
         row.pk = key
     return bool(count)
