@@ -17,7 +17,8 @@ from typing import Any
 from urllib.parse import parse_qsl, unquote
 
 from django.core.exceptions import SuspiciousOperation
-from django.http import HttpRequest, UnreadablePostError
+from django.core.handlers.wsgi import LimitedStream
+from django.http import UnreadablePostError
 from django.http.multipartparser import MultiPartParser, MultiPartParserError
 
 from django_paiementpro.enums import Reason
@@ -393,7 +394,7 @@ def query_fields(query: str) -> Fields:
     return _form_fields(_STRAY_QUESTION_MARK.sub("&", query, count=1))
 
 
-def read_body(request: HttpRequest) -> bytes | None:
+def read_body(request: Any) -> bytes | None:
     """
     Return the body, or None if it has more than ``MAX_BODY`` bytes, of which no more are read.
 
@@ -401,21 +402,29 @@ def read_body(request: HttpRequest) -> bytes | None:
     server says that this stream ends. Raises what ``request.body`` raises, and ``ValueError`` if the length is not a
     number.
     """
-    if length := request.META.get("CONTENT_LENGTH"):
-        return request.body if int(length) <= MAX_BODY else None
-    stream = request.META.get("wsgi.input", request)  # an ASGI request is a stream that ends
-    if stream is not request and not request.META.get("wsgi.input_terminated"):
-        return request.body
+    length = request.META.get("CONTENT_LENGTH")
+    if length and int(length) > MAX_BODY:
+        return None
+    stream = request.META.get("wsgi.input")
+    if stream is None and not request._read_started:
+        # Under ASGI the stream ends, wherever the length says that it does.
+        request._stream = LimitedStream(request._stream, MAX_BODY + 1)
+    content = b""
+    if stream is not None and not length and request.META.get("wsgi.input_terminated"):
+        content = _read_chunks(stream)
+    # The host's middleware may have read the stream.
+    content = content or request.body
+    return content if len(content) <= MAX_BODY else None
+
+
+def _read_chunks(stream: Any) -> bytes:
     content = bytearray()
     try:
         while chunk := stream.read(MAX_BODY + 1 - len(content)):
             content += chunk
-    except Exception as error:  # servers differ in what they raise for a chunk that cannot be read
+    except Exception as error:  # each server has errors of its own for a chunk that cannot be read
         raise UnreadablePostError(*error.args) from error
-    if len(content) > MAX_BODY:
-        return None
-    # The host's middleware may have read the stream.
-    return bytes(content) or request.body
+    return bytes(content)
 
 
 def body_fields(content_type: str, body: bytes, in_query: Fields) -> Fields:

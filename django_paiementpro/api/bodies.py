@@ -4,13 +4,12 @@ from collections.abc import Iterable, Mapping
 from itertools import islice
 from typing import Any
 
-from django.core.handlers.wsgi import LimitedStream
-from django.http import HttpRequest
 from django.http.request import RawPostDataException
 from django.utils.translation import gettext as _
 from rest_framework.exceptions import ParseError
 from rest_framework.request import Request
 
+from django_paiementpro import messages
 from django_paiementpro.messages import MAX_BODY, clean
 
 MAX_DEPTH = 16
@@ -28,7 +27,7 @@ class BoundedRequest(Request):
         return super().stream
 
 
-def bound_body(request: HttpRequest) -> None:
+def bound_body(request: Any) -> None:
     """
     Read the body, if it is UTF-8 and no longer than ``MAX_BODY`` bytes. Raises ``ParseError``.
 
@@ -37,28 +36,16 @@ def bound_body(request: HttpRequest) -> None:
     if (request.content_params or {}).get("charset", "utf-8").lower() not in {"utf-8", "utf8"}:
         raise ParseError(_("The body is not UTF-8."))
     try:
-        length = int(request.META.get("CONTENT_LENGTH") or 0)
+        content = messages.read_body(request)
     except ValueError as error:
         raise ParseError(_("The length of the body is no number.")) from error
-    try:
-        is_too_long = length > MAX_BODY or len(_read(request)) > MAX_BODY
     except RawPostDataException:
-        return  # the host's middleware has parsed it already
-    if is_too_long:
+        return  # middleware of the host's has parsed it already
+    if content is None:
         raise ParseError(_("The body is longer than %(bytes)d bytes.") % {"bytes": MAX_BODY})
-
-
-def _read(request: Any) -> bytes:
-    """Return the body, or the part of it that shows that it is too long."""
-    if not request._read_started:
-        # Django reads as much of a body as its length says. A chunked body has no length, but may have an end.
-        has_end = not request.META.get("CONTENT_LENGTH") and request.META.get("wsgi.input_terminated")
-        stream = request.META["wsgi.input"] if has_end else request._stream
-        request._stream = LimitedStream(stream, MAX_BODY + 1)
-    content: bytes = request.body
-    # REST framework reads no body without a length.
+    # Django finds no body that comes in chunks, and REST framework reads none without a length: this is the body now.
+    request._body, request._read_started = content, True
     request.META["CONTENT_LENGTH"] = str(len(content))
-    return content
 
 
 def read_body(request: Request) -> Any:
