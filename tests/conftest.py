@@ -1,6 +1,7 @@
 import logging
 import re
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -115,6 +116,21 @@ class Statements(list[str]):
 @pytest.fixture
 def statements() -> Statements:
     return Statements()
+
+
+@contextmanager
+def just_before(act: Callable[[], object], *words: str) -> Iterator[None]:
+    """Act once, just before the first statement of the ``with`` block that has all of these words."""
+    acts = [act]
+
+    def watch(execute: Callable[..., Any], sql: str, *arguments: Any) -> Any:
+        if acts and all(word in sql for word in words):
+            acts.pop()()
+        return execute(sql, *arguments)
+
+    with connection.execute_wrapper(watch):
+        yield
+    assert not acts
 
 
 @pytest.fixture(autouse=True)

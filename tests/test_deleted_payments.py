@@ -1,8 +1,7 @@
 """A payment that is deleted while something happens to it: a database at its most hostile."""
 
 import json
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -17,7 +16,7 @@ from django_paiementpro.exceptions import InvalidNotification
 from django_paiementpro.models import Payment, PaymentEvent
 from django_paiementpro.testing import FakeGateway, make_payment
 from django_paiementpro.testing.wire import notification_of, paid_answer
-from tests.conftest import STATUS_URL, Notify
+from tests.conftest import STATUS_URL, Notify, just_before
 from tests.server.threads import at_once
 from tests.test_admin import LIST, client_of, text_of
 from tests.test_admin_actions import VALUES, form_of, payment_for, url_of
@@ -30,26 +29,11 @@ def delete() -> None:
     at_once(lambda: Payment.objects.all().delete())
 
 
-@contextmanager
-def deleted_before(*words: str) -> Iterator[None]:
-    """Delete the payment before the first statement with all of these words."""
-    calls = [delete]
-
-    def watch(execute: Callable[..., Any], sql: str, *arguments: Any) -> Any:
-        if calls and all(word in sql for word in words):
-            calls.pop()()
-        return execute(sql, *arguments)
-
-    with connection.execute_wrapper(watch):
-        yield
-    assert not calls
-
-
 @pytest.mark.parametrize("changes", [{}, {"responsecode": -1}, {"amount": 1}])
 def test_notification_of_a_payment_deleted_meanwhile_is_not_found(
     payment: Payment, notify: Notify, changes: dict[str, Any]
 ) -> None:
-    with deleted_before("UPDATE", "paiementpro_payment"):
+    with just_before(delete, "UPDATE", "paiementpro_payment"):
         response = notify(payment, **changes)
 
     assert (response.status_code, response.content) == (404, b"Not Found")
@@ -57,7 +41,7 @@ def test_notification_of_a_payment_deleted_meanwhile_is_not_found(
 
 
 def test_malformed_notification_of_a_payment_deleted_meanwhile_is_not_found(payment: Payment, notify: Notify) -> None:
-    with deleted_before("INSERT", "paiementpro_paymentevent"):
+    with just_before(delete, "INSERT", "paiementpro_paymentevent"):
         response = notify(payment, amount="")
 
     assert (response.status_code, response.content) == (404, b"Not Found")
@@ -80,7 +64,7 @@ def test_event_that_breaks_another_rule_of_the_database_is_an_error(payment: Pay
 
 def test_checkout_of_a_payment_deleted_meanwhile_is_not_found(gateway: FakeGateway) -> None:
     payment = make_payment()
-    with deleted_before("UPDATE", "paiementpro_payment"):
+    with just_before(delete, "UPDATE", "paiementpro_payment"):
         assert Client().get(payment.get_checkout_url()).status_code == 404
     assert gateway.page_requests == []
 
@@ -122,7 +106,7 @@ def test_reconciliation_passes_over_a_payment_deleted_meanwhile(gateway: FakeGat
     if is_paid:
         gateway.confirms(payment)
 
-    with deleted_before("UPDATE", "paiementpro_payment", "checked_at"):
+    with just_before(delete, "UPDATE", "paiementpro_payment", "checked_at"):
         totals = services.reconcile()
     assert (totals.failed, totals.settled) == (0, 0)
 
@@ -149,7 +133,7 @@ def test_staff_read_that_a_payment_no_longer_exists(action: str) -> None:
     url = url_of(action, payment)
     values = {**form_of(client, url), **VALUES[action]}
 
-    with deleted_before("UPDATE", "paiementpro_payment"):
+    with just_before(delete, "UPDATE", "paiementpro_payment"):
         response = client.post(url, values, follow=True)
 
     assert "This payment no longer exists." in text_of(response)
@@ -161,7 +145,7 @@ def test_staff_ask_about_a_list_of_which_one_was_deleted(gateway: FakeGateway) -
     client = client_of("view_payment", "check_payment")
     payment = make_payment(status="pending", attempt=1)
 
-    with deleted_before("UPDATE", "paiementpro_payment"):
+    with just_before(delete, "UPDATE", "paiementpro_payment"):
         response = client.post(LIST, {"action": "check_payments", "_selected_action": [payment.pk]}, follow=True)
 
     assert response.status_code == 200
@@ -173,7 +157,7 @@ def test_api_of_a_payment_deleted_meanwhile_is_not_found(gateway: FakeGateway) -
     client = Client()
     client.force_login(user)
 
-    with deleted_before("UPDATE", "paiementpro_payment"):
+    with just_before(delete, "UPDATE", "paiementpro_payment"):
         response = client.post(f"/api/payments/{payment.reference}/checkout/")
 
     assert response.status_code == 404

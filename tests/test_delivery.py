@@ -83,6 +83,11 @@ def reconcile() -> None:
     call_command("paiementpro_reconcile")
 
 
+def noting(calls: list[Any]) -> Callable[..., None]:
+    """Return a receiver that notes what it is called with."""
+    return lambda **named: calls.append(named)
+
+
 @contextmanager
 def receiving(receive: Callable[..., Any], uid: str = "receive") -> Iterator[None]:
     payment_succeeded.connect(receive, dispatch_uid=uid)
@@ -272,11 +277,7 @@ def test_a_receiver_that_the_worker_lacks_stays_owed(
     tasks: Any, payment: Payment, notify: Notify, heard: Heard
 ) -> None:
     calls: list[Any] = []
-
-    def receive(**kwargs: Any) -> None:
-        calls.append(kwargs)
-
-    with receiving(receive):
+    with receiving(noting(calls)):
         notify(payment)
 
     run(queued()[0])
@@ -284,7 +285,7 @@ def test_a_receiver_that_the_worker_lacks_stays_owed(
     assert (len(heard), calls) == (1, [])
     assert settled_event(payment).deliver_at is not None
 
-    with receiving(receive):
+    with receiving(noting(calls)):
         reconcile()
     assert (len(heard), len(calls)) == (1, 1)
     assert settled_event(payment).deliver_at is None
@@ -292,16 +293,12 @@ def test_a_receiver_that_the_worker_lacks_stays_owed(
 
 def test_a_worker_that_knows_no_receiver_gives_the_lease_back(tasks: Any, payment: Payment, notify: Notify) -> None:
     calls: list[Any] = []
-
-    def receive(**kwargs: Any) -> None:
-        calls.append(kwargs)
-
-    with receiving(receive):
+    with receiving(noting(calls)):
         notify(payment)
     run(queued()[0])
     assert settled_event(payment).deliver_at <= timezone.now()  # type: ignore[operator]
 
-    with receiving(receive):
+    with receiving(noting(calls)):
         reconcile()
     assert len(calls) == 1
 

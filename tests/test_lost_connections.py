@@ -1,7 +1,6 @@
 """The first request after the server has ended a connection that was idle."""
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -15,7 +14,7 @@ from django_paiementpro import services
 from django_paiementpro.decorators import reread
 from django_paiementpro.models import Payment
 from django_paiementpro.testing import FakeGateway, make_payment
-from tests.conftest import Notify, Statements
+from tests.conftest import Notify, Statements, just_before
 from tests.server.threads import at_once
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -57,23 +56,8 @@ def test_notification_after_an_idle_connection_was_lost_settles(payment: Payment
     assert [event.outcome for event in payment.events.all()] == ["accepted"]
 
 
-@contextmanager
-def lost_at(*words: str) -> Iterator[None]:
-    """Lose the connection just before the first statement with all of these words."""
-    cuts = [lose_connection]
-
-    def watch(execute: Callable[..., Any], sql: str, *arguments: Any) -> Any:
-        if cuts and all(word in sql for word in words):
-            cuts.pop()()
-        return execute(sql, *arguments)
-
-    with connection.execute_wrapper(watch):
-        yield
-    assert not cuts
-
-
 def test_connection_lost_at_the_transition_loses_no_notification(payment: Payment, notify: Notify) -> None:
-    with lost_at("UPDATE", "settled_at"):
+    with just_before(lose_connection, "UPDATE", "settled_at"):
         assert notify(payment).status_code == 200
 
     assert Payment.objects.get().status == "succeeded"
@@ -82,7 +66,7 @@ def test_connection_lost_at_the_transition_loses_no_notification(payment: Paymen
 
 def test_connection_lost_while_the_page_is_recorded_loses_no_page(gateway: FakeGateway) -> None:
     payment = make_payment()
-    with lost_at("UPDATE", "payment_url"):
+    with just_before(lose_connection, "UPDATE", "payment_url"):
         assert Client().get(payment.get_checkout_url())["Location"] == gateway.page_url
 
     assert Payment.objects.get().status == "pending"
