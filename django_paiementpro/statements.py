@@ -39,12 +39,17 @@ def read(work: Callable[[], T]) -> T:
     try:
         return work()
     except (InterfaceError, OperationalError):
-        lost = [connection for connection in connections.all(initialized_only=True) if _is_lost(connection)]
-        if not lost:
+        if not close_lost_connections():
             raise
-        for connection in lost:
-            connection.close()
     return work()
+
+
+def close_lost_connections() -> bool:
+    """Close this thread's connections that were lost, outside of transactions. Return whether there were any."""
+    lost = [connection for connection in connections.all(initialized_only=True) if _is_lost(connection)]
+    for connection in lost:
+        connection.close()
+    return bool(lost)
 
 
 def _is_lost(connection: BaseDatabaseWrapper) -> bool:

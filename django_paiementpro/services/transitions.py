@@ -329,9 +329,8 @@ def commit(work: Callable[[], T], *, is_atomic: bool = False) -> T:
             except OperationalError as error:
                 if _is_about_characters(error):
                     raise
-                if is_atomic:
-                    # As atomic() would have done: what comes next needs another connection if this one is lost.
-                    transaction.get_connection(alias).close_if_unusable_or_obsolete()
+                # Without atomic() a connection that was lost would be used again.
+                statements.close_lost_connections()
                 log.write("transaction_given_up")
             time.sleep(random.uniform(0, longest_pause))  # noqa: S311  no secret  # nosec B311
     with transaction.atomic(using=alias):
