@@ -56,6 +56,8 @@ class Debt:
     opened_attempt: int = 0
     #: How old the newest page is, in hours.
     age: int = 0
+    #: Whether what the page shows has been changed since.
+    is_edited: bool = False
     settled_attempt: int | None = None
     gateway_id: str = ""
     refunded_amount: int = 0
@@ -66,6 +68,10 @@ class Debt:
     @property
     def payment(self) -> Payment:
         return Payment.objects.get(pk=self.pk)
+
+    @property
+    def has_fresh_page(self) -> bool:
+        return self.status == "pending" and not self.age and not self.is_edited
 
     def flag(self, reason: str, detail: str) -> bool:
         """Raise a finding, unless it is open already. Return whether it is news."""
@@ -110,7 +116,7 @@ class Debt:
     def open_page(self) -> None:
         """The gateway has given a page."""
         self.attempt += 1
-        self.status, self.opened_attempt, self.age = "pending", self.attempt, 0
+        self.status, self.opened_attempt, self.age, self.is_edited = "pending", self.attempt, 0, False
         self.settled_attempt, self.gateway_id = None, ""
         self.events.append(("initialize", "accepted"))
 
@@ -241,7 +247,7 @@ class Shop(RuleBasedStateMachine):
             response = Client().get(debt.payment.get_checkout_url())
             if debt.status not in PAYABLE:
                 assert response["Location"] == debt.payment.get_return_url()
-            elif debt.status == "pending" and not debt.age:
+            elif debt.has_fresh_page:
                 assert response["Location"] == PAGE_URL
             else:
                 assert [request.reference for request in self.gateway.page_requests] == [
@@ -420,10 +426,11 @@ class Shop(RuleBasedStateMachine):
 
     @rule(number=debts_of)
     def save_a_stale_copy(self, number: int) -> None:
-        """A host that saves what it read long ago undoes nothing."""
+        """A host that saves what it read long ago undoes nothing. The page shows another description, though."""
         with self.step():
             self.stale[number].description += "."
             self.stale[number].save()
+            self.debts[number].is_edited = True
 
     @rule(number=debts_of, changes=st.sampled_from([{"amount": 1}, {"merchant_id": "PP-F1"}, {"currency": "XAF"}]))
     def save_other_terms(self, number: int, changes: dict[str, Any]) -> None:
@@ -446,7 +453,7 @@ class Shop(RuleBasedStateMachine):
             with self.refusing(debt.status not in PAYABLE):
                 page = services.initialize_payment(self.stale[number], RequestFactory().get("/"))
                 assert page == PAGE_URL
-            if debt.status in PAYABLE and (debt.status != "pending" or debt.age):
+            if debt.status in PAYABLE and not debt.has_fresh_page:
                 debt.open_page()
             assert len(self.gateway.page_requests) == len(debt.events)
 
