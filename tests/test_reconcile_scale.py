@@ -896,7 +896,7 @@ def test_a_signal_ends_it_cleanly(
     assert exit_code("--workers=1") == 0
 
     captured = capsys.readouterr()
-    assert captured.out.startswith("1 asked about")
+    assert captured.out.startswith("1 checked")
     assert captured.err.startswith("Stopped before the end")
     assert signal.getsignal(number) == handler
 
