@@ -393,6 +393,7 @@ ELSEWHERE = [
     "http://shop.example/a",
     "http://shop.example:443/a",
     "http\N{LATIN SMALL LETTER LONG S}://shop.example/a",
+    "http\N{LATIN SMALL LETTER LONG S}://127.0.0.1/a",
     "http://169.254.169.254/latest/meta-data/",
     "https://169.254.169.254/latest/meta-data/",
     "http://192.168.1.5:8000/a",
@@ -490,6 +491,9 @@ def test_site_on_the_loopback_interface_is_called_on_its_own_port(db: None, sett
     assert calls_and_returns_to("http://localhost:8000/a") == (True, True)
     for url in ["http://localhost:8001/a", "http://127.0.0.1:8000/a", "https://localhost:8000/a"]:
         assert calls_and_returns_to(url) == (False, False)
+    settings.PAIEMENTPRO_SITE_URL = "http://127.0.0.1"
+    assert calls_and_returns_to("http://127.0.0.1:80/a") == (True, True)
+    assert calls_and_returns_to("http://127.0.0.1:443/a") == (False, False)
 
 
 @pytest.mark.parametrize("debug", [False, True])
@@ -514,7 +518,10 @@ def test_without_site_url_the_site_is_the_host_that_was_asked_for(db: None, sett
     assert calls_and_returns_to("https://testserver/a") == (True, True)
     for url in ["https://testserver:8443/a", "http://testserver/a", "https://evil.example/a"]:
         assert calls_and_returns_to(url) == (False, False)
-    # Whoever asks chooses it, then.
+    # The client chooses the port, and any host that is not validated.
+    content = json.dumps(REQUEST | {"notificationURL": "https://testserver:8443/a"})
+    response = Client().post(INITIALIZE, content, content_type="application/json", headers={"host": "testserver:8443"})
+    assert response.json()["message"] == wire.URL_NOT_ALLOWED
     settings.ALLOWED_HOSTS = ["*"]
     assert calls_and_returns_to("https://testserver/a") == (False, False)
 
