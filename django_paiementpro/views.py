@@ -36,7 +36,7 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.csrf import csrf_exempt
 from django.views.decorators.debug import sensitive_post_parameters
 
-from django_paiementpro import log, polling, probe, returns, services, signing
+from django_paiementpro import log, polling, probe, return_urls, services, signing
 from django_paiementpro.conf import conf
 from django_paiementpro.decorators import non_atomic, reread
 from django_paiementpro.enums import Outcome, Reason, Status
@@ -252,7 +252,7 @@ def _page(request: HttpRequest, name: str, payment: Payment, status: int = 200, 
 
 def _send_back(target: str) -> HttpResponse:
     """Redirect to a page, or to an app by its own scheme, which ``HttpResponseRedirect`` knows nothing of."""
-    if returns.is_app_link(target) and returns.is_listed(target, conf.return_hosts):
+    if return_urls.is_app_link(target) and return_urls.is_allowed(target, conf.return_hosts):
         return HttpResponse(status=302, headers={"Location": target})
     return HttpResponseRedirect(target)
 
@@ -313,7 +313,7 @@ def _host_page(request: HttpRequest, payment: Payment) -> str:
     own = own.replace("{reference}", payment.reference)
     if own and url_has_allowed_host_and_scheme(own, hosts, require_https=request.is_secure()):
         return own
-    if returns.is_listed(own, conf.return_hosts):
+    if return_urls.is_allowed(own, conf.return_hosts):
         return own
     if common is None:
         return ""

@@ -8,7 +8,7 @@ from django.utils.http import url_has_allowed_host_and_scheme
 from django.utils.translation import gettext_lazy as _
 from rest_framework import serializers
 
-from django_paiementpro import returns, services
+from django_paiementpro import return_urls, services
 from django_paiementpro.api.pages import PaymentPagination, is_storable
 from django_paiementpro.api.problems import PREFIX, TITLES
 from django_paiementpro.conf import conf
@@ -114,7 +114,7 @@ class NewPaymentSerializer(StrictSerializer):
         target = value.replace("{reference}", "0")
         request = self.context["request"]
         is_own = target[:1] == "/" != target[1:2] and url_has_allowed_host_and_scheme(target, {request.get_host()})
-        if value and not is_own and not returns.is_listed(target, conf.return_hosts):
+        if value and not is_own and not return_urls.is_allowed(target, conf.return_hosts):
             raise serializers.ValidationError(_("The payer may not be sent there."), code="return_to")
         return value
 

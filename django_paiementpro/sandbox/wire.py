@@ -14,7 +14,7 @@ from django.utils.crypto import salted_hmac
 
 from django_paiementpro.conf import conf
 from django_paiementpro.messages import clean, parse_json_object
-from django_paiementpro.returns import is_app_link, is_listed
+from django_paiementpro.return_urls import is_app_link, is_allowed
 from django_paiementpro.sandbox.models import SandboxSession
 
 SUCCESS_CODE = "0"
@@ -109,7 +109,7 @@ def may_be_called(url: str) -> bool:
 
 def may_be_returned_to(url: str) -> bool:
     """Return whether the payer may be sent to a return URL: likewise, or to an app of ``PAIEMENTPRO_RETURN_HOSTS``."""
-    return may_be_called(url) or (is_app_link(url) and is_listed(url, conf.return_hosts))
+    return may_be_called(url) or (is_app_link(url) and is_allowed(url, conf.return_hosts))
 
 
 def _split(url: str) -> SplitResult:

@@ -12,7 +12,7 @@ TARGET = re.compile(
 UNSAFE = re.compile(r'[^!-~]|[\\"<>^`{|}]')
 
 
-def is_listed(url: str, listed: Iterable[str]) -> bool:
+def is_allowed(url: str, listed: Iterable[str]) -> bool:
     """
     Return whether a URL leads to what ``PAIEMENTPRO_RETURN_HOSTS`` lists.
 
@@ -34,7 +34,7 @@ def is_listed(url: str, listed: Iterable[str]) -> bool:
 
 
 def is_app_link(url: str) -> bool:
-    """Return whether a URL that is listed opens an app, and no page."""
+    """Return whether an allowed URL opens an app rather than a page."""
     return "://" in url and not url.lower().startswith(("http://", "https://"))
 
 
