@@ -36,9 +36,8 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.csrf import csrf_exempt
 from django.views.decorators.debug import sensitive_post_parameters
 
-from django_paiementpro import log, polling, probe, return_urls, services, signing
+from django_paiementpro import log, probe, return_urls, services, signing
 from django_paiementpro.conf import conf
-from django_paiementpro.decorators import non_atomic, reread
 from django_paiementpro.enums import Outcome, Reason, Status
 from django_paiementpro.exceptions import (
     GatewayRefusedError,
@@ -46,6 +45,7 @@ from django_paiementpro.exceptions import (
     InvalidNotification,
     TooManyRefusalsError,
 )
+from django_paiementpro.http import UNAVAILABLE_SECONDS, conditional_response, non_atomic, reread
 from django_paiementpro.messages import (
     MAX_BODY,
     Fields,
@@ -104,7 +104,7 @@ class CheckoutView(OpenView):
             return HttpResponseRedirect(services.initialize_payment(payment, request, is_current=True))
         except GatewayUnavailableError:
             response = _page(request, "checkout_error", payment, 503, case="unavailable")
-            response["Retry-After"] = str(polling.AWAY_SECONDS)
+            response["Retry-After"] = str(UNAVAILABLE_SECONDS)
             return response
         except TooManyRefusalsError as error:
             minutes = math.ceil(error.retry_after / 60)
@@ -213,7 +213,7 @@ class StatusView(OpenView):
             }
         )
         waiting_time = None if payment.is_final else payment.waiting_time
-        return polling.answer(response, response.content, request.headers.get("If-None-Match", ""), waiting_time)
+        return conditional_response(request, response, response.content, waiting_time)
 
 
 @method_decorator([login_not_required, never_cache, non_atomic, reread], name="dispatch")

@@ -11,7 +11,7 @@ from django.test import Client, RequestFactory
 from django.urls import reverse
 
 from django_paiementpro import services
-from django_paiementpro.decorators import reread
+from django_paiementpro.http import reread
 from django_paiementpro.models import Payment
 from django_paiementpro.testing import FakeGateway, make_payment
 from tests.conftest import Notify, Statements, just_before

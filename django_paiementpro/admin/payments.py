@@ -39,9 +39,9 @@ from django_paiementpro.admin.filters import (
     StatusFilter,
 )
 from django_paiementpro.admin.search import search
-from django_paiementpro.decorators import non_atomic
 from django_paiementpro.enums import Kind, Status
 from django_paiementpro.exceptions import GatewayUnavailableError
+from django_paiementpro.http import non_atomic
 from django_paiementpro.models import Payment, PaymentEvent
 
 if TYPE_CHECKING:

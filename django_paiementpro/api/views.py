@@ -21,7 +21,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.viewsets import GenericViewSet
 
-from django_paiementpro import log, polling, services
+from django_paiementpro import log, services
 from django_paiementpro.api import calls, schema
 from django_paiementpro.api.bodies import BoundedRequest, read_body
 from django_paiementpro.api.pages import PaymentPagination
@@ -40,9 +40,9 @@ from django_paiementpro.api.serializers import (
     PaymentSerializer,
 )
 from django_paiementpro.conf import conf
-from django_paiementpro.decorators import non_atomic, reread
 from django_paiementpro.enums import Status
 from django_paiementpro.exceptions import GatewayRefusedError, GatewayUnavailableError
+from django_paiementpro.http import conditional_response, non_atomic, reread
 from django_paiementpro.models import IdempotencyKey, Payment
 
 #: What an anonymous caller's key must have: all of them share one space, in which nobody may guess another's.
@@ -148,7 +148,7 @@ class PaymentViewSet(GenericViewSet[Payment]):
         waiting_time = None if payment.is_final else payment.waiting_time
         # Of two forms of the same, each has a tag of its own.
         content = JSONRenderer().render(data) + str(request.accepted_media_type).encode()
-        return polling.answer(Response(data), content, request.headers.get("If-None-Match", ""), waiting_time)
+        return conditional_response(request._request, Response(data), content, waiting_time)
 
     def create(self, request: Request, *args: Any, **kwargs: Any) -> Response:
         serializer = self.get_serializer(data=read_body(request))

@@ -14,7 +14,7 @@ from django.utils.crypto import salted_hmac
 
 from django_paiementpro.conf import conf
 from django_paiementpro.messages import clean, parse_json_object
-from django_paiementpro.return_urls import is_app_link, is_allowed
+from django_paiementpro.return_urls import is_allowed, is_app_link
 from django_paiementpro.sandbox.models import SandboxSession
 
 SUCCESS_CODE = "0"
