@@ -11,7 +11,7 @@ from django.http import HttpRequest
 from django.http.response import HttpResponseBase
 from django.views.decorators.http import condition
 
-from django_paiementpro import statements
+from django_paiementpro.db.connections import read
 
 V = TypeVar("V", bound=Callable[..., Any])
 
@@ -41,7 +41,7 @@ def reread(view: V) -> V:
     @functools.wraps(view)
     def wrapper(request: HttpRequest, *args: Any, **kwargs: Any) -> Any:
         answer = functools.partial(view, request, *args, **kwargs)
-        return statements.read(answer) if request.method in {"GET", "HEAD"} else answer()
+        return read(answer) if request.method in {"GET", "HEAD"} else answer()
 
     return cast("V", wrapper)
 

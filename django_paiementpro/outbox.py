@@ -25,8 +25,9 @@ from django.db.backends.base.base import BaseDatabaseWrapper
 from django.db.models import Q
 from django.utils import timezone
 
-from django_paiementpro import log, statements
+from django_paiementpro import log
 from django_paiementpro.conf import conf
+from django_paiementpro.db import sql
 from django_paiementpro.engines import get_engine
 from django_paiementpro.enums import Outcome
 from django_paiementpro.models import Payment, PaymentEvent
@@ -73,7 +74,7 @@ def owe_again(event: PaymentEvent, signals: list[str]) -> None:
     """Owe the signals of a stored event to all receivers again, from now on."""
     changes = {"signals": signals, "receivers": _connected(signals), "delivered": [], "deliver_at": timezone.now()}
     vars(event).update(changes)
-    statements.update(PaymentEvent, {"pk": event.pk, "deliver_at": None}, changes)
+    sql.update(PaymentEvent, {"pk": event.pk, "deliver_at": None}, changes)
 
 
 def is_heard(signal: str) -> bool:
@@ -105,7 +106,7 @@ def discard_missing(event: PaymentEvent) -> bool:
         "receivers": [entry for entry in event.receivers if entry not in gone],
         "deliver_at": event.deliver_at if len(owed_to(event)) > len(gone) else None,
     }
-    return statements.update(PaymentEvent, {"pk": event.pk, "deliver_at": event.deliver_at}, changes) > 0
+    return sql.update(PaymentEvent, {"pk": event.pk, "deliver_at": event.deliver_at}, changes) > 0
 
 
 def due(now: datetime, before: datetime | None = None) -> Q:
@@ -300,7 +301,7 @@ def _update(leased: dict[str, Any], changes: dict[str, Any]) -> int:
 def _update_once(leased: dict[str, Any], changes: dict[str, Any]) -> int:
     # On its own, this commit need not be on disk before the gateway is answered: losing it means one more delivery.
     is_durable = not transaction.get_autocommit(_database())
-    return statements.update(PaymentEvent, leased, changes, is_durable=is_durable)
+    return sql.update(PaymentEvent, leased, changes, is_durable=is_durable)
 
 
 def _lease() -> datetime:

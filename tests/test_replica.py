@@ -15,7 +15,8 @@ from django.db.backends.dummy.base import DatabaseWrapper
 from django.test import override_settings
 from django.utils import timezone
 
-from django_paiementpro import services, statements
+from django_paiementpro import services
+from django_paiementpro.db import sql
 from django_paiementpro.models import Finding, IdempotencyKey, Payment, PaymentEvent, Refund
 from django_paiementpro.testing import FakeGateway, make_payment
 from django_paiementpro.testing.wire import NO_TRANSACTION
@@ -249,7 +250,7 @@ def test_what_another_database_gives_up_is_done_again_outside_of_the_hosts_trans
 def test_what_another_database_refuses_breaks_its_own_transaction(payment: Payment, elsewhere: None) -> None:
     with transaction.atomic(using="elsewhere"):
         with pytest.raises(IntegrityError):
-            statements.update(Payment, {"pk": payment.pk}, {"amount": 0})
+            sql.update(Payment, {"pk": payment.pk}, {"amount": 0})
         with pytest.raises(transaction.TransactionManagementError):
             Payment.objects.exists()
         transaction.set_rollback(True, using="elsewhere")

@@ -21,8 +21,9 @@ from django.utils.encoding import iri_to_uri
 from django.utils.translation import gettext_lazy as _
 from django.views.decorators.debug import sensitive_variables
 
-from django_paiementpro import gateway, log, statements
+from django_paiementpro import gateway, log
 from django_paiementpro.conf import conf
+from django_paiementpro.db import sql
 from django_paiementpro.enums import Kind, Outcome, Status
 from django_paiementpro.exceptions import (
     GatewayError,
@@ -307,10 +308,10 @@ def _record_page(payment: Payment, page_request: PageRequest, url: str, duration
     }
     decision = Decision(Outcome.ACCEPTED)
 
-    def store(unchanged: statements.Where) -> bool:
+    def store(unchanged: sql.Where) -> bool:
         event = new_event(payment, Kind.INITIALIZE, decision, page_request.for_audit())
         # If the database crashes in the next moment, only the page is lost: the attempt is counted, and may be paid.
-        if not statements.update_and_insert(Payment, unchanged, changes, event, is_durable=False):
+        if not sql.update_and_insert(Payment, unchanged, changes, event, is_durable=False):
             return False
         expect_personal_data(payment)
         opened = copy(payment)

@@ -5,7 +5,8 @@ from datetime import datetime, timedelta
 from django.db.models import Q
 from django.utils import timezone
 
-from django_paiementpro import gateway, statements
+from django_paiementpro import gateway
+from django_paiementpro.db import sql
 from django_paiementpro.models import Payment
 from django_paiementpro.services.transitions import as_read, next_date
 
@@ -26,7 +27,7 @@ def claim(payment: Payment) -> bool:
         "claimed_until": now + _longest_claim(),
         "updated_at": next_date(payment),
     }
-    if is_claimed(payment) or not statements.update(Payment, unclaimed, changes):
+    if is_claimed(payment) or not sql.update(Payment, unclaimed, changes):
         return False
     payment.apply(changes)
     return True
@@ -51,7 +52,7 @@ def _longest_claim() -> timedelta:
 def free(payment: Payment, attempt: int) -> None:
     """Release the claim of an attempt."""
     changes = {"claimed_until": None}
-    if statements.update(Payment, {"pk": payment.pk, "attempt": attempt}, changes):
+    if sql.update(Payment, {"pk": payment.pk, "attempt": attempt}, changes):
         payment.apply(changes)
 
 

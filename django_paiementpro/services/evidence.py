@@ -10,8 +10,9 @@ from typing import Any
 
 from django.utils import timezone
 
-from django_paiementpro import gateway, log, statements
+from django_paiementpro import gateway, log
 from django_paiementpro.conf import conf
+from django_paiementpro.db import sql
 from django_paiementpro.enums import Kind, Outcome, Reason, SettledBy, Status
 from django_paiementpro.exceptions import GatewayUnavailableError, InvalidNotification
 from django_paiementpro.messages import FAILURE_CODE, SUCCESS_CODE, Notification, StatusAnswer
@@ -51,7 +52,7 @@ _bulkhead = Bulkhead()
 
 def find_payment(url_key: str) -> Payment | None:
     """Return the payment that a signed URL names, or None."""
-    payment = statements.find(Payment, {"reference": _reference_in(url_key)})
+    payment = sql.find(Payment, {"reference": _reference_in(url_key)})
     # To the letter: MariaDB compares without case.
     return payment if payment and payment.url_key == url_key else None
 
@@ -88,7 +89,7 @@ def receive_webhook(
     decide = decide_on(notification, lambda: answers.pop() if answers else confirmed_by_staff(reference, gateway_id))
     key = transaction_key(gateway_id)
     also, params = (_CONFIRMED_OTHER, [key, reference]) if key else ("", [])
-    payment = statements.find(Payment, {"reference": reference}, also, params)
+    payment = sql.find(Payment, {"reference": reference}, also, params)
     if payment is None or payment.url_key != url_key:
         return None
     # Asked in the statement that reads the payment anyway; if the payment is decided about again, so is this.

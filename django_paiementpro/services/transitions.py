@@ -21,7 +21,9 @@ from typing import Any, ParamSpec, TypeVar
 from django.db import DataError, IntegrityError, OperationalError, router, transaction
 from django.utils import timezone
 
-from django_paiementpro import log, outbox, statements
+from django_paiementpro import log, outbox
+from django_paiementpro.db import sql
+from django_paiementpro.db.connections import close_lost_connections
 from django_paiementpro.enums import Kind, Outcome, Reason
 from django_paiementpro.messages import escape
 from django_paiementpro.models import Finding, Payment, PaymentEvent, cut
@@ -150,7 +152,7 @@ def settle(
 
 def _commit_decision(
     payment: Payment,
-    unchanged: statements.Where,
+    unchanged: sql.Where,
     kind: Kind,
     decision: Decision,
     data: Any,
@@ -176,7 +178,7 @@ def is_one_statement(payment: Payment, changes: Mapping[str, Any]) -> bool:
     """Return whether the database takes the changes and an event in one statement, with nothing to do besides."""
     channels = [changes.get(name, getattr(payment, name)) for name in ("channel", "gateway_channel")]
     is_same_region = region_of(*channels) == payment.phone_region
-    return is_same_region and payment.blanked_at is None and statements.is_one_statement(PaymentEvent, database())
+    return is_same_region and payment.blanked_at is None and sql.is_one_statement(PaymentEvent, database())
 
 
 @contextmanager
@@ -192,7 +194,7 @@ def existing(payment: Payment) -> Iterator[None]:
 
 def store(
     payment: Payment,
-    unchanged: statements.Where,
+    unchanged: sql.Where,
     kind: Kind,
     decision: Decision,
     data: Any = None,
@@ -203,8 +205,8 @@ def store(
     changes = _complete(payment, decision.changes) if decision.changes else {"attempt": payment.attempt}
     event = new_event(payment, kind, decision, data, remote_address)
     if not decision.is_conditional:
-        statements.insert(event)
-    elif not statements.update_and_insert(Payment, unchanged, changes, event):
+        sql.insert(event)
+    elif not sql.update_and_insert(Payment, unchanged, changes, event):
         return None
     if decision.changes:
         region = payment.phone_region
@@ -254,7 +256,7 @@ def next_date(payment: Payment) -> datetime:
 
 def insert_event(payment: Payment, kind: Kind, decision: Decision, data: Any = None) -> None:
     """Insert an event that owes no signals, inside the caller's transaction."""
-    statements.insert(new_event(payment, kind, decision, data))
+    sql.insert(new_event(payment, kind, decision, data))
     expect_personal_data(payment)
 
 
@@ -330,7 +332,7 @@ def commit(work: Callable[[], T], *, is_atomic: bool = False) -> T:
                 if _is_about_characters(error):
                     raise
                 # Without atomic() a connection that was lost would be used again.
-                statements.close_lost_connections()
+                close_lost_connections()
                 log.write("transaction_given_up")
             time.sleep(random.uniform(0, longest_pause))  # noqa: S311  no secret  # nosec B311
     with transaction.atomic(using=alias):

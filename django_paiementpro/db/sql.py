@@ -7,16 +7,16 @@ go to the database that the model is written to: a replica may lag behind.
 """
 
 import functools
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, TypeVar, cast
 
-from django.db import DatabaseError, InterfaceError, OperationalError, connections, router, transaction
-from django.db.backends.base.base import BaseDatabaseWrapper
+from django.db import DatabaseError, connections, router, transaction
 from django.db.models import Field, Model
 from django.db.models.signals import post_save, pre_save
 
+from django_paiementpro.db.connections import read
+
 M = TypeVar("M", bound=Model)
-T = TypeVar("T")
 
 #: Values by field name that a row must have; None stands for NULL.
 Where = Mapping[str, Any]
@@ -27,34 +27,6 @@ WITHOUT_WAITING = {"postgresql": " AND set_config('synchronous_commit', 'off', t
 
 #: What makes an INSERT return the key. The drivers of SQLite, MySQL and MariaDB know the last one anyway.
 RETURNING_KEY = {"postgresql": " RETURNING {}", "sqlite": "", "mysql": ""}
-
-
-def read(work: Callable[[], T]) -> T:
-    """
-    Return what the work reads. If a connection was lost since it was last used, run the work again on a new one.
-
-    Servers and proxies end idle connections, which Django keeps open for ``CONN_MAX_AGE``. The work must write nothing.
-    It is run twice at most, and only once in a transaction.
-    """
-    try:
-        return work()
-    except (InterfaceError, OperationalError):
-        if not close_lost_connections():
-            raise
-    return work()
-
-
-def close_lost_connections() -> bool:
-    """Close this thread's connections that were lost, outside of transactions. Return whether there were any."""
-    lost = [connection for connection in connections.all(initialized_only=True) if _is_lost(connection)]
-    for connection in lost:
-        connection.close()
-    return bool(lost)
-
-
-def _is_lost(connection: BaseDatabaseWrapper) -> bool:
-    is_open = connection.connection is not None and connection.autocommit and not connection.in_atomic_block
-    return is_open and not connection.is_usable()
 
 
 def find(model: type[M], where: Where, also: str = "", params: Sequence[Any] = ()) -> M | None:
