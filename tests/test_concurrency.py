@@ -20,7 +20,7 @@ import pytest
 from django.core.management import call_command
 from django.utils import timezone
 
-from django_paiementpro import outbox
+from django_paiementpro.delivery import outbox
 from django_paiementpro.models import Payment, PaymentEvent
 from django_paiementpro.signals import payment_succeeded
 from django_paiementpro.testing import make_payment

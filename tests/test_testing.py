@@ -14,7 +14,7 @@ from django.http import HttpRequest, HttpResponse
 from django.test import Client, TestCase, override_settings
 
 from django_paiementpro import services
-from django_paiementpro.engines import FRAMEWORK
+from django_paiementpro.delivery.backends import FRAMEWORK
 from django_paiementpro.exceptions import GatewayRefusedError, GatewayUnavailableError
 from django_paiementpro.messages import Notification
 from django_paiementpro.models import Payment

@@ -16,8 +16,9 @@ from django.db.models import Model, Q, QuerySet
 from django.db.models.functions import Coalesce
 from django.utils import timezone
 
-from django_paiementpro import log, outbox
+from django_paiementpro import log
 from django_paiementpro.conf import conf
+from django_paiementpro.delivery import outbox
 from django_paiementpro.enums import MAY_BE_PAID_LATE, Kind, Outcome, Status
 from django_paiementpro.models import Payment, PaymentEvent, PaymentQuerySet, ReconciliationRun
 from django_paiementpro.services.claims import CLOCK_SKEW, claim_check, give_back_check, is_claimed

@@ -20,7 +20,7 @@ from django.db.models import QuerySet
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
-from django_paiementpro import outbox
+from django_paiementpro.delivery import outbox
 from django_paiementpro.enums import Kind, Outcome, Reason, RefundKind, SettledBy, Status
 from django_paiementpro.exceptions import GatewayUnavailableError, InvalidNotification
 from django_paiementpro.messages import TOO_MANY_FIELDS, Notification, stored_fields

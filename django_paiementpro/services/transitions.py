@@ -21,9 +21,10 @@ from typing import Any, ParamSpec, TypeVar
 from django.db import DataError, IntegrityError, OperationalError, router, transaction
 from django.utils import timezone
 
-from django_paiementpro import log, outbox
+from django_paiementpro import log
 from django_paiementpro.db import sql
 from django_paiementpro.db.connections import close_lost_connections
+from django_paiementpro.delivery import outbox
 from django_paiementpro.enums import Kind, Outcome, Reason
 from django_paiementpro.messages import escape
 from django_paiementpro.models import Finding, Payment, PaymentEvent, cut

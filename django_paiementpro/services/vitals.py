@@ -13,8 +13,8 @@ from django.db.models import Count, Max, Min
 from django.db.models.functions import Coalesce
 from django.utils import timezone
 
-from django_paiementpro import outbox
 from django_paiementpro.conf import conf
+from django_paiementpro.delivery import outbox
 from django_paiementpro.enums import Kind, Outcome, Status
 from django_paiementpro.models import Finding, Payment, PaymentEvent, ReconciliationRun
 from django_paiementpro.services.claims import CLOCK_SKEW

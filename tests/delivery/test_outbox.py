@@ -8,7 +8,8 @@ from django.core.management import call_command
 from django.db import DatabaseError, InterfaceError, OperationalError, connection, transaction
 from django.utils import timezone
 
-from django_paiementpro import outbox, services
+from django_paiementpro import services
+from django_paiementpro.delivery import outbox
 from django_paiementpro.models import Payment, PaymentEvent
 from django_paiementpro.signals import payment_failed, payment_flagged, payment_succeeded
 from django_paiementpro.testing import make_payment

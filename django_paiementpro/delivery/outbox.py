@@ -28,7 +28,7 @@ from django.utils import timezone
 from django_paiementpro import log
 from django_paiementpro.conf import conf
 from django_paiementpro.db import sql
-from django_paiementpro.engines import get_engine
+from django_paiementpro.delivery.backends import get_backend
 from django_paiementpro.enums import Outcome
 from django_paiementpro.models import Payment, PaymentEvent
 from django_paiementpro.signals import SIGNALS
@@ -170,8 +170,8 @@ def _enqueue(event: PaymentEvent, lease: datetime) -> None:
     """Queue the delivery. If that fails, the lease is given back, so that the next reconciliation delivers."""
     started_at = time.monotonic()
     try:
-        get_engine().enqueue(event.pk, lease.isoformat())
-    except Exception as error:  # noqa: BLE001  engines raise what they like
+        get_backend().enqueue(event.pk, lease.isoformat())
+    except Exception as error:  # noqa: BLE001  backends raise anything
         # Not what it says: that may name the broker, and how to get in.
         log.write(
             "delivery_not_queued",
