@@ -36,7 +36,7 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.csrf import csrf_exempt
 from django.views.decorators.debug import sensitive_post_parameters
 
-from django_paiementpro import log, probe, return_urls, services, signing
+from django_paiementpro import log, return_urls, services, signing
 from django_paiementpro.conf import conf
 from django_paiementpro.enums import Outcome, Reason, Status
 from django_paiementpro.exceptions import (
@@ -45,8 +45,8 @@ from django_paiementpro.exceptions import (
     InvalidNotification,
     TooManyRefusalsError,
 )
-from django_paiementpro.http import UNAVAILABLE_SECONDS, conditional_response, non_atomic, reread
-from django_paiementpro.messages import (
+from django_paiementpro.gateway import probe
+from django_paiementpro.gateway.messages import (
     MAX_BODY,
     Fields,
     Notification,
@@ -56,6 +56,7 @@ from django_paiementpro.messages import (
     read_body,
     without_signed_urls,
 )
+from django_paiementpro.http import UNAVAILABLE_SECONDS, conditional_response, non_atomic, reread
 from django_paiementpro.models import Payment
 
 # How browsers say that they load a page in advance: the standard header, and older ones.

@@ -23,7 +23,7 @@ from django_paiementpro.exceptions import (
     GatewayUnavailableError,
     TooManyRefusalsError,
 )
-from django_paiementpro.messages import FAILURE_CODE
+from django_paiementpro.gateway.messages import FAILURE_CODE
 from django_paiementpro.models import Payment, PaymentEvent, SearchKey
 from django_paiementpro.services import claims
 from django_paiementpro.testing import FakeGateway, make_payment, pay

@@ -15,13 +15,13 @@ from django.utils import timezone as django_timezone
 from django_paiementpro import services, signals
 from django_paiementpro.enums import Reason
 from django_paiementpro.exceptions import InvalidNotification
-from django_paiementpro.messages import MAX_BODY, Notification
+from django_paiementpro.gateway.messages import MAX_BODY, Notification
 from django_paiementpro.models import Finding, Payment, PaymentEvent, SearchKey
 from django_paiementpro.testing import make_payment
 from django_paiementpro.testing.wire import notification_fields
 from django_paiementpro.views import NotificationView
 from tests.conftest import EVENT_INSERTS, TRANSITION, Notify, Statements, columns
-from tests.test_messages import multipart
+from tests.gateway.test_messages import multipart
 
 pytestmark = pytest.mark.django_db
 

@@ -14,7 +14,7 @@ from django.test import override_settings
 from django.utils import timezone
 
 from django_paiementpro import services
-from django_paiementpro.messages import parse_date
+from django_paiementpro.gateway.messages import parse_date
 from django_paiementpro.models import Payment, PaymentEvent
 from django_paiementpro.testing import FakeGateway, make_payment
 from django_paiementpro.testing.wire import NO_TRANSACTION

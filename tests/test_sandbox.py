@@ -17,7 +17,7 @@ from django.utils.formats import time_format
 from django.utils.timezone import localtime
 
 from django_paiementpro import services
-from django_paiementpro.messages import Notification
+from django_paiementpro.gateway.messages import Notification
 from django_paiementpro.sandbox import payer, sending, wire
 from django_paiementpro.sandbox.checks import check_switch
 from django_paiementpro.sandbox.models import LIFETIME, SandboxSession

@@ -11,7 +11,7 @@ from django.forms.models import model_to_dict
 from django.test import Client, RequestFactory, override_settings
 
 from django_paiementpro import services, signing
-from django_paiementpro.messages import SUCCESS_CODE
+from django_paiementpro.gateway.messages import SUCCESS_CODE
 from django_paiementpro.models import Payment
 from django_paiementpro.testing import FakeGateway, make_payment, notify
 from django_paiementpro.testing.wire import notification_of

@@ -16,7 +16,7 @@ from django.test import Client, TestCase, override_settings
 from django_paiementpro import services
 from django_paiementpro.delivery.backends import FRAMEWORK
 from django_paiementpro.exceptions import GatewayRefusedError, GatewayUnavailableError
-from django_paiementpro.messages import Notification
+from django_paiementpro.gateway.messages import Notification
 from django_paiementpro.models import Payment
 from django_paiementpro.signals import payment_succeeded
 from django_paiementpro.testing import (

@@ -13,15 +13,15 @@ from urllib.parse import parse_qsl, urlencode, urlsplit
 
 import pytest
 
-from django_paiementpro.messages import MAX_BODY
+from django_paiementpro.gateway.messages import MAX_BODY
 from django_paiementpro.models import Payment
 from django_paiementpro.signing import NOTIFICATION, sign, unsign
 from django_paiementpro.testing import make_payment
 from django_paiementpro.testing.wire import notification_fields
+from tests.gateway.test_messages import multipart
 from tests.server import wire
 from tests.server.gateway import UNKNOWN, Call, FakeGateway
 from tests.server.site import ChunkedSite, Site, running
-from tests.test_messages import multipart
 
 pytestmark = pytest.mark.django_db(transaction=True)
 

@@ -21,7 +21,7 @@ from django_paiementpro.conf import conf
 from django_paiementpro.delivery import outbox
 from django_paiementpro.enums import Channel, Kind, Outcome, Reason, RefundKind, SettledBy, Status
 from django_paiementpro.exceptions import InvalidNotification
-from django_paiementpro.messages import Notification, stored_fields
+from django_paiementpro.gateway.messages import Notification, stored_fields
 from django_paiementpro.models import Finding, Payment, PaymentEvent, Refund, format_amount
 from django_paiementpro.services import Decision
 

@@ -9,8 +9,8 @@ from django.utils.translation import gettext as _
 from rest_framework.exceptions import ParseError
 from rest_framework.request import Request
 
-from django_paiementpro import messages
-from django_paiementpro.messages import MAX_BODY, clean
+from django_paiementpro.gateway import messages
+from django_paiementpro.gateway.messages import MAX_BODY, clean
 
 MAX_DEPTH = 16
 

@@ -6,14 +6,14 @@ from django.urls import NoReverseMatch
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
-from django_paiementpro import probe
 from django_paiementpro.doctor import redirects, stack, wire
 from django_paiementpro.doctor.clocks import compare
 from django_paiementpro.doctor.findings import Finding, failure, passed, warning
 from django_paiementpro.doctor.visits import Visit
 from django_paiementpro.doctor.wire import Answer, Trouble
-from django_paiementpro.messages import parse_json_object
-from django_paiementpro.probe import Sighting
+from django_paiementpro.gateway import probe
+from django_paiementpro.gateway.messages import parse_json_object
+from django_paiementpro.gateway.probe import Sighting
 
 # What the app answers to a stranger.
 STRANGERS_ANSWER = b"Not Found"

@@ -21,11 +21,12 @@ from django.urls import NoReverseMatch, get_script_prefix, resolve, reverse
 from django.utils import translation
 from django.utils.translation import gettext as _
 
-from django_paiementpro import probe, signing
+from django_paiementpro import signing
 from django_paiementpro.doctor import redirects
 from django_paiementpro.doctor.findings import Finding, failure, passed, warning, whereabouts
 from django_paiementpro.doctor.visits import Visit
-from django_paiementpro.messages import USER_AGENT, parse_json_object
+from django_paiementpro.gateway import probe
+from django_paiementpro.gateway.messages import USER_AGENT, parse_json_object
 
 K = TypeVar("K")
 

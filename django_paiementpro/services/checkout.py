@@ -21,7 +21,7 @@ from django.utils.encoding import iri_to_uri
 from django.utils.translation import gettext_lazy as _
 from django.views.decorators.debug import sensitive_variables
 
-from django_paiementpro import gateway, log
+from django_paiementpro import log
 from django_paiementpro.conf import conf
 from django_paiementpro.db import sql
 from django_paiementpro.enums import Kind, Outcome, Status
@@ -31,7 +31,8 @@ from django_paiementpro.exceptions import (
     GatewayUnavailableError,
     TooManyRefusalsError,
 )
-from django_paiementpro.messages import PageRequest
+from django_paiementpro.gateway import client
+from django_paiementpro.gateway.messages import PageRequest
 from django_paiementpro.models import Payment
 from django_paiementpro.phones import normalize_phone
 from django_paiementpro.services.claims import CLOCK_SKEW, claim, free, is_claimed
@@ -155,7 +156,7 @@ def _open_page(payment: Payment, page_request: PageRequest) -> str:
     """Ask the gateway for a page under a claim. The attempt is counted: its reference is never sent again."""
     asked_at = time.monotonic()
     try:
-        url = gateway.open_page(page_request)
+        url = client.open_page(page_request)
     except GatewayError as error:
         _record_no_page(payment, page_request, error, time.monotonic() - asked_at)
         read_again(payment)

@@ -5,8 +5,8 @@ from datetime import datetime, timedelta
 from django.db.models import Q
 from django.utils import timezone
 
-from django_paiementpro import gateway
 from django_paiementpro.db import sql
+from django_paiementpro.gateway import client
 from django_paiementpro.models import Payment
 from django_paiementpro.services.transitions import as_read, next_date
 
@@ -46,7 +46,7 @@ def is_claimed(payment: Payment) -> bool:
 
 
 def _longest_claim() -> timedelta:
-    return timedelta(seconds=gateway.call_seconds()) + CLAIM_MARGIN
+    return timedelta(seconds=client.call_seconds()) + CLAIM_MARGIN
 
 
 def free(payment: Payment, attempt: int) -> None:

@@ -10,12 +10,13 @@ from typing import Any
 
 from django.utils import timezone
 
-from django_paiementpro import gateway, log
+from django_paiementpro import log
 from django_paiementpro.conf import conf
 from django_paiementpro.db import sql
 from django_paiementpro.enums import Kind, Outcome, Reason, SettledBy, Status
 from django_paiementpro.exceptions import GatewayUnavailableError, InvalidNotification
-from django_paiementpro.messages import FAILURE_CODE, SUCCESS_CODE, Notification, StatusAnswer
+from django_paiementpro.gateway import client
+from django_paiementpro.gateway.messages import FAILURE_CODE, SUCCESS_CODE, Notification, StatusAnswer
 from django_paiementpro.models import Payment, PaymentEvent, cut
 from django_paiementpro.normalization import transaction_key
 from django_paiementpro.services.bulkhead import Bulkhead, Silence
@@ -265,14 +266,14 @@ def ask(
         answer = _ask_about(payment, attempt, max(deadline - time.monotonic(), SHORTEST_TIMEOUT))
         yield answer
         if answer.error:
-            deadline = min(deadline, started_at + gateway.call_seconds())
+            deadline = min(deadline, started_at + client.call_seconds())
         if time.monotonic() > deadline:
             return
 
 
 def _ask_about(payment: Payment, attempt: int, patience: float) -> Answer:
     try:
-        return Answer(attempt, gateway.look_up(payment.reference_of(attempt), patience))
+        return Answer(attempt, client.look_up(payment.reference_of(attempt), patience))
     except GatewayUnavailableError as error:
         return Answer(attempt, error)
 

@@ -23,7 +23,7 @@ from django.utils import timezone
 
 from django_paiementpro import log
 from django_paiementpro.enums import Kind, Outcome, Reason, Status
-from django_paiementpro.messages import without_personal_data
+from django_paiementpro.gateway.messages import without_personal_data
 from django_paiementpro.models import Finding, Payment, PaymentEvent, PaymentQuerySet, Refund, SearchKey
 from django_paiementpro.normalization import email_key
 from django_paiementpro.phones import parse_phone, search_phones

@@ -23,7 +23,7 @@ from django.utils.translation import gettext_lazy as _
 from django_paiementpro.delivery import outbox
 from django_paiementpro.enums import Kind, Outcome, Reason, RefundKind, SettledBy, Status
 from django_paiementpro.exceptions import GatewayUnavailableError, InvalidNotification
-from django_paiementpro.messages import TOO_MANY_FIELDS, Notification, stored_fields
+from django_paiementpro.gateway.messages import TOO_MANY_FIELDS, Notification, stored_fields
 from django_paiementpro.models import Finding, Payment, PaymentEvent, Refund
 from django_paiementpro.normalization import transaction_key
 from django_paiementpro.services.evidence import Evidence, confirmed_by_staff, decide_on, look_up, success

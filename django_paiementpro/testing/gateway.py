@@ -11,8 +11,8 @@ from requests import PreparedRequest
 
 from django_paiementpro import services
 from django_paiementpro.conf import conf
-from django_paiementpro.gateway import INITIALIZE_PATH
-from django_paiementpro.messages import PageAnswer, PageRequest
+from django_paiementpro.gateway.client import INITIALIZE_PATH
+from django_paiementpro.gateway.messages import PageAnswer, PageRequest
 from django_paiementpro.models import Payment
 from django_paiementpro.testing.wire import (
     NO_TRANSACTION,

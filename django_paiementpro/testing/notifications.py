@@ -11,7 +11,7 @@ from django.urls import reverse
 from django_paiementpro import services, signing
 from django_paiementpro.conf import conf
 from django_paiementpro.enums import Status
-from django_paiementpro.messages import FAILURE_CODE, SUCCESS_CODE, USER_AGENT
+from django_paiementpro.gateway.messages import FAILURE_CODE, SUCCESS_CODE, USER_AGENT
 from django_paiementpro.models import Payment
 from django_paiementpro.testing.signals import deliver_signals
 from django_paiementpro.testing.wire import (

@@ -21,9 +21,10 @@ from sphinx.application import Sphinx
 from sphinx.ext.graphviz import graphviz
 from sphinx.util.docutils import SphinxDirective
 
-from django_paiementpro import gateway, services
+from django_paiementpro import services
 from django_paiementpro.enums import Status
-from django_paiementpro.messages import Notification
+from django_paiementpro.gateway import client
+from django_paiementpro.gateway.messages import Notification
 from django_paiementpro.models import Payment
 
 SITE_URL = "https://example.com"
@@ -97,7 +98,7 @@ def arrows() -> dict[tuple[Status, Status], list[str]]:
     STAFF.save()
     found: dict[tuple[Status, Status], list[str]] = {}
     page = "https://www.paiementpro.net/page"
-    with patch.object(gateway, "open_page", return_value=page), override_settings(PAIEMENTPRO_SITE_URL=SITE_URL):
+    with patch.object(client, "open_page", return_value=page), override_settings(PAIEMENTPRO_SITE_URL=SITE_URL):
         for status in Status:
             for name, act in ACTS.items():
                 payment = make_payment(status)

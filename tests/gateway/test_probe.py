@@ -13,8 +13,9 @@ from django.test import Client, override_settings
 from django.urls import reverse
 from django.utils import timezone
 
-from django_paiementpro import probe, signing
-from django_paiementpro.messages import MAX_BODY
+from django_paiementpro import signing
+from django_paiementpro.gateway import probe
+from django_paiementpro.gateway.messages import MAX_BODY
 from django_paiementpro.models import Payment, PaymentEvent
 from django_paiementpro.testing import make_payment
 from tests.conftest import Statements

@@ -15,10 +15,10 @@ from django.test import override_settings
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from django_paiementpro import messages
 from django_paiementpro.doctor.stack import probe_path
 from django_paiementpro.exceptions import InvalidNotification
-from django_paiementpro.messages import (
+from django_paiementpro.gateway import messages
+from django_paiementpro.gateway.messages import (
     MAX_BODY,
     MAX_FIELDS,
     Notification,

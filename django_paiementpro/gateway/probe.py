@@ -14,7 +14,7 @@ from django.core.exceptions import DisallowedHost
 from django.http import HttpRequest
 
 from django_paiementpro import signing
-from django_paiementpro.messages import FAILURE_CODE, Fields
+from django_paiementpro.gateway.messages import FAILURE_CODE, Fields
 
 
 def fields_of(nonce: str) -> Fields:
