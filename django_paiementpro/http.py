@@ -9,7 +9,7 @@ from typing import Any, TypeVar, cast
 from django.db import connections, transaction
 from django.http import HttpRequest
 from django.http.response import HttpResponseBase
-from django.views.decorators.http import condition
+from django.views.decorators.http import etag
 
 from django_paiementpro.db.connections import read
 
@@ -54,9 +54,13 @@ def conditional_response(
 
     While the payer has had ``waiting_time``, ``Retry-After`` says when to ask again.
     """
-    etag = f'"{hashlib.sha256(content).hexdigest()[:32]}"'
-    conditional = condition(etag_func=lambda _request: etag)(lambda _request: response)
-    result: HttpResponseBase = conditional(request)
+    tag = f'"{hashlib.sha256(content).hexdigest()[:32]}"'
+
+    @etag(lambda _request: tag)
+    def respond(_request: HttpRequest) -> HttpResponseBase:
+        return response
+
+    response = respond(request)
     if waiting_time is not None:
-        result["Retry-After"] = str(next((wait for age, wait in INTERVALS if waiting_time < age), LONGEST_INTERVAL))
-    return result
+        response["Retry-After"] = str(next((wait for age, wait in INTERVALS if waiting_time < age), LONGEST_INTERVAL))
+    return response

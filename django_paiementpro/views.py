@@ -13,7 +13,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from django.contrib.auth.decorators import login_not_required
-from django.core.exceptions import RequestDataTooBig, ValidationError
+from django.core.exceptions import ValidationError
 from django.http import (
     Http404,
     HttpRequest,
@@ -22,9 +22,7 @@ from django.http import (
     HttpResponseNotFound,
     HttpResponseRedirect,
     JsonResponse,
-    UnreadablePostError,
 )
-from django.http.request import RawPostDataException
 from django.http.response import HttpResponseBase
 from django.shortcuts import render, resolve_url
 from django.urls import NoReverseMatch, get_script_prefix
@@ -38,7 +36,7 @@ from django.views.decorators.debug import sensitive_post_parameters
 
 from django_paiementpro import log, return_urls, services, signing
 from django_paiementpro.conf import conf
-from django_paiementpro.enums import Outcome, Reason, Status
+from django_paiementpro.enums import Outcome, Status
 from django_paiementpro.exceptions import (
     GatewayRefusedError,
     GatewayUnavailableError,
@@ -46,16 +44,7 @@ from django_paiementpro.exceptions import (
     TooManyRefusalsError,
 )
 from django_paiementpro.gateway import probe
-from django_paiementpro.gateway.messages import (
-    MAX_BODY,
-    Fields,
-    Notification,
-    body_fields,
-    clean,
-    query_fields,
-    read_body,
-    without_signed_urls,
-)
+from django_paiementpro.gateway.messages import Notification, read_notification
 from django_paiementpro.http import UNAVAILABLE_SECONDS, conditional_response, non_atomic, reread
 from django_paiementpro.models import Payment
 
@@ -142,13 +131,12 @@ class NotificationView(OpenView):
     def post(self, request: HttpRequest, signed: str) -> HttpResponse:
         started_at = time.monotonic()
         url_key = signing.unsign(signed, signing.NOTIFICATION)
-        if url_key is None and (nonce := signing.unsign_probe(signed)):
-            return _answer_probe(request, nonce)
         if url_key is None:
-            return _not_found()
+            report = probe.report(request, signed)
+            return JsonResponse(report, headers={"Cache-Control": "no-store"}) if report else _not_found()
         notification: Notification | InvalidNotification
         try:
-            notification = _read_notification(request)
+            notification = read_notification(request)
         except InvalidNotification as error:
             notification = error
         event = services.receive_webhook(url_key, notification, request.META.get("REMOTE_ADDR", ""))
@@ -264,43 +252,6 @@ def _payment_or_404(signed: str, purpose: str) -> Payment:
     if payment is None:
         raise Http404
     return payment
-
-
-def _read_notification(request: HttpRequest) -> Notification:
-    """Read what the gateway says. Raises ``InvalidNotification``."""
-    in_query, in_body = _read_fields(request)
-    return Notification.from_fields([*in_query, *in_body])
-
-
-def _read_fields(request: HttpRequest) -> tuple[Fields, Fields]:
-    """Return the fields of the query and those of the body, read under a bound. Raises ``InvalidNotification``."""
-    query = request.META.get("QUERY_STRING", "")
-    content_type = request.META.get("CONTENT_TYPE", "")
-    try:
-        body = read_body(request)
-        if body is None:
-            raise InvalidNotification(Reason.MALFORMED, f"a body of more than {MAX_BODY} bytes", _query_data(query))
-        in_query = query_fields(query)
-        return in_query, body_fields(content_type, body, in_query)
-    except (RequestDataTooBig, UnreadablePostError, ValueError) as error:
-        raise InvalidNotification(Reason.MALFORMED, "a body that cannot be read", _query_data(query)) from error
-    except RawPostDataException:
-        # Middleware of the host's has parsed the body already.
-        form = [(name, value) for name, values in request.POST.lists() for value in values]
-        return query_fields(query), form
-
-
-def _query_data(query: str) -> dict[str, str]:
-    return {"query": clean(without_signed_urls(query))}
-
-
-@never_cache
-def _answer_probe(request: HttpRequest, nonce: str) -> HttpResponse:
-    try:
-        in_query, in_body = _read_fields(request)
-    except InvalidNotification:
-        in_query, in_body = query_fields(request.META.get("QUERY_STRING", "")), []
-    return JsonResponse(probe.sighting(request, nonce, in_query, in_body))
 
 
 def _host_page(request: HttpRequest, payment: Payment) -> str:

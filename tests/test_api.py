@@ -42,7 +42,7 @@ from django_paiementpro.api import calls, views
 from django_paiementpro.api.bodies import bound_body, check_body
 from django_paiementpro.api.problems import TITLES
 from django_paiementpro.api.serializers import StrictSerializer
-from django_paiementpro.gateway.messages import MAX_BODY
+from django_paiementpro.gateway.parsing import MAX_BODY
 from django_paiementpro.models import IdempotencyKey, Payment
 from django_paiementpro.testing import FakeGateway, make_payment
 from tests.conftest import PAGE_URL, TRANSITION, Notify, Statements

@@ -15,7 +15,8 @@ from django.utils import timezone as django_timezone
 from django_paiementpro import services, signals
 from django_paiementpro.enums import Reason
 from django_paiementpro.exceptions import InvalidNotification
-from django_paiementpro.gateway.messages import MAX_BODY, Notification
+from django_paiementpro.gateway.messages import Notification
+from django_paiementpro.gateway.parsing import MAX_BODY
 from django_paiementpro.models import Finding, Payment, PaymentEvent, SearchKey
 from django_paiementpro.testing import make_payment
 from django_paiementpro.testing.wire import notification_fields

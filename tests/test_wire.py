@@ -13,7 +13,7 @@ from urllib.parse import parse_qsl, urlencode, urlsplit
 
 import pytest
 
-from django_paiementpro.gateway.messages import MAX_BODY
+from django_paiementpro.gateway.parsing import MAX_BODY
 from django_paiementpro.models import Payment
 from django_paiementpro.signing import NOTIFICATION, sign, unsign
 from django_paiementpro.testing import make_payment

@@ -21,7 +21,8 @@ from django.views.decorators.debug import sensitive_variables
 from django_paiementpro import __version__
 from django_paiementpro.conf import conf
 from django_paiementpro.exceptions import GatewayRefusedError, GatewayUnavailableError
-from django_paiementpro.gateway.messages import JSONObject, PageAnswer, PageRequest, StatusAnswer, parse_json_object
+from django_paiementpro.gateway.messages import PageAnswer, PageRequest, StatusAnswer
+from django_paiementpro.gateway.parsing import JSONObject, parse_json_object
 from django_paiementpro.return_urls import UNSAFE
 
 INITIALIZE_PATH = "/webservice/onlinepayment/init/curl-init.php"

@@ -22,7 +22,7 @@ from django.views import View
 from django.views.decorators.cache import never_cache
 from django.views.decorators.csrf import csrf_exempt
 
-from django_paiementpro.gateway.messages import clean
+from django_paiementpro.gateway.text import clean
 from django_paiementpro.http import non_atomic
 from django_paiementpro.sandbox import payer, wire
 from django_paiementpro.sandbox.checks import is_switched_on

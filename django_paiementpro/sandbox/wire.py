@@ -13,7 +13,8 @@ from django.conf import settings
 from django.utils.crypto import salted_hmac
 
 from django_paiementpro.conf import conf
-from django_paiementpro.gateway.messages import clean, parse_json_object
+from django_paiementpro.gateway.parsing import parse_json_object
+from django_paiementpro.gateway.text import clean
 from django_paiementpro.return_urls import is_allowed, is_app_link
 from django_paiementpro.sandbox.models import SandboxSession
 

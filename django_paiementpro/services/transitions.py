@@ -26,7 +26,7 @@ from django_paiementpro.db import sql
 from django_paiementpro.db.connections import close_lost_connections
 from django_paiementpro.delivery import outbox
 from django_paiementpro.enums import Kind, Outcome, Reason
-from django_paiementpro.gateway.messages import escape
+from django_paiementpro.gateway.text import escape
 from django_paiementpro.models import Finding, Payment, PaymentEvent, cut
 from django_paiementpro.normalization import transaction_key
 from django_paiementpro.phones import region_of
