@@ -414,7 +414,7 @@ class Payment(models.Model):
     blanked_at = models.DateTimeField(_("personal data erased"), null=True, blank=True, editable=False)
 
     #: Until when a process that asks for a page has the payment to itself.
-    claimed_until = models.DateTimeField(null=True, blank=True, editable=False)
+    leased_until = models.DateTimeField(null=True, blank=True, editable=False)
     #: When the status look-up was last asked.
     checked_at = models.DateTimeField(null=True, blank=True, editable=False)
     #: Which of many attempts the reconciliation asked about last: older ones follow in its next runs.

@@ -837,7 +837,7 @@ def test_number_of_statements(
     with statements:
         assert create(api, key, order=str(order.pk)).status_code == 201
     ours = [sql.split()[0] for sql in statements if "host_order" not in sql]
-    # The key; the payment, what it is found by, and its key; the claim; the page and its event.
+    # The key; the payment, what it is found by, and its key; the lease; the page and its event.
     store = ["SELECT", "SAVEPOINT", "INSERT", "INSERT", "RELEASE", "INSERT"]
     assert ours == [*store, "UPDATE", *TRANSITION]
     statements.clear()

@@ -472,8 +472,8 @@ def test_a_failure_of_the_page_that_the_payer_has_is_one(notify: Notify, heard: 
 
 @real_commits
 def test_a_failure_while_a_later_page_is_asked_for_changes_nothing(notify: Notify) -> None:
-    claimed_until = django_timezone.now() + timedelta(seconds=20)
-    payment = make_payment(status="pending", attempt=2, opened_attempt=1, claimed_until=claimed_until)
+    leased_until = django_timezone.now() + timedelta(seconds=20)
+    payment = make_payment(status="pending", attempt=2, opened_attempt=1, leased_until=leased_until)
 
     notify(payment, referenceNumber=payment.reference_of(1), responsecode=-1)
 

@@ -309,7 +309,7 @@ def test_expiry_does_not_need_the_look_up(gateway: FakeGateway, capsys: pytest.C
 def test_a_payment_that_is_being_tried_again_does_not_expire(
     gateway: FakeGateway, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    payment = old(claimed_until=timezone.now() + timedelta(seconds=20))
+    payment = old(leased_until=timezone.now() + timedelta(seconds=20))
 
     reconcile(capsys)
 
@@ -382,7 +382,7 @@ def test_what_is_owed_does_not_wait_for_the_gateway(
 
 def test_a_clock_that_was_set_back_blocks_nothing(gateway: FakeGateway, capsys: pytest.CaptureFixture[str]) -> None:
     tomorrow = timezone.now() + timedelta(days=1)
-    payment = old(checked_at=tomorrow, claimed_until=tomorrow)
+    payment = old(checked_at=tomorrow, leased_until=tomorrow)
 
     reconcile(capsys)
 

@@ -111,12 +111,12 @@ def test_pages_are_opened_by_the_primary(gateway: FakeGateway, client: Any) -> N
 
 @pytest.mark.usefixtures("replica")
 def test_who_waited_for_another_process_is_told_by_the_primary(monkeypatch: pytest.MonkeyPatch) -> None:
-    payment = make_payment(attempt=1, claimed_until=timezone.now() + timedelta(seconds=20))
+    payment = make_payment(attempt=1, leased_until=timezone.now() + timedelta(seconds=20))
     event = PaymentEvent(payment=payment, kind="initialize", outcome="refused", message="Echec")
 
     def give_up(seconds: float) -> None:
         event.save(using="default")
-        Payment.objects.using("default").update(claimed_until=None)
+        Payment.objects.using("default").update(leased_until=None)
 
     monkeypatch.setattr(services.checkout.time, "sleep", give_up)
     with override_settings(PAIEMENTPRO_SITE_URL="https://example.com"), pytest.raises(Exception, match="Echec"):

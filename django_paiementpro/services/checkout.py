@@ -35,7 +35,7 @@ from django_paiementpro.gateway import client
 from django_paiementpro.gateway.messages import PageRequest
 from django_paiementpro.models import Payment
 from django_paiementpro.phones import normalize_phone
-from django_paiementpro.services.claims import CLOCK_SKEW, claim, free, is_claimed
+from django_paiementpro.services.leases import CLOCK_SKEW, acquire, is_held, release
 from django_paiementpro.services.transitions import (
     Decision,
     Fit,
@@ -119,9 +119,9 @@ def initialize_payment(payment: Payment, request: HttpRequest | None = None, *, 
     while True:
         page_request = _page_request(payment, request)
         _require_patience(payment, page_request)
-        if claim(payment):
+        if acquire(payment):
             return _open_page(payment, page_request)
-        if page := _await_other_claim(payment):
+        if page := _await_other_lease(payment):
             return page
 
 
@@ -153,7 +153,7 @@ def _page_digest(payment: Payment) -> str:
 
 
 def _open_page(payment: Payment, page_request: PageRequest) -> str:
-    """Ask the gateway for a page under a claim. The attempt is counted: its reference is never sent again."""
+    """Ask the gateway for a page under a lease. The attempt is counted: its reference is never sent again."""
     asked_at = time.monotonic()
     try:
         url = client.open_page(page_request)
@@ -163,13 +163,13 @@ def _open_page(payment: Payment, page_request: PageRequest) -> str:
         require_payable(payment)  # paid or cancelled in the meantime: there must be no second try
         raise
     except BaseException:
-        free(payment, payment.attempt)
+        release(payment, payment.attempt)
         raise
     if _record_page(payment, page_request, url, time.monotonic() - asked_at):
         return url
     read_again(payment)
     require_payable(payment)
-    # Another process has opened a newer page, since this call took longer than its claim.
+    # Another process has opened a newer page, since this call took longer than its lease.
     if page := _fresh_page(payment):
         return page
     raise GatewayUnavailableError("the page came too late to be used")
@@ -267,7 +267,7 @@ def _base_url(request: HttpRequest | None) -> str:
     return f"https://{re.sub(':[0-9]+$', '', request.get_host())}{prefix}"
 
 
-def _await_other_claim(payment: Payment) -> str:
+def _await_other_lease(payment: Payment) -> str:
     """
     Wait while another process asks for the page, and return it, or an empty string if this process may ask now.
 
@@ -276,10 +276,10 @@ def _await_other_claim(payment: Payment) -> str:
     """
     read_again(payment)
     require_payable(payment)
-    if not is_claimed(payment):
+    if not is_held(payment):
         return _fresh_page(payment)
     attempt = payment.attempt
-    while is_claimed(payment) and payment.attempt == attempt:
+    while is_held(payment) and payment.attempt == attempt:
         time.sleep(POLL_SECONDS)
         read_again(payment)
     require_payable(payment)
@@ -287,7 +287,7 @@ def _await_other_claim(payment: Payment) -> str:
     # other data, which leaves this process to ask.
     if payment.status == Status.PENDING and payment.opened_attempt is not None and payment.opened_attempt >= attempt:
         return payment.payment_url if _is_page_up_to_date(payment) else ""
-    if payment.attempt == attempt and payment.claimed_until is not None:
+    if payment.attempt == attempt and payment.leased_until is not None:
         return ""  # the process has died: its lease has run out
     event = payment.events.using(database()).filter(kind=Kind.INITIALIZE).last()
     if event and event.outcome == Outcome.REFUSED:
@@ -305,7 +305,7 @@ def _record_page(payment: Payment, page_request: PageRequest, url: str, duration
         "page_digest": _page_digest(payment),
         "initialized_at": timezone.now(),
         "opened_attempt": attempt,
-        "claimed_until": None,
+        "leased_until": None,
     }
     decision = Decision(Outcome.ACCEPTED)
 
@@ -328,7 +328,7 @@ def _record_page(payment: Payment, page_request: PageRequest, url: str, duration
         )
 
     def give_up() -> None:
-        free(payment, attempt)
+        release(payment, attempt)
         insert_event(payment, Kind.INITIALIZE, decision, page_request.for_audit())
 
     while payment.attempt == attempt and Status(payment.status).is_payable and not has_just_failed():
@@ -353,7 +353,7 @@ def _record_no_page(payment: Payment, page_request: PageRequest, error: GatewayE
         decision, line, text = Decision(Outcome.FAILED, message=str(error)), "page_unavailable", str(error)
 
     def store(fit: Fit) -> None:
-        free(payment, payment.attempt)
+        release(payment, payment.attempt)
         insert_event(payment, Kind.INITIALIZE, decision.fitted(fit), fit(page_request.for_audit()))
 
     with existing(payment):

@@ -20,7 +20,7 @@ from django_paiementpro.gateway.messages import FAILURE_CODE, SUCCESS_CODE, Noti
 from django_paiementpro.models import Payment, PaymentEvent, cut
 from django_paiementpro.normalization import transaction_key
 from django_paiementpro.services.bulkhead import Bulkhead, Silence
-from django_paiementpro.services.claims import CLOCK_SKEW, claim_check, is_claimed
+from django_paiementpro.services.leases import CLOCK_SKEW, acquire_check, is_held
 from django_paiementpro.services.transitions import (
     Decide,
     Decision,
@@ -221,7 +221,7 @@ def _ask_for_payer(payment: Payment) -> list[Answer]:
     answers = []
     silence = _silence_of(conf.status_url or "")
     with _bulkhead.enter(PAYER_LOOK_UPS) as is_free:
-        if is_free and silence.is_over() and claim_check(payment, timezone.now() - CHECK_INTERVAL):
+        if is_free and silence.is_over() and acquire_check(payment, timezone.now() - CHECK_INTERVAL):
             for answer in ask(payment, PATIENCE, silence.is_over):
                 silence.note(is_silent=answer.error is not None and answer.error.is_away)
                 answers.append(answer)
@@ -430,7 +430,7 @@ def _decide_failure(payment: Payment, status: Status, evidence: Evidence) -> Dec
         reference = payment.reference_of(evidence.attempt)
         return flagged(Outcome.CONFLICT, Fact.of(Reason.FAILURE_AFTER_SUCCESS, reference))
     # An attempt without a page leaves the customer with the page of the previous one.
-    newest = payment.attempt if is_claimed(payment) else payment.opened_attempt or payment.attempt
+    newest = payment.attempt if is_held(payment) else payment.opened_attempt or payment.attempt
     is_earlier_attempt = evidence.attempt < newest
     if status.is_final or is_earlier_attempt:
         return Decision(Outcome.DUPLICATE)

@@ -27,7 +27,7 @@ from django_paiementpro.gateway.messages import without_personal_data
 from django_paiementpro.models import Finding, Payment, PaymentEvent, PaymentQuerySet, Refund, SearchKey
 from django_paiementpro.normalization import email_key
 from django_paiementpro.phones import parse_phone, search_phones
-from django_paiementpro.services.claims import is_free
+from django_paiementpro.services.leases import not_held
 from django_paiementpro.services.reconciliation import oldest_first
 from django_paiementpro.services.transitions import commit, database
 
@@ -101,7 +101,7 @@ def _unpruned(before: datetime) -> PaymentQuerySet:
 
 def _at_rest() -> PaymentQuerySet:
     """Return the payments that nobody is paying, nor about to: their payer's data have been sent, or are needed."""
-    return Payment.objects.primary().filter(is_free(timezone.now())).exclude(status=Status.PENDING)
+    return Payment.objects.primary().filter(not_held(timezone.now())).exclude(status=Status.PENDING)
 
 
 def prune_personal_data(

@@ -21,9 +21,9 @@ from django_paiementpro.conf import conf
 from django_paiementpro.delivery import outbox
 from django_paiementpro.enums import MAY_BE_PAID_LATE, Kind, Outcome, Status
 from django_paiementpro.models import Payment, PaymentEvent, PaymentQuerySet, ReconciliationRun
-from django_paiementpro.services.claims import CLOCK_SKEW, claim_check, give_back_check, is_claimed
 from django_paiementpro.services.evidence import receive_answer, report_silence
 from django_paiementpro.services.keys import forget_keys
+from django_paiementpro.services.leases import CLOCK_SKEW, acquire_check, is_held, release_check
 from django_paiementpro.services.pool import ATTEMPTS_AT_ONCE, LookUp, Pool
 from django_paiementpro.services.runs import beat, begin_run, finish_run, leave_event, leave_run, take_event
 from django_paiementpro.services.staff import flag_reused_transaction, recently_confirmed
@@ -258,7 +258,7 @@ class _Reconciler:
         """Ask about the payments that are due, the newest first; what is settled is delivered there and then."""
         payments = due_payments(self.started_at)
         pool = Pool(workers, rate, self.stop, self.beat)
-        look_ups = pool.look_up(self._claimed(newest_first(payments)))
+        look_ups = pool.look_up(self._leased(newest_first(payments)))
         for look_up in self.progress(PAYMENTS, look_ups, payments.count()):
             with self._catching(look_up.payment):
                 self._receive(look_up)
@@ -271,7 +271,7 @@ class _Reconciler:
         payments = overdue_payments(self.started_at)
         for payment in self._each(EXPIRY, newest_first(payments), payments.count()):
             with self._catching(payment):
-                if claim_check(payment, self.since):
+                if acquire_check(payment, self.since):
                     self._expire(payment, is_answered=not conf.status_url)
 
     def compare_confirmations(self) -> None:
@@ -287,7 +287,7 @@ class _Reconciler:
             self.beat()
             yield row
 
-    def _claimed(self, payments: Iterator[Payment]) -> Iterator[Payment]:
+    def _leased(self, payments: Iterator[Payment]) -> Iterator[Payment]:
         """Take the payments that no other run has taken, and remember when they were asked about before."""
         for payment in payments:
             self.beat()
@@ -296,7 +296,7 @@ class _Reconciler:
             is_ours = False
             with self._catching(payment):
                 self._checked_at[payment.pk] = payment.checked_at
-                is_ours = claim_check(payment, self.since)
+                is_ours = acquire_check(payment, self.since)
             if is_ours:
                 yield payment
             else:
@@ -305,7 +305,7 @@ class _Reconciler:
     def _receive(self, look_up: LookUp) -> None:
         payment, checked_at = look_up.payment, self._checked_at.pop(look_up.payment.pk)
         if look_up.bug or not look_up.answers:
-            give_back_check(payment, checked_at)
+            release_check(payment, checked_at)
         if look_up.bug:
             raise look_up.bug
         if not look_up.answers:
@@ -323,7 +323,7 @@ class _Reconciler:
         is_expired = self._expire(payment, is_answered=look_up.is_heard)
         if not is_expired and not look_up.is_heard:
             # That nobody was there is no answer: the next run asks again.
-            give_back_check(payment, checked_at)
+            release_check(payment, checked_at)
 
     def _expire(self, payment: Payment, *, is_answered: bool) -> bool:
         """
@@ -331,7 +331,7 @@ class _Reconciler:
 
         One that the gateway could not be asked about is asked about when it is back.
         """
-        if payment.status != Status.PENDING or payment.waiting_time < conf.expires_after or is_claimed(payment):
+        if payment.status != Status.PENDING or payment.waiting_time < conf.expires_after or is_held(payment):
             return False
         changes = {"status": Status.EXPIRED} | ({} if is_answered else {"checked_at": None})
         decision = Decision(Outcome.ACCEPTED, changes=changes, signals=["payment_expired"])

@@ -106,7 +106,7 @@ def as_read(payment: Payment) -> dict[str, Any]:
         "attempt": payment.attempt,
         "opened_attempt": payment.opened_attempt,
         "settled_attempt": payment.settled_attempt,
-        "claimed_until": payment.claimed_until,
+        "leased_until": payment.leased_until,
         "amount": payment.amount,
         "currency": payment.currency,
         "merchant_id": payment.merchant_id,

@@ -17,7 +17,7 @@ from django_paiementpro.conf import conf
 from django_paiementpro.delivery import outbox
 from django_paiementpro.enums import Kind, Outcome, Status
 from django_paiementpro.models import Finding, Payment, PaymentEvent, ReconciliationRun
-from django_paiementpro.services.claims import CLOCK_SKEW
+from django_paiementpro.services.leases import CLOCK_SKEW
 from django_paiementpro.services.runs import SILENCE
 from django_paiementpro.services.transitions import database
 from django_paiementpro.statistics import PAID
