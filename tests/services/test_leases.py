@@ -21,7 +21,7 @@ def test_release_leaves_leases_of_other_payments() -> None:
     soon = timezone.now() + timedelta(seconds=20)
     payment, other = (make_payment(attempt=1, leased_until=soon) for _ in range(2))
 
-    leases.free(payment, 1)
+    leases.release(payment, 1)
 
     assert (payment.leased_until, stored(payment).leased_until) == (None, None)
     assert leases.is_held(stored(other))
@@ -32,7 +32,7 @@ def test_release_leaves_the_lease_of_a_later_attempt() -> None:
     late = stored(payment)
     Payment.objects.update(attempt=2)
 
-    leases.free(late, 1)
+    leases.release(late, 1)
 
     assert leases.is_held(stored(payment))
     assert leases.is_held(late)
