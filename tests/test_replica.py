@@ -18,6 +18,7 @@ from django.utils import timezone
 from django_paiementpro import services
 from django_paiementpro.db import sql
 from django_paiementpro.models import Finding, IdempotencyKey, Payment, PaymentEvent, Refund
+from django_paiementpro.services.idempotency import IdempotentRequest, find_key, forget_keys, store_payment
 from django_paiementpro.testing import FakeGateway, make_payment
 from django_paiementpro.testing.wire import NO_TRANSACTION
 from tests.conftest import EVENT_INSERTS, STATUS_URL, Notify, due_event
@@ -178,16 +179,16 @@ def test_personal_data_are_blanked_on_the_primary() -> None:
 
 
 @pytest.mark.usefixtures("replica")
-def test_keys_are_recalled_from_the_primary() -> None:
-    claim = services.Claim.of("1", "key", "{}")
+def test_keys_are_found_on_the_primary() -> None:
+    request = IdempotentRequest.of("1", "key", "{}")
     payment = make_payment()
-    assert services.store_payment(payment, claim) is None
-    found = services.recall(claim)
+    assert store_payment(payment, request) is None
+    found = find_key(request)
     assert found is not None
     assert found.payment == payment
 
     IdempotencyKey.objects.using("default").update(created_at=timezone.now() - timedelta(days=2))
-    services.keys.forget_keys()
+    forget_keys()
     assert not IdempotencyKey.objects.using("default").exists()
 
 
@@ -217,9 +218,9 @@ def test_payments_may_be_in_another_database(
     )
     gateway.confirms(payment)
     assert services.check_payment(Payment.objects.get(pk=payment.pk)) == "succeeded"
-    claim = services.Claim.of("1", "key", "{}")
-    assert services.store_payment(make_payment(), claim) is None
-    assert services.recall(claim) is not None
+    request = IdempotentRequest.of("1", "key", "{}")
+    assert store_payment(make_payment(), request) is None
+    assert find_key(request) is not None
     assert services.reconcile().failed == 0
     assert list(Payment.objects.filter(status="succeeded").order_by("pk")) == [payment, other]
 

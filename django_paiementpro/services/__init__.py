@@ -17,7 +17,6 @@ from django_paiementpro.services.evidence import (
     receive_webhook,
     refuse_notification,
 )
-from django_paiementpro.services.keys import Claim, recall, store_payment
 from django_paiementpro.services.privacy import (
     Blanked,
     count_personal_data,
@@ -59,7 +58,6 @@ __all__ = [
     "Blanked",
     "Bulkhead",
     "ChannelHealth",
-    "Claim",
     "Decision",
     "Health",
     "Performance",
@@ -90,7 +88,6 @@ __all__ = [
     "preview_replay",
     "prunable_payments",
     "prune_personal_data",
-    "recall",
     "receive_notification",
     "receive_webhook",
     "reconcile",
@@ -100,7 +97,6 @@ __all__ = [
     "replay_notification",
     "require_payable",
     "review_payment",
-    "store_payment",
     "undelivered_events",
     "undelivered_events_of",
 ]

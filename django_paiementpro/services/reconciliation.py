@@ -22,7 +22,7 @@ from django_paiementpro.delivery import outbox
 from django_paiementpro.enums import MAY_BE_PAID_LATE, Kind, Outcome, Status
 from django_paiementpro.models import Payment, PaymentEvent, PaymentQuerySet, ReconciliationRun
 from django_paiementpro.services.evidence import receive_answer, report_silence
-from django_paiementpro.services.keys import forget_keys
+from django_paiementpro.services.idempotency import forget_keys
 from django_paiementpro.services.leases import CLOCK_SKEW, acquire_check, is_held, release_check
 from django_paiementpro.services.pool import ATTEMPTS_AT_ONCE, LookUp, Pool
 from django_paiementpro.services.runs import beat, begin_run, finish_run, leave_event, leave_run, take_event
