@@ -47,6 +47,7 @@ from django_paiementpro.gateway import probe
 from django_paiementpro.gateway.messages import Notification, read_notification
 from django_paiementpro.http import UNAVAILABLE_SECONDS, conditional_response, non_atomic, reread
 from django_paiementpro.models import Payment
+from django_paiementpro.services.notifications import find_payment, receive_notification
 
 # How browsers say that they load a page in advance: the standard header, and older ones.
 PURPOSE_HEADERS = ("Sec-Purpose", "Purpose", "X-Purpose", "X-Moz")
@@ -139,7 +140,7 @@ class NotificationView(OpenView):
             notification = read_notification(request)
         except InvalidNotification as error:
             notification = error
-        event = services.receive_webhook(url_key, notification, request.META.get("REMOTE_ADDR", ""))
+        event = receive_notification(url_key, notification, request.META.get("REMOTE_ADDR", ""))
         if event is None:
             return _not_found()
         log.write(
@@ -248,7 +249,7 @@ def _send_back(target: str) -> HttpResponse:
 
 def _payment_or_404(signed: str, purpose: str) -> Payment:
     url_key = signing.unsign(signed, purpose)
-    payment = None if url_key is None else services.find_payment(url_key)
+    payment = None if url_key is None else find_payment(url_key)
     if payment is None:
         raise Http404
     return payment

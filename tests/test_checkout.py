@@ -26,6 +26,7 @@ from django_paiementpro.exceptions import (
 from django_paiementpro.gateway.messages import FAILURE_CODE
 from django_paiementpro.models import Payment, PaymentEvent, SearchKey
 from django_paiementpro.services import leases
+from django_paiementpro.services.notifications import receive_notification
 from django_paiementpro.testing import FakeGateway, make_payment, pay
 from django_paiementpro.testing.wire import notification_of
 from django_paiementpro.views import CheckoutView
@@ -648,7 +649,7 @@ def test_failure_of_an_earlier_attempt_throws_no_page_away(gateway: FakeGateway,
     def overtaken(request: Any) -> tuple[int, dict[str, str], str]:
         # The call outlives its lease, so that the failure of the page before counts.
         Payment.objects.update(leased_until=timezone.now() - timedelta(seconds=1))
-        assert services.receive_webhook(payment.url_key, notification_of(payment, FAILURE_CODE, attempt=1))
+        assert receive_notification(payment.url_key, notification_of(payment, FAILURE_CODE, attempt=1))
         assert stored(payment).status == "failed"
         return 200, {}, json.dumps({"success": True, "url": PAGE_URL})
 

@@ -17,8 +17,11 @@ from django.utils import timezone
 
 from django_paiementpro import services
 from django_paiementpro.db import sql
+from django_paiementpro.gateway.messages import Notification
 from django_paiementpro.models import Finding, IdempotencyKey, Payment, PaymentEvent, Refund
 from django_paiementpro.services.idempotency import IdempotentRequest, find_key, forget_keys, store_payment
+from django_paiementpro.services.notifications import receive_notification
+from django_paiementpro.services.staff import undelivered_events_of
 from django_paiementpro.testing import FakeGateway, make_payment
 from django_paiementpro.testing.wire import NO_TRANSACTION
 from tests.conftest import EVENT_INSERTS, STATUS_URL, Notify, due_event
@@ -88,13 +91,13 @@ def test_notifications_are_judged_by_the_primary(payment: Payment, notify: Notif
     assert notify(payment, amount=1).status_code == 400
     assert notify(payment).status_code == 200
     assert notify(payment, payId="another").status_code == 200
-    services.receive_notification(payment, notification_of(payment))
+    receive_notification(payment.url_key, notification_of(payment))
     assert stored(payment).status == "succeeded"
 
 
 def notification_of(payment: Payment) -> Any:
     fields = {"merchantId": "PP-F324", "referenceNumber": payment.reference, "amount": "12500", "responsecode": "0"}
-    return services.evidence.Notification.from_fields(list(fields.items()))
+    return Notification.from_fields(list(fields.items()))
 
 
 @pytest.mark.usefixtures("replica")
@@ -151,7 +154,7 @@ def test_staff_act_on_the_primary(awa: User, gateway: FakeGateway) -> None:
     assert finding.note == "Nothing"
     services.ask_gateway(payment, awa, "She says so")
     services.confirm_payment(payment, awa, gateway_id="CI1", amount=12500, reason="Seen")
-    assert not services.undelivered_events_of(payment)
+    assert not undelivered_events_of(payment)
     services.refund_payment(payment, awa, amount=1, reference="R", reason="One franc too many")
     services.refund_payment(payment, awa, amount=12499, reference="R2", reason="Returned")
     other = make_payment(status="pending", attempt=1)
@@ -239,11 +242,11 @@ def test_what_another_database_gives_up_is_done_again_outside_of_the_hosts_trans
     with connections["elsewhere"].execute_wrapper(conflict):
         left.append(OperationalError("deadlock"))
         with pytest.raises(OperationalError), transaction.atomic(using="elsewhere"):
-            services.receive_notification(payment, notification_of(payment))
+            receive_notification(payment.url_key, notification_of(payment))
         payment.refresh_from_db()
         assert payment.status == "pending"
         left.append(OperationalError("deadlock"))
-        services.receive_notification(payment, notification_of(payment))
+        receive_notification(payment.url_key, notification_of(payment))
     assert Payment.objects.get(pk=payment.pk).status == "succeeded"
 
 

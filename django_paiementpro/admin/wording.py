@@ -23,7 +23,7 @@ from django_paiementpro.enums import Channel, Kind, Outcome, Reason, RefundKind,
 from django_paiementpro.exceptions import InvalidNotification
 from django_paiementpro.gateway.messages import Notification, stored_fields
 from django_paiementpro.models import Finding, Payment, PaymentEvent, Refund, format_amount
-from django_paiementpro.services import Decision
+from django_paiementpro.services.rules import Decision
 
 
 @dataclass(frozen=True, slots=True)

@@ -40,10 +40,12 @@ from django_paiementpro.api.serializers import (
     PaymentSerializer,
 )
 from django_paiementpro.conf import conf
+from django_paiementpro.db.connections import database
 from django_paiementpro.enums import Status
 from django_paiementpro.exceptions import GatewayRefusedError, GatewayUnavailableError
 from django_paiementpro.http import conditional_response, non_atomic, reread
 from django_paiementpro.models import IdempotencyKey, Payment
+from django_paiementpro.services.checkout import require_payable
 from django_paiementpro.services.idempotency import IdempotentRequest, find_key, store_payment
 
 #: What an anonymous caller's key must have: all of them share one space, in which nobody may guess another's.
@@ -85,7 +87,7 @@ class PaymentViewSet(GenericViewSet[Payment]):
         Users of a model other than ``AUTH_USER_MODEL`` see none, whatever their key.
         """
         user = self._user
-        payments = Payment.objects.primary()
+        payments = Payment.objects.using(database())
         if user is None:
             return payments.none()
         has_perm = getattr(user, "has_perm", None)  # a host's user model may have none
@@ -280,7 +282,7 @@ class PaymentViewSet(GenericViewSet[Payment]):
     def _check(self, payment: Payment) -> None:
         """Check its state, all that would be stored, and what would be sent. Raises ``Problem``."""
         try:
-            services.require_payable(payment)
+            require_payable(payment)
             payment.full_clean(exclude={"user", "content_type"}, validate_unique=False, validate_constraints=False)
         except ValidationError as error:
             log.write_invalid(payment, error)
@@ -325,7 +327,7 @@ def _store(payment: Payment, request: IdempotentRequest | None) -> IdempotencyKe
     try:
         return store_payment(payment, request)
     except IntegrityError as error:
-        if not Payment.objects.primary().filter(reference=payment.reference).exists():
+        if not Payment.objects.using(database()).filter(reference=payment.reference).exists():
             raise
         errors = {"reference": [_("There is a payment of this reference already.")]}
         raise Problem("invalid-payment", 400, _("Some of its data are not valid."), errors=errors) from error

@@ -1,12 +1,30 @@
-"""Database connections that servers and proxies may have closed in the meantime."""
+"""The database that payments are written to, and connections that may have been closed in the meantime."""
 
 from collections.abc import Callable
+from functools import cache
 from typing import TypeVar
 
-from django.db import InterfaceError, OperationalError, connections
+from django.apps import apps
+from django.db import InterfaceError, OperationalError, connections, router
 from django.db.backends.base.base import BaseDatabaseWrapper
+from django.db.models import Model
 
 T = TypeVar("T")
+
+
+def database() -> str:
+    """Return the alias of the database that payments are written to: a replica may lag behind."""
+    return router.db_for_write(_payment())
+
+
+@cache
+def _payment() -> type[Model]:
+    return apps.get_model("paiementpro", "Payment")
+
+
+def in_transaction() -> bool:
+    """Return whether this thread has a transaction open in the database that payments are written to."""
+    return connections[database()].in_atomic_block
 
 
 def read(work: Callable[[], T]) -> T:

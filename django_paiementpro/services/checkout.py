@@ -5,7 +5,6 @@ import math
 import re
 import time
 from collections.abc import Mapping
-from copy import copy
 from datetime import timedelta
 from functools import partial
 from itertools import takewhile
@@ -24,6 +23,7 @@ from django.views.decorators.debug import sensitive_variables
 from django_paiementpro import log
 from django_paiementpro.conf import conf
 from django_paiementpro.db import sql
+from django_paiementpro.db.connections import database
 from django_paiementpro.enums import Kind, Outcome, Status
 from django_paiementpro.exceptions import (
     GatewayError,
@@ -36,20 +36,15 @@ from django_paiementpro.gateway.messages import PageRequest
 from django_paiementpro.models import Payment
 from django_paiementpro.phones import normalize_phone
 from django_paiementpro.services.leases import CLOCK_SKEW, acquire, is_held, release
+from django_paiementpro.services.rules import Decision
+from django_paiementpro.services.transactions import Fit, commit, existing, next_date, outside_transactions, read_again
 from django_paiementpro.services.transitions import (
-    Decision,
-    Fit,
-    commit,
-    commit_texts,
-    database,
-    existing,
     expect_personal_data,
+    fitted,
+    has_new_region,
     insert_event,
     is_one_statement,
     new_event,
-    next_date,
-    outside_transactions,
-    read_again,
 )
 
 POLL_SECONDS = 0.1
@@ -309,16 +304,14 @@ def _record_page(payment: Payment, page_request: PageRequest, url: str, duration
     }
     decision = Decision(Outcome.ACCEPTED)
 
-    def store(unchanged: sql.Where) -> bool:
+    def store(unchanged: sql.Where, _fit: Fit) -> bool:
         event = new_event(payment, Kind.INITIALIZE, decision, page_request.for_audit())
         # If the database crashes in the next moment, only the page is lost: the attempt is counted, and may be paid.
         if not sql.update_and_insert(Payment, unchanged, changes, event, is_durable=False):
             return False
         expect_personal_data(payment)
-        opened = copy(payment)
-        opened.apply(changes)
-        if opened.phone_region != payment.phone_region:
-            opened.store_search_keys()
+        if has_new_region(payment, changes):
+            payment.store_search_keys()
         return True
 
     def has_just_failed() -> bool:
@@ -327,7 +320,7 @@ def _record_page(payment: Payment, page_request: PageRequest, url: str, duration
             payment.status == Status.FAILED and payment.settled_attempt == attempt and payment.settled_at != settled_at
         )
 
-    def give_up() -> None:
+    def give_up(_fit: Fit) -> None:
         release(payment, attempt)
         insert_event(payment, Kind.INITIALIZE, decision, page_request.for_audit())
 
@@ -335,7 +328,7 @@ def _record_page(payment: Payment, page_request: PageRequest, url: str, duration
         # Neither a finding that was raised meanwhile nor a failure on an earlier page is a reason to discard the page.
         changes["updated_at"] = next_date(payment)
         unchanged = {"pk": payment.pk, "status": payment.status, "attempt": attempt}
-        if commit(partial(store, unchanged), is_atomic=is_one_statement(payment, changes)):
+        if commit(partial(store, unchanged), is_one_statement=is_one_statement(payment, changes)):
             payment.apply(changes)
             log.write("page_opened", payment, outcome=Outcome.ACCEPTED, duration=duration)
             return True
@@ -354,8 +347,8 @@ def _record_no_page(payment: Payment, page_request: PageRequest, error: GatewayE
 
     def store(fit: Fit) -> None:
         release(payment, payment.attempt)
-        insert_event(payment, Kind.INITIALIZE, decision.fitted(fit), fit(page_request.for_audit()))
+        insert_event(payment, Kind.INITIALIZE, fitted(decision, fit), fit(page_request.for_audit()))
 
     with existing(payment):
-        commit_texts(store)
+        commit(store)
     log.write(line, payment, outcome=decision.outcome, duration=duration, error=text)

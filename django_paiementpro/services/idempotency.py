@@ -8,8 +8,9 @@ from django.db import IntegrityError
 from django.db.models import QuerySet
 from django.utils import timezone
 
+from django_paiementpro.db.connections import database
 from django_paiementpro.models import IdempotencyKey, Payment
-from django_paiementpro.services.transitions import commit, database
+from django_paiementpro.services.transactions import Fit, commit
 
 #: For how long a key is remembered.
 MEMORY = timedelta(hours=24)
@@ -48,7 +49,7 @@ def store_payment(payment: Payment, request: IdempotentRequest | None = None) ->
     """
     is_new = payment._state.adding
 
-    def store() -> None:
+    def store(_fit: Fit) -> None:
         if is_new:  # also when it is retried
             payment.pk, payment._state.adding = None, True
         payment.save()

@@ -10,9 +10,10 @@ from django.db.models import Q
 from django.utils import timezone
 
 from django_paiementpro.db import sql
+from django_paiementpro.db.connections import database
 from django_paiementpro.gateway import client
 from django_paiementpro.models import Payment
-from django_paiementpro.services.transitions import as_read, next_date
+from django_paiementpro.services.transactions import as_read, next_date
 
 # What a lease has beyond the time-outs, for the work around the call.
 LEASE_MARGIN = timedelta(seconds=5)
@@ -60,7 +61,7 @@ def acquire_check(payment: Payment, unless_since: datetime) -> bool:
     """Note that the gateway is asked about the payment. Return False if it has been asked since then."""
     now = timezone.now()
     is_due = Q(checked_at=None) | Q(checked_at__lte=unless_since) | Q(checked_at__gt=now + CLOCK_SKEW)
-    if not Payment.objects.primary().filter(is_due, **as_read(payment)).update(checked_at=now):
+    if not Payment.objects.using(database()).filter(is_due, **as_read(payment)).update(checked_at=now):
         return False
     payment.apply({"checked_at": now})
     return True
@@ -68,7 +69,7 @@ def acquire_check(payment: Payment, unless_since: datetime) -> bool:
 
 def release_check(payment: Payment, checked_at: datetime | None) -> None:
     """Undo ``acquire_check`` if the gateway was not asked after all."""
-    Payment.objects.primary().filter(pk=payment.pk, checked_at=payment.checked_at).update(checked_at=checked_at)
+    Payment.objects.using(database()).filter(pk=payment.pk, checked_at=payment.checked_at).update(checked_at=checked_at)
     payment.apply({"checked_at": checked_at})
 
 

@@ -26,6 +26,7 @@ from django_paiementpro.enums import Status
 from django_paiementpro.gateway import client
 from django_paiementpro.gateway.messages import Notification
 from django_paiementpro.models import Payment
+from django_paiementpro.services.notifications import receive_notification
 
 SITE_URL = "https://example.com"
 STAFF = User(pk=1, username="staff")
@@ -47,7 +48,7 @@ COLOURS = {
 def notify(payment: Payment, code: str) -> None:
     fields = {"merchantId": payment.merchant_id, "referenceNumber": payment.gateway_reference}
     fields |= {"amount": str(payment.amount), "responsecode": code, "payId": "CI1"}
-    services.receive_notification(payment, Notification.from_fields(list(fields.items())))
+    receive_notification(payment.url_key, Notification.from_fields(list(fields.items())))
 
 
 def expire(payment: Payment) -> None:
