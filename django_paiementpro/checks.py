@@ -8,13 +8,13 @@ from django.apps import apps
 from django.conf import settings
 from django.core.checks import CheckMessage, Error, Warning
 from django.core.exceptions import ImproperlyConfigured
-from django.http.request import validate_host
 from django.shortcuts import resolve_url
 from django.urls import NoReverseMatch, reverse
 from django.utils.translation import gettext as _
 
 from django_paiementpro.conf import PREFIX, SANDBOX_URL, Conf, Setting, conf
 from django_paiementpro.delivery.backends import get_backend
+from django_paiementpro.return_urls import is_allowed_host
 from django_paiementpro.signals import payment_succeeded
 
 # Where Paiement Pro itself answers.
@@ -76,7 +76,7 @@ def _address(setting: Setting[str | None]) -> list[CheckMessage]:
                 id="paiementpro.E009",
             )
         ]
-    if parts.hostname and not validate_host(parts.hostname, PAIEMENT_PRO_HOSTS):
+    if parts.hostname and not is_allowed_host(parts.hostname, PAIEMENT_PRO_HOSTS):
         return [
             Warning(
                 _("%(setting)s leads to %(host)s, not to Paiement Pro: its answers decide what is paid.") % told,

@@ -12,7 +12,7 @@ from datetime import datetime, timedelta
 from threading import Event, Lock
 from typing import Any, TypeVar, cast
 
-from django.db import connections
+from django.db import close_old_connections
 from django.db.models import Model, Q, QuerySet
 from django.db.models.functions import Coalesce
 from django.utils import timezone
@@ -506,4 +506,4 @@ class _Reconciler:
         except Exception as error:  # noqa: BLE001  logged
             self.totals.failed += 1
             log.write("reconcile_failed", raised=error, pk=row.pk)
-            connections[database()].close_if_unusable_or_obsolete()
+            close_old_connections()
