@@ -14,6 +14,7 @@ from django.utils import timezone
 
 from django_paiementpro import log, services
 from django_paiementpro.models import Payment, PaymentEvent
+from django_paiementpro.services import reconciliation
 from django_paiementpro.testing import FakeGateway, make_payment
 from tests.conftest import STATUS_URL, Notify, due_event
 
