@@ -57,11 +57,11 @@ def check_payment(payment: Payment) -> Status:
 
 def check_waiting_payment(payment: Payment) -> Status:
     """
-    Do the same within a few seconds, for a payer who waits.
+    Ask the gateway for a customer who is waiting, within a few seconds, and return where the payment stands.
 
-    A payment that has failed or was cancelled may be paid too while its page is open. The gateway is not asked
-    if it was asked about this payment a few seconds ago, if its status service was silent a moment ago, or if enough
-    threads of this process are waiting for it already.
+    A payment that has failed or was cancelled is asked about too while its page may still be open. The gateway is not
+    asked if it was asked about this payment a few seconds ago, if its status service did not respond a moment ago, or
+    if enough threads of this process are waiting for it already.
     """
     is_open = not payment.is_final or (
         payment.status in {Status.FAILED, Status.CANCELLED} and payment.attempt and payment.waiting_time < OPEN_PAGE_AGE
