@@ -667,7 +667,7 @@ def test_question_about_many_attempts_ends_in_time(gateway: FakeGateway, monkeyp
         now += 1
         return 200, {}, b'{"success": false}'
 
-    monkeypatch.setattr(services.evidence, "time", SimpleNamespace(monotonic=lambda: now))
+    monkeypatch.setattr(services.status, "time", SimpleNamespace(monotonic=lambda: now))
     payment = make_payment(status="pending", attempt=999)
     for attempt in range(900, 1000):
         gateway.tells(payment.reference_of(attempt), take_time)

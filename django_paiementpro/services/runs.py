@@ -14,8 +14,8 @@ from datetime import datetime, timedelta
 from django.db.models import QuerySet
 from django.utils import timezone
 
+from django_paiementpro.db.connections import database
 from django_paiementpro.models import PaymentEvent, ReconciliationRun
-from django_paiementpro.services.transitions import database
 
 #: How often a run says that it lives, and after how long without a word it is taken for dead.
 BEAT = timedelta(seconds=15)

@@ -13,13 +13,13 @@ from django.db.models import Count, Max, Min
 from django.db.models.functions import Coalesce
 from django.utils import timezone
 
-from django_paiementpro import outbox
 from django_paiementpro.conf import conf
+from django_paiementpro.db.connections import database
+from django_paiementpro.delivery import outbox
 from django_paiementpro.enums import Kind, Outcome, Status
 from django_paiementpro.models import Finding, Payment, PaymentEvent, ReconciliationRun
-from django_paiementpro.services.claims import CLOCK_SKEW
+from django_paiementpro.services.leases import CLOCK_SKEW
 from django_paiementpro.services.runs import SILENCE
-from django_paiementpro.services.transitions import database
 from django_paiementpro.statistics import PAID
 
 #: A signal that is owed for longer is an alarm: its receiver fails, or nobody delivers again.
@@ -107,7 +107,7 @@ class Health:
 def health(now: datetime | None = None) -> Health:
     """Return how the installation fares, in seven statements."""
     now = now or timezone.now()
-    payments = Payment.objects.primary().order_by()
+    payments = Payment.objects.using(database()).order_by()
     owed = PaymentEvent.objects.using(database()).order_by().filter(outbox.due(now))
     pending = payments.filter(status=Status.PENDING).aggregate(
         count=Count("*"), oldest=Min(Coalesce("initialized_at", "created_at"))
@@ -145,7 +145,7 @@ def _last_notification_at() -> datetime | None:
 
 
 def _last_success_at(now: datetime) -> dict[str, datetime | None]:
-    paid = Payment.objects.primary().order_by().filter(settled_at__gte=now - SUCCESS_WINDOW, status__in=PAID)
+    paid = Payment.objects.using(database()).order_by().filter(settled_at__gte=now - SUCCESS_WINDOW, status__in=PAID)
     seen = dict(paid.values_list("effective_channel").annotate(Max("settled_at")))
     return {code: seen.get(code) for code in [*conf.channels, *sorted(filter(None, seen))]}
 

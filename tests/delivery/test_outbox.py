@@ -8,8 +8,10 @@ from django.core.management import call_command
 from django.db import DatabaseError, InterfaceError, OperationalError, connection, transaction
 from django.utils import timezone
 
-from django_paiementpro import outbox, services
+from django_paiementpro import services
+from django_paiementpro.delivery import outbox
 from django_paiementpro.models import Payment, PaymentEvent
+from django_paiementpro.services.reconciliation import undelivered_events
 from django_paiementpro.signals import payment_failed, payment_flagged, payment_succeeded
 from django_paiementpro.testing import make_payment
 from tests.conftest import TRANSITION, Notify, Statements, due_event
@@ -382,7 +384,7 @@ def test_a_lease_longer_than_any_is_ignored(
 
     event.refresh_from_db()
     assert outbox.is_due(event) is is_free
-    assert services.undelivered_events().exists() is is_free
+    assert undelivered_events().exists() is is_free
     assert ("undelivered" in services.health().problems, services.health().undelivered) == (is_free, is_free)
     assert services.foresee()["delivered"] == is_free
     assert services.reconcile().delivered == is_free

@@ -15,23 +15,21 @@ from django.test import override_settings
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from django_paiementpro import messages
 from django_paiementpro.doctor.stack import probe_path
 from django_paiementpro.exceptions import InvalidNotification
-from django_paiementpro.messages import (
-    MAX_BODY,
+from django_paiementpro.gateway import parsing
+from django_paiementpro.gateway.messages import (
     MAX_FIELDS,
     Notification,
     PageAnswer,
     PageRequest,
     StatusAnswer,
-    body_fields,
     format_date,
     parse_amount,
     parse_date,
-    parse_json_object,
-    without_signed_urls,
 )
+from django_paiementpro.gateway.parsing import MAX_BODY, body_fields, parse_json_object, query_fields
+from django_paiementpro.gateway.text import without_signed_urls
 from django_paiementpro.models import Payment
 
 FIELDS = {
@@ -59,7 +57,8 @@ def multipart(fields: dict[str, str] | list[tuple[str, str]], boundary: str = "x
 
 
 def read(query: str = "", content_type: str = "", body: bytes = b"") -> Notification:
-    return Notification.from_request(query, content_type, body)
+    in_query = query_fields(query)
+    return Notification.from_fields([*in_query, *body_fields(content_type, body, in_query)])
 
 
 def refusal(query: str = "", content_type: str = "", body: bytes = b"") -> InvalidNotification:
@@ -407,7 +406,7 @@ def test_a_body_that_repeats_the_query_says_what_it_says_without_it(
 
 @pytest.mark.parametrize("boundary", ["x", "------------------------a1b2c3"])
 def test_a_body_that_repeats_the_query_is_not_parsed(boundary: str) -> None:
-    with patch.object(messages, "MultiPartParser", side_effect=AssertionError):
+    with patch.object(parsing, "MultiPartParser", side_effect=AssertionError):
         notification = read(urlencode(FIELDS), *multipart(FIELDS, boundary))
     assert notification.data == FIELDS
 
@@ -423,7 +422,7 @@ def test_a_body_that_repeats_the_query_is_not_parsed(boundary: str) -> None:
 )
 def test_a_boundary_that_is_said_otherwise_is_for_the_parser(content_type: str) -> None:
     _content_type, body = multipart(FIELDS, content_type.rpartition("boundary=")[2])
-    with patch.object(messages, "MultiPartParser", side_effect=ValueError) as parser:
+    with patch.object(parsing, "MultiPartParser", side_effect=ValueError) as parser:
         read(urlencode(FIELDS), content_type, body)
     parser.assert_called_once()
 
@@ -731,7 +730,7 @@ def test_signed_urls_are_cut_out_of_what_comes_from_outside(name: str, way: str)
     for changes in ({"returnContext": quoted}, {"message": quoted}, {quoted: "x"}, {"merchantId": quoted}):
         assert_cut(what_is_read(fields | changes), url)
     with pytest.raises(InvalidNotification) as caught:
-        Notification.from_request("", "text/plain", f"{{{quoted}".encode())
+        read("", "text/plain", f"{{{quoted}".encode())
     assert_cut((caught.value, caught.value.data), url)
 
 

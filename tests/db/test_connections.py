@@ -10,9 +10,9 @@ from django.http import HttpRequest
 from django.test import Client, RequestFactory
 from django.urls import reverse
 
-from django_paiementpro import services
-from django_paiementpro.decorators import reread
+from django_paiementpro.http import reread
 from django_paiementpro.models import Payment
+from django_paiementpro.services.notifications import find_payment
 from django_paiementpro.testing import FakeGateway, make_payment
 from tests.conftest import Notify, Statements, just_before
 from tests.server.threads import at_once
@@ -134,7 +134,7 @@ def test_nothing_is_read_again_in_a_transaction(payment: Payment, monkeypatch: p
 
     monkeypatch.setattr(connection, "is_usable", lambda: False)
     with transaction.atomic(), connection.execute_wrapper(away), pytest.raises(OperationalError):
-        services.find_payment(payment.reference)
+        find_payment(payment.reference)
 
     assert len(asked) == 1
 
@@ -158,5 +158,5 @@ def test_only_a_view_that_writes_nothing_is_run_again(
 
 def test_connection_that_is_alive_is_not_checked(payment: Payment, statements: Statements) -> None:
     with statements:
-        assert services.find_payment(payment.url_key)
+        assert find_payment(payment.url_key)
     assert len(statements) == 1
