@@ -54,6 +54,10 @@ _CUT = "[URL]"
 # Soft hyphens and other invisible characters inside a word; a backslash escapes what follows.
 _UNSEEN = re.compile("[\xad\u034f\u061c\u180e\u200b-\u200f\u202a-\u202e\u2060-\u206f\ufeff\\\\]")
 
+# What breaks a long word into lines: whitespace, also escaped, or a line break in HTML. Before a short word it may be
+# what parts two words.
+_LINE_BREAK = re.compile(r"(?<=[a-z0-9_.-])(?:\s|\\[nrt]|<w?br ?/?>){1,40}(?=[a-z0-9_.-]{12})", re.IGNORECASE)
+
 # The gateway joins its own query to a URL with a `?`, even where one stands already (SEEN); a `?` of a value would
 # have come encoded.
 _STRAY_QUESTION_MARK = re.compile(r"\?(?=\w+=)", re.ASCII)
@@ -348,7 +352,7 @@ class _Reader:
 
     def required(self, name: str) -> str:
         value = self.compared(name)
-        if not value:
+        if not value or "" in self.received[name.lower()]:
             raise self.malformed(f"no {name}")
         return value
 
@@ -370,8 +374,12 @@ class _Reader:
         return value
 
     def deciding(self, name: str) -> str:
-        """Return the one value of a decisive field, or an empty text if the field is absent."""
-        values = self.received.get(name.lower(), [""])
+        """
+        Return the one value of a decisive field, or an empty text if the field is absent.
+
+        An empty value is no value: beside another it contradicts nothing.
+        """
+        values = [value for value in self.received.get(name.lower(), []) if value] or [""]
         if any(UNDECODABLE in value for value in values):
             raise self.malformed(f"{name} cannot be read")
         if len(values) > 1:
@@ -506,12 +514,13 @@ def without_signed_urls(text: str) -> str:
     """
     Return text from outside without the signatures of this site's URLs.
 
-    The gateway knows the notification URL and may quote it, in any encoding; anyone who reads it could notify.
+    The gateway knows the notification URL and may quote it, in any encoding, broken into lines; anyone who reads it
+    could notify.
     """
     if len(text) < _SHORTEST_SIGNED:
         return text
     text = _SIGNED.sub(_CUT, text)
-    decoded = decode_fully(text)
+    decoded = _LINE_BREAK.sub("", decode_fully(_LINE_BREAK.sub("", text)))
     return _SIGNED.sub(_CUT, decoded) if decoded != text and _SIGNED.search(decoded) else text
 
 
