@@ -1,5 +1,6 @@
 """From REST framework to ``services`` and back."""
 
+import functools
 import json
 import re
 from collections.abc import Mapping
@@ -21,7 +22,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.viewsets import GenericViewSet
 
-from django_paiementpro import log, polling, services
+from django_paiementpro import log, polling, services, statements
 from django_paiementpro.api import calls, schema
 from django_paiementpro.api.bodies import BoundedRequest, read_body
 from django_paiementpro.api.pages import PaymentPagination
@@ -186,7 +187,8 @@ class PaymentViewSet(GenericViewSet[Payment]):
     def initial(self, request: Request, *args: Any, **kwargs: Any) -> None:
         if request.method == "POST" and "POST" not in self.allowed_methods:
             raise MethodNotAllowed("POST")
-        super().initial(request, *args, **kwargs)
+        # In most POST requests this is the first to read from the database.
+        statements.read(functools.partial(super().initial, request, *args, **kwargs))
 
     @property
     def allowed_methods(self) -> Any:
@@ -199,8 +201,9 @@ class PaymentViewSet(GenericViewSet[Payment]):
         """Return the payment, to the letter; 404 also where it is another's."""
         self._require_user()
         reference = self.kwargs[self.lookup_field]
-        is_reference = re.fullmatch("[A-Za-z0-9_-]{1,64}", reference)
-        payment = self.get_queryset().filter(reference=reference).first() if is_reference else None
+        payment = None
+        if re.fullmatch("[A-Za-z0-9_-]{1,64}", reference):
+            payment = statements.read(lambda: self.get_queryset().filter(reference=reference).first())
         if payment is None or payment.reference != reference:
             raise NotFound
         self.check_object_permissions(self.request, payment)

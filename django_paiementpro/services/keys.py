@@ -8,6 +8,7 @@ from django.db import IntegrityError
 from django.db.models import QuerySet
 from django.utils import timezone
 
+from django_paiementpro import statements
 from django_paiementpro.models import IdempotencyKey, Payment
 from django_paiementpro.services.transitions import commit, database
 
@@ -33,7 +34,7 @@ class Claim:
 
 def recall(claim: Claim) -> IdempotencyKey | None:
     """Return the key as it was stored in the last ``MEMORY``, with its payment; an older one is forgotten."""
-    stored = _keys().select_related("payment").filter(digest=claim.digest).first()
+    stored = statements.read(_keys().select_related("payment").filter(digest=claim.digest).first)
     if stored and stored.created_at <= timezone.now() - MEMORY:
         _keys().filter(pk=stored.pk).delete()
         return None
