@@ -2,7 +2,7 @@
 
 import time
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, field
 from threading import Event, Lock
@@ -104,13 +104,12 @@ class Pool:
     At most as many payments are under way as there are threads. ``stop`` ends it: what has begun is waited for.
     """
 
-    def __init__(self, workers: int, rate: int, stop: Event, on_wait: Callable[[], None]) -> None:
+    def __init__(self, workers: int, rate: int, stop: Event) -> None:
         self.workers = workers
         self.is_away = False
         self._stop = stop
         self._closed = Event()
         self._pace = Pace(rate, self._closed)
-        self._on_wait = on_wait
         self._silent = self._useless = 0
 
     def look_up(self, payments: Iterator[Payment]) -> Iterator[LookUp]:
@@ -146,7 +145,6 @@ class Pool:
         """Wait for one or more; the stop may come meanwhile."""
         done: set[Future[LookUp]] = set()
         while not done:
-            self._on_wait()
             if self._must_end:
                 self._closed.set()  # who waits for a turn goes without
             done, _pending = wait(waiting, ATTENTION, FIRST_COMPLETED)

@@ -24,7 +24,7 @@ from django_paiementpro.services.claims import CLOCK_SKEW, claim_check, give_bac
 from django_paiementpro.services.evidence import receive_answer, report_silence
 from django_paiementpro.services.keys import forget_keys
 from django_paiementpro.services.pool import ATTEMPTS_AT_ONCE, LookUp, Pool
-from django_paiementpro.services.runs import beat, begin_run, finish_run, leave_event, leave_run, take_event
+from django_paiementpro.services.runs import begin_run, finish_run, heartbeats, leave_event, take_event
 from django_paiementpro.services.staff import flag_reused_transaction, recently_confirmed
 from django_paiementpro.services.transitions import Decision, as_read, commit, database, outside_transactions, store
 
@@ -92,10 +92,11 @@ def reconcile(
 
     So many ``workers`` ask at once, the newest payments first, and begin at most ``rate`` look-ups a minute, any number
     where it is 0. Where the gateway is plainly away, it is not asked any more; the rest goes on. ``stop`` ends it after
-    what has begun. Two runs at once share the work. All of the database's work is done by the caller's thread.
+    what has begun. Two runs at once share the work. All of the database's work is done by the caller's thread, but for
+    the heartbeats.
     """
     run, since, is_alone = begin_run()
-    try:
+    with heartbeats(run):
         _correct_clocks(run.started_at)
         reconciler = _Reconciler(run, since, stop or Event(), progress)
         # Where an earlier run has not ended, a receiver may be what holds it: the gateway is asked first.
@@ -108,11 +109,9 @@ def reconcile(
         reconciler.report_missing()
         reconciler.compare_confirmations()
         forget_keys()
-        totals = reconciler.totals
-        totals.stopped = reconciler.stop.is_set()
-        finish_run(run, asdict(totals))
-    finally:
-        leave_run(run)
+    totals = reconciler.totals
+    totals.stopped = reconciler.stop.is_set()
+    finish_run(run, asdict(totals))
     log.write("reconcile_finished", duration=(timezone.now() - run.started_at).total_seconds(), **asdict(totals))
     return totals
 
@@ -199,7 +198,6 @@ class _Reconciler:
         self.since = since
         self.stop = stop
         self.progress = progress
-        self.beat = functools.partial(beat, run)
         self.totals = Reconciliation()
         self.missing: Counter[tuple[str, str]] = Counter()
         #: Where the delivery left off: the end of an event's last lease, and its key.
@@ -256,7 +254,7 @@ class _Reconciler:
     def ask(self, workers: int, rate: int) -> None:
         """Ask about the payments that are due, the newest first; what is settled is delivered there and then."""
         payments = due_payments(self.started_at)
-        pool = Pool(workers, rate, self.stop, self.beat)
+        pool = Pool(workers, rate, self.stop)
         look_ups = pool.look_up(self._claimed(newest_first(payments)))
         for look_up in self.progress(PAYMENTS, look_ups, payments.count()):
             with self._catching(look_up.payment):
@@ -283,13 +281,11 @@ class _Reconciler:
         for row in self.progress(step, rows, count):
             if self.stop.is_set():
                 return
-            self.beat()
             yield row
 
     def _claimed(self, payments: Iterator[Payment]) -> Iterator[Payment]:
         """Take the payments that no other run has taken, and remember when they were asked about before."""
         for payment in payments:
-            self.beat()
             if self.stop.is_set():
                 return
             is_ours = False

@@ -18,7 +18,7 @@ from django_paiementpro.conf import conf
 from django_paiementpro.enums import Kind, Outcome, Status
 from django_paiementpro.models import Finding, Payment, PaymentEvent, ReconciliationRun
 from django_paiementpro.services.claims import CLOCK_SKEW
-from django_paiementpro.services.runs import SILENCE
+from django_paiementpro.services.runs import STALE_AFTER
 from django_paiementpro.services.transitions import database
 from django_paiementpro.statistics import PAID
 
@@ -153,6 +153,6 @@ def _last_success_at(now: datetime) -> dict[str, datetime | None]:
 def _reconciled_at(now: datetime) -> datetime | None:
     """Return when a run has ended, or was seen at work just now: one that dies each time does nothing."""
     runs = ReconciliationRun.objects.using(database()).order_by("-pk").values_list("finished_at", "seen_at")
-    seen = [finished_at or (seen_at if seen_at > now - SILENCE else None) for finished_at, seen_at in runs[:MAX_RUNS]]
+    seen = [finished_at or (seen_at if seen_at > now - STALE_AFTER else None) for finished_at, seen_at in runs[:MAX_RUNS]]
     # A moment ahead of us was noted by a clock that has been set back since.
     return max((moment for moment in seen if moment and moment <= now + CLOCK_SKEW), default=None)
