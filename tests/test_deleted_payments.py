@@ -57,9 +57,9 @@ def test_event_that_breaks_another_rule_of_the_database_is_an_error(payment: Pay
     error = InvalidNotification(Reason.MALFORMED, "no amount")
     with connection.execute_wrapper(broken):
         with pytest.raises(IntegrityError, match="a rule"):
-            services.refuse_notification(payment, error)
+            services.receive_webhook(payment.url_key, error)
         with pytest.raises(IntegrityError, match="a rule"), transaction.atomic():
-            services.refuse_notification(payment, error)
+            services.receive_webhook(payment.url_key, error)
 
 
 def test_checkout_of_a_payment_deleted_meanwhile_is_not_found(gateway: FakeGateway) -> None:

@@ -15,7 +15,6 @@ from django_paiementpro.services.evidence import (
     is_just_checked,
     receive_notification,
     receive_webhook,
-    refuse_notification,
 )
 from django_paiementpro.services.keys import Claim, recall, store_payment
 from django_paiementpro.services.privacy import (
@@ -96,7 +95,6 @@ __all__ = [
     "reconcile",
     "redeliver_signals",
     "refund_payment",
-    "refuse_notification",
     "replay_notification",
     "require_payable",
     "review_payment",

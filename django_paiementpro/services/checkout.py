@@ -33,6 +33,7 @@ from django_paiementpro.exceptions import (
 from django_paiementpro.messages import PageRequest
 from django_paiementpro.models import Payment
 from django_paiementpro.phones import normalize_phone
+from django_paiementpro.services.bulkhead import breaker_of
 from django_paiementpro.services.claims import CLOCK_SKEW, claim, free, is_claimed
 from django_paiementpro.services.transitions import (
     Decision,
@@ -108,7 +109,8 @@ def initialize_payment(payment: Payment, request: HttpRequest | None = None, *, 
     take their host from the request. Raises ``ValidationError`` if the payment cannot be taken there as it is (code
     ``not_payable`` if its state forbids it), ``GatewayRefusedError``, and ``GatewayUnavailableError``, after which the
     caller may try again. After several refusals in a row, the gateway is not asked for a while:
-    ``TooManyRefusalsError`` says for how long. ``is_current`` is for callers who have just read the payment.
+    ``TooManyRefusalsError`` says for how long. Nor do several threads of a process wait for a gateway that does not
+    answer. ``is_current`` is for callers who have just read the payment.
     """
     if not is_current and (_fresh_page(payment) or not Status(payment.status).is_payable):
         read_again(payment)  # it may have been paid or given up since, or that was rolled back
@@ -117,10 +119,13 @@ def initialize_payment(payment: Payment, request: HttpRequest | None = None, *, 
     while True:
         page_request = _page_request(payment, request)
         _require_patience(payment, page_request)
-        if claim(payment):
-            return _open_page(payment, page_request)
-        if page := _await_other_claim(payment):
-            return page
+        with breaker_of(conf.gateway_url).enter() as may_wait:
+            if not may_wait:
+                raise GatewayUnavailableError("the gateway answers nobody, and another thread is waiting for it")
+            if claim(payment):
+                return _open_page(payment, page_request)
+            if page := _await_other_claim(payment):
+                return page
 
 
 def _fresh_page(payment: Payment) -> str:
@@ -154,7 +159,7 @@ def _open_page(payment: Payment, page_request: PageRequest) -> str:
     """Ask the gateway for a page under a claim. The attempt is counted: its reference is never sent again."""
     asked_at = time.monotonic()
     try:
-        url = gateway.open_page(page_request)
+        url = breaker_of(conf.gateway_url).call(partial(gateway.open_page, page_request))
     except GatewayError as error:
         _record_no_page(payment, page_request, error, time.monotonic() - asked_at)
         read_again(payment)

@@ -3,6 +3,7 @@
 import math
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import lru_cache, partial
@@ -17,7 +18,7 @@ from django_paiementpro.exceptions import GatewayUnavailableError, InvalidNotifi
 from django_paiementpro.messages import FAILURE_CODE, SUCCESS_CODE, Notification, StatusAnswer
 from django_paiementpro.models import Payment, PaymentEvent, cut
 from django_paiementpro.normalization import transaction_key
-from django_paiementpro.services.bulkhead import Bulkhead, Silence
+from django_paiementpro.services.bulkhead import Bulkhead, Silence, breaker_of
 from django_paiementpro.services.claims import CLOCK_SKEW, claim_check, is_claimed
 from django_paiementpro.services.transitions import (
     Decide,
@@ -43,8 +44,8 @@ PATIENCE = 3.0
 # The shortest time-out of a look-up, in seconds, however little patience is left.
 SHORTEST_TIMEOUT = 0.5
 
-# How many threads of a process may look up a payment for a payer at once; the others serve notifications.
-PAYER_LOOK_UPS = 2
+# How many threads of a process may look up a payment for a payer or for staff at once; the others serve notifications.
+WEB_LOOK_UPS = 2
 
 _bulkhead = Bulkhead()
 
@@ -113,11 +114,6 @@ def confirmed_by_staff(reference: str, gateway_id: str) -> str:
     return found or ""
 
 
-def refuse_notification(payment: Payment, error: InvalidNotification, remote_address: str = "") -> PaymentEvent:
-    """Record a notification that came through the payment's own URL but cannot be read. It changes no state."""
-    return settle(payment, decide_on(error), Kind.NOTIFICATION, error.data, remote_address)
-
-
 def decide_on(notification: Notification | InvalidNotification, confirmed_other: Callable[[], str] = str) -> Decide:
     """
     Return what decides about a payment by a notification, or by one that cannot be read. It writes nothing.
@@ -152,6 +148,7 @@ def decide_on(notification: Notification | InvalidNotification, confirmed_other:
     return decide
 
 
+@outside_transactions
 def check_payment(payment: Payment) -> Status:
     """
     Ask the gateway about every attempt, settle on proof, and return where the payment stands.
@@ -160,7 +157,7 @@ def check_payment(payment: Payment) -> Status:
     (FIELD_GUIDE section 7). No answer is no proof either, and raises nothing. Without ``PAIEMENTPRO_STATUS_URL``
     nothing is asked.
     """
-    look_up(payment)
+    receive_answers(payment, ask(payment), time.monotonic())
     read_again(payment)
     return Status(payment.status)
 
@@ -179,14 +176,20 @@ def check_waiting_payment(payment: Payment) -> Status:
     if conf.status_url and is_open:
         started_at = time.monotonic()
         if answers := _ask_for_payer(payment):
-            _receive_answers(payment, answers, started_at)
+            receive_answers(payment, answers, started_at)
             read_again(payment)
     return Status(payment.status)
 
 
+def look_up_place() -> AbstractContextManager[bool]:
+    """Take one of the places of this process for look-ups from web threads, and yield whether one was free."""
+    return _bulkhead.enter(WEB_LOOK_UPS)
+
+
 def forget_silence() -> None:
-    """Ask the status service for payers again, though it was silent a moment ago."""
+    """Call the gateway and its status service for payers again, though they were silent a moment ago."""
     _silence_of.cache_clear()
+    breaker_of.cache_clear()
 
 
 @lru_cache(maxsize=16)
@@ -218,7 +221,7 @@ def _ask_for_payer(payment: Payment) -> list[Answer]:
     """Return the answers about the newest attempts. Nothing is settled here: a receiver must not keep the place."""
     answers = []
     silence = _silence_of(conf.status_url or "")
-    with _bulkhead.enter(PAYER_LOOK_UPS) as is_free:
+    with look_up_place() as is_free:
         if is_free and silence.is_over() and claim_check(payment, timezone.now() - CHECK_INTERVAL):
             for answer in ask(payment, PATIENCE, silence.is_over):
                 silence.note(is_silent=answer.error is not None and answer.error.is_away)
@@ -226,13 +229,8 @@ def _ask_for_payer(payment: Payment) -> list[Answer]:
     return answers
 
 
-@outside_transactions
-def look_up(payment: Payment, patience: float = math.inf) -> list[GatewayUnavailableError]:
-    """Ask about every attempt, settle on proof, and return what kept the gateway from answering."""
-    return _receive_answers(payment, ask(payment, patience), time.monotonic())
-
-
-def _receive_answers(payment: Payment, answers: Iterable[Answer], started_at: float) -> list[GatewayUnavailableError]:
+def receive_answers(payment: Payment, answers: Iterable[Answer], started_at: float) -> list[GatewayUnavailableError]:
+    """Settle on proof, and return what kept the gateway from answering."""
     errors = []
     for answer in answers:
         receive_answer(payment, answer)

@@ -7,6 +7,7 @@ done. Pass the payment that was on the page.
 """
 
 import math
+import time
 from collections.abc import Mapping
 from dataclasses import replace
 from datetime import date, datetime
@@ -26,7 +27,15 @@ from django_paiementpro.exceptions import GatewayUnavailableError, InvalidNotifi
 from django_paiementpro.messages import TOO_MANY_FIELDS, Notification, stored_fields
 from django_paiementpro.models import Finding, Payment, PaymentEvent, Refund
 from django_paiementpro.normalization import transaction_key
-from django_paiementpro.services.evidence import Evidence, confirmed_by_staff, decide_on, look_up, success
+from django_paiementpro.services.evidence import (
+    Evidence,
+    ask,
+    confirmed_by_staff,
+    decide_on,
+    look_up_place,
+    receive_answers,
+    success,
+)
 from django_paiementpro.services.transitions import (
     Decide,
     Decision,
@@ -70,11 +79,18 @@ def ask_gateway(payment: Payment, user: AbstractBaseUser, reason: str, patience:
     Ask the gateway about every attempt, settle on proof, and return where the payment stands.
 
     After ``patience`` seconds, no further attempts are looked up. Raises ``GatewayUnavailableError`` if the gateway
-    gave no usable answer about an attempt, and none of its answers proved the payment.
+    gave no usable answer about an attempt, and none of its answers proved the payment; also if enough threads of this
+    process are waiting for it already, in which case nothing is stored.
     """
-    asked = Decision(Outcome.ACCEPTED, changes={"checked_at": timezone.now()})
-    _act(payment, user, "check", reason, lambda payment: asked)
-    errors = look_up(payment, patience)
+    with look_up_place() as is_free:
+        if not is_free:
+            raise GatewayUnavailableError("enough threads are waiting for the status look-up")
+        asked = Decision(Outcome.ACCEPTED, changes={"checked_at": timezone.now()})
+        _act(payment, user, "check", reason, lambda payment: asked)
+        started_at = time.monotonic()
+        answers = list(ask(payment, patience))
+    # The place is free again: a receiver must not keep it.
+    errors = receive_answers(payment, answers, started_at)
     read_again(payment)
     status = Status(payment.status)
     if errors and not status.is_paid:
