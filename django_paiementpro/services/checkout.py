@@ -109,8 +109,7 @@ def initialize_payment(payment: Payment, request: HttpRequest | None = None, *, 
     take their host from the request. Raises ``ValidationError`` if the payment cannot be taken there as it is (code
     ``not_payable`` if its state forbids it), ``GatewayRefusedError``, and ``GatewayUnavailableError``, after which the
     caller may try again. After several refusals in a row, the gateway is not asked for a while:
-    ``TooManyRefusalsError`` says for how long. Nor do several threads of a process wait for a gateway that does not
-    answer. ``is_current`` is for callers who have just read the payment.
+    ``TooManyRefusalsError`` says for how long. ``is_current`` is for callers who have just read the payment.
     """
     if not is_current and (_fresh_page(payment) or not Status(payment.status).is_payable):
         read_again(payment)  # it may have been paid or given up since, or that was rolled back

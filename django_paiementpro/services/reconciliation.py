@@ -92,8 +92,7 @@ def reconcile(
 
     So many ``workers`` ask at once, the newest payments first, and begin at most ``rate`` look-ups a minute, any number
     where it is 0. Where the gateway is plainly away, it is not asked any more; the rest goes on. ``stop`` ends it after
-    what has begun. Two runs at once share the work. All of the database's work is done by the caller's thread, but for
-    the heartbeats.
+    what has begun. Two runs at once share the work. All of the database's work is done by the caller's thread.
     """
     run, since, is_alone = begin_run()
     with heartbeats(run):
