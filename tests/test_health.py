@@ -53,6 +53,7 @@ def test_an_empty_shop_has_nothing_to_tell_but_that_nobody_reconciles(statements
         oldest_pending_at=None,
         undelivered=0,
         oldest_undelivered_at=None,
+        newest_undelivered_at=None,
         to_review=0,
         reconciled_at=None,
     )
@@ -120,6 +121,7 @@ def test_what_is_being_delivered_is_not_undelivered(payment: Payment) -> None:
 
     found = health(NOW)
     assert (found.undelivered, found.oldest_undelivered_at) == (2, NOW - 30 * MINUTE)
+    assert found.newest_undelivered_at == NOW - 20 * MINUTE
 
 
 def test_payments_to_review_are_counted_and_are_no_alarm(statements: Statements) -> None:
@@ -172,12 +174,15 @@ def test_a_signal_owed_for_long_is_an_alarm(payment: Payment, age: timedelta, pr
 
 
 @pytest.mark.parametrize(("ahead", "problems"), [(MINUTE, []), (MINUTE + SECOND, ["undelivered"])])
+@pytest.mark.parametrize("others", [0, 1])
 def test_a_signal_owed_since_a_moment_ahead_is_an_alarm(
-    payment: Payment, ahead: timedelta, problems: list[str]
+    payment: Payment, ahead: timedelta, problems: list[str], others: int
 ) -> None:
     Payment.objects.update(initialized_at=NOW)
     reconciled(NOW)
     happened(payment, at=NOW + ahead, deliver_at=NOW)
+    for _number in range(others):
+        happened(payment, at=NOW - MINUTE, deliver_at=NOW)
 
     assert health(NOW).problems == problems
 

@@ -19,7 +19,7 @@ from django_paiementpro.delivery import outbox
 from django_paiementpro.enums import Kind, Outcome, Status
 from django_paiementpro.models import Finding, Payment, PaymentEvent, ReconciliationRun
 from django_paiementpro.services.leases import CLOCK_SKEW
-from django_paiementpro.services.runs import SILENCE
+from django_paiementpro.services.runs import STALE_AFTER
 from django_paiementpro.statistics import PAID
 
 #: A signal that is owed for longer is an alarm: its receiver fails, or nobody delivers again.
@@ -53,9 +53,10 @@ class Health:
     #: How many payments wait for their payers, and since when the one does that has waited longest.
     pending: int
     oldest_pending_at: datetime | None
-    #: How many events owe signals that nobody is delivering, and when the oldest was written.
+    #: How many events owe signals that nobody is delivering, and when the oldest and the newest were written.
     undelivered: int
     oldest_undelivered_at: datetime | None
+    newest_undelivered_at: datetime | None
     #: How many payments a person must look at.
     to_review: int
     #: When a reconciliation last ended, or was seen at work; None where none has.
@@ -71,7 +72,7 @@ class Health:
         """
         reconciled_age = self.age(self.reconciled_at)
         alarms = {
-            "undelivered": self._is_ahead(self.oldest_undelivered_at)
+            "undelivered": self._is_ahead(self.newest_undelivered_at)
             or _is_beyond(self.age(self.oldest_undelivered_at), UNDELIVERED_AFTER),
             "unreconciled": reconciled_age is None or _is_beyond(reconciled_age, UNRECONCILED_AFTER),
             "overdue": _is_beyond(self.age(self.oldest_pending_at), conf.expires_after + OVERDUE_AFTER),
@@ -112,7 +113,7 @@ def health(now: datetime | None = None) -> Health:
     pending = payments.filter(status=Status.PENDING).aggregate(
         count=Count("*"), oldest=Min(Coalesce("initialized_at", "created_at"))
     )
-    undelivered = owed.aggregate(count=Count("*"), oldest=Min("created_at"))
+    undelivered = owed.aggregate(count=Count("*"), oldest=Min("created_at"), newest=Max("created_at"))
     return Health(
         at=now,
         last_notification_at=_last_notification_at(),
@@ -121,6 +122,7 @@ def health(now: datetime | None = None) -> Health:
         oldest_pending_at=pending["oldest"],
         undelivered=undelivered["count"],
         oldest_undelivered_at=undelivered["oldest"],
+        newest_undelivered_at=undelivered["newest"],
         to_review=count_payments_to_review(),
         reconciled_at=_reconciled_at(now),
     )
@@ -153,6 +155,8 @@ def _last_success_at(now: datetime) -> dict[str, datetime | None]:
 def _reconciled_at(now: datetime) -> datetime | None:
     """Return when a run has ended, or was seen at work just now: one that dies each time does nothing."""
     runs = ReconciliationRun.objects.using(database()).order_by("-pk").values_list("finished_at", "seen_at")
-    seen = [finished_at or (seen_at if seen_at > now - SILENCE else None) for finished_at, seen_at in runs[:MAX_RUNS]]
+    seen = [
+        finished_at or (seen_at if seen_at > now - STALE_AFTER else None) for finished_at, seen_at in runs[:MAX_RUNS]
+    ]
     # A moment ahead of us was noted by a clock that has been set back since.
     return max((moment for moment in seen if moment and moment <= now + CLOCK_SKEW), default=None)
