@@ -17,6 +17,7 @@ from django.utils import timezone
 
 from django_paiementpro import services, statements
 from django_paiementpro.models import Finding, IdempotencyKey, Payment, PaymentEvent, Refund
+from django_paiementpro.monitoring.health import health
 from django_paiementpro.testing import FakeGateway, make_payment
 from django_paiementpro.testing.wire import NO_TRANSACTION
 from tests.conftest import EVENT_INSERTS, STATUS_URL, Notify, due_event
@@ -134,7 +135,7 @@ def test_reconciliation_reads_the_primary(gateway: FakeGateway) -> None:
     totals = services.reconcile()
 
     assert (totals.asked, totals.settled, totals.expired, totals.failed) == (2, 1, 1, 0)
-    assert services.health().undelivered == 1
+    assert health().undelivered == 1
 
 
 @pytest.mark.usefixtures("replica")

@@ -25,7 +25,6 @@ from django_paiementpro.services.privacy import (
     prunable_payments,
     prune_personal_data,
 )
-from django_paiementpro.services.radar import ChannelHealth, Performance, channel_health
 from django_paiementpro.services.reconciliation import (
     Reconciliation,
     due_payments,
@@ -41,6 +40,7 @@ from django_paiementpro.services.staff import (
     ask_gateway,
     cancel_payment,
     confirm_payment,
+    count_payments_to_review,
     discard_signals,
     is_confirmable,
     missing_receivers_of,
@@ -52,22 +52,17 @@ from django_paiementpro.services.staff import (
     undelivered_events_of,
 )
 from django_paiementpro.services.transitions import Decision
-from django_paiementpro.services.vitals import Health, count_payments_to_review, health
 
 __all__ = [
     "SIGNAL_OF_STATUS",
     "Blanked",
     "Bulkhead",
-    "ChannelHealth",
     "Claim",
     "Decision",
-    "Health",
-    "Performance",
     "Reconciliation",
     "absolute_url",
     "ask_gateway",
     "cancel_payment",
-    "channel_health",
     "check_payment",
     "check_waiting_payment",
     "confirm_payment",
@@ -79,7 +74,6 @@ __all__ = [
     "find_payment",
     "foresee",
     "forget_silence",
-    "health",
     "initialize_payment",
     "is_confirmable",
     "is_just_checked",
