@@ -14,7 +14,6 @@ from django_paiementpro.monitoring.channel_health import (
     CACHE_KEY,
     WEEK,
     ChannelHealth,
-    Performance,
     channel_health,
     measure_channels,
 )
