@@ -17,7 +17,7 @@ from typing import Any
 from django.contrib.auth.base_user import AbstractBaseUser
 from django.contrib.contenttypes.models import ContentType
 from django.core.exceptions import ValidationError
-from django.db.models import QuerySet
+from django.db.models import Count, QuerySet
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
@@ -269,6 +269,12 @@ def review_payment(payment: Payment, user: AbstractBaseUser, note: str, finding:
         findings.filter(pk__in=pks).update(reviewed_at=event.created_at, reviewed_by=user.pk, note=event.message)
 
     return _act(payment, user, "review", note, decide, details)
+
+
+def count_payments_to_review() -> int:
+    """Return how many payments have open findings."""
+    findings = Finding.objects.using(database()).filter(reviewed_at=None)
+    return int(findings.aggregate(count=Count("payment", distinct=True))["count"])
 
 
 def undelivered_events_of(payment: Payment) -> QuerySet[PaymentEvent]:

@@ -99,13 +99,18 @@ def test_monitoring_and_the_api_do_not_notice_that_a_connection_was_lost(payment
     Payment.objects.update(user=user)
     client = Client()
     client.force_login(user)
-    health = reverse("paiementpro:health")
+    health = reverse("paiementpro_monitoring:health")
     expected = client.get(health).status_code
-    urls = [health, "/api/payments/", f"/api/payments/{payment.reference}/"]
+    settings.PAIEMENTPRO_HEALTH_TOKEN = token = "0123456789" * 4
 
-    for url, status in zip(urls, [expected, 200, 200], strict=True):
+    for reader, url, status in [
+        (client, health, expected),
+        (Client(), f"{health}?token={token}", expected),
+        (client, "/api/payments/", 200),
+        (client, f"/api/payments/{payment.reference}/", 200),
+    ]:
         lose_connection()
-        assert client.get(url).status_code == status
+        assert reader.get(url).status_code == status
 
 
 @pytest.mark.usefixtures("idle")

@@ -11,6 +11,7 @@ from django.utils import timezone
 from django_paiementpro import services
 from django_paiementpro.delivery import outbox
 from django_paiementpro.models import Payment, PaymentEvent
+from django_paiementpro.monitoring.health import health
 from django_paiementpro.services.reconciliation import undelivered_events
 from django_paiementpro.signals import payment_failed, payment_flagged, payment_succeeded
 from django_paiementpro.testing import make_payment
@@ -188,8 +189,8 @@ def test_a_receiver_that_this_process_lacks_stays_owed(payment: Payment, notify:
         totals = services.reconcile()
         assert (totals.delivered, totals.undelivered, totals.failed) == (0, 1, 0)
     assert (len(mail.calls), len(fulfil.calls)) == (2, 1)
-    health = services.health()
-    assert ("undelivered" in health.problems, health.undelivered) == (True, 1)
+    found = health()
+    assert ("undelivered" in found.problems, found.undelivered) == (True, 1)
 
     fulfil = connect("fulfil")
     assert services.reconcile().delivered == 1
@@ -385,12 +386,12 @@ def test_a_lease_longer_than_any_is_ignored(
     event.refresh_from_db()
     assert outbox.is_due(event) is is_free
     assert undelivered_events().exists() is is_free
-    assert ("undelivered" in services.health().problems, services.health().undelivered) == (is_free, is_free)
+    assert ("undelivered" in health().problems, health().undelivered) == (is_free, is_free)
     assert services.foresee()["delivered"] == is_free
     assert services.reconcile().delivered == is_free
 
     assert len(first.calls) == is_free
-    assert services.health().undelivered == 0
+    assert health().undelivered == 0
 
 
 def test_what_a_clock_that_was_ahead_left_is_called_once_in_a_run(payment: Payment, connect: Connect) -> None:
