@@ -265,10 +265,10 @@ def test_a_gateway_that_is_away_is_told(gateway: FakeGateway) -> None:
 
 
 def test_staff_do_not_wait_where_enough_others_do(gateway: FakeGateway, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(services.evidence, "WEB_LOOK_UPS", 1)
+    monkeypatch.setattr(services.status, "WEB_LOOK_UPS", 1)
     payment = payment_for("check")
 
-    with services.evidence.look_up_place():
+    with services.status.look_up_place():
         assert "The gateway is not answering right now" in do(client_of("check_payment"), "check", payment)
 
     assert gateway.look_ups == []

@@ -539,12 +539,12 @@ def test_a_gateway_that_is_away_is_told(awa: User, payment: Payment, gateway: Fa
 def test_receivers_keep_no_place_of_those_who_ask(
     awa: User, payment: Payment, gateway: FakeGateway, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(services.evidence, "WEB_LOOK_UPS", 1)
+    monkeypatch.setattr(services.status, "WEB_LOOK_UPS", 1)
     gateway.confirms(payment)
     free: list[bool] = []
 
     def look(**kwargs: Any) -> None:
-        with services.evidence.look_up_place() as is_free:
+        with services.status.look_up_place() as is_free:
             free.append(is_free)
 
     signals.payment_succeeded.connect(look, dispatch_uid="look")
