@@ -16,7 +16,8 @@ from django.db import OperationalError, connection, connections
 from django.test import override_settings
 from django.utils import timezone, translation
 
-from django_paiementpro import outbox, services
+from django_paiementpro import services
+from django_paiementpro.delivery import outbox
 from django_paiementpro.management.commands import paiementpro_reconcile
 from django_paiementpro.models import Payment, PaymentEvent, ReconciliationRun
 from django_paiementpro.services import reconciliation, runs
