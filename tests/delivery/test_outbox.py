@@ -1,6 +1,7 @@
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from datetime import timedelta
+from functools import partial
 from typing import Any
 
 import pytest
@@ -15,7 +16,7 @@ from django_paiementpro.monitoring.health import health
 from django_paiementpro.services.reconciliation import undelivered_events
 from django_paiementpro.signals import payment_failed, payment_flagged, payment_succeeded
 from django_paiementpro.testing import make_payment
-from tests.conftest import TRANSITION, Notify, Statements, due_event, just_before
+from tests.conftest import TRANSITION, Notify, Statements, due_event
 from tests.host.models import Order
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -530,14 +531,19 @@ def test_the_callers_transaction_is_left_alone(payment: Payment, connect: Connec
     assert Order.objects.filter(pk=order.pk).exists()
 
 
-def marks_fail(error: type[Exception], times: int) -> Callable[..., Any]:
-    """Return an ``execute_wrapper`` under which what was delivered cannot be stored, this many times."""
+def marks_fail(
+    error: type[Exception], times: int, *, are_stored: bool = False, act: Callable[[], object] = lambda: None
+) -> Callable[..., Any]:
+    """Return an ``execute_wrapper`` under which storing what was delivered fails this many times, once it has acted."""
     failures = iter(range(times))
 
     def execute_or_fail(execute: Callable[..., Any], sql: str, *arguments: Any) -> Any:
-        if sql.startswith("UPDATE") and "delivered" in sql and next(failures, None) is not None:
-            raise error
-        return execute(sql, *arguments)
+        if not (sql.startswith("UPDATE") and "delivered" in sql and next(failures, None) is not None):
+            return execute(sql, *arguments)
+        if are_stored:
+            execute(sql, *arguments)
+        act()
+        raise error
 
     return execute_or_fail
 
@@ -561,15 +567,8 @@ def test_a_mark_whose_answer_is_lost_is_known_again(
     payment: Payment, notify: Notify, connect: Connect, caplog: pytest.LogCaptureFixture, names: list[str], times: int
 ) -> None:
     receivers = [connect(name) for name in names]
-    failures = iter(range(times))
 
-    def execute_and_fail(execute: Callable[..., Any], sql: str, *arguments: Any) -> Any:
-        result = execute(sql, *arguments)
-        if sql.startswith("UPDATE") and "delivered" in sql and next(failures, None) is not None:
-            raise OperationalError
-        return result
-
-    with connection.execute_wrapper(execute_and_fail):
+    with connection.execute_wrapper(marks_fail(OperationalError, times, are_stored=True)):
         assert notify(payment).status_code == 200
 
     assert [len(receiver.calls) for receiver in receivers] == [1] * len(names)
@@ -583,11 +582,9 @@ def test_a_lease_that_is_lost_with_the_connection_ends_the_delivery(
 ) -> None:
     first = connect("first")
 
-    def take_over() -> None:
-        PaymentEvent.objects.update(**changes)
-        raise OperationalError
+    take_over = partial(PaymentEvent.objects.update, **changes)
 
-    with just_before(take_over, "UPDATE", "delivered"):
+    with connection.execute_wrapper(marks_fail(OperationalError, 1, act=take_over)):
         assert notify(payment).status_code == 200
 
     assert len(first.calls) == 1
