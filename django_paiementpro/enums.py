@@ -9,7 +9,7 @@ class Status(models.TextChoices):
     """Where a payment stands. What leads from one to another is in ``services``."""
 
     CREATED = "created", _("Created")
-    PENDING = "pending", _("Waiting for the payer")
+    PENDING = "pending", _("Waiting for the customer")
     SUCCEEDED = "succeeded", _("Paid")
     FAILED = "failed", _("Not paid")
     EXPIRED = "expired", _("Expired")
@@ -24,13 +24,16 @@ class Status(models.TextChoices):
     @property
     def is_paid(self) -> bool:
         """Whether the money has moved, wherever it went afterwards."""
-        return self in {Status.SUCCEEDED, Status.REFUNDED}
+        return self in PAID
 
     @property
     def is_payable(self) -> bool:
         """Whether the payment may be taken to the gateway (again)."""
         return self in {Status.CREATED, Status.PENDING, Status.FAILED}
 
+
+#: The money has moved.
+PAID = (Status.SUCCEEDED, Status.REFUNDED)
 
 #: Given up, but sometimes still paid on a page that was open.
 MAY_BE_PAID_LATE = (Status.FAILED, Status.EXPIRED, Status.CANCELLED)

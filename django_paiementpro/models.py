@@ -628,7 +628,7 @@ class Payment(models.Model):
         )
 
     @property
-    def has_payer(self) -> bool:
+    def has_customer(self) -> bool:
         """Whether anything tells who pays: nothing does once the personal data have been blanked."""
         return any((self.customer_email, self.customer_first_name, self.customer_last_name, self.customer_phone))
 

@@ -573,7 +573,7 @@ def test_a_replay_shows_first_what_would_change(heard: Heard) -> None:
     content = text_of(client.get(url))
 
     assert "It would be accepted." in content
-    assert "<td>Waiting for the payer</td><td>Paid</td>" in content
+    assert "<td>Waiting for the customer</td><td>Paid</td>" in content
     assert "9210824147867" in content
     assert "payment_succeeded" in content
     assert (now(payment).status, heard) == ("pending", [])

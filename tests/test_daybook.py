@@ -13,8 +13,8 @@ from django.utils import timezone, translation
 
 from django_paiementpro import statistics
 from django_paiementpro.admin.daybook.charts import round_up
-from django_paiementpro.admin.daybook.picker import presets, today, unit_for
-from django_paiementpro.admin.daybook.texts import (
+from django_paiementpro.admin.daybook.forms import presets, today, unit_for
+from django_paiementpro.admin.daybook.formats import (
     duration_text,
     line_text,
     money_text,
@@ -23,7 +23,7 @@ from django_paiementpro.admin.daybook.texts import (
     short_amount,
 )
 from django_paiementpro.models import Payment
-from django_paiementpro.statistics import Figures, Line, Unit
+from django_paiementpro.admin.daybook.statistics import Figures, Line, Unit
 from django_paiementpro.testing import make_payment
 from tests.conftest import Statements
 

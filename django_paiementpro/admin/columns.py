@@ -88,7 +88,7 @@ class ColumnsMixin:
 
     @admin.display(description=_("customer"))
     def customer(self, payment: Payment) -> SafeString:
-        if not payment.has_payer:
+        if not payment.has_customer:
             return format_html('<span class="pp-quiet">{}</span>', "–")
         name = f"{payment.customer_first_name} {payment.customer_last_name}"
         return format_html('{}<br><span class="pp-quiet">{}</span>', name, payment.customer_phone)

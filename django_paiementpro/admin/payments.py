@@ -412,5 +412,5 @@ def _parameters(list_filter: Any) -> Sequence[str]:
 
 def _payer_link(request: HttpRequest, payment: Payment) -> str:
     """Return the link by which the customer can pay, to be given to them; empty where nothing is to be paid."""
-    is_payable = Status(payment.status).is_payable and payment.has_payer
+    is_payable = Status(payment.status).is_payable and payment.has_customer
     return services.absolute_url(payment.get_checkout_url(), request) if is_payable else ""

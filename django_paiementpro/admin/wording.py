@@ -161,7 +161,7 @@ def summarize(
 ) -> Summary:
     """Say what is known and what to do next. ``events`` are the payment's, oldest first, ``findings`` the open ones."""
     summary = _SUMMARIES[Status(payment.status)](payment, events)
-    if Status(payment.status) in {Status.CREATED, Status.FAILED} and not payment.has_payer:
+    if Status(payment.status) in {Status.CREATED, Status.FAILED} and not payment.has_customer:
         # Without the payer's data the gateway opens no page.
         summary.advice = [_order_again()]
     if refunds:

@@ -115,7 +115,7 @@ class Migration(migrations.Migration):
                     models.CharField(
                         choices=[
                             ("created", "Created"),
-                            ("pending", "Waiting for the payer"),
+                            ("pending", "Waiting for the customer"),
                             ("succeeded", "Paid"),
                             ("failed", "Not paid"),
                             ("expired", "Expired"),

@@ -25,9 +25,8 @@ from django.db.models.sql.compiler import SQLCompiler
 from django.utils import timezone
 
 from django_paiementpro.conf import conf
-from django_paiementpro.enums import ChannelVerdict, Status
+from django_paiementpro.enums import PAID, ChannelVerdict, Status
 from django_paiementpro.models import Payment
-from django_paiementpro.statistics import PAID, ratio
 
 #: The last hour is judged by the week before it.
 HOUR = timedelta(hours=1)
@@ -87,7 +86,7 @@ class Performance:
     @property
     def success_rate(self) -> float | None:
         """From 0 to 1; None where nothing is counted."""
-        return ratio(self.paid, self.payments)
+        return self.paid / self.payments if self.payments else None
 
 
 @dataclass(frozen=True, slots=True)

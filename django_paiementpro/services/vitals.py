@@ -15,12 +15,11 @@ from django.utils import timezone
 
 from django_paiementpro import outbox
 from django_paiementpro.conf import conf
-from django_paiementpro.enums import Kind, Outcome, Status
+from django_paiementpro.enums import PAID, Kind, Outcome, Status
 from django_paiementpro.models import Finding, Payment, PaymentEvent, ReconciliationRun
 from django_paiementpro.services.claims import CLOCK_SKEW
 from django_paiementpro.services.runs import SILENCE
 from django_paiementpro.services.transitions import database
-from django_paiementpro.statistics import PAID
 
 #: A signal that is owed for longer is an alarm: its receiver fails, or nobody delivers again.
 UNDELIVERED_AFTER = timedelta(minutes=15)

@@ -8,8 +8,8 @@ from django.http import HttpRequest, HttpResponse, StreamingHttpResponse
 from django.template.response import TemplateResponse
 from django.utils.translation import gettext as _
 
-from django_paiementpro.admin.daybook.page import Page
-from django_paiementpro.admin.daybook.picker import PeriodForm
+from django_paiementpro.admin.daybook.report import Page
+from django_paiementpro.admin.daybook.forms import PeriodForm
 from django_paiementpro.models import Payment
 
 if TYPE_CHECKING:

@@ -12,8 +12,8 @@ from django.utils.html import format_html_join
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext as _
 
-from django_paiementpro.admin.daybook.shown import Shown
-from django_paiementpro.admin.daybook.texts import (
+from django_paiementpro.admin.daybook.data import Shown
+from django_paiementpro.admin.daybook.formats import (
     count_text,
     failures_text,
     failures_title,
@@ -25,7 +25,7 @@ from django_paiementpro.admin.daybook.texts import (
     tick_text,
 )
 from django_paiementpro.admin.wording import labelled
-from django_paiementpro.statistics import Figures, ratio
+from django_paiementpro.admin.daybook.statistics import Figures, ratio
 
 #: How many columns of a chart have their date below; on a phone every other of them.
 MAX_TICKS = 8

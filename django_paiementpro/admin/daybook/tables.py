@@ -13,8 +13,8 @@ from django.utils.text import capfirst
 from django.utils.translation import gettext as _
 from django.utils.translation import pgettext
 
-from django_paiementpro.admin.daybook.shown import Shown
-from django_paiementpro.admin.daybook.texts import (
+from django_paiementpro.admin.daybook.data import Shown
+from django_paiementpro.admin.daybook.formats import (
     count_text,
     failures_title,
     operator_texts,
@@ -24,7 +24,7 @@ from django_paiementpro.admin.daybook.texts import (
     takings_title,
 )
 from django_paiementpro.admin.export import csv_response
-from django_paiementpro.statistics import Figures, ratio
+from django_paiementpro.admin.daybook.statistics import Figures, ratio
 
 
 @dataclass(frozen=True)

@@ -5,10 +5,10 @@ from dataclasses import dataclass
 
 from django.db.models import QuerySet
 
-from django_paiementpro.admin.daybook.picker import Choice
-from django_paiementpro.admin.daybook.texts import line_text, money_text, operator_texts
+from django_paiementpro.admin.daybook.forms import Choice
+from django_paiementpro.admin.daybook.formats import line_text, money_text, operator_texts
 from django_paiementpro.models import Payment
-from django_paiementpro.statistics import DayBook, Line, day_book
+from django_paiementpro.admin.daybook.statistics import DayBook, Line, day_book
 
 
 @dataclass(frozen=True)

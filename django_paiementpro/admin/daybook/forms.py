@@ -15,7 +15,7 @@ from django.utils.translation import gettext_lazy
 
 from django_paiementpro.admin.wording import labelled
 from django_paiementpro.conf import conf
-from django_paiementpro.statistics import FIRST_DAY, LAST_DAY, MAX_DAYS, Unit
+from django_paiementpro.admin.daybook.statistics import FIRST_DAY, LAST_DAY, MAX_DAYS, Unit
 
 
 @dataclass(frozen=True)

@@ -10,10 +10,10 @@ from django.utils.translation import ngettext
 
 from django_paiementpro import services
 from django_paiementpro.admin.daybook.charts import Charts
-from django_paiementpro.admin.daybook.picker import Choice, PeriodForm, presets, unit_for
-from django_paiementpro.admin.daybook.shown import Shown
+from django_paiementpro.admin.daybook.forms import Choice, PeriodForm, presets, unit_for
+from django_paiementpro.admin.daybook.data import Shown
 from django_paiementpro.admin.daybook.tables import Tables
-from django_paiementpro.admin.daybook.texts import (
+from django_paiementpro.admin.daybook.formats import (
     count_text,
     duration_text,
     operator_texts,

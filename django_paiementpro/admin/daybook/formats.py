@@ -12,7 +12,7 @@ from django.utils.translation import ngettext, pgettext
 
 from django_paiementpro.enums import Channel
 from django_paiementpro.models import format_amount, offered_channels
-from django_paiementpro.statistics import Figures, Line, Unit
+from django_paiementpro.admin.daybook.statistics import Figures, Line, Unit
 
 SPACE = "\u00a0"
 

@@ -8,7 +8,7 @@ from django.utils import timezone
 
 from django_paiementpro import statistics
 from django_paiementpro.models import Payment
-from django_paiementpro.statistics import DayBook, Figures, Unit, day_book
+from django_paiementpro.admin.daybook.statistics import DayBook, Figures, Unit, day_book
 from django_paiementpro.testing import make_payment
 from tests.conftest import Statements
 
