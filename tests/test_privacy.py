@@ -698,7 +698,7 @@ def test_the_back_office_shows_what_is_left(lived: Payment) -> None:
     assert '<span class="pp-quiet">–</span>' in listed
     assert "Personal data erased" in page
     assert f"User {binta.pk} recorded a refund" in page
-    assert "The gateway notified: paid" in page
+    assert "Notification: paid" in page
     assert "Paid twice" in page
     assert " ·  · " not in act
     for text in (page, listed, act):
@@ -717,7 +717,7 @@ def test_nobody_is_sent_to_pay_what_cannot_be_paid(status: str) -> None:
 
     page = client.get(url).content.decode()
     assert "The customer’s link" not in page
-    assert "Whoever wants to pay still orders again." in page
+    assert "The customer must place a new order to pay." in page
 
 
 def test_a_customer_of_whom_nothing_is_left_has_no_heading() -> None:

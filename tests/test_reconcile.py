@@ -409,7 +409,7 @@ def test_rows_are_read_in_pages(statements: Statements) -> None:
     with statements:
         assert list(services.newest_first(Payment.objects.all(), 2)) == payments[::-1]
         assert list(services.oldest_first(Payment.objects.all(), 2)) == payments
-    assert len(statements) == 8
+    assert len(statements) == 6
 
 
 class Terminal(io.StringIO):

@@ -1,43 +1,41 @@
-"""What charts, tables and CSV are made of."""
-
 from collections.abc import Mapping
 from dataclasses import dataclass
 
 from django.db.models import QuerySet
 
-from django_paiementpro.admin.daybook.forms import Choice
-from django_paiementpro.admin.daybook.formats import line_text, money_text, operator_texts
-from django_paiementpro.models import Payment
+from django_paiementpro.admin.daybook.formats import channel_texts, line_text, money_text
+from django_paiementpro.admin.daybook.forms import Criteria
 from django_paiementpro.admin.daybook.statistics import DayBook, Line, day_book
+from django_paiementpro.models import Payment
 
 
 @dataclass(frozen=True)
-class Shown:
-    """The figures of a choice. What has a name on each chart and table is named once."""
+class ReportData:
+    """The figures that charts, tables and CSV share, with the names of lines and payment methods."""
 
-    choice: Choice
+    criteria: Criteria
     book: DayBook
-    #: By name, in their order.
+    #: By name, in order.
     lines: Mapping[str, Line]
-    #: The name of each operator that the figures know, by code.
-    operators: Mapping[str, str]
+    #: The names of the payment methods, by code.
+    channels: Mapping[str, str]
 
     @classmethod
-    def of(cls, choice: Choice, payments: QuerySet[Payment]) -> "Shown":
+    def read(cls, criteria: Criteria, payments: QuerySet[Payment]) -> "ReportData":
         book = day_book(
-            choice.start,
-            choice.end,
-            currency=choice.currency,
-            merchant=choice.merchant,
-            operator=choice.operator,
+            criteria.start,
+            criteria.end,
+            currency=criteria.currency,
+            merchant=criteria.merchant,
+            channel=criteria.channel,
             payments=payments,
         )
         return cls(
-            choice=choice,
+            criteria=criteria,
             book=book,
-            lines={line_text(line, choice.unit): line for line in book.lines(choice.unit)},
-            operators=operator_texts(book.operators),
+            lines={line_text(line, criteria.unit): line for line in book.lines(criteria.unit)},
+            channels=channel_texts(book.channels),
         )
 
     def money(self, amount: int) -> str:
-        return money_text(amount, self.choice.currency)
+        return money_text(amount, self.criteria.currency)

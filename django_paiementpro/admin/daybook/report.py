@@ -1,5 +1,3 @@
-"""All that the day book shows of one choice."""
-
 from collections.abc import Iterator, Sequence
 
 from django import forms
@@ -10,93 +8,87 @@ from django.utils.translation import ngettext
 
 from django_paiementpro import services
 from django_paiementpro.admin.daybook.charts import Charts
-from django_paiementpro.admin.daybook.forms import Choice, PeriodForm, presets, unit_for
-from django_paiementpro.admin.daybook.data import Shown
+from django_paiementpro.admin.daybook.data import ReportData
+from django_paiementpro.admin.daybook.formats import channel_texts, count_text, duration_text, range_text, rate_text
+from django_paiementpro.admin.daybook.forms import Criteria, ReportForm, unit_for
 from django_paiementpro.admin.daybook.tables import Tables
-from django_paiementpro.admin.daybook.formats import (
-    count_text,
-    duration_text,
-    operator_texts,
-    range_text,
-    rate_text,
-)
+from django_paiementpro.admin.periods import presets
 from django_paiementpro.conf import conf
 from django_paiementpro.enums import ChannelVerdict
 from django_paiementpro.models import Payment, offered_channels
 
 
-class Page:
-    """All that the template and the CSV show of one choice."""
+class Report:
+    """Everything that the page shows, and the CSV."""
 
-    def __init__(self, payments: QuerySet[Payment], choice: Choice, mistakes: Sequence[str] = ()) -> None:
-        self.choice = choice
+    def __init__(self, payments: QuerySet[Payment], criteria: Criteria, mistakes: Sequence[str] = ()) -> None:
+        self.criteria = criteria
         self.mistakes = mistakes
-        self.shown = Shown.of(choice, payments)
-        self.book = self.shown.book
-        self.charts = Charts(self.shown)
-        self.tables = Tables(self.shown)
-        self.period = range_text(choice.start, choice.end)
+        self.data = ReportData.read(criteria, payments)
+        self.book = self.data.book
+        self.charts = Charts(self.data)
+        self.tables = Tables(self.data)
+        self.period = range_text(criteria.start, criteria.end)
         self.is_empty = not self.book.days
 
     @cached_property
-    def form(self) -> PeriodForm:
-        choice = self.choice
-        form = PeriodForm(initial=vars(choice), auto_id="daybook-%s")
-        codes = dict.fromkeys([*dict(offered_channels()), *self.book.operators, choice.operator])
-        operators = sorted(operator_texts(filter(None, codes)).items(), key=lambda item: item[1])
-        form.fields["operator"].widget = forms.Select(choices=[("", _("All")), *operators])
-        currencies = dict.fromkeys([*conf.currencies, choice.currency, *self.book.other_currencies])
+    def form(self) -> ReportForm:
+        criteria = self.criteria
+        form = ReportForm(initial=vars(criteria), auto_id="daybook-%s")
+        codes = dict.fromkeys([*dict(offered_channels()), *self.book.channels, criteria.channel])
+        channels = sorted(channel_texts(filter(None, codes)).items(), key=lambda item: item[1])
+        form.fields["channel"].widget = forms.Select(choices=[("", _("All")), *channels])
+        currencies = dict.fromkeys([*conf.currencies, criteria.currency, *self.book.other_currencies])
         form.fields["currency"].widget = forms.Select(choices=[(code, code) for code in currencies])
         form.fields["merchant"].widget.attrs |= {"list": "daybook-merchants", "autocomplete": "off"}
         if len(currencies) == 1:
             del form.fields["currency"]
-        if len(self.book.merchants) < 2 and not choice.merchant:
+        if len(self.book.merchants) < 2 and not criteria.merchant:
             del form.fields["merchant"]
         return form
 
     @property
     def presets(self) -> Iterator[tuple[str, str, bool]]:
         for label, start, end in presets():
-            query = self.choice.query(**{"from": start, "to": end, "by": unit_for(start, end).value})
-            yield label, query, (start, end) == (self.choice.start, self.choice.end)
+            query = self.criteria.query(**{"from": start, "to": end, "by": unit_for(start, end).value})
+            yield label, query, (start, end) == (self.criteria.start, self.criteria.end)
 
     @property
     def other_currencies(self) -> list[tuple[str, str]]:
-        return [(code, self.choice.query(currency=code)) for code in self.book.other_currencies]
+        return [(code, self.criteria.query(currency=code)) for code in self.book.other_currencies]
 
     @property
-    def troubles(self) -> Iterator[str]:
-        """Tell which operators do not fare well now, whatever the period is."""
+    def warnings(self) -> Iterator[str]:
+        """Name the payment methods that have problems now, whatever the period."""
         channels = services.channel_health().values()
         for verdict, text in (
-            (ChannelVerdict.FAILING, _("In trouble at the moment: %(operators)s.")),
-            (ChannelVerdict.SLOW, _("Slow at the moment: %(operators)s.")),
+            (ChannelVerdict.FAILING, _("Having problems right now: %(channels)s.")),
+            (ChannelVerdict.SLOW, _("Slow right now: %(channels)s.")),
         ):
-            if names := operator_texts(channel.channel for channel in channels if channel.verdict == verdict):
-                yield text % {"operators": ", ".join(names.values())}
+            if names := channel_texts(channel.channel for channel in channels if channel.verdict == verdict):
+                yield text % {"channels": ", ".join(names.values())}
 
     @property
     def csv_query(self) -> str:
-        return self.choice.query(format="csv")
+        return self.criteria.query(format="csv")
 
     @property
     def key_figures(self) -> list[tuple[str, str, str]]:
-        """Return label, figure and what it is about."""
+        """Return the label, figure and explanation of each."""
         total = self.book.total
         answered = total.opened - total.cancelled
         refunds = ngettext("%(count)s refund", "%(count)s refunds", total.refunds)
         pages = ngettext(
-            "of %(count)s payment page, cancelled ones aside",
-            "of %(count)s payment pages, cancelled ones aside",
+            "of %(count)s payment page, not counting cancelled payments",
+            "of %(count)s payment pages, not counting cancelled payments",
             answered,
         )
-
-        money = self.shown.money
+        money = self.data.money
         return [
-            (_("Taken"), money(total.taken), _("before refunds")),
+            (_("Takings"), money(total.taken), _("before refunds")),
             (_("Refunded"), money(total.refunded), refunds % {"count": count_text(total.refunds)}),
-            (_("Net"), money(total.net), _("taken less refunded")),
-            (_("Payments paid"), count_text(total.payments), _("in this period")),
+            (_("Net"), money(total.net), _("takings minus refunds")),
+            (_("Paid payments"), count_text(total.payments), _("in this period")),
             (_("Success rate"), rate_text(total.success_rate), pages % {"count": count_text(answered)}),
-            (_("Median time to pay"), duration_text(self.book.median), _("half of them took no longer")),
+            (_("Median time to pay"), duration_text(self.book.median), _("half of the customers were faster")),
         ]
