@@ -47,7 +47,7 @@ def test_a_gateway_that_was_away_is_told() -> None:
 @pytest.mark.parametrize(
     ("settled_by", "words"),
     [
-        ("notification", "Confirmed by a notification of the gateway."),
+        ("notification", "Confirmed by a notification from the gateway."),
         ("status", "Confirmed by a status check."),
         ("staff", "Confirmed manually."),
     ],

@@ -169,7 +169,7 @@ def summarize(
         # Findings have their own advice, which comes first.
         summary.advice = []
     if any(event.deliver_at is not None for event in events):
-        summary.known.append(_("The shop has not processed it yet: a receiver still has to get its signal."))
+        summary.known.append(_("The shop has not processed it yet: its signal is still waiting for a receiver."))
         summary.advice.append(_("Tell the shop’s developer, and send the signals again."))
     return summary
 
@@ -198,7 +198,7 @@ def _pending(payment: Payment, events: Sequence[PaymentEvent]) -> Summary:
     return Summary(
         [
             _("The payment page was opened on %(time)s.") % {"time": moment(opened_at)},
-            _("If it is not paid, the payment expires on %(time)s.") % {"time": moment(opened_at + conf.expires_after)},
+            _("If the customer does not pay, the payment expires on %(time)s.") % {"time": moment(opened_at + conf.expires_after)},
         ],
         [_("The customer can continue with the link below."), _how_to_check()],
     )
@@ -232,7 +232,7 @@ def _evidence(payment: Payment, events: Sequence[PaymentEvent]) -> str:
     if payment.settled_by == SettledBy.STATUS:
         return _("Confirmed by a status check.")
     if payment.settled_by != SettledBy.STAFF:
-        return _("Confirmed by a notification of the gateway.")
+        return _("Confirmed by a notification from the gateway.")
     confirmations = [event for event in events if event.kind == Kind.STAFF and event.fields.get("action") == "confirm"]
     if not confirmations:
         return _("Confirmed manually.")
@@ -429,12 +429,11 @@ def _delivery(event: PaymentEvent) -> list[str]:
 
 def _still_owed(owed: outbox.Owed) -> str:
     if not owed.receiver:
-        return _("a receiver still has to get it")
-    text = (
-        _("%(receiver)s still has to get it")
-        if owed.is_known
-        else _("%(receiver)s still has to get it, but is unknown to this server")
-    )
+        return _("still waiting for a receiver")
+    if owed.is_known:
+        text = _("still waiting for %(receiver)s")
+    else:
+        text = _("still waiting for %(receiver)s, which this server does not know")
     return text % {"receiver": owed.receiver}
 
 

@@ -4,7 +4,7 @@ from django import forms
 from django.db.models import QuerySet
 from django.utils.functional import cached_property
 from django.utils.translation import gettext as _
-from django.utils.translation import ngettext
+from django.utils.translation import ngettext, pgettext
 
 from django_paiementpro import services
 from django_paiementpro.admin.daybook.charts import Charts
@@ -85,7 +85,7 @@ class Report:
         )
         money = self.data.money
         return [
-            (_("Takings"), money(total.taken), _("before refunds")),
+            (pgettext("amount", "Takings"), money(total.taken), _("before refunds")),
             (_("Refunded"), money(total.refunded), refunds % {"count": count_text(total.refunds)}),
             (_("Net"), money(total.net), _("takings minus refunds")),
             (_("Paid payments"), count_text(total.payments), _("in this period")),

@@ -98,7 +98,7 @@ class Tables:
 
     @staticmethod
     def _takings_headings() -> Sequence[str]:
-        return _("Payments"), _("Takings"), _("Refunds"), _("Refunded"), _("Net")
+        return _("Payments"), pgettext("amount", "Takings"), _("Refunds"), _("Refunded"), _("Net")
 
     @staticmethod
     def _takings(figures: Figures) -> Sequence[int]:
@@ -115,7 +115,7 @@ class Tables:
             key="merchants",
             title=_("Takings per merchant"),
             kinds=("text", "count", "money"),
-            headings=(_("Merchant"), _("Payments"), _("Takings")),
+            headings=(_("Merchant"), _("Payments"), pgettext("amount", "Takings")),
             rows=rows,
         )
 
@@ -213,7 +213,8 @@ class Tables:
             yield _("Merchant"), self.criteria.merchant
         total, median = self.total, self.book.median
         yield ()
-        for label, amount in ((_("Takings"), total.taken), (_("Refunded"), total.refunded), (_("Net"), total.net)):
+        sums = [(pgettext("amount", "Takings"), total.taken), (_("Refunded"), total.refunded), (_("Net"), total.net)]
+        for label, amount in sums:
             yield f"{label} ({self.criteria.currency})", amount
         yield _("Paid payments"), total.payments
         yield _("Success rate") + " (%)", csv_rate(total.success_rate)
