@@ -1,4 +1,7 @@
+import os
 import re
+import subprocess
+import sys
 from datetime import date, datetime, timedelta, timezone
 from typing import Any
 from urllib.parse import urlsplit
@@ -746,3 +749,16 @@ def test_an_order_shows_its_payments() -> None:
     assert ">500\u00a0F\u00a0CFA refunded</span>" in content
     assert "paiementpro/admin.css" in content
     assert "-0-DELETE" not in content
+
+
+# Start-up
+
+
+def test_takings_are_imported_when_they_are_shown() -> None:
+    code = (
+        "import sys, django; django.setup(); import tests.urls; "
+        "print(*(name for name in sys.modules if 'daybook' in name))"
+    )
+    environment = {**os.environ, "DJANGO_SETTINGS_MODULE": "tests.settings", "PYTHONPATH": os.pathsep.join(sys.path)}
+    done = subprocess.run([sys.executable, "-c", code], env=environment, check=True, capture_output=True, text=True)
+    assert done.stdout.split() == []

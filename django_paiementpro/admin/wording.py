@@ -198,7 +198,8 @@ def _pending(payment: Payment, events: Sequence[PaymentEvent]) -> Summary:
     return Summary(
         [
             _("The payment page was opened on %(time)s.") % {"time": moment(opened_at)},
-            _("If the customer does not pay, the payment expires on %(time)s.") % {"time": moment(opened_at + conf.expires_after)},
+            _("If the customer does not pay, the payment expires on %(time)s.")
+            % {"time": moment(opened_at + conf.expires_after)},
         ],
         [_("The customer can continue with the link below."), _how_to_check()],
     )
