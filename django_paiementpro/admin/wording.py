@@ -249,7 +249,7 @@ def _failed(payment: Payment, events: Sequence[PaymentEvent]) -> Summary:
 
 def _expired(payment: Payment, events: Sequence[PaymentEvent]) -> Summary:
     return Summary(
-        [_("The payment was not made in time. It can no longer be paid.")],
+        [_("The payment was not made in time. Its payment page can no longer be opened.")],
         [_order_again(), _how_to_check()],
     )
 
