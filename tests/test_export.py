@@ -290,7 +290,7 @@ def test_payments_are_told_in_french() -> None:
     [row] = rows_of(response, ";")
 
     assert row["Statut"] == "Non payé"
-    assert row["Réglé par"] == "Notification de la passerelle"
+    assert row["Conclu par"] == "Notification de la passerelle"
     assert row["Montant"] == "12500"
     assert row["Téléphone"] == "07 07 12 34 56"
     assert row["À vérifier"] == "oui"

@@ -19,7 +19,7 @@ from django_paiementpro.models import Payment, format_amount
 MAX_ROWS = 5_000
 
 #: The same in the results of a search.
-MAX_RESULTS = 1_000
+MAX_RESULTS = 200
 
 if TYPE_CHECKING:
     PaymentPaginator = Paginator[Payment]

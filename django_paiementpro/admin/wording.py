@@ -151,7 +151,10 @@ LEVELS = {Outcome.CONFLICT: "warning", Outcome.REFUSED: "error", Outcome.FAILED:
 def channel_name(payment: Payment) -> str:
     """Return the name of the payment method used, or else requested; empty until the customer has chosen one."""
     channel = payment.gateway_channel or payment.channel
-    return str(Channel(channel).label) if channel in Channel.values else channel
+    try:
+        return str(Channel(channel).label)
+    except ValueError:
+        return channel
 
 
 def summarize(

@@ -1,10 +1,10 @@
 """
-Charts as SVG, drawn on the server. Sizes are percentages, so that text stays readable on a phone.
+Charts as SVG, drawn on the server. Shapes are scaled to the width of the page, and text is not.
 
 There are no inline styles and no scripts, which a content security policy may forbid.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -32,9 +32,8 @@ MAX_TICKS = 8
 MAX_CHARTS = 6
 
 
-def percent(part: float, whole: float) -> str:
-    """Return a size for SVG, which has no decimal comma."""
-    return f"{100 * part / whole:.2f}%" if whole else "0%"
+def percent(part: float, whole: float) -> float:
+    return 100 * part / whole if whole else 0
 
 
 @dataclass(frozen=True)
@@ -48,40 +47,46 @@ class Row:
     href: str = ""
 
 
-@dataclass(frozen=True)
-class Bar:
-    kind: str
-    y: str
-    height: str
-
-
-@dataclass(frozen=True)
-class Column:
-    title: str
-    bars: list[Bar]
+#: The top and the bottom of a bar, as percentages of the chart's height from above; None if there is no bar.
+Bar = tuple[float, float] | None
 
 
 class Chart:
-    """Columns side by side. Refunds point downwards."""
+    """
+    Columns side by side: for each kind of bars, one path.
+
+    ``titles`` are shown when a column is pointed at. ``levels`` are horizontal lines with their texts.
+    """
 
     def __init__(
-        self, label: str, columns: Sequence[Column], ticks: Sequence[str], levels: Sequence[tuple[str, str]] = ()
+        self,
+        label: str,
+        bars: Mapping[str, Sequence[Bar]],
+        ticks: Sequence[str],
+        titles: Sequence[str] = (),
+        levels: Sequence[tuple[str, str]] = (),
     ) -> None:
         self.label = label
         self.levels = levels
-        slot = 100 / len(columns)
+        slot = 100 / len(ticks)
         width = min(slot * 0.8, 12)
-        self.slot_width, self.bar_width = f"{slot:.3f}%", f"{width:.3f}%"
-        #: The left edges of each column's slot and bars, and the column.
-        self.columns = [
-            (f"{slot * index:.3f}%", f"{slot * (index + 0.5) - width / 2:.3f}%", column)
-            for index, column in enumerate(columns)
-        ]
+        self.paths = {kind: self._path(each, slot, width) for kind, each in bars.items()}
+        self.slot_width = f"{slot:.3f}%"
+        self.slots = [(f"{slot * index:.3f}%", title) for index, title in enumerate(titles)]
         step = -(-len(ticks) // MAX_TICKS)
         self.ticks = [
             (*self._place(slot, index), bool(number % 2), ticks[index])
             for number, index in enumerate(range(0, len(ticks), step))
         ]
+
+    @staticmethod
+    def _path(bars: Sequence[Bar], slot: float, width: float) -> str:
+        """Return the outlines of the bars, in a square of 100 that is stretched over the chart."""
+        return "".join(
+            f"M{slot * (index + 0.5) - width / 2:.2f} {bar[0]:.2f}V{bar[1]:.2f}h{width:.2f}V{bar[0]:.2f}z"
+            for index, bar in enumerate(bars)
+            if bar
+        )
 
     @staticmethod
     def _place(slot: float, index: int) -> tuple[str, str]:
@@ -117,25 +122,29 @@ class Charts:
         top = round_up(most.taken)
         bottom = max(each.refunded for each in figures.values())
         whole = top + bottom
-        columns = []
-        for name, each in figures.items():
-            taken = f"{self.data.money(each.taken)}, {payments_text(each.payments)}"
-            title = labelled(name, taken)
-            bars = []
-            if each.taken:
-                bars.append(Bar("taken", percent(top - each.taken, whole), percent(each.taken, whole)))
-            if each.refunded:
-                title += _("; refunded: %(amount)s") % {"amount": self.data.money(each.refunded)}
-                bars.append(Bar("refunded", percent(top, whole), percent(each.refunded, whole)))
-            columns.append(Column(title, bars))
+        base = percent(top, whole)
+        bars: dict[str, list[Bar]] = {
+            "taken": [(percent(top - each.taken, whole), base) if each.taken else None for each in figures.values()],
+            # Downwards.
+            "refunded": [
+                (base, percent(top + each.refunded, whole)) if each.refunded else None for each in figures.values()
+            ],
+        }
         label = _("%(title)s: %(amount)s in total, %(most)s at most (%(when)s)") % {
             "title": self.takings_title,
             "amount": self.data.money(self.total.taken),
             "most": self.data.money(most.taken),
             "when": when,
         }
-        levels = [(percent(top - amount, whole), short_amount(amount)) for amount in (top, top // 2, 0)]
-        return Chart(label, columns, self._ticks, levels)
+        levels = [(f"{percent(top - amount, whole):.2f}%", short_amount(amount)) for amount in (top, top // 2, 0)]
+        titles = [self._title(name, each) for name, each in figures.items()]
+        return Chart(label, bars, self._ticks, titles, levels)
+
+    def _title(self, name: str, figures: Figures) -> str:
+        title = labelled(name, f"{self.data.money(figures.taken)}, {payments_text(figures.payments)}")
+        if figures.refunded:
+            title += _("; refunded: %(amount)s") % {"amount": self.data.money(figures.refunded)}
+        return title
 
     @cached_property
     def _ticks(self) -> list[str]:
@@ -168,7 +177,7 @@ class Charts:
                 label=label,
                 value=self.data.money(figures.taken),
                 note=f"{rate_text(ratio(figures.taken, self.total.taken))} · {payments_text(figures.payments)}",
-                width=percent(figures.taken, most),
+                width=f"{percent(figures.taken, most):.2f}%",
                 href=href,
             )
             for label, figures, href in entries
@@ -179,7 +188,7 @@ class Charts:
         rows: list[Row] = []
         for label, count, before in steps_of(self.total):
             note = _("%(rate)s of the previous step") % {"rate": rate_text(ratio(count, before))} if rows else ""
-            rows.append(Row(label, count_text(count), note, percent(count, self.total.created)))
+            rows.append(Row(label, count_text(count), note, f"{percent(count, self.total.created):.2f}%"))
         return rows
 
     @property
@@ -192,22 +201,18 @@ class Charts:
         figures = {name: line.channels.get(code, Figures()) for name, line in self.data.lines.items()}
         channel = self.data.channels[code]
         most = max(each.opened for each in figures.values())
-        # The columns have no titles: the table below has the same figures.
-        columns = [
-            Column(
-                "",
-                [
-                    Bar(kind, percent(most - count, most), percent(count, most))
-                    for kind, count in (("opened", each.opened), ("unpaid", each.unpaid))
-                    if count
-                ],
-            )
-            for each in figures.values()
-        ]
+        counts = {
+            "opened": [each.opened for each in figures.values()],
+            "unpaid": [each.unpaid for each in figures.values()],
+        }
+        bars: dict[str, list[Bar]] = {
+            kind: [(percent(most - count, most), 100) if count else None for count in each]
+            for kind, each in counts.items()
+        }
         summary = f"{failures_text(total)} ({rate_text(total.failure_rate)})"
         when, worst = max(figures.items(), key=lambda item: item[1].unpaid)
         peak = ""
         if worst.unpaid:
             peak = _("Worst: %(when)s, %(failures)s") % {"when": when, "failures": failures_text(worst)}
         label = labelled(channel, f"{summary}. {peak}".strip())
-        return channel, summary, peak, Chart(label, columns, self._ticks)
+        return channel, summary, peak, Chart(label, bars, self._ticks)

@@ -22,8 +22,8 @@ from django_paiementpro.admin.daybook.formats import (
 from django_paiementpro.admin.daybook.statistics import Figures, ratio
 from django_paiementpro.admin.export import csv_response
 
-#: The name of a row, and the kind and text of its other cells.
-TextRow = tuple[str, list[tuple[str, str]]]
+#: The name of a row, and the texts of its other cells.
+TextRow = tuple[str, list[str]]
 
 
 @dataclass(frozen=True)
@@ -41,10 +41,6 @@ class Table:
     rows: Sequence[Sequence[Any]]
     total: Sequence[Any] = ()
     note: str = ""
-
-    @property
-    def columns(self) -> Iterator[tuple[str, str]]:
-        return zip(self.kinds, self.headings, strict=True)
 
 
 def csv_rate(rate: float | None) -> Decimal | None:
@@ -196,14 +192,14 @@ class Tables:
         formats: dict[str, Any] = {"text": str, "money": self.data.money, "count": count_text, "rate": rate_text}
         for first, *others in rows:
             name = first[0] if isinstance(first, tuple) else first
-            yield name, [(kind, formats[kind](value)) for kind, value in zip(table.kinds[1:], others, strict=True)]
+            yield name, [formats[kind](value) for kind, value in zip(table.kinds[1:], others, strict=True)]
 
     def csv(self, key: str) -> StreamingHttpResponse:
         """Return the table with that key as a file, or all tables if there is none."""
         tables = [table for table in self.tables if table.key == key]
         rows = self._csv_table(tables[0]) if tables else self._csv_tables()
-        name = f"-{tables[0].key}" if tables else ""
-        return csv_response(rows, f"{_('takings')}{name}-{self.criteria.start}-{self.criteria.end}.csv")
+        parts = [_("takings"), *(table.key for table in tables), self.criteria.start, self.criteria.end]
+        return csv_response(rows, "-".join(map(str, parts)) + ".csv")
 
     def _csv_tables(self) -> Iterator[Sequence[object]]:
         yield _("Takings"), self.criteria.start, self.criteria.end, self.criteria.currency
@@ -226,7 +222,7 @@ class Tables:
 
     def _csv_table(self, table: Table) -> Iterator[Sequence[object]]:
         headings: list[str] = []
-        for kind, heading in table.columns:
+        for kind, heading in zip(table.kinds, table.headings, strict=True):
             if kind == "period":
                 headings += [capfirst(_("from")), capfirst(_("to"))]
             else:
