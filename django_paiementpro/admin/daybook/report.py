@@ -6,15 +6,14 @@ from django.utils.functional import cached_property
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext, pgettext
 
-from django_paiementpro import services
 from django_paiementpro.admin.daybook.charts import Charts
 from django_paiementpro.admin.daybook.data import ReportData
 from django_paiementpro.admin.daybook.formats import channel_texts, count_text, duration_text, range_text, rate_text
 from django_paiementpro.admin.daybook.forms import Criteria, ReportForm, unit_for
 from django_paiementpro.admin.daybook.tables import Tables
+from django_paiementpro.admin.notices import NOTICES
 from django_paiementpro.admin.periods import presets
 from django_paiementpro.conf import conf
-from django_paiementpro.enums import ChannelVerdict
 from django_paiementpro.models import Payment, offered_channels
 
 
@@ -58,15 +57,9 @@ class Report:
         return [(code, self.criteria.query(currency=code)) for code in self.book.other_currencies]
 
     @property
-    def warnings(self) -> Iterator[str]:
-        """Name the payment methods that have problems now, whatever the period."""
-        channels = services.channel_health().values()
-        for verdict, text in (
-            (ChannelVerdict.FAILING, _("Having problems right now: %(channels)s.")),
-            (ChannelVerdict.SLOW, _("Slow right now: %(channels)s.")),
-        ):
-            if names := channel_texts(channel.channel for channel in channels if channel.verdict == verdict):
-                yield text % {"channels": ", ".join(names.values())}
+    def notices(self) -> Iterator[str]:
+        """The notices of other apps, whatever the period."""
+        return (text for notices in NOTICES for text in notices())
 
     @property
     def csv_query(self) -> str:
