@@ -46,7 +46,7 @@ def questions() -> list[Question]:
         filtered("status: failed", {"status": "failed"}, {"status__exact": "failed"}, goal=150),
         filtered("status: pending", {"status": "pending"}, {"status__exact": "pending"}, goal=150),
         filtered("to review", {"review": 1}, {"needs_review__exact": 1}),
-        filtered("operator: MTN CI", {"operator": Channel.MTN_CI}, {"gateway_channel": Channel.MTN_CI}),
+        filtered("channel: MTN CI", {"channel": Channel.MTN_CI}, {"gateway_channel": Channel.MTN_CI}),
         filtered("country: Senegal", {"country": "SN"}, {"gateway_channel__in": ",".join(senegal)}),
         filtered("merchant with few payments", {"merchant": few}, {"merchant_id": few}),
         filtered("settled by: staff", {"settled_by": "staff"}, {"settled_by__exact": "staff"}),
@@ -60,7 +60,7 @@ def questions() -> list[Question]:
         searched("order", str(payment.object_id), goal=30),
         searched("gateway id", payment.gateway_id, goal=30),
         Question("payment", {OURS: {}, PLAIN: {}}, page="change", arguments=(payment.pk,)),
-        Question("day book of 30 days", {OURS: {**month, "to": today}, PLAIN: None}, goal=150, page="daybook"),
+        Question("takings of 30 days", {OURS: {**month, "to": today}, PLAIN: None}, goal=150, page="daybook"),
     ]
 
 

@@ -9,7 +9,7 @@ class Status(models.TextChoices):
     """Where a payment stands. What leads from one to another is in ``services``."""
 
     CREATED = "created", _("Created")
-    PENDING = "pending", _("Waiting for the payer")
+    PENDING = "pending", _("Waiting for the customer")
     SUCCEEDED = "succeeded", _("Paid")
     FAILED = "failed", _("Not paid")
     EXPIRED = "expired", _("Expired")
@@ -24,7 +24,7 @@ class Status(models.TextChoices):
     @property
     def is_paid(self) -> bool:
         """Whether the money has moved, wherever it went afterwards."""
-        return self in {Status.SUCCEEDED, Status.REFUNDED}
+        return self in PAID
 
     @property
     def is_payable(self) -> bool:
@@ -41,7 +41,7 @@ MAY_BE_PAID_LATE = (Status.FAILED, Status.EXPIRED, Status.CANCELLED)
 
 class Channel(models.TextChoices):
     """
-    The means of payment, by the gateway's codes (FIELD_GUIDE section 4: the dashboard's list, version 1.0.6).
+    The payment methods, by the gateway's codes (FIELD_GUIDE section 4: the dashboard's list, version 1.0.6).
 
     Which of them work is a matter of each merchant account. ``country`` is ISO 3166-1, empty for the world.
     """
@@ -106,17 +106,17 @@ class ChannelStatus(models.TextChoices):
 class SettledBy(models.TextChoices):
     """The evidence that settled a payment."""
 
-    NOTIFICATION = "notification", _("Notification of the gateway")
-    STATUS = "status", _("Status look-up")
+    NOTIFICATION = "notification", _("Gateway notification")
+    STATUS = "status", _("Status check")
     STAFF = "staff", pgettext_lazy("settled by", "Staff")
 
 
 class Kind(models.TextChoices):
     """What an event of the audit trail is about."""
 
-    INITIALIZE = "initialize", _("Page asked for")
+    INITIALIZE = "initialize", _("Page request")
     NOTIFICATION = "notification", _("Notification")
-    STATUS = "status", _("Status look-up")
+    STATUS = "status", _("Status check")
     HOST = "host", _("Shop")
     STAFF = "staff", _("Staff")
     EXPIRY = "expiry", _("Expiry")

@@ -306,7 +306,7 @@ class Payment(models.Model):
     url_nonce = models.CharField(max_length=8, default=generate_nonce, editable=False)
     #: How often a page has been asked for. The gateway knows the first as ``reference``, the Nth as ``reference-N``.
     attempt = models.PositiveSmallIntegerField(
-        _("attempts"), default=0, help_text=_("How often a page has been asked for.")
+        _("attempts"), default=0, help_text=_("How many payment pages were requested.")
     )
     #: ``PAIEMENTPRO_MERCHANT_ID`` unless you give another, as marketplaces do.
     merchant_id = models.CharField(_("merchant"), max_length=64, default=default_merchant_id)
@@ -316,8 +316,8 @@ class Payment(models.Model):
     currency = models.CharField(_("currency"), max_length=3, default=default_currency)
     #: What is paid, for the payer and the gateway.
     description = models.CharField(_("description"), max_length=255)
-    #: The means of payment; blank lets the payer choose on the gateway's page.
-    channel = models.CharField(_("means of payment"), max_length=32, choices=offered_channels, blank=True)
+    #: The payment method; blank lets the customer choose on the gateway's page.
+    channel = models.CharField(_("payment method"), max_length=32, choices=offered_channels, blank=True)
 
     #: The payer's address.
     customer_email = models.EmailField(_("e-mail"))
@@ -370,8 +370,8 @@ class Payment(models.Model):
     gateway_id = models.CharField(_("gateway id"), max_length=128, blank=True)
     #: The same in a normalised form, used to compare transactions.
     gateway_key = TransactionKeyField(max_length=128, blank=True, editable=False)
-    #: The means that was used, as the gateway says it.
-    gateway_channel = models.CharField(_("means used"), max_length=32, blank=True)
+    #: The payment method that was used, as reported by the gateway.
+    gateway_channel = models.CharField(_("payment method used"), max_length=32, blank=True)
     #: The gateway's clock, read as Africa/Abidjan; empty where it cannot be read.
     transaction_date = models.DateTimeField(_("date at the gateway"), null=True, blank=True)
     #: The gateway's answer, as a code.
@@ -385,7 +385,7 @@ class Payment(models.Model):
         expression=Coalesce(NullIf("gateway_channel", models.Value("")), "channel"),
         output_field=models.CharField(max_length=32),
         db_persist=True,
-        verbose_name=_("operator"),
+        verbose_name=_("payment method"),
     )
 
     #: Where the payer goes once it is paid, in the place of ``PAIEMENTPRO_SUCCESS_URL``.
@@ -429,15 +429,15 @@ class Payment(models.Model):
         ]
         permissions = [
             ("check_payment", "Can ask the gateway about a payment"),
-            ("confirm_payment", "Can confirm a payment by hand, and replay a notification"),
+            ("confirm_payment", "Can confirm a payment manually and replay a notification"),
             ("refund_payment", "Can record a refund"),
-            ("redeliver_payment", "Can deliver the signals of a payment again"),
+            ("redeliver_payment", "Can send the signals of a payment again"),
             ("review_payment", "Can mark a payment as reviewed"),
-            ("export_payment", "Can export payments with their payers"),
+            ("export_payment", "Can export payments with customer data"),
         ]
         indexes = [
             # A settlement writes an entry to nearly every index of this table, so each has to earn its place.
-            # These two hold all that the day book adds up, which then reads no row of the table.
+            # These two contain every column that the takings need, so that no row of the table is read.
             models.Index(
                 fields=[
                     "-created_at",
@@ -620,8 +620,8 @@ class Payment(models.Model):
         )
 
     @property
-    def has_payer(self) -> bool:
-        """Whether anything tells who pays: nothing does once the personal data have been blanked."""
+    def has_customer(self) -> bool:
+        """Whether the payment has customer data, which erasing personal data removes."""
         return any((self.customer_email, self.customer_first_name, self.customer_last_name, self.customer_phone))
 
     @property

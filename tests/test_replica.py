@@ -178,8 +178,8 @@ def test_personal_data_are_blanked_on_the_primary() -> None:
     assert services.count_personal_data(email="ama@example.com").payments == 1
     assert services.erase_personal_data(email="ama@example.com").payments == 1
     assert services.prune_personal_data(timezone.now() - timedelta(days=30)).payments == 1
-    assert not stored(payment).has_payer
-    assert not stored(due).has_payer
+    assert not stored(payment).has_customer
+    assert not stored(due).has_customer
 
 
 @pytest.mark.usefixtures("replica")

@@ -24,7 +24,7 @@ def known(payment: Payment, *events: PaymentEvent) -> str:
 @pytest.mark.parametrize("kind", ["notification", "status", "initialize", "host", "staff", "expiry"])
 def test_event_whose_data_are_no_object_is_shown(kind: str, data: Any) -> None:
     odd = event(kind, "accepted", data=data, created_at=datetime(2026, 11, 2, tzinfo=timezone.utc))
-    [entry] = wording.tell([odd])
+    [entry] = wording.timeline([odd])
 
     assert entry.title
     assert entry.fields == (list(data.items()) if isinstance(data, dict) else [("data", data)] if data else [])
@@ -41,15 +41,15 @@ def test_a_page_that_was_refused_says_why() -> None:
 
 
 def test_a_gateway_that_was_away_is_told() -> None:
-    assert "gave no answer" in known(Payment(status="created", attempt=1), event("initialize", "failed"))
+    assert "did not answer" in known(Payment(status="created", attempt=1), event("initialize", "failed"))
 
 
 @pytest.mark.parametrize(
     ("settled_by", "words"),
     [
-        ("notification", "The gateway notified it."),
-        ("status", "The gateway said so when it was asked."),
-        ("staff", "It was confirmed by hand."),
+        ("notification", "Confirmed by a notification from the gateway."),
+        ("status", "Confirmed by a status check."),
+        ("staff", "Confirmed manually."),
     ],
 )
 def test_the_evidence_is_named(settled_by: str, words: str) -> None:
@@ -64,7 +64,7 @@ def test_refunds_are_summed_up_with_the_latest_day(status: str, amount: int) -> 
     assert summary.known[-1] == (
         f"{payment.refunded_amount_display} of 12\u202f500\u00a0F\u00a0CFA refunded, most recently on 11/25/2026."
     )
-    assert summary.advice == ["There is nothing to do."]
+    assert summary.advice == ["Nothing to do."]
 
 
 def test_open_findings_come_before_other_advice() -> None:
@@ -77,7 +77,7 @@ def test_open_findings_come_before_other_advice() -> None:
         "6250 instead of 12500",
         "11/25/2026 10:04",
     )
-    assert shown.advice.startswith("Deliver nothing for it.")
+    assert shown.advice.startswith("Do not deliver for this amount.")
     assert summary.advice == []
 
 
@@ -113,7 +113,7 @@ def test_codes_of_findings_are_put_into_french_words() -> None:
 )
 def test_refund_is_told_with_its_figures(data: dict[str, Any], details: str) -> None:
     told = event("staff", "accepted", data={"action": "refund", "user": "aminata", **data}, message="Out of stock")
-    [entry] = wording.tell([told])
+    [entry] = wording.timeline([told])
     assert entry.title == "aminata recorded a refund"
     assert entry.details == [details, "Out of stock"]
 
@@ -126,22 +126,22 @@ def test_only_staff_are_named_as_having_confirmed() -> None:
 @pytest.mark.parametrize(
     ("told", "title", "level"),
     [
-        (event("notification", "accepted", data=PAID_FIELDS), "The gateway notified: paid", "success"),
-        (event("notification", "accepted", data={"x": "1"}), "The gateway notified: not paid", "warning"),
-        (event("status", "accepted"), "The gateway, when asked, said: paid", "success"),
-        (event("status", "conflict"), "said what does not fit", "warning"),
-        (event("initialize", "failed"), "The gateway gave no answer", "error"),
-        (event("expiry", "accepted"), "Nobody paid in time", ""),
+        (event("notification", "accepted", data=PAID_FIELDS), "Notification: paid", "success"),
+        (event("notification", "accepted", data={"x": "1"}), "Notification: not paid", "warning"),
+        (event("status", "accepted"), "Status check: paid", "success"),
+        (event("status", "conflict"), "does not match this payment", "warning"),
+        (event("initialize", "failed"), "The gateway did not answer", "error"),
+        (event("expiry", "accepted"), "was not made in time", ""),
         (event("host", "refused"), "Shop: Refused", "error"),
         (event("staff", "accepted", data={"action": "other"}), "Staff: Accepted", ""),
     ],
 )
 def test_each_event_has_its_words(told: PaymentEvent, title: str, level: str) -> None:
-    [entry] = wording.tell([told])
+    [entry] = wording.timeline([told])
     assert title in entry.title
     assert entry.level == level
 
 
 def test_what_could_not_be_read_says_so() -> None:
-    [entry] = wording.tell([event("notification", "refused", reason="malformed", message="no amount")])
+    [entry] = wording.timeline([event("notification", "refused", reason="malformed", message="no amount")])
     assert entry.details == ["Cannot be read", "no amount"]

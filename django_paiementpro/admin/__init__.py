@@ -1,8 +1,7 @@
 """
-The back office: where a shop's staff look at payments, and do what no gateway does for them.
+The back office for a shop's staff, a standard ``ModelAdmin`` with its templates.
 
-All of it stands on the standard ``ModelAdmin`` and its templates. Nothing here writes: what staff do is in
-``services``, with their name and their reason in the audit trail.
+Nothing here writes payments: staff actions call the services, which record the user's name and reason.
 """
 
 from django_paiementpro.admin.inlines import PaymentInline

@@ -1,8 +1,8 @@
 """
-What staff may do to a payment: each with its own permission, a page that asks for a reason, and never twice.
+Staff actions. Each has its own permission and a page that asks for a reason, and is performed only once.
 
-The page carries the date of the payment as it was shown; a payment that has changed since, by a second click too, is
-left as it is. Each act is an event with the user's name (``services``).
+The page contains the payment's ``updated_at``. A payment that has changed since, even by a double click, is left
+unchanged. The services record each action as an event with the user's name.
 """
 
 from abc import ABC, abstractmethod
@@ -36,15 +36,15 @@ from django_paiementpro.services.staff import (
 
 MAX_REASON = 1000
 
-#: How many seconds staff wait for the gateway's answers about one payment, or about a list of them.
+#: How many seconds staff wait for the gateway's answers, about one payment or several.
 PATIENCE = 20.0
 
-#: A level of ``django.contrib.messages`` and what to say.
+#: The level and the text of a message to the user.
 Report = tuple[str, str]
 
 
 class ReasonForm(forms.Form):
-    """Asks why; the hidden field tells which state of the payment the person has seen."""
+    """Asks for a reason. The hidden field says which state of the payment the user has seen."""
 
     reason = forms.CharField(
         label=gettext_lazy("Reason"), max_length=MAX_REASON, widget=AdminTextareaWidget(attrs={"rows": 3})
@@ -55,7 +55,7 @@ class ReasonForm(forms.Form):
         super().__init__(data, initial={"seen": payment.updated_at.isoformat(), "amount": self.amount_of(payment)})
 
     def amount_of(self, payment: Payment) -> int | None:
-        """Return the amount to begin with: none where a person is to look it up."""
+        """Return the initial amount, or None if the user has to look it up."""
         return None
 
     def clean_seen(self) -> datetime:
@@ -64,7 +64,7 @@ class ReasonForm(forms.Form):
         except ValueError:
             seen = None
         if seen is None or not 2000 <= seen.year < 2100 or timezone.is_naive(seen):
-            raise ValidationError(_("Open this page again."), code="invalid")
+            raise ValidationError(_("Please reload this page."), code="invalid")
         return seen
 
 
@@ -73,7 +73,7 @@ class NoteForm(ReasonForm):
 
     reason = forms.CharField(
         label=gettext_lazy("Note"),
-        help_text=gettext_lazy("What you have found, and what was done about it."),
+        help_text=gettext_lazy("What you found, and what was done about it."),
         max_length=MAX_REASON,
         widget=AdminTextareaWidget(attrs={"rows": 3}),
     )
@@ -84,17 +84,17 @@ class NoteForm(ReasonForm):
         if len(findings) > 1:
             choices = [(str(finding.pk), wording.findings_in_words(str(finding))) for finding in findings]
             self.fields["finding"] = forms.ChoiceField(
-                label=_("Finding"), required=False, choices=[("", _("All of them")), *choices]
+                label=_("Finding"), required=False, choices=[("", _("All findings")), *choices]
             )
             self.order_fields(self.field_order)
 
 
 class DiscardForm(ReasonForm):
-    """Names the receivers that will get nothing."""
+    """Names the receivers that will not get the signal."""
 
     def __init__(self, data: QueryDict | None, payment: Payment) -> None:
         super().__init__(data, payment)
-        self.fields["reason"].help_text = _("These receivers would get nothing: %(receivers)s") % {
+        self.fields["reason"].help_text = _("These receivers will not get the signal: %(receivers)s") % {
             "receivers": ", ".join(missing_receivers_of(payment))
         }
 
@@ -103,20 +103,20 @@ class ConfirmForm(ReasonForm):
     field_order = ["gateway_id", "amount", "reason"]
 
     gateway_id = forms.CharField(
-        label=gettext_lazy("Transaction at the gateway"),
-        help_text=gettext_lazy("The number that the gateway’s back office gives the transaction, as it stands there."),
+        label=gettext_lazy("Gateway transaction"),
+        help_text=gettext_lazy("The transaction number, exactly as shown in the gateway’s back office."),
         max_length=128,
         widget=AdminTextInputWidget,
     )
     amount = forms.IntegerField(
         label=gettext_lazy("Amount at the gateway"),
-        help_text=gettext_lazy("In whole francs, as the gateway’s back office shows it."),
+        help_text=gettext_lazy("In whole francs, as shown in the gateway’s back office."),
         min_value=1,
         widget=AdminIntegerFieldWidget,
     )
     reason = forms.CharField(
         label=gettext_lazy("Proof"),
-        help_text=gettext_lazy("What you have seen, where and when: others must be able to find it again."),
+        help_text=gettext_lazy("What you saw, where and when, so that others can find it again."),
         max_length=MAX_REASON,
         widget=AdminTextareaWidget(attrs={"rows": 3}),
     )
@@ -128,7 +128,7 @@ class RefundForm(ReasonForm):
     kind = forms.ChoiceField(label=gettext_lazy("Kind"), choices=RefundKind.choices, initial=RefundKind.REFUND)
     amount = forms.IntegerField(
         label=gettext_lazy("Amount refunded"),
-        help_text=gettext_lazy("In whole francs: the remaining amount, or a part of it."),
+        help_text=gettext_lazy("In whole francs: the remaining amount or a part of it."),
         min_value=1,
         widget=AdminIntegerFieldWidget,
     )
@@ -175,7 +175,7 @@ class RefundForm(ReasonForm):
 
 
 class StaffAction(ABC):
-    """One thing that staff may do: when, with which permission, what the page says, and what it does."""
+    """An action on one payment: its permission, when it is possible, what its page says, and what it does."""
 
     #: The permission is ``<permission>_payment``.
     permission: str
@@ -187,23 +187,23 @@ class StaffAction(ABC):
 
     @abstractmethod
     def is_possible(self, payment: Payment) -> bool:
-        """Return whether the state of the payment allows it."""
+        """Return whether the state of the payment allows the action."""
 
     def preview(self, payment: Payment) -> wording.Preview | None:
-        """Say what would change, where that can be known before."""
+        """Return what would change, if that is known in advance."""
         return None
 
     @abstractmethod
     def perform(self, payment: Payment, user: AbstractBaseUser, values: Mapping[str, Any]) -> Report:
-        """Do it and say what has come of it. Raises ``ValidationError``."""
+        """Perform the action and return a message. Raises ``ValidationError``."""
 
 
 class CheckAction(StaffAction):
     permission = "check"
     label = gettext_lazy("Ask the gateway now")
     explanation = gettext_lazy(
-        "The gateway’s status service is asked about the attempts, the newest first, for 20 seconds at most. Where it "
-        "knows of a payment that fits, this one becomes paid; its silence proves nothing."
+        "Asks the gateway’s status service about each attempt, the newest first, for up to 20 seconds. If it confirms "
+        "this payment, the payment becomes paid. A negative answer proves nothing."
     )
 
     def is_possible(self, payment: Payment) -> bool:
@@ -215,16 +215,16 @@ class CheckAction(StaffAction):
         except GatewayUnavailableError:
             return "warning", _("The gateway is not answering right now; try again in a moment.")
         if status.is_paid:
-            return "success", _("The gateway knows of the payment: it is paid.")
-        return "info", _("The gateway tells of no payment. That proves nothing: look in its back office too.")
+            return "success", _("The gateway confirms the payment. It is now paid.")
+        return "info", _("The gateway does not confirm the payment. This proves nothing: check its back office too.")
 
 
 class ConfirmAction(StaffAction):
     permission = "confirm"
-    label = gettext_lazy("Confirm by hand")
+    label = gettext_lazy("Confirm manually")
     explanation = gettext_lazy(
-        "Only where you see the payment in the gateway’s own back office: what a customer shows proves nothing. The "
-        "payment becomes paid, and the shop delivers."
+        "Confirm a payment only if you see it in the gateway’s own back office. What a customer shows you proves "
+        "nothing. The payment becomes paid, and the shop delivers."
     )
     form_class = ConfirmForm
 
@@ -235,16 +235,16 @@ class ConfirmAction(StaffAction):
         services.confirm_payment(
             payment, user, gateway_id=values["gateway_id"], amount=values["amount"], reason=values["reason"]
         )
-        return "success", _("The payment is confirmed, and the shop has been told.")
+        return "success", _("The payment is confirmed, and the shop has been notified.")
 
 
 class RefundAction(StaffAction):
     permission = "refund"
     label = gettext_lazy("Record a refund")
     explanation = gettext_lazy(
-        "The money goes back through the gateway’s back office, not from here. Record it afterwards, so that the books "
-        "and the shop know: all of it, or a part, as often as needed. The gateway starts a refund 5 to 10 working days "
-        "after it is approved. For a chargeback it takes the disputed amount and its fee from your account."
+        "Refund the money in the gateway’s back office first, then record the refund here, so that the accounts and "
+        "the shop are up to date. You can record several partial refunds. The gateway starts a refund 5 to 10 working "
+        "days after it is approved. For a chargeback, it deducts the disputed amount and a fee from your account."
     )
     form_class = RefundForm
 
@@ -263,27 +263,29 @@ class RefundAction(StaffAction):
             fee=values["fee"],
             refunded_on=values["refunded_on"],
         )
-        return "success", _("A refund of %(amount)s is recorded.") % {"amount": format_amount(amount, payment.currency)}
+        return "success", _("A refund of %(amount)s has been recorded.") % {
+            "amount": format_amount(amount, payment.currency)
+        }
 
 
 class RedeliverAction(StaffAction):
     permission = "redeliver"
-    label = gettext_lazy("Deliver the signals again")
+    label = gettext_lazy("Send the signals again")
     explanation = gettext_lazy(
-        "The shop is told once more where the payment stands, as if it had just come to that: its receivers fulfil the "
-        "order, write e-mails and the like. Where some have failed, only those are called."
+        "The shop’s receivers, which fulfil the order or send e-mails for example, are called again as if the payment "
+        "had just reached its current status. If some of them have failed, only those are called."
     )
 
     def is_possible(self, payment: Payment) -> bool:
-        is_told = Status(payment.status) in SIGNAL_OF_STATUS
-        return is_told or undelivered_events_of(payment).exists()
+        has_signal = Status(payment.status) in SIGNAL_OF_STATUS
+        return has_signal or undelivered_events_of(payment).exists()
 
     def perform(self, payment: Payment, user: AbstractBaseUser, values: Mapping[str, Any]) -> Report:
         if services.redeliver_signals(payment, user, values["reason"]):
-            return "success", _("Every receiver of the shop has gone through.")
+            return "success", _("All receivers of the shop have succeeded.")
         return "warning", _(
-            "A receiver of the shop has failed, or is at work elsewhere. It is called again by paiementpro_reconcile; "
-            "tell the shop’s developer."
+            "A receiver of the shop has failed or is still running. paiementpro_reconcile will call it again; tell the "
+            "shop’s developer."
         )
 
 
@@ -291,8 +293,8 @@ class DiscardAction(StaffAction):
     permission = "redeliver"
     label = gettext_lazy("Stop waiting for missing receivers")
     explanation = gettext_lazy(
-        "A signal of this payment is owed to a receiver that this server does not know. Ask the shop’s developer "
-        "first: do this only if the receiver was renamed or removed, or if what it does has been done by hand."
+        "A signal of this payment is waiting for a receiver that this server does not know. Ask the shop’s developer "
+        "first. Do this only if the receiver was renamed or removed, or if its work has been done manually."
     )
     form_class = DiscardForm
 
@@ -301,15 +303,14 @@ class DiscardAction(StaffAction):
 
     def perform(self, payment: Payment, user: AbstractBaseUser, values: Mapping[str, Any]) -> Report:
         services.discard_signals(payment, user, values["reason"])
-        return "success", _("The missing receivers are no longer waited for.")
+        return "success", _("The signals no longer wait for the missing receivers.")
 
 
 class ReviewAction(StaffAction):
     permission = "review"
     label = gettext_lazy("Mark as reviewed")
     explanation = gettext_lazy(
-        "Once nothing is left to review, the payment leaves the review queue. Its history keeps the findings and your "
-        "note."
+        "Once all its findings are reviewed, the payment leaves the review queue. The findings and your note are kept."
     )
     form_class = NoteForm
     shows_findings = True
@@ -326,13 +327,13 @@ class ReviewAction(StaffAction):
 
 
 class ReplayAction(StaffAction):
-    """Runs one received notification again; the page shows first what would change."""
+    """Process a received notification again; the page first shows what would change."""
 
     permission = "confirm"
     label = gettext_lazy("Replay the notification")
     explanation = gettext_lazy(
-        "The notification is read again by today’s program and settings, as if it came now. Nothing has been written "
-        "yet."
+        "Processes the notification again with the current code and settings, as if it had just arrived. Nothing has "
+        "been changed yet."
     )
 
     def __init__(self, event: PaymentEvent) -> None:
@@ -343,17 +344,17 @@ class ReplayAction(StaffAction):
 
     def preview(self, payment: Payment) -> wording.Preview:
         self.event.payment = payment
-        return wording.foretell(payment, services.preview_replay(self.event))
+        return wording.preview(payment, services.preview_replay(self.event))
 
     def perform(self, payment: Payment, user: AbstractBaseUser, values: Mapping[str, Any]) -> Report:
         self.event.payment = payment
         services.replay_notification(self.event, user, values["reason"])
-        return "success", _("The notification was replayed: the payment is now “%(status)s”.") % {
+        return "success", _("The notification was replayed. The payment’s status is now “%(status)s”.") % {
             "status": Status(payment.status).label
         }
 
 
-#: By the last part of their URLs, in the order in which they are offered.
+#: The actions by the last part of their URLs, in the order of their buttons.
 ACTIONS: dict[str, StaffAction] = {
     "review": ReviewAction(),
     "check": CheckAction(),

@@ -1,9 +1,9 @@
-"""What the list, the payment's page and the inline of an order show alike."""
+"""Columns of the list, the payment's page and the inline."""
 
 from django.contrib import admin
 from django.contrib.admin.utils import quote
 from django.contrib.contenttypes.models import ContentType
-from django.db.models import Model, Prefetch, prefetch_related_objects
+from django.db.models import Model
 from django.http import HttpRequest
 from django.urls import reverse
 from django.utils.html import format_html
@@ -18,7 +18,7 @@ from django_paiementpro.models import Finding, Payment
 
 
 class ReadOnlyMixin:
-    """What the gateway has said is nobody's to edit."""
+    """Payments say what the gateway said: they cannot be added, edited or deleted."""
 
     def has_add_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
         return False
@@ -31,13 +31,13 @@ class ReadOnlyMixin:
 
 
 class ColumnsMixin:
-    """Columns that ask the database for nothing more."""
+    """Columns that need no query of their own; ``findings`` should be prefetched."""
 
     admin_site: admin.AdminSite
 
     @admin.display(description=_("amount"))
     def amount_display(self, payment: Payment) -> str:
-        """Show the amount, and how much of it was refunded."""
+        """Return the amount, and how much of it was refunded."""
         if not payment.refunded_amount:
             return payment.amount_display
         return format_html(
@@ -48,7 +48,7 @@ class ColumnsMixin:
 
     @admin.display(description=_("status"))
     def badge(self, payment: Payment) -> SafeString:
-        """Show the status as a coloured badge, and the reasons for a review."""
+        """Return the status as a coloured badge, with the reasons for a review."""
         badge = status_badge(payment.status)
         if not payment.needs_review:
             return badge
@@ -59,12 +59,12 @@ class ColumnsMixin:
 
     @admin.display(description=pgettext_lazy("paid for", "order"))
     def order(self, payment: Payment) -> str:
-        """Name the order, and link it where this admin has it. The order itself is not read."""
+        """Return the order's name, linked to its page in this admin if it has one. The order itself is not read."""
         if not payment.object_id or payment.content_type_id is None:
             return ""
-        # Kinds are read once a process.
+        # Content types are cached.
         model = ContentType.objects.get_for_id(payment.content_type_id).model_class()
-        if model is None:  # the app that had it has gone
+        if model is None:  # its app has been removed
             return payment.object_id
         name = f"{capfirst(model._meta.verbose_name)} {payment.object_id}"
         if not self.admin_site.is_registered(model):
@@ -73,10 +73,10 @@ class ColumnsMixin:
         url = reverse(view, args=[quote(payment.object_id)], current_app=self.admin_site.name)
         return format_html('<a href="{}">{}</a>', url, name)
 
-    @admin.display(description=_("operator"))
-    def operator(self, payment: Payment) -> str:
-        """Name what was used, or else what was asked for."""
-        return wording.operator_of(payment)
+    @admin.display(description=_("payment method"))
+    def channel_display(self, payment: Payment) -> str:
+        """Return the payment method that was used, or else the one requested."""
+        return wording.channel_name(payment)
 
     @admin.display(description=_("created"), ordering="created_at")
     def created(self, payment: Payment) -> str:
@@ -88,23 +88,15 @@ class ColumnsMixin:
 
     @admin.display(description=_("customer"))
     def customer(self, payment: Payment) -> SafeString:
-        if not payment.has_payer:
+        if not payment.has_customer:
             return format_html('<span class="pp-quiet">{}</span>', "–")
         name = f"{payment.customer_first_name} {payment.customer_last_name}"
         return format_html('{}<br><span class="pp-quiet">{}</span>', name, payment.customer_phone)
 
 
-#: Reads the open findings of many payments in one statement, for ``open_findings_of``.
-OPEN_FINDINGS = Prefetch("findings", Finding.objects.filter(reviewed_at=None), to_attr="shown_findings")
-
-
 def open_findings_of(payment: Payment) -> list[Finding]:
-    """Return the open findings of a payment, reading them once."""
-    if not payment.needs_review:
-        return []
-    if "shown_findings" not in vars(payment):
-        prefetch_related_objects([payment], OPEN_FINDINGS)
-    return list(vars(payment)["shown_findings"])
+    """Return the open findings of a payment, from its prefetched ``findings`` if there are any."""
+    return [finding for finding in payment.findings.all() if finding.reviewed_at is None]
 
 
 def status_badge(status: str) -> SafeString:

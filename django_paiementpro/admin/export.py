@@ -1,7 +1,7 @@
 """
-Rows as a CSV file that Excel opens right, streamed: a million of them take no more memory than a page of them.
+CSV files, streamed, so that a million rows take no more memory than a page of them.
 
-What payers and the gateway have written is never a formula there, and Excel makes no other number and no date of it.
+They have the separator and the decimal mark that Excel expects in the user's language. No text runs as a formula.
 """
 
 import codecs
@@ -11,12 +11,12 @@ from collections.abc import AsyncIterator, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, tzinfo
 from decimal import Decimal
-from itertools import islice
+from itertools import chain, islice
 from typing import Any
 
 from asgiref.sync import sync_to_async
 from django.contrib.contenttypes.models import ContentType
-from django.db.models import Q, QuerySet
+from django.db.models import QuerySet
 from django.http import StreamingHttpResponse
 from django.utils import timezone, translation
 from django.utils.http import content_disposition_header
@@ -25,37 +25,26 @@ from django.utils.translation import gettext as _
 from django.utils.translation import pgettext
 
 from django_paiementpro.admin import wording
+from django_paiementpro.db.keyset import in_pages
 from django_paiementpro.enums import Channel, SettledBy, Status
 from django_paiementpro.models import Finding, Payment
 
-#: So many payments are read with one statement.
+#: How many payments are read with one query.
 PAGE_ROWS = 2_000
 
-#: So many rows are sent at once.
+#: How many rows are sent at once.
 CHUNK_ROWS = 500
 
-# What Excel passes over before a formula, and what begins one, in other widths too.
-_FORMULA = (
-    "[\\s\x00-\x1f\x7f-\x9f\u00ad\u200b-\u200f\u202a-\u202e\u2060-\u206f\ufeff\"']*"
-    "[=+@\uff1d\uff0b\uff0d\uff20\ufe62\ufe63\ufe66\ufe6b-]"
-)
-_BEGINS_FORMULA = re.compile(f"{_FORMULA}|[\t\r\n]")
-# Where cells begin within a text, for an Excel that expects another separator than ours.
-_FORMULA_WITHIN = re.compile(f"(?<=[,;])(?={_FORMULA})")
-_CONTROLS = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029]+")
-
-_MONTH = "(?:jan|feb|f[ée]v|mar|apr|avr|ma[iy]|ju[iln]|aug|ao[ûu]|sep|oct|nov|d[ée]c)[a-zéû]*"
-# Figures that are no plain number of at most eleven digits (of more, Excel shows 9.2E+12); 12e45; dates in words.
-_CHANGED = re.compile(
-    r"(?!(?:0|[1-9]\d{0,10})\Z)[\s/.:,%()-]*\d[\d\s/.:,%()-]*"
-    r"|(?:\d+(?:[.,]\d*)?|[.,]\d+)\s*e\s*[+-]?\s*\d+"
-    rf"|(?=\D*\d)[\d\s/.,-]*{_MONTH}[\d\s/.,-]*",
-    re.IGNORECASE,
+# Where a spreadsheet would begin to run a formula: at the start of a text, and after a separator, in case the
+# spreadsheet expects another one than ours. A number, a phone number or a date with a sign is none.
+_FORMULA = re.compile(
+    r"(?:\A|(?<=[,;]))(?=[\s\x00-\x1f\u200b\ufeff]*[=+@\uff1d\uff0b\uff0d\uff20-])(?!\s*[+-][\d\s().:/%-]*(?:[,;]|\Z))"
+    r"|\A(?=[\t\r\n])"
 )
 
 
 class _CsvResponse(StreamingHttpResponse):
-    """Stays a stream under ASGI, where Django would collect the whole of a synchronous iterator first."""
+    """Streams under ASGI too, where Django would first consume the whole of a synchronous iterator."""
 
     async def __aiter__(self) -> AsyncIterator[bytes]:
         chunks = iter(self)
@@ -65,9 +54,9 @@ class _CsvResponse(StreamingHttpResponse):
 
 def csv_response(rows: Iterable[Sequence[object]], filename: str) -> StreamingHttpResponse:
     """
-    Return rows as a file to save, in the language and the time zone that are active now.
+    Return the rows as a CSV file to download, in the current language and time zone.
 
-    ``rows`` may be a generator: it runs as the file is sent, in that language and zone, a chunk at a time.
+    ``rows`` may be a generator, which is consumed while the file is sent.
     """
     return _CsvResponse(
         _chunks(iter(rows), translation.get_language(), timezone.get_current_timezone()),
@@ -80,7 +69,7 @@ def csv_response(rows: Iterable[Sequence[object]], filename: str) -> StreamingHt
 
 
 class _Echo:
-    """A file for ``csv`` that keeps nothing: a writer then returns each line."""
+    """A file for ``csv`` that stores nothing, so that ``writerow()`` returns the line."""
 
     def write(self, line: str) -> str:
         return line
@@ -91,7 +80,7 @@ def _chunks(rows: Iterator[Sequence[object]], language: str | None, zone: tzinfo
     writer = csv.writer(_Echo(), delimiter=";" if is_french else ",", lineterminator="\r\n")
     yield codecs.BOM_UTF8
     while True:
-        # Not across a yield: whoever sends the chunks has a language of their own.
+        # Not across a yield, where the language of other requests may be active.
         with translation.override(language), timezone.override(zone):
             cells = _Cells(zone, decimal_mark="," if is_french else ".", words={True: _("yes"), False: _("no")})
             lines = [writer.writerow(map(cells.write, row)) for row in islice(rows, CHUNK_ROWS)]
@@ -102,7 +91,7 @@ def _chunks(rows: Iterator[Sequence[object]], language: str | None, zone: tzinfo
 
 @dataclass(frozen=True)
 class _Cells:
-    """How values are written."""
+    """Formats the values."""
 
     zone: tzinfo
     decimal_mark: str
@@ -121,8 +110,7 @@ class _Cells:
             case float() | Decimal():
                 return str(value).replace(".", self.decimal_mark)
             case datetime():
-                local = value.astimezone(self.zone) if value.tzinfo else value
-                return local.isoformat(" ", "seconds")[:19]
+                return value.astimezone(self.zone).isoformat(" ", "seconds")[:19]
             case date():
                 return value.isoformat()
             case _:
@@ -130,19 +118,13 @@ class _Cells:
 
 
 def _text(text: str) -> str:
-    """Return a text on one line that stays what it is: an apostrophe keeps Excel from reading anything into it."""
-    is_inert = not _BEGINS_FORMULA.match(text)
-    if "," in text or ";" in text:
-        text = _FORMULA_WITHIN.sub("'", text)
-    if not text.isprintable():
-        text = _CONTROLS.sub(" ", text)
-    return text if is_inert and not _CHANGED.fullmatch(text) else f"'{text}"
+    """Return the text, with an apostrophe before each formula that a spreadsheet would run in it."""
+    return _FORMULA.sub("'", text)
 
 
 def export_payments(queryset: QuerySet[Payment]) -> StreamingHttpResponse:
-    """Return payments as a file to save, the newest first, whatever the order of the queryset."""
-    today = datetime.now(tz=timezone.get_current_timezone()).date()
-    return csv_response(_payment_rows(queryset), f"{_('payments')}-{today.isoformat()}.csv")
+    """Return the payments as a CSV file to download, the newest first."""
+    return csv_response(_payment_rows(queryset), f"{_('payments')}-{timezone.localdate().isoformat()}.csv")
 
 
 _FIELDS = (
@@ -154,13 +136,15 @@ _FIELDS = (
 
 
 def _payment_rows(queryset: QuerySet[Payment]) -> Iterator[Sequence[object]]:
-    statuses, evidence, operators = (
+    statuses, evidence, channels = (
         {str(value): str(label) for value, label in choices.choices} for choices in (Status, SettledBy, Channel)
     )
     kinds: dict[int | None, str] = {}
     yield _headers()
-    for row in _newest_first(queryset):
-        operator = row["gateway_channel"] or row["channel"]
+    # In the order of the indexes that the filters of the list use.
+    pages = in_pages(queryset.values(*_FIELDS), "-created_at", "-pk", size=PAGE_ROWS)
+    for row in chain.from_iterable(_with_findings(page, queryset.db) for page in pages):
+        channel = row["gateway_channel"] or row["channel"]
         kind = row["content_type_id"]
         if kind not in kinds:
             kinds[kind] = _kind(kind)
@@ -170,7 +154,7 @@ def _payment_rows(queryset: QuerySet[Payment]) -> Iterator[Sequence[object]]:
             row["amount"],
             row["currency"],
             row["refunded_amount"],
-            operators.get(operator, operator),
+            channels.get(channel, channel),
             row["merchant_id"],
             row["gateway_id"],
             f"{kinds[kind]} {row['object_id'] or ''}".strip(),
@@ -194,7 +178,7 @@ def _headers() -> list[str]:
 
     headers = [
         *map(names.__getitem__, ("reference", "status", "amount", "currency", "refunded_amount")),
-        _("operator"),
+        _("payment method"),
         *map(names.__getitem__, ("merchant_id", "gateway_id")),
         pgettext("paid for", "order"),
         *map(
@@ -209,14 +193,14 @@ def _headers() -> list[str]:
 
 
 def _kind(content_type_id: int | None) -> str:
-    """Name a kind of order; not at all where there is none, or the app that had it has gone."""
+    """Return the name of a kind of order; empty if there is none, or if its app has been removed."""
     if content_type_id is None:
         return ""
     model = ContentType.objects.get_for_id(content_type_id).model_class()
     return capfirst(str(model._meta.verbose_name)) if model else ""
 
 
-def _add_findings(page: list[dict[str, Any]], using: str) -> None:
+def _with_findings(page: list[dict[str, Any]], using: str) -> list[dict[str, Any]]:
     """Add the open findings of each payment, in words."""
     pks = [row["pk"] for row in page if row["needs_review"]]
     texts: dict[int, list[str]] = {}
@@ -224,22 +208,4 @@ def _add_findings(page: list[dict[str, Any]], using: str) -> None:
         texts.setdefault(finding.payment_id, []).append(wording.findings_in_words(str(finding)))
     for row in page:
         row["findings"] = "; ".join(texts.get(row["pk"], ()))
-
-
-def _newest_first(queryset: QuerySet[Payment]) -> Iterator[dict[str, Any]]:
-    """
-    Walk through payments in pages, with what was read last for a bookmark.
-
-    No cursor is kept open: MySQL's would load all rows, PostgreSQL's store them. In the order of the indexes that the
-    filters of the list have, so that a page takes the same time at the end as at the beginning.
-    """
-    rows = queryset.order_by("-created_at", "-pk").values(*_FIELDS)
-    page = list(rows[:PAGE_ROWS])
-    while page:
-        _add_findings(page, queryset.db)
-        yield from page
-        if len(page) < PAGE_ROWS:
-            return
-        last = page[-1]
-        behind = Q(created_at__lt=last["created_at"]) | Q(pk__lt=last["pk"])
-        page = list(rows.filter(behind, created_at__lte=last["created_at"])[:PAGE_ROWS])
+    return page

@@ -1,19 +1,19 @@
-"""The filters of the list. None of them asks the database what there is to choose; each has an index to use."""
+"""The filters of the list. None of them queries the database for its choices, and each can use an index."""
 
 import re
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
-from datetime import date, datetime, time, timedelta
+from datetime import date, timedelta
 from typing import Any
 
 from django.contrib import admin
 from django.contrib.admin.options import IncorrectLookupParameters
 from django.db.models import QuerySet
 from django.http import HttpRequest
-from django.utils import timezone
 from django.utils.dateparse import parse_date
 from django.utils.translation import gettext_lazy as _
 
+from django_paiementpro.admin.periods import presets, start_of
 from django_paiementpro.enums import CHANNEL_COUNTRIES, Channel, SettledBy, Status
 from django_paiementpro.models import Finding, Payment, offered_channels
 
@@ -32,7 +32,7 @@ COUNTRIES = {
 
 
 class ChoiceFilter(admin.SimpleListFilter):
-    """A filter that takes no value but its own."""
+    """A filter that accepts no other values than its choices."""
 
     def value(self) -> str | None:
         value = super().value()
@@ -60,12 +60,10 @@ class ReviewFilter(ChoiceFilter):
         return [("1", _("To review"))]
 
     def queryset(self, request: HttpRequest, queryset: QuerySet[Payment]) -> QuerySet[Payment]:
-        # Use the index of the findings: few of them are open.
-        return (
-            queryset.filter(pk__in=Finding.objects.filter(reviewed_at=None).values("payment"))
-            if self.value()
-            else queryset
-        )
+        if not self.value():
+            return queryset
+        # The index of the findings finds the few open ones.
+        return queryset.filter(pk__in=Finding.objects.filter(reviewed_at=None).values("payment"))
 
 
 class SettledByFilter(ChoiceFilter):
@@ -80,7 +78,7 @@ class SettledByFilter(ChoiceFilter):
 
 
 class OfferedFilter(ChoiceFilter, ABC):
-    """A filter that takes any value that is known, and shows those of the operators that the shop offers."""
+    """A filter that accepts all known values, and shows those of the payment methods that the shop offers."""
 
     @abstractmethod
     def offered(self) -> set[str]:
@@ -92,9 +90,9 @@ class OfferedFilter(ChoiceFilter, ABC):
         return (choice for value, choice in zip(values, super().choices(changelist), strict=True) if value in shown)
 
 
-class OperatorFilter(OfferedFilter):
-    title = _("operator")
-    parameter_name = "operator"
+class ChannelFilter(OfferedFilter):
+    title = _("payment method")
+    parameter_name = "channel"
 
     def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, Any]]:
         return list({**dict(offered_channels()), **dict(Channel.choices)}.items())
@@ -125,7 +123,7 @@ class CountryFilter(OfferedFilter):
 
 
 class InputFilter(admin.ListFilter, ABC):
-    """A filter whose values are typed: a small form that keeps what else is filtered and searched."""
+    """A filter with a small form, which keeps the other filters and the search."""
 
     template = "admin/paiementpro/payment/input_filter.html"
     parameter_names: tuple[str, ...]
@@ -139,11 +137,17 @@ class InputFilter(admin.ListFilter, ABC):
             text = values[-1].strip()
             if text:
                 self.used_parameters[name] = self.read(name, text)
-        self.kept: list[tuple[str, str]] = []
+        #: The other parameters of the URL, but for the page and the error flag.
+        self.kept = [
+            (name, value)
+            for name, values in request.GET.lists()
+            for value in values
+            if name not in {*self.parameter_names, "p", "e"}
+        ]
 
     @abstractmethod
     def read(self, name: str, text: str) -> Any:
-        """Return the value of what was typed. Raises ``IncorrectLookupParameters``."""
+        """Return the value of the text. Raises ``IncorrectLookupParameters``."""
 
     def has_output(self) -> bool:
         return True
@@ -152,12 +156,6 @@ class InputFilter(admin.ListFilter, ABC):
         return list(self.parameter_names)
 
     def choices(self, changelist: Any) -> Iterator[Any]:
-        own = {*self.expected_parameters(), "p", "e"}
-        self.kept = [
-            (name, value) for name, values in changelist.filter_params.items() for value in values if name not in own
-        ]
-        if changelist.query:
-            self.kept.append(("q", changelist.query))
         yield {
             "selected": not self.used_parameters,
             "query_string": changelist.get_query_string(remove=list(self.parameter_names)),
@@ -167,7 +165,7 @@ class InputFilter(admin.ListFilter, ABC):
     @property
     @abstractmethod
     def fields(self) -> list[dict[str, Any]]:
-        """What the form asks for: name, label, type and value of each input."""
+        """The form's inputs: name, label, type and value of each."""
 
 
 class MerchantFilter(InputFilter):
@@ -190,7 +188,7 @@ class MerchantFilter(InputFilter):
 
 
 class PeriodFilter(InputFilter):
-    """Days of creation, by the site's clock: some ready to choose, or from one to another, both included."""
+    """The days on which payments were created: one of the usual periods, or any two days and those between them."""
 
     title = _("period")
     parameter_names = ("from", "to")
@@ -214,7 +212,7 @@ class PeriodFilter(InputFilter):
 
     def choices(self, changelist: Any) -> Iterator[Any]:
         yield from super().choices(changelist)
-        for label, first, last in _ready_periods():
+        for label, first, last in presets():
             values = {"from": first.isoformat(), "to": last.isoformat()}
             yield {
                 "selected": self.used_parameters == {"from": first, "to": last},
@@ -234,23 +232,3 @@ class PeriodFilter(InputFilter):
             }
             for name, label in labels.items()
         ]
-
-
-def _ready_periods() -> list[tuple[Any, date, date]]:
-    today = timezone.localdate()
-    this_month = today.replace(day=1)
-    end_of_last_month = this_month - timedelta(days=1)
-    return [
-        (_("Today"), today, today),
-        (_("Yesterday"), today - timedelta(days=1), today - timedelta(days=1)),
-        (_("Last 7 days"), today - timedelta(days=6), today),
-        (_("Last 30 days"), today - timedelta(days=29), today),
-        (_("This month"), this_month, today),
-        (_("Last month"), end_of_last_month.replace(day=1), end_of_last_month),
-    ]
-
-
-def start_of(day: date) -> datetime:
-    """Return the moment at which a day begins on the site's clock."""
-    midnight = datetime.combine(day, time.min)  # naive first: the zone decides what it means
-    return timezone.make_aware(midnight)

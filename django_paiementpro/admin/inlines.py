@@ -3,17 +3,17 @@ from django.db.models import QuerySet
 from django.http import HttpRequest
 from django.utils.translation import gettext_lazy as _
 
-from django_paiementpro.admin.columns import OPEN_FINDINGS, ColumnsMixin, ReadOnlyMixin
+from django_paiementpro.admin.columns import ColumnsMixin, ReadOnlyMixin
 from django_paiementpro.models import Payment
 
 
 class PaymentInline(ColumnsMixin, ReadOnlyMixin, GenericTabularInline):
-    """The payments of an order, to look at: ``inlines = [PaymentInline]`` in the admin of the host's orders."""
+    """The payments of an order, read only: put ``inlines = [PaymentInline]`` into the admin of your orders."""
 
     model = Payment
     ct_field = "content_type"
     ct_fk_field = "object_id"
-    fields = readonly_fields = ("amount_display", "badge", "operator", "customer", "created", "settled")
+    fields = readonly_fields = ("amount_display", "badge", "channel_display", "customer", "created", "settled")
     ordering = ("-pk",)
     extra = 0
     show_change_link = True
@@ -23,4 +23,4 @@ class PaymentInline(ColumnsMixin, ReadOnlyMixin, GenericTabularInline):
         css = {"all": ("paiementpro/admin.css",)}
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Payment]:
-        return super().get_queryset(request).prefetch_related(OPEN_FINDINGS)
+        return super().get_queryset(request).prefetch_related("findings")

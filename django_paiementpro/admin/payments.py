@@ -3,7 +3,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, cast
 
 from django.contrib import admin, messages
-from django.contrib.admin.helpers import ACTION_CHECKBOX_NAME, AdminForm
+from django.contrib.admin.helpers import AdminForm
 from django.contrib.admin.options import IncorrectLookupParameters
 from django.contrib.admin.utils import quote, unquote
 from django.contrib.auth.base_user import AbstractBaseUser
@@ -12,34 +12,32 @@ from django.db.models import QuerySet
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseBase, HttpResponseRedirect
 from django.template.response import TemplateResponse
 from django.urls import URLPattern, path, reverse
-from django.utils.html import format_html
-from django.utils.safestring import SafeString, mark_safe
+from django.utils.module_loading import import_string
 from django.utils.translation import gettext, ngettext
 from django.utils.translation import gettext_lazy as _
 
 from django_paiementpro import log, services
 from django_paiementpro.admin import wording
 from django_paiementpro.admin.actions import ACTIONS, PATIENCE, ReplayAction, StaffAction
-from django_paiementpro.admin.changelist import CappedPaginator, PaymentChangeList
+from django_paiementpro.admin.changelist import MAX_RESULTS, CappedPaginator
 from django_paiementpro.admin.columns import (
     ColumnsMixin,
     ReadOnlyMixin,
     open_findings_of,
     status_badge,
 )
-from django_paiementpro.admin.daybook import day_book_view
 from django_paiementpro.admin.export import export_payments
 from django_paiementpro.admin.filters import (
+    ChannelFilter,
     CountryFilter,
     MerchantFilter,
-    OperatorFilter,
     PeriodFilter,
     ReviewFilter,
     SettledByFilter,
     StatusFilter,
 )
 from django_paiementpro.admin.search import search
-from django_paiementpro.enums import Kind, Status
+from django_paiementpro.enums import PAID, Kind, Status
 from django_paiementpro.exceptions import GatewayUnavailableError
 from django_paiementpro.http import non_atomic
 from django_paiementpro.models import Payment, PaymentEvent
@@ -53,21 +51,24 @@ else:
     ModelAdmin = admin.ModelAdmin
 
 
-#: How many events the page tells of, the newest.
+#: How many events the page shows, the newest ones.
 MAX_EVENTS = 200
 
-#: The form fields that the error codes of the services belong to.
+#: The form field of each error code of the services.
 FIELDS = {"amount_mismatch": "amount", "gateway_id_missing": "gateway_id", "gateway_id_taken": "gateway_id"}
 
 LEVELS = {"success": messages.SUCCESS, "info": messages.INFO, "warning": messages.WARNING}
+
+#: Imported when it is called, since most processes never show the takings.
+DAY_BOOK_VIEW = "django_paiementpro.admin.daybook.views.day_book"
 
 
 @admin.register(Payment)
 class PaymentAdmin(ColumnsMixin, ReadOnlyMixin, ModelAdmin):
     """
-    The list, the payment's page and what staff may do from there. A host may subclass it, and register that instead.
+    The list of payments, the page of each, and the staff actions. You may register a subclass of it instead.
 
-    Nothing is added, edited or deleted. The list's cost does not grow with the table: no full count, no facets.
+    Payments cannot be added, edited or deleted. The list's cost does not grow with the table: no full count, no facets.
     """
 
     list_display = (
@@ -75,7 +76,7 @@ class PaymentAdmin(ColumnsMixin, ReadOnlyMixin, ModelAdmin):
         "order",
         "amount_display",
         "badge",
-        "operator",
+        "channel_display",
         "customer",
         "created",
         "settled",
@@ -84,24 +85,24 @@ class PaymentAdmin(ColumnsMixin, ReadOnlyMixin, ModelAdmin):
         StatusFilter,
         ReviewFilter,
         PeriodFilter,
-        OperatorFilter,
+        ChannelFilter,
         CountryFilter,
         SettledByFilter,
         MerchantFilter,
     )
-    # Only what has an index to be sorted by.
+    # The columns that have an index.
     sortable_by = ("reference", "created", "settled")
-    search_fields = ("reference",)  # what shows the field; search() decides what is compared
+    search_fields = ("reference",)  # shows the search box; search() decides what is compared
     search_help_text = _(
-        "Reference, number of the gateway, e-mail, telephone in any spelling, name or order; names, e-mails and "
-        "references also by how they begin."
+        "Search by reference, gateway transaction, e-mail, phone number, name or order. The beginning of a reference, "
+        "e-mail or name is enough."
     )
     list_per_page = 25
     list_max_show_all = 0
     show_full_result_count = False
     show_facets = admin.ShowFacets.NEVER
     actions = ("check_payments", "export_csv")
-    # Not where Django looks by itself: a host's own admin of payments has Django's templates.
+    # Not at Django's default path, so that a ModelAdmin of the host's own gets Django's templates.
     change_list_template = "admin/paiementpro/payment/payment_list.html"
     change_form_template = "admin/paiementpro/payment/payment_page.html"
     fieldsets = (
@@ -123,7 +124,7 @@ class PaymentAdmin(ColumnsMixin, ReadOnlyMixin, ModelAdmin):
             _("At the gateway"),
             {
                 "fields": [
-                    "operator",
+                    "channel_display",
                     "merchant_id",
                     "gateway_id",
                     "transaction_date",
@@ -135,7 +136,7 @@ class PaymentAdmin(ColumnsMixin, ReadOnlyMixin, ModelAdmin):
             },
         ),
         (
-            _("Course"),
+            _("Timeline"),
             {
                 "fields": [
                     "created_at",
@@ -148,19 +149,13 @@ class PaymentAdmin(ColumnsMixin, ReadOnlyMixin, ModelAdmin):
             },
         ),
     )
-    readonly_fields = ("badge", "amount_display", "order", "operator")
+    readonly_fields = ("badge", "amount_display", "order", "channel_display")
 
     class Media:
         css = {"all": ("paiementpro/admin.css",)}
         js = ("paiementpro/admin.js",)
 
-    def __init__(self, model: type[Payment], admin_site: admin.AdminSite) -> None:
-        super().__init__(model, admin_site)
-        # The admin's own index, with what waits for somebody to look at; a host's own index stays.
-        if admin_site.index_template is None:
-            admin_site.index_template = "admin/paiementpro/index.html"
-
-    # Permissions: has_<action>_permission() is what Django asks for the list's actions too.
+    # Permissions. Django calls has_<name>_permission() for the actions of the list.
 
     def may(self, request: HttpRequest, action: str) -> bool:
         """Return whether the user may ``check``, ``confirm``, ``refund``, ``redeliver``, ``review`` or ``export``."""
@@ -174,19 +169,8 @@ class PaymentAdmin(ColumnsMixin, ReadOnlyMixin, ModelAdmin):
 
     # The list.
 
-    @admin.display(description=mark_safe('<input type="checkbox" id="action-toggle">'))  # no variable in it  # nosec B308
-    def action_checkbox(self, obj: Payment) -> SafeString:
-        """Write the box that Django writes, without a template for each row: a fifth of the page's time."""
-        label = gettext("Select this object for an action - {}").format(obj)
-        return format_html(
-            '<input type="checkbox" name="{}" value="{}" class="action-select" aria-label="{}">',
-            ACTION_CHECKBOX_NAME,
-            obj.pk,
-            label,
-        )
-
-    def get_changelist(self, request: HttpRequest, **kwargs: Any) -> type[PaymentChangeList]:
-        return PaymentChangeList
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Payment]:
+        return super().get_queryset(request).prefetch_related("findings")
 
     def get_search_results(
         self, request: HttpRequest, queryset: QuerySet[Payment], search_term: str
@@ -194,12 +178,12 @@ class PaymentAdmin(ColumnsMixin, ReadOnlyMixin, ModelAdmin):
         return search(queryset, search_term), False
 
     def lookup_allowed(self, lookup: str, value: str, request: HttpRequest | None = None) -> bool:
-        """Let the URL look up what the filters do: any other has no index, or reads what the database refuses."""
+        """Allow only the lookups of our filters; others have no index."""
         return lookup in {name for list_filter in self.list_filter for name in _parameters(list_filter)}
 
     @non_atomic
     def changelist_view(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:
-        """Show the list. Outside of a transaction, as its actions ask the gateway."""
+        """Show the list, outside of any transaction, because its actions call the gateway."""
         if request.method == "POST":
             forbidden = {*self.actions} - {*self.get_actions(request)}
             if forbidden & {*request.POST.getlist("action")}:
@@ -209,33 +193,37 @@ class PaymentAdmin(ColumnsMixin, ReadOnlyMixin, ModelAdmin):
 
     @admin.action(description=_("Ask the gateway about the selected payments"), permissions=["check"])
     def check_payments(self, request: HttpRequest, queryset: QuerySet[Payment]) -> None:
-        """Ask about each, the newest first, as long as a person waits for a page."""
+        """Ask about each payment, the newest first, for as long as a person waits for a page."""
         deadline = time.monotonic() + PATIENCE
         asked = paid = unanswered = 0
-        unpaid = queryset.exclude(status__in=[status for status in Status if status.is_paid])
+        unpaid = queryset.exclude(status__in=PAID)
         for payment in newest_first(unpaid):
             patience = deadline - time.monotonic()
             if patience < 0:
-                self.message_user(request, _("There was no time for all of them: select fewer."), messages.WARNING)
+                self.message_user(
+                    request, _("There was not enough time for all of them. Select fewer payments."), messages.WARNING
+                )
                 break
             if not ACTIONS["check"].is_possible(payment) or is_just_checked(payment):
                 continue
             asked += 1
             try:
-                paid += services.ask_gateway(payment, user_of(request), gettext("From the list."), patience).is_paid
+                paid += services.ask_gateway(
+                    payment, user_of(request), gettext("From the list of payments."), patience
+                ).is_paid
             except GatewayUnavailableError:
                 unanswered += 1
-            except (ValidationError, Payment.DoesNotExist):  # it has changed or gone in the meantime
+            except (ValidationError, Payment.DoesNotExist):  # changed or deleted in the meantime
                 continue
         text = ngettext("The gateway was asked about %d payment.", "The gateway was asked about %d payments.", asked)
         self.message_user(request, text % asked)
         if paid:
-            text = ngettext("%d payment is paid.", "%d payments are paid.", paid)
+            text = ngettext("%d payment has been paid.", "%d payments have been paid.", paid)
             self.message_user(request, text % paid, messages.SUCCESS)
         if unanswered:
             text = ngettext(
-                "About %d payment the gateway gave no answer.",
-                "About %d payments the gateway gave no answer.",
+                "The gateway did not answer about %d payment.",
+                "The gateway did not answer about %d payments.",
                 unanswered,
             )
             self.message_user(request, text % unanswered, messages.WARNING)
@@ -246,7 +234,7 @@ class PaymentAdmin(ColumnsMixin, ReadOnlyMixin, ModelAdmin):
         return export_payments(queryset)
 
     def export_view(self, request: HttpRequest) -> HttpResponseBase:
-        """Export the list as it is filtered and searched."""
+        """Export the list as it is filtered."""
         if not (self.has_view_permission(request) and self.may(request, "export")):
             raise PermissionDenied
         try:
@@ -258,9 +246,12 @@ class PaymentAdmin(ColumnsMixin, ReadOnlyMixin, ModelAdmin):
     def get_paginator(
         self, request: HttpRequest, queryset: Any, per_page: int, orphans: int = 0, allow_empty_first_page: bool = True
     ) -> Any:
-        """Cap the count of payments. The history of a payment is paged by this method too."""
+        """Cap the count of payments. Django calls this for the history of a payment too."""
         if queryset.model is Payment:
-            return CappedPaginator(queryset, per_page, orphans, allow_empty_first_page)
+            paginator = CappedPaginator(queryset, per_page, orphans, allow_empty_first_page)
+            if request.GET.get("q"):
+                paginator.max_rows = MAX_RESULTS
+            return paginator
         return super().get_paginator(request, queryset, per_page, orphans, allow_empty_first_page)
 
     # The payment's page.
@@ -269,11 +260,11 @@ class PaymentAdmin(ColumnsMixin, ReadOnlyMixin, ModelAdmin):
         self, request: HttpRequest, object_id: str, form_url: str = "", extra_context: dict[str, Any] | None = None
     ) -> HttpResponse:
         payment = self.get_object(request, unquote(object_id))
-        context = self._story(request, payment) if payment and self.has_view_permission(request, payment) else {}
+        context = self._page_context(request, payment) if payment and self.has_view_permission(request, payment) else {}
         return super().change_view(request, object_id, form_url, {**context, **(extra_context or {})})
 
     def get_fieldsets(self, request: HttpRequest, obj: Payment | None = None) -> Any:
-        """Leave out what a payment has nothing to say to."""
+        """Leave out empty fields."""
 
         def is_shown(name: Any) -> bool:
             method = getattr(self, name, None)
@@ -285,7 +276,7 @@ class PaymentAdmin(ColumnsMixin, ReadOnlyMixin, ModelAdmin):
         ]
         return [(title, options) for title, options in fieldsets if options["fields"]]
 
-    def _story(self, request: HttpRequest, payment: Payment) -> dict[str, Any]:
+    def _page_context(self, request: HttpRequest, payment: Payment) -> dict[str, Any]:
         events = list(payment.events.order_by("-pk")[: MAX_EVENTS + 1])
         is_cut = len(events) > MAX_EVENTS
         events = events[:MAX_EVENTS][::-1]
@@ -301,7 +292,7 @@ class PaymentAdmin(ColumnsMixin, ReadOnlyMixin, ModelAdmin):
                 if entry.event.kind == Kind.NOTIFICATION
                 else "",
             }
-            for entry in wording.tell(events)
+            for entry in wording.timeline(events)
         ]
         return {
             "summary": wording.summarize(payment, events, open_findings_of(payment), refunds),
@@ -315,7 +306,7 @@ class PaymentAdmin(ColumnsMixin, ReadOnlyMixin, ModelAdmin):
                 for name, action in ACTIONS.items()
                 if self.may(request, action.permission) and action.is_possible(payment)
             ],
-            "payer_link": _payer_link(request, payment),
+            "customer_link": _customer_link(request, payment),
         }
 
     def get_urls(self) -> list[URLPattern]:
@@ -326,9 +317,9 @@ class PaymentAdmin(ColumnsMixin, ReadOnlyMixin, ModelAdmin):
         standard = super().get_urls()
         for pattern in standard:
             if pattern.name == name("changelist"):
-                non_atomic(pattern.callback)  # also where a host has a changelist_view of its own
+                non_atomic(pattern.callback)  # even if a subclass overrides changelist_view
         return [
-            path("day-book/", self.admin_site.admin_view(self.day_book_view), name=name("daybook")),
+            path("takings/", self.admin_site.admin_view(self.day_book_view), name=name("daybook")),
             path("export/", self.admin_site.admin_view(self.export_view), name=name("export")),
             path("<path:object_id>/events/<int:event_id>/replay/", wrap(self.replay_view), name=name("replay")),
             *(
@@ -342,10 +333,11 @@ class PaymentAdmin(ColumnsMixin, ReadOnlyMixin, ModelAdmin):
         view = f"admin:{self.opts.app_label}_{self.opts.model_name}_{name}"
         return reverse(view, args=[quote(argument) for argument in arguments], current_app=self.admin_site.name)
 
-    # What staff do.
-
     def day_book_view(self, request: HttpRequest) -> HttpResponseBase:
-        return day_book_view(self, request)
+        response: HttpResponseBase = import_string(DAY_BOOK_VIEW)(self, request)
+        return response
+
+    # Staff actions.
 
     def action_view(self, request: HttpRequest, object_id: str, action: str) -> HttpResponse:
         return self._staff_view(request, object_id, ACTIONS[action])
@@ -357,7 +349,7 @@ class PaymentAdmin(ColumnsMixin, ReadOnlyMixin, ModelAdmin):
         return self._staff_view(request, object_id, ReplayAction(event))
 
     def _staff_view(self, request: HttpRequest, object_id: str, action: StaffAction) -> HttpResponse:
-        """Ask for a reason, do what is to be done once, and go back to the payment, saying what has come of it."""
+        """Ask for a reason, perform the action once, and return to the payment with a message."""
         payment = self.get_object(request, unquote(object_id))
         if not self.has_view_permission(request, payment) or not self.may(request, action.permission):
             raise PermissionDenied
@@ -365,7 +357,7 @@ class PaymentAdmin(ColumnsMixin, ReadOnlyMixin, ModelAdmin):
             raise Http404
         page = HttpResponseRedirect(self._url("change", payment.pk))
         if not action.is_possible(payment):
-            self.message_user(request, _("As the payment is now, this cannot be done."), messages.WARNING)
+            self.message_user(request, _("This is not possible in the current state of the payment."), messages.WARNING)
             return page
         form = action.form_class(request.POST if request.method == "POST" else None, payment)
         if form.is_valid():
@@ -405,7 +397,7 @@ class PaymentAdmin(ColumnsMixin, ReadOnlyMixin, ModelAdmin):
 
 
 def user_of(request: HttpRequest) -> AbstractBaseUser:
-    """Return who is signed in, as whoever comes this far is."""
+    """Return the user of a request that has passed ``admin_view``."""
     return cast("AbstractBaseUser", request.user)
 
 
@@ -413,7 +405,7 @@ def _parameters(list_filter: Any) -> Sequence[str]:
     return getattr(list_filter, "parameter_names", None) or (list_filter.parameter_name,)
 
 
-def _payer_link(request: HttpRequest, payment: Payment) -> str:
-    """Return the link by which the customer can pay, to be given to them; empty where nothing is to be paid."""
-    is_payable = Status(payment.status).is_payable and payment.has_payer
+def _customer_link(request: HttpRequest, payment: Payment) -> str:
+    """Return the link with which the customer can pay; empty if there is nothing to pay."""
+    is_payable = Status(payment.status).is_payable and payment.has_customer
     return absolute_url(payment.get_checkout_url(), request) if is_payable else ""

@@ -1,8 +1,8 @@
 """
-Find a payment by whatever people have at hand: a reference, a receipt, a phone number, a name.
+Search payments by anything that identifies them: a reference, a transaction, a phone number, a name.
 
 The form of the text decides what is compared, so that each comparison uses an index and the time does not grow with the
-table. Names, addresses and references may be incomplete: their beginning is enough.
+table. The beginning of a name, an e-mail address or a reference is enough.
 """
 
 import re
@@ -46,15 +46,6 @@ def search(payments: QuerySet[Payment], text: str) -> QuerySet[Payment]:
         return payments.filter(with_keys)
     # Databases use no index for an OR of conditions on two tables.
     return payments.filter(pk__in=rows.filter(known_as).values("pk").union(rows.filter(with_keys).values("pk")))
-
-
-def is_common(text: str, using: str, count: int) -> bool:
-    """Return whether a search finds more than ``count`` keys, too many to wait for a count of its payments."""
-    keys = _keys(" ".join(text.split()), using)
-    if len(keys) != 1:
-        return False
-    found = SearchKey.objects.using(using).filter(keys[0]).order_by().values("pk")
-    return found[: count + 1].count() > count
 
 
 def _keys(text: str, using: str) -> list[Q]:

@@ -1,8 +1,7 @@
 """
-A payment in plain words: what is known, what to do next, and its story, event by event.
+A payment in plain words: its summary with advice, its timeline, and what staff must review.
 
-Everything that staff read about a payment beyond its fields is worded here, for every state, every reason to review
-and every kind of event. Nothing here asks the database.
+Every text about a payment that staff read, beyond the names of its fields, is here. Nothing here runs a query.
 """
 
 from collections.abc import Iterable, Sequence
@@ -28,7 +27,7 @@ from django_paiementpro.services.rules import Decision
 
 @dataclass(frozen=True, slots=True)
 class ToReview:
-    """An open finding in words: its name, the figures, when it was raised, and what to do about it."""
+    """An open finding in words: its title, the figures, when it was raised, and what to do about it."""
 
     title: str
     detail: str
@@ -38,7 +37,7 @@ class ToReview:
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """One event of the story; ``level`` is a message level of the admin (``success``, ``warning``, ``error``)."""
+    """One event of the timeline; ``level`` is ``success``, ``warning``, ``error`` or empty."""
 
     event: PaymentEvent
     title: str
@@ -50,7 +49,7 @@ class Entry:
 
 @dataclass(slots=True)
 class Summary:
-    """What is known of a payment, and what to do next; with what it is to be reviewed for."""
+    """What is known about a payment, what to do next, and what to review."""
 
     known: list[str] = field(default_factory=list)
     advice: list[str] = field(default_factory=list)
@@ -59,63 +58,62 @@ class Summary:
 
 @dataclass(frozen=True, slots=True)
 class Preview:
-    """What would become of a notification: in words, and field by field (name, value now, value then)."""
+    """What a replay would do: the outcome in words, and each changed field with its values before and after."""
 
-    verdict: str
+    outcome: str
     changes: Sequence[tuple[str, str, str]]
     signals: Sequence[str]
 
 
 ADVICE = {
     Reason.REFERENCE: gettext_lazy(
-        "Look in the gateway’s back office for what was paid under that reference. If it is this payment, confirm it "
-        "by hand."
+        "Check in the gateway’s back office what was paid under that reference. If it is this payment, confirm it "
+        "manually."
     ),
     Reason.MERCHANT: gettext_lazy(
-        "If the account is yours, the merchant id in the settings, or of this payment, is wrong: have it corrected, "
-        "and confirm by hand what has reached your account. If it is not yours, somebody has paid another merchant: "
-        "deliver nothing."
+        "If the account is yours, the merchant id in the settings or of this payment is wrong: have it corrected, and "
+        "manually confirm the payments that reached your account. If it is not yours, the money went to another "
+        "merchant: do not deliver."
     ),
     Reason.AMOUNT: gettext_lazy(
-        "Deliver nothing for it. Look in the gateway’s back office at what was paid, and give it back there or agree "
-        "with the customer on the rest."
+        "Do not deliver for this amount. Check in the gateway’s back office what was paid, then refund it there or "
+        "agree with the customer on how to pay the rest."
     ),
     Reason.CURRENCY: gettext_lazy(
-        "The gateway reads any amount as francs. Look in its back office at what was paid; if it is the right amount "
+        "The gateway treats every amount as francs. Check in its back office what was paid; if it is the right amount "
         "in francs, have the settings corrected and replay the notification."
     ),
     Reason.HASHCODE: gettext_lazy(
-        "The shop’s own verifier did not agree. Look in the gateway’s back office: if the payment is there, have the "
-        "verifier corrected and replay the notification. If it is not, somebody has tried to cheat."
+        "The shop’s own verification failed. Check the gateway’s back office: if the payment is there, have the "
+        "verifier corrected and replay the notification. If it is not, someone has attempted fraud."
     ),
     Reason.UNKNOWN_CODE: gettext_lazy(
-        "The gateway’s answer has a code that nobody knows. Look in its back office: if the payment is there, confirm "
-        "it by hand."
+        "The gateway’s response code is unknown. Check its back office: if the payment is there, confirm it manually."
     ),
     Reason.FAILURE_AFTER_SUCCESS: gettext_lazy(
-        "The payment counts as paid. Look in the gateway’s back office whether the money is still there. If it has "
-        "been taken back, record a refund and stop the delivery."
+        "The payment still counts as paid. Check in the gateway’s back office whether you still have the money. If it "
+        "was taken back, record a refund and stop the delivery."
     ),
     Reason.PAID_TWICE: gettext_lazy(
-        "The customer has paid more than once. Give the second payment back in the gateway’s back office, then mark "
-        "this as reviewed with the refund’s number. Record no refund here: the order stays paid."
+        "The customer has paid more than once. Refund the second payment in the gateway’s back office, then mark this "
+        "as reviewed with the number of that refund. Do not record a refund here: the order stays paid."
     ),
     Reason.TRANSACTION_REUSED: gettext_lazy(
-        "Somebody of the staff has confirmed another payment by the transaction that has paid for this one: one of the "
-        "two has not been paid. Look in the gateway’s back office whose it is, and stop the other delivery."
+        "The transaction of this payment was also used to confirm another payment manually: one of the two has not "
+        "been paid. Check in the gateway’s back office which payment it belongs to, and stop the other delivery."
     ),
     Reason.PAID_AFTER_CANCELLATION: gettext_lazy(
-        "The money has come although the payment was cancelled. Deliver after all, or give the money back in the "
-        "gateway’s back office and record the refund here."
+        "The customer paid after this payment was cancelled. Deliver the order, or refund the money in the gateway’s "
+        "back office and record the refund here."
     ),
 }
 
 STAFF_TITLES = {
-    "check": gettext_lazy("%(user)s had the gateway asked"),
-    "confirm": gettext_lazy("%(user)s confirmed the payment by hand"),
+    "check": gettext_lazy("%(user)s asked the gateway"),
+    "confirm": gettext_lazy("%(user)s confirmed the payment manually"),
     "refund": gettext_lazy("%(user)s recorded a refund"),
     "review": gettext_lazy("%(user)s marked it as reviewed"),
-    "redeliver": gettext_lazy("%(user)s had the signals delivered again"),
+    "redeliver": gettext_lazy("%(user)s sent the signals again"),
     "discard": gettext_lazy("%(user)s stopped waiting for missing receivers"),
     "replay": gettext_lazy("%(user)s replayed a notification"),
 }
@@ -123,73 +121,78 @@ STAFF_TITLES = {
 TITLES: dict[tuple[str, str], Any] = {
     (Kind.INITIALIZE, Outcome.ACCEPTED): gettext_lazy("The gateway opened a payment page"),
     (Kind.INITIALIZE, Outcome.REFUSED): gettext_lazy("The gateway refused to open a payment page"),
-    (Kind.INITIALIZE, Outcome.FAILED): gettext_lazy("The gateway gave no answer when a payment page was asked for"),
-    (Kind.NOTIFICATION, Outcome.DUPLICATE): gettext_lazy("The gateway notified once more; nothing changed"),
-    (Kind.NOTIFICATION, Outcome.CONFLICT): gettext_lazy("The gateway notified what does not fit; somebody must look"),
-    (Kind.NOTIFICATION, Outcome.REFUSED): gettext_lazy("A notification was refused"),
-    (Kind.STATUS, Outcome.ACCEPTED): gettext_lazy("The gateway, when asked, said: paid"),
-    (Kind.STATUS, Outcome.DUPLICATE): gettext_lazy("The gateway, when asked, said once more: paid"),
-    (Kind.STATUS, Outcome.CONFLICT): gettext_lazy(
-        "The gateway, when asked, said what does not fit; somebody must look"
+    (Kind.INITIALIZE, Outcome.FAILED): gettext_lazy("The gateway did not answer the request for a payment page"),
+    (Kind.NOTIFICATION, Outcome.DUPLICATE): gettext_lazy("Repeated notification; nothing changed"),
+    (Kind.NOTIFICATION, Outcome.CONFLICT): gettext_lazy(
+        "The notification does not match this payment; please review it"
     ),
-    (Kind.STATUS, Outcome.REFUSED): gettext_lazy("The gateway, when asked, told of a payment that is not this one"),
+    (Kind.NOTIFICATION, Outcome.REFUSED): gettext_lazy("A notification was rejected"),
+    (Kind.STATUS, Outcome.ACCEPTED): gettext_lazy("Status check: paid"),
+    (Kind.STATUS, Outcome.DUPLICATE): gettext_lazy("Status check: still paid; nothing changed"),
+    (Kind.STATUS, Outcome.CONFLICT): gettext_lazy(
+        "The answer to a status check does not match this payment; please review it"
+    ),
+    (Kind.STATUS, Outcome.REFUSED): gettext_lazy("The answer to a status check is about another payment"),
     (Kind.HOST, Outcome.ACCEPTED): gettext_lazy("The shop cancelled the payment"),
     (Kind.HOST, Outcome.CONFLICT): gettext_lazy("The app found something to review"),
-    (Kind.EXPIRY, Outcome.ACCEPTED): gettext_lazy("Nobody paid in time; the payment expired"),
+    (Kind.EXPIRY, Outcome.ACCEPTED): gettext_lazy("The payment was not made in time and expired"),
 }
 
-VERDICTS = {
+PREVIEWS = {
     Outcome.ACCEPTED: gettext_lazy("It would be accepted"),
-    Outcome.DUPLICATE: gettext_lazy("It says nothing new"),
-    Outcome.CONFLICT: gettext_lazy("It does not fit: somebody would have to look"),
-    Outcome.REFUSED: gettext_lazy("It would be refused"),
+    Outcome.DUPLICATE: gettext_lazy("It contains nothing new"),
+    Outcome.CONFLICT: gettext_lazy("It does not match this payment and would have to be reviewed"),
+    Outcome.REFUSED: gettext_lazy("It would be rejected"),
 }
-
-OPERATORS = frozenset(Channel.values)
 
 LEVELS = {Outcome.CONFLICT: "warning", Outcome.REFUSED: "error", Outcome.FAILED: "error"}
 
 
-def operator_of(payment: Payment) -> str:
-    """Name the means that was used, or else that was asked for; empty where the payer has not chosen yet."""
+def channel_name(payment: Payment) -> str:
+    """Return the name of the payment method used, or else requested; empty until the customer has chosen one."""
     channel = payment.gateway_channel or payment.channel
-    return str(Channel(channel).label) if channel in OPERATORS else channel
+    try:
+        return str(Channel(channel).label)
+    except ValueError:
+        return channel
 
 
 def summarize(
     payment: Payment, events: Sequence[PaymentEvent], findings: Sequence[Finding], refunds: Sequence[Refund]
 ) -> Summary:
-    """Say what is known and what to do next. ``events`` are the payment's, oldest first, ``findings`` the open ones."""
+    """Describe a payment and advise what to do. ``events`` are sorted by age, oldest first; ``findings`` are open."""
     summary = _SUMMARIES[Status(payment.status)](payment, events)
-    if Status(payment.status) in {Status.CREATED, Status.FAILED} and not payment.has_payer:
-        # Without the payer's data the gateway opens no page.
+    if Status(payment.status) in {Status.CREATED, Status.FAILED} and not payment.has_customer:
+        # The gateway opens no page without the customer's data.
         summary.advice = [_order_again()]
     if refunds:
         summary.known.append(_refunds(payment, refunds))
     summary.findings = to_review(findings)
     if summary.findings:
-        # What is to be reviewed comes first; the rest is for later.
+        # Findings have their own advice, which comes first.
         summary.advice = []
     if any(event.deliver_at is not None for event in events):
-        summary.known.append(_("The shop has not taken note of it yet: its signal is still owed to a receiver."))
-        summary.advice.append(_("Tell the shop’s developer, and deliver the signals again."))
+        summary.known.append(_("The shop has not processed it yet: its signal is still waiting for a receiver."))
+        summary.advice.append(_("Tell the shop’s developer, and send the signals again."))
     return summary
 
 
 def _created(payment: Payment, events: Sequence[PaymentEvent]) -> Summary:
     last = _last(events, Kind.INITIALIZE)
     if last is None:
-        return Summary([_("The customer has not been to the gateway yet.")], [_("They go there by the link below.")])
+        return Summary(
+            [_("The customer has not opened the payment page yet.")], [_("They can pay with the link below.")]
+        )
     if last.outcome == Outcome.REFUSED:
         known = _quoting(_("The gateway refused to open a payment page"), last.message)
         advice = _(
-            "Correct what it names: often the merchant id, the amount or the telephone number. Then the customer can "
-            "try again by the link below."
+            "Correct what it names, often the merchant id, the amount or the phone number. The customer can then try "
+            "again with the link below."
         )
         return Summary([known], [advice])
     return Summary(
-        [_("The gateway gave no answer when a payment page was asked for.")],
-        [_("The customer can try again by the link below.")],
+        [_("The gateway did not answer the request for a payment page.")],
+        [_("The customer can try again with the link below.")],
     )
 
 
@@ -197,74 +200,75 @@ def _pending(payment: Payment, events: Sequence[PaymentEvent]) -> Summary:
     opened_at = payment.initialized_at or payment.created_at
     return Summary(
         [
-            _("The customer has been on the gateway’s page since %(time)s.") % {"time": moment(opened_at)},
-            _("If nobody pays, the payment expires on %(time)s.") % {"time": moment(opened_at + conf.expires_after)},
+            _("The payment page was opened on %(time)s.") % {"time": moment(opened_at)},
+            _("If the customer does not pay, the payment expires on %(time)s.")
+            % {"time": moment(opened_at + conf.expires_after)},
         ],
-        [_("They can go on by the link below."), _looking()],
+        [_("The customer can continue with the link below."), _how_to_check()],
     )
 
 
-def _looking() -> str:
+def _how_to_check() -> str:
     if conf.status_url:
         return _(
-            "If they say that they have paid, ask the gateway now. Its silence proves nothing: look in its back office "
-            "too. What you see there can be confirmed by hand."
+            "If the customer says that they have paid, ask the gateway now. A negative answer proves nothing: check "
+            "its back office too, and confirm manually what you find there."
         )
     return _(
-        "If they say that they have paid, look in the gateway’s back office. What you see there can be confirmed by "
-        "hand."
+        "If the customer says that they have paid, check the gateway’s back office, and confirm manually what you find "
+        "there."
     )
 
 
 def _succeeded(payment: Payment, events: Sequence[PaymentEvent]) -> Summary:
     values = {
         "amount": payment.amount_display,
-        "operator": operator_of(payment) or _("a means that the gateway did not name"),
-        "time": moment(payment.settled_at) if payment.settled_at else "",
+        "channel": channel_name(payment) or _("an unknown payment method"),
+        "time": moment(payment.settled_at or payment.created_at),
     }
-    known = [_("%(amount)s paid by %(operator)s, %(time)s.") % values, _evidence(payment, events)]
+    known = [_("%(amount)s paid with %(channel)s on %(time)s.") % values, _evidence(payment, events)]
     if payment.gateway_id:
-        known.append(_("Transaction at the gateway: %(id)s.") % {"id": payment.gateway_id})
-    return Summary(known, [_("There is nothing to do.")])
+        known.append(_("Gateway transaction: %(id)s.") % {"id": payment.gateway_id})
+    return Summary(known, [_("Nothing to do.")])
 
 
 def _evidence(payment: Payment, events: Sequence[PaymentEvent]) -> str:
     if payment.settled_by == SettledBy.STATUS:
-        return _("The gateway said so when it was asked.")
+        return _("Confirmed by a status check.")
     if payment.settled_by != SettledBy.STAFF:
-        return _("The gateway notified it.")
-    acts = [event for event in events if event.kind == Kind.STAFF and event.fields.get("action") == "confirm"]
-    act = acts[-1] if acts else None
-    if act is None:
-        return _("It was confirmed by hand.")
-    return _quoting(_("%(user)s confirmed it by hand") % {"user": _staff(act)}, act.message)
+        return _("Confirmed by a notification from the gateway.")
+    confirmations = [event for event in events if event.kind == Kind.STAFF and event.fields.get("action") == "confirm"]
+    if not confirmations:
+        return _("Confirmed manually.")
+    last = confirmations[-1]
+    return _quoting(_("Confirmed manually by %(user)s") % {"user": _staff(last)}, last.message)
 
 
 def _failed(payment: Payment, events: Sequence[PaymentEvent]) -> Summary:
-    operator = operator_of(payment) or _("The gateway")
-    known = _quoting(_("%(operator)s refused the payment") % {"operator": operator}, payment.response_message)
-    return Summary([known], [_("The customer can try again by the link below.")])
+    channel = channel_name(payment) or _("The gateway")
+    known = _quoting(_("%(channel)s refused the payment") % {"channel": channel}, payment.response_message)
+    return Summary([known], [_("The customer can try again with the link below.")])
 
 
 def _expired(payment: Payment, events: Sequence[PaymentEvent]) -> Summary:
     return Summary(
-        [_("Nobody paid in time. This payment is not taken to the gateway again.")],
-        [_order_again(), _looking()],
+        [_("The payment was not made in time. Its payment page can no longer be opened.")],
+        [_order_again(), _how_to_check()],
     )
 
 
 def _order_again() -> str:
-    return _("Whoever wants to pay still orders again.")
+    return _("The customer must place a new order to pay.")
 
 
 def _cancelled(payment: Payment, events: Sequence[PaymentEvent]) -> Summary:
     last = _last(events, Kind.HOST)
     known = _quoting(_("The shop cancelled this payment"), last.message if last else "")
-    return Summary([known], [_("There is nothing to do. Money that comes all the same is recorded, and flagged here.")])
+    return Summary([known], [_("Nothing to do. If it is paid after all, it will appear among the payments to review.")])
 
 
 def _refunded(payment: Payment, events: Sequence[PaymentEvent]) -> Summary:
-    return Summary([], [_("There is nothing to do.")])
+    return Summary([], [_("Nothing to do.")])
 
 
 def _refunds(payment: Payment, refunds: Sequence[Refund]) -> str:
@@ -287,7 +291,7 @@ _SUMMARIES = {
 
 
 def to_review(findings: Iterable[Finding]) -> list[ToReview]:
-    """Describe open findings in words."""
+    """Return the findings in words."""
     return [_to_review(finding) for finding in findings]
 
 
@@ -299,8 +303,8 @@ def _to_review(finding: Finding) -> ToReview:
     return ToReview(str(reason.label), _figures_in_words(finding.detail), raised, str(ADVICE.get(reason, "")))
 
 
-def tell(events: Iterable[PaymentEvent]) -> list[Entry]:
-    """Tell the story of a payment, an entry an event."""
+def timeline(events: Iterable[PaymentEvent]) -> list[Entry]:
+    """Return the events in words."""
     return [_entry(event) for event in events]
 
 
@@ -313,7 +317,7 @@ def _entry(event: PaymentEvent) -> Entry:
         level = "success" if event.fields.get("action") == "confirm" else level
     elif event.kind == Kind.NOTIFICATION and event.outcome == Outcome.ACCEPTED:
         is_success = _is_success(event)
-        title = _("The gateway notified: paid") if is_success else _("The gateway notified: not paid")
+        title = _("Notification: paid") if is_success else _("Notification: not paid")
         level = "success" if is_success else "warning"
     else:
         title = str(TITLES.get((event.kind, event.outcome), event))
@@ -325,14 +329,14 @@ def _entry(event: PaymentEvent) -> Entry:
         title=title,
         details=[findings_in_words(text) for text in details if text],
         level=level,
-        # Pairs: a template that reads data.items would get a field of that name.
+        # Pairs, since ``fields.items`` in a template would look up a field of that name.
         fields=list(event.fields.items()),
         signals=_delivery(event),
     )
 
 
-def foretell(payment: Payment, decision: Decision) -> Preview:
-    """Describe what a decision would change in the payment as it is."""
+def preview(payment: Payment, decision: Decision) -> Preview:
+    """Describe what a decision would change in a payment."""
     after = copy(payment)
     after.apply(decision.changes)
     changes = [
@@ -340,12 +344,12 @@ def foretell(payment: Payment, decision: Decision) -> Preview:
         for column in Payment._meta.concrete_fields
         if column.name in decision.changes and getattr(payment, column.name) != getattr(after, column.name)
     ]
-    text = str(VERDICTS[decision.outcome])
+    text = str(PREVIEWS[decision.outcome])
     return Preview(_quoting(text, findings_in_words(decision.message)), changes, decision.signals)
 
 
 def _shown(payment: Payment, name: str) -> str:
-    """Write a field's value as people read it."""
+    """Return the value of a field as people read it."""
     value = getattr(payment, name)
     if isinstance(value, datetime):
         return moment(value)
@@ -365,12 +369,12 @@ def _is_success(event: PaymentEvent) -> bool:
 
 
 def _staff(event: PaymentEvent) -> str:
-    """Name who it was; by their number once the name has been erased."""
+    """Return the name of the user, or their id once the name has been erased."""
     return event.fields.get("user") or _("User %(id)s") % {"id": event.fields.get("user_id", "–")}
 
 
 def _figures(event: PaymentEvent) -> str:
-    """Name what the member of staff entered beside the reason."""
+    """Return what the user entered besides the reason."""
     currency = event.payment.currency
     texts = []
     if isinstance(amount := event.fields.get("amount"), int):
@@ -384,12 +388,12 @@ def _figures(event: PaymentEvent) -> str:
 
 
 def reasons_of(findings: Iterable[Finding]) -> str:
-    """Name in short what a payment is to be reviewed for, each reason once."""
+    """Return the titles of the findings, each once."""
     return "; ".join(dict.fromkeys(finding.title for finding in to_review(findings)))
 
 
 def findings_in_words(text: str) -> str:
-    """Put the codes of findings into words; what was found comes behind the colon. Other text stays as it is."""
+    """Replace the codes of findings, and their figures, by words. Other text is returned unchanged."""
     return "; ".join(map(_finding_in_words, text.replace("; ", "\n").splitlines()))
 
 
@@ -402,7 +406,7 @@ def _finding_in_words(line: str) -> str:
 
 
 def _figures_in_words(detail: str) -> str:
-    """Put the stored ``6250 != 12500`` into words."""
+    """Return the stored ``6250 != 12500`` in words."""
     found, is_comparison, expected = detail.partition(" != ")
     if not is_comparison:
         return detail
@@ -417,7 +421,7 @@ def labelled(label: object, text: object) -> str:
 
 
 def _delivery(event: PaymentEvent) -> list[str]:
-    """Name the signals of an event, the receivers that have had them, and those that are still owed."""
+    """Return the signals of an event, with the receivers that got them and those that are still to get them."""
     texts = []
     for signal in event.signals:
         receivers = [entry.partition(" ")[2] for entry in event.delivered if entry.partition(" ")[0] == signal]
@@ -429,8 +433,11 @@ def _delivery(event: PaymentEvent) -> list[str]:
 
 def _still_owed(owed: outbox.Owed) -> str:
     if not owed.receiver:
-        return _("still owed to a receiver")
-    text = _("still owed to %(receiver)s") if owed.is_known else _("still owed to %(receiver)s, which is missing here")
+        return _("still waiting for a receiver")
+    if owed.is_known:
+        text = _("still waiting for %(receiver)s")
+    else:
+        text = _("still waiting for %(receiver)s, which this server does not know")
     return text % {"receiver": owed.receiver}
 
 
@@ -439,11 +446,11 @@ def _last(events: Sequence[PaymentEvent], kind: Kind) -> PaymentEvent | None:
 
 
 def _quoting(text: str, quotation: str) -> str:
-    """End a sentence, with what somebody said behind it."""
+    """End a sentence with a quotation, if there is one."""
     return _("%(text)s: “%(quotation)s”.") % {"text": text, "quotation": quotation} if quotation else f"{text}."
 
 
 def moment(value: datetime) -> str:
-    """Write a moment on the site's clock, in the reader's manner."""
+    """Return a moment in the current time zone as people read it."""
     value = timezone.localtime(value)
     return f"{date_format(value, 'SHORT_DATE_FORMAT')} {value:%H:%M}"

@@ -64,7 +64,7 @@ class StatusField(serializers.ChoiceField):
 
 
 class ChannelField(serializers.ChoiceField):
-    """A means of payment that the merchant account has, as the settings say now."""
+    """A payment method of the merchant account, according to the current settings."""
 
     def __init__(self, **kwargs: Any) -> None:
         super().__init__(choices=(), **kwargs)

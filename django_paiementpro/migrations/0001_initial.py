@@ -71,7 +71,7 @@ class Migration(migrations.Migration):
                 (
                     "attempt",
                     models.PositiveSmallIntegerField(
-                        default=0, help_text="How often a page has been asked for.", verbose_name="attempts"
+                        default=0, help_text="How many payment pages were requested.", verbose_name="attempts"
                     ),
                 ),
                 (
@@ -101,7 +101,7 @@ class Migration(migrations.Migration):
                         blank=True,
                         choices=django_paiementpro.models.offered_channels,
                         max_length=32,
-                        verbose_name="means of payment",
+                        verbose_name="payment method",
                     ),
                 ),
                 ("customer_email", models.EmailField(max_length=254, verbose_name="e-mail")),
@@ -115,7 +115,7 @@ class Migration(migrations.Migration):
                     models.CharField(
                         choices=[
                             ("created", "Created"),
-                            ("pending", "Waiting for the payer"),
+                            ("pending", "Waiting for the customer"),
                             ("succeeded", "Paid"),
                             ("failed", "Not paid"),
                             ("expired", "Expired"),
@@ -133,8 +133,8 @@ class Migration(migrations.Migration):
                     models.CharField(
                         blank=True,
                         choices=[
-                            ("notification", "Notification of the gateway"),
-                            ("status", "Status look-up"),
+                            ("notification", "Gateway notification"),
+                            ("status", "Status check"),
                             ("staff", "Staff"),
                         ],
                         max_length=16,
@@ -155,7 +155,7 @@ class Migration(migrations.Migration):
                     "gateway_key",
                     django_paiementpro.fields.TransactionKeyField(blank=True, editable=False, max_length=128),
                 ),
-                ("gateway_channel", models.CharField(blank=True, max_length=32, verbose_name="means used")),
+                ("gateway_channel", models.CharField(blank=True, max_length=32, verbose_name="payment method used")),
                 ("transaction_date", models.DateTimeField(blank=True, null=True, verbose_name="date at the gateway")),
                 ("response_code", models.CharField(blank=True, max_length=16, verbose_name="response code")),
                 ("response_message", models.CharField(blank=True, max_length=255, verbose_name="response")),
@@ -173,7 +173,7 @@ class Migration(migrations.Migration):
                             django.db.models.functions.comparison.NullIf("gateway_channel", models.Value("")), "channel"
                         ),
                         output_field=models.CharField(max_length=32),
-                        verbose_name="operator",
+                        verbose_name="payment method",
                     ),
                 ),
                 ("success_url", models.CharField(blank=True, max_length=500, verbose_name="URL after success")),
@@ -223,11 +223,11 @@ class Migration(migrations.Migration):
                 "ordering": ["-created_at", "-pk"],
                 "permissions": [
                     ("check_payment", "Can ask the gateway about a payment"),
-                    ("confirm_payment", "Can confirm a payment by hand, and replay a notification"),
+                    ("confirm_payment", "Can confirm a payment manually and replay a notification"),
                     ("refund_payment", "Can record a refund"),
-                    ("redeliver_payment", "Can deliver the signals of a payment again"),
+                    ("redeliver_payment", "Can send the signals of a payment again"),
                     ("review_payment", "Can mark a payment as reviewed"),
-                    ("export_payment", "Can export payments with their payers"),
+                    ("export_payment", "Can export payments with customer data"),
                 ],
             },
         ),
@@ -267,9 +267,9 @@ class Migration(migrations.Migration):
                     "kind",
                     models.CharField(
                         choices=[
-                            ("initialize", "Page asked for"),
+                            ("initialize", "Page request"),
                             ("notification", "Notification"),
-                            ("status", "Status look-up"),
+                            ("status", "Status check"),
                             ("host", "Shop"),
                             ("staff", "Staff"),
                             ("expiry", "Expiry"),

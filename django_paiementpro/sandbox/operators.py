@@ -1,4 +1,4 @@
-"""The means of payment as the page shows them: a name, a colour, a sign of its own. Nobody's logo."""
+"""The payment methods as the page shows them: a name, a colour and a neutral symbol, never a logo."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -9,7 +9,7 @@ from django_paiementpro.conf import conf
 
 @dataclass(frozen=True, slots=True)
 class Operator:
-    """One means of payment. ``brand`` is its colour in the page's style, ``sign`` what stands on it."""
+    """A payment method, with its colour (``brand``) and its symbol (``sign``)."""
 
     channel: str
     label: Any

@@ -23,6 +23,7 @@ from django.utils import timezone
 
 from django_paiementpro import log
 from django_paiementpro.db.connections import database
+from django_paiementpro.db.keyset import in_pages
 from django_paiementpro.enums import Kind, Outcome, Reason, Status
 from django_paiementpro.gateway.messages import without_personal_data
 from django_paiementpro.models import Finding, Payment, PaymentEvent, Refund, SearchKey
@@ -114,18 +115,10 @@ def prune_personal_data(
     What they were paid, when, how and under which numbers stays, and so does what they owe to receivers. Two runs at
     once do each payment once. ``progress`` is told how many payments each batch has blanked.
     """
-    return _blank_all(_prunable_batches(before, batch_size), lambda: _unpruned(before), progress)
-
-
-def _prunable_batches(before: datetime, size: int) -> Iterator[list[Payment]]:
-    """Walk through them in the order of their index, with what was read last for a bookmark."""
-    rows = prunable_payments(before).only("pk", "created_at").order_by("created_at", "pk")
-    page = list(rows[:size])
-    while page:
-        yield page
-        last = page[-1]
-        behind = Q(created_at__gt=last.created_at) | Q(pk__gt=last.pk)
-        page = list(rows.filter(behind, created_at__gte=last.created_at)[:size])
+    payments = prunable_payments(before).only("pk", "created_at")
+    # In the order of their index.
+    batches = in_pages(payments, "created_at", "pk", size=batch_size)
+    return _blank_all(batches, lambda: _unpruned(before), progress)
 
 
 def count_personal_data(*, email: str = "", phone: str = "") -> Blanked:

@@ -8,6 +8,7 @@ from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from datetime import datetime, timedelta
+from itertools import chain
 from threading import Event, Lock
 from typing import Any, TypeVar, cast
 
@@ -19,6 +20,7 @@ from django.utils import timezone
 from django_paiementpro import log
 from django_paiementpro.conf import conf
 from django_paiementpro.db.connections import database
+from django_paiementpro.db.keyset import in_pages
 from django_paiementpro.delivery import outbox
 from django_paiementpro.enums import MAY_BE_PAID_LATE, Kind, Outcome, Status
 from django_paiementpro.exceptions import GatewayUnavailableError
@@ -186,20 +188,13 @@ def undelivered_events(before: datetime | None = None) -> QuerySet[PaymentEvent]
 
 
 def newest_first(queryset: QuerySet[M], size: int = PAGE_SIZE) -> Iterator[M]:
-    """Walk through rows in pages, so that memory is bounded and no cursor stays open meanwhile."""
-    return _in_pages(queryset.order_by("-pk"), "pk__lt", size)
+    """Iterate over the rows in pages, the newest first."""
+    return chain.from_iterable(in_pages(queryset, "-pk", size=size))
 
 
 def oldest_first(queryset: QuerySet[M], size: int = PAGE_SIZE) -> Iterator[M]:
-    """Do the same the other way round."""
-    return _in_pages(queryset.order_by("pk"), "pk__gt", size)
-
-
-def _in_pages(queryset: QuerySet[M], beyond: str, size: int) -> Iterator[M]:
-    page = list(queryset[:size])
-    while page:
-        yield from page
-        page = list(queryset.filter(**{beyond: page[-1].pk})[:size])
+    """Iterate over the rows in pages, the oldest first."""
+    return chain.from_iterable(in_pages(queryset, "pk", size=size))
 
 
 def _place_of(event: PaymentEvent) -> tuple[datetime, int]:

@@ -1,31 +1,32 @@
 from typing import Any
 
 from django import template
-from django.contrib.admin.sites import all_sites
+from django.contrib import admin
 
 from django_paiementpro.models import Finding, Payment
 
 register = template.Library()
 
-#: How many payments to review are counted.
-MAX_COUNTED = 100
+#: The highest number that is counted.
+MAX_COUNT = 100
 
 
 @register.inclusion_tag("admin/paiementpro/review_queue.html", takes_context=True)
-def review_queue(context: template.Context) -> dict[str, Any]:
-    """Say how many payments wait for somebody to look at them, of those that the user may see in this admin."""
+def review_queue(context: template.Context, model_admin: Any = None) -> dict[str, Any]:
+    """
+    Link to the payments to review, with their number, counting those that the user may see.
+
+    ``model_admin`` is the admin of payments, by default that of the default admin site.
+    """
     request = context.get("request")
-    name = getattr(request, "current_app", "admin")
-    site = next((site for site in all_sites if site.name == name and site.is_registered(Payment)), None)
-    if site is None or request is None:
+    if model_admin is None and getattr(request, "current_app", admin.site.name) == admin.site.name:
+        model_admin = admin.site.get_model_admin(Payment) if admin.site.is_registered(Payment) else None
+    if request is None or model_admin is None or not model_admin.has_view_permission(request):
         return {"count": 0}
-    model_admin = site.get_model_admin(Payment)
-    if not model_admin.has_view_permission(request):
-        return {"count": 0}
-    waiting = (
+    to_review = (
         model_admin.get_queryset(request)
         .filter(pk__in=Finding.objects.filter(reviewed_at=None).values("payment"))
         .order_by()
     )
-    count = waiting[: MAX_COUNTED + 1].count()
-    return {"count": min(count, MAX_COUNTED), "is_more": count > MAX_COUNTED}
+    count = to_review[: MAX_COUNT + 1].count()
+    return {"count": min(count, MAX_COUNT), "is_more": count > MAX_COUNT}

@@ -2,6 +2,9 @@ from django.conf import settings
 from django.contrib import admin
 from django.urls import include, path
 
+# The admin's index, with the number of payments to review.
+admin.site.index_template = "admin/paiementpro/index.html"
+
 urlpatterns = [
     path("admin/", admin.site.urls),
     path("api/", include("django_paiementpro.api.urls")),

@@ -29,7 +29,7 @@ class BuyerForm(forms.ModelForm):
     """Who buys, and how they want to pay."""
 
     channel = forms.ChoiceField(
-        label=_("Means of payment"), choices=channel_choices, widget=forms.RadioSelect, required=False
+        label=_("Payment method"), choices=channel_choices, widget=forms.RadioSelect, required=False
     )
 
     class Meta:

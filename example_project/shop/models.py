@@ -118,7 +118,7 @@ class Order(models.Model):
     last_name = models.CharField(_("last name"), max_length=100)
     email = models.EmailField(_("e-mail"))
     phone = models.CharField(_("phone"), max_length=32, validators=[validate_phone])
-    channel = models.CharField(_("means of payment"), max_length=32, blank=True)
+    channel = models.CharField(_("payment method"), max_length=32, blank=True)
     status = models.CharField(_("status"), max_length=16, choices=Status, default=Status.OPEN)
     paid_with = models.ForeignKey(
         Payment, models.PROTECT, null=True, blank=True, related_name="+", verbose_name=_("paid with")

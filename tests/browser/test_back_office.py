@@ -23,18 +23,18 @@ LIST = "/admin/paiementpro/payment/"
 FRENCH = {
     "Amount at the gateway": "Montant chez la passerelle",
     "Ask the gateway now": "Interroger la passerelle",
-    "Confirm by hand": "Confirmer à la main",
+    "Confirm manually": "Confirmer à la main",
     "Copied": "Copié",
     "Copy": "Copier",
-    "Day book": "Journal de caisse",
-    "Deliver the signals again": "Renvoyer les signaux",
-    "Every receiver of the shop has gone through.": "Tous les récepteurs de la boutique ont abouti.",
+    "All receivers of the shop have succeeded.": "Tous les récepteurs de la boutique ont abouti.",
     "Export (CSV)": "Exporter (CSV)",
     "It would be accepted.": "Elle serait acceptée.",
-    "It would be refused": "Elle serait refusée",
+    "It would be rejected": "Elle serait refusée",
     "Mark as reviewed": "Marquer comme vérifié",
     "Note": "Note",
-    "Nothing was done yet. Please look at what is marked.": "Rien n’a encore été fait. Regardez ce qui est signalé.",
+    "Nothing has been done yet. Please correct the errors below.": (
+        "Rien n’a encore été fait. Corrigez les erreurs ci-dessous."
+    ),
     "Nothing would change.": "Rien ne changerait.",
     "Refund number": "Numéro du remboursement",
     "Paid": "Payé",
@@ -42,10 +42,11 @@ FRENCH = {
     "Reason": "Motif",
     "Record a refund": "Noter un remboursement",
     "Replay the notification": "Rejouer la notification",
-    "Taken": "Encaissé",
-    "The gateway knows of the payment: it is paid.": "La passerelle connaît le paiement : il est payé.",
+    "Send the signals again": "Renvoyer les signaux",
+    "Takings": "Journal de caisse",
+    "The gateway confirms the payment. It is now paid.": "La passerelle confirme le paiement. Il est maintenant payé.",
     "The payment is marked as reviewed.": "Le paiement est marqué comme vérifié.",
-    "Transaction at the gateway": "Transaction chez la passerelle",
+    "Gateway transaction": "Transaction de la passerelle",
     "What was received": "Ce qui a été reçu",
 }
 
@@ -168,7 +169,7 @@ def test_cashier_has_the_gateway_asked(payer: Person, cashier: Cashier, demo: De
     cashier.opens("Ask the gateway now")
     cashier.enters("Reason", "She has the SMS")
     cashier.submits("Ask the gateway now")
-    cashier.is_told("The gateway knows of the payment: it is paid.")
+    cashier.is_told("The gateway confirms the payment. It is now paid.")
     expect(cashier.badge()).to_have_text(cashier.says("Paid"))
     expect(cashier.story()).to_contain_text("She has the SMS")
     assert demo.orders_of(payer.email) == ["paid"]
@@ -178,20 +179,20 @@ def test_cashier_confirms_by_hand_once(payer: Person, cashier: Cashier, demo: De
     stock = demo.stock("attieke")
     orders_without_word(payer)
     cashier.finds(payer.email)
-    cashier.opens("Confirm by hand")
-    cashier.enters("Transaction at the gateway", f"CI-{payer.email}")
+    cashier.opens("Confirm manually")
+    cashier.enters("Gateway transaction", f"CI-{payer.email}")
     cashier.enters("Amount at the gateway", "100")
     cashier.enters("Proof", "Seen in the back office at ten")
-    cashier.submits("Confirm by hand")
+    cashier.submits("Confirm manually")
     expect(
-        cashier.page.get_by_text(cashier.says("Nothing was done yet. Please look at what is marked."))
+        cashier.page.get_by_text(cashier.says("Nothing has been done yet. Please correct the errors below."))
     ).to_be_visible()
     cashier.looks("confirm")
     assert demo.orders_of(payer.email) == ["open"]
 
     [amount] = demo.execute("SELECT amount FROM paiementpro_payment WHERE customer_email = ?", payer.email)
     cashier.enters("Amount at the gateway", str(amount))
-    cashier.page.get_by_role("button", name=cashier.says("Confirm by hand"), exact=True).dblclick()
+    cashier.page.get_by_role("button", name=cashier.says("Confirm manually"), exact=True).dblclick()
     expect(cashier.badge()).to_have_text(cashier.says("Paid"))
     expect(cashier.story()).to_contain_text("Seen in the back office at ten")
     assert demo.orders_of(payer.email) == ["paid"]
@@ -212,7 +213,7 @@ def test_cashier_records_refunds(payer: Person, cashier: Cashier, demo: Demo) ->
     cashier.page.locator("[name=refunded_on]").fill("2199-01-01")
     cashier.submits("Record a refund")
     expect(
-        cashier.page.get_by_text(cashier.says("Nothing was done yet. Please look at what is marked."))
+        cashier.page.get_by_text(cashier.says("Nothing has been done yet. Please correct the errors below."))
     ).to_be_visible()
     cashier.looks()
     today = cashier.page.evaluate("new Date().toISOString().slice(0, 10)")
@@ -275,10 +276,10 @@ def test_cashier_delivers_the_signals_again(payer: Person, cashier: Cashier, dem
     # What a shop that was broken would have lost.
     demo.execute("UPDATE shop_order SET status = 'open', paid_with_id = NULL WHERE email = ?", payer.email)
     cashier.finds(payer.email)
-    cashier.opens("Deliver the signals again")
+    cashier.opens("Send the signals again")
     cashier.enters("Reason", "The order stayed open")
-    cashier.submits("Deliver the signals again")
-    cashier.is_told("Every receiver of the shop has gone through.")
+    cashier.submits("Send the signals again")
+    cashier.is_told("All receivers of the shop have succeeded.")
     assert demo.orders_of(payer.email) == ["paid"]
 
 
@@ -304,7 +305,7 @@ def test_cashier_replays_what_was_refused(payer: Person, cashier: Cashier, demo:
     orders_without_word(payer, "Wrong amount")
     cashier.finds(payer.email)
     cashier.opens("Replay the notification")
-    expect(cashier.page.get_by_text(cashier.says("It would be refused"))).to_be_visible()
+    expect(cashier.page.get_by_text(cashier.says("It would be rejected"))).to_be_visible()
     expect(cashier.page.get_by_text(cashier.says("Nothing would change."))).to_be_visible()
     expect(cashier.page.locator("form[data-pp-once]")).to_have_count(0)
 
@@ -353,12 +354,11 @@ def test_accountant_takes_the_list_home(payer: Person, cashier: Cashier) -> None
     assert payer.email in row.split(separator)
 
 
-def test_owner_reads_the_day_book(payer: Person, cashier: Cashier) -> None:
+def test_owner_reads_the_takings(payer: Person, cashier: Cashier) -> None:
     pays(payer)
     cashier.page.goto(LIST)
-    cashier.page.get_by_role("link", name=cashier.says("Day book"), exact=True).click()
-    expect(cashier.page.get_by_role("heading", level=1)).to_have_text(cashier.says("Day book"))
-    expect(cashier.page.get_by_text(cashier.says("Taken"), exact=True).first).to_be_visible()
+    cashier.page.get_by_role("link", name=cashier.says("Takings"), exact=True).click()
+    expect(cashier.page.get_by_role("heading", level=1)).to_have_text(cashier.says("Takings"))
     expect(cashier.page.locator("svg[role=img]").first).to_be_visible()
     cashier.looks()
     cashier.page.locator("[name=by]").select_option("month")
@@ -416,8 +416,8 @@ def test_pictures_of_every_page(payer: Person, cashier: Cashier, demo: Demo) -> 
     cashier.looks("index", both)
     cashier.page.goto(LIST)
     cashier.looks("list", both)
-    cashier.page.goto(f"{LIST}day-book/")
-    cashier.looks("day-book", both)
+    cashier.page.goto(f"{LIST}takings/")
+    cashier.looks("takings", both)
 
 
 def newest(demo: Demo, payer: Person) -> list[Any]:

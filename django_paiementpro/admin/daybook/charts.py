@@ -1,19 +1,17 @@
 """
-Charts as SVG, drawn on the server, with percentages for sizes: the texts beside them stay readable on a phone.
+Charts as SVG, drawn on the server. Shapes are scaled to the width of the page, and text is not.
 
-No style and no script stands inline, as hosts have content security policies.
+There are no inline styles and no scripts, which a content security policy may forbid.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
-from django.utils.html import format_html_join
-from django.utils.safestring import SafeString
 from django.utils.translation import gettext as _
 
-from django_paiementpro.admin.daybook.shown import Shown
-from django_paiementpro.admin.daybook.texts import (
+from django_paiementpro.admin.daybook.data import ReportData
+from django_paiementpro.admin.daybook.formats import (
     count_text,
     failures_text,
     failures_title,
@@ -24,19 +22,18 @@ from django_paiementpro.admin.daybook.texts import (
     takings_title,
     tick_text,
 )
+from django_paiementpro.admin.daybook.statistics import Figures, ratio
 from django_paiementpro.admin.wording import labelled
-from django_paiementpro.statistics import Figures, ratio
 
-#: How many columns of a chart have their date below; on a phone every other of them.
+#: How many columns of a chart are labelled; on a phone, every second one of them.
 MAX_TICKS = 8
 
-#: How many operators have a chart of their failures; all are in the table.
+#: How many payment methods have a chart of their failures; the table has them all.
 MAX_CHARTS = 6
 
 
-def percent(part: float, whole: float) -> str:
-    """Return a size for SVG, which knows no decimal comma."""
-    return f"{100 * part / whole:.2f}%" if whole else "0%"
+def percent(part: float, whole: float) -> float:
+    return 100 * part / whole if whole else 0
 
 
 @dataclass(frozen=True)
@@ -50,47 +47,32 @@ class Row:
     href: str = ""
 
 
-@dataclass(frozen=True)
-class Bar:
-    kind: str
-    y: str
-    height: str
-
-
-@dataclass(frozen=True)
-class Column:
-    title: str
-    bars: list[Bar]
+#: The top and the bottom of a bar, as percentages of the chart's height from above; None if there is no bar.
+Bar = tuple[float, float] | None
 
 
 class Chart:
     """
-    Columns side by side, upwards and, for what was given back, downwards.
+    Columns side by side: for each kind of bars, one path.
 
-    The shapes are put together here: there are hundreds, and a template takes its time for each.
+    ``titles`` are shown when a column is pointed at. ``levels`` are horizontal lines with their texts.
     """
 
-    def __init__(self, label: str, columns: Sequence[Column], ticks: Sequence[str], levels: Sequence[tuple[str, str]]):
+    def __init__(
+        self,
+        label: str,
+        bars: Mapping[str, Sequence[Bar]],
+        ticks: Sequence[str],
+        titles: Sequence[str] = (),
+        levels: Sequence[tuple[str, str]] = (),
+    ) -> None:
         self.label = label
         self.levels = levels
-        slot = 100 / len(columns)
+        slot = 100 / len(ticks)
         width = min(slot * 0.8, 12)
-        # Names of ours and figures: there is nothing to escape.
-        bars = SafeString(  # nosec B703
-            "\n".join(
-                f'<rect class="daybook-{bar.kind}" x="{slot * (index + 0.5) - width / 2:.3f}%" width="{width:.3f}%"'
-                f' y="{bar.y}" height="{bar.height}"/>'
-                for index, column in enumerate(columns)
-                for bar in column.bars
-            )
-        )
-        # Over the bars, as high as the chart: what is pointed at tells its figures, where it has a title.
-        slots = format_html_join(
-            "\n",
-            f'<rect class="daybook-slot" x="{{}}%" width="{slot:.3f}%" height="100%"><title>{{}}</title></rect>',
-            ((f"{slot * index:.3f}", column.title) for index, column in enumerate(columns) if column.title),
-        )
-        self.shapes = bars + slots
+        self.paths = {kind: self._path(each, slot, width) for kind, each in bars.items()}
+        self.slot_width = f"{slot:.3f}%"
+        self.slots = [(f"{slot * index:.3f}%", title) for index, title in enumerate(titles)]
         step = -(-len(ticks) // MAX_TICKS)
         self.ticks = [
             (*self._place(slot, index), bool(number % 2), ticks[index])
@@ -98,8 +80,17 @@ class Chart:
         ]
 
     @staticmethod
+    def _path(bars: Sequence[Bar], slot: float, width: float) -> str:
+        """Return the outlines of the bars, in a square of 100 that is stretched over the chart."""
+        return "".join(
+            f"M{slot * (index + 0.5) - width / 2:.2f} {bar[0]:.2f}V{bar[1]:.2f}h{width:.2f}V{bar[0]:.2f}z"
+            for index, bar in enumerate(bars)
+            if bar
+        )
+
+    @staticmethod
     def _place(slot: float, index: int) -> tuple[str, str]:
-        """Return where a tick's text stands, and which of its ends: at the edges it stays within the chart."""
+        """Return the position and the anchor of a tick's text, so that it stays within the chart at both edges."""
         middle = slot * (index + 0.5)
         if middle < 5:
             return f"{slot * index:.3f}%", "start"
@@ -109,68 +100,73 @@ class Chart:
 
 
 def round_up(amount: int) -> int:
-    """Return the next amount that is easily read, and halved."""
+    """Return the next amount that is easy to read, and to halve."""
     size = int("1" + "0" * max(0, len(str(amount)) - 2))
     return next(step * size for step in (10, 12, 16, 20, 30, 40, 50, 60, 80, 100) if step * size >= amount)
 
 
 class Charts:
-    """The charts of a day book."""
+    """The charts of a report."""
 
-    def __init__(self, shown: Shown) -> None:
-        self.shown = shown
-        self.book = shown.book
-        self.total = shown.book.total
-        self.takings_title = takings_title(shown.choice.unit)
-        self.failures_title = failures_title(shown.choice.unit)
+    def __init__(self, data: ReportData) -> None:
+        self.data = data
+        self.book = data.book
+        self.total = data.book.total
+        self.takings_title = takings_title(data.criteria.unit)
+        self.failures_title = failures_title(data.criteria.unit)
 
     @property
     def takings_chart(self) -> Chart:
-        figures = {name: line.figures for name, line in self.shown.lines.items()}
+        figures = {name: line.figures for name, line in self.data.lines.items()}
         when, most = max(figures.items(), key=lambda item: item[1].taken)
         top = round_up(most.taken)
         bottom = max(each.refunded for each in figures.values())
         whole = top + bottom
-        columns = []
-        for name, each in figures.items():
-            taken = f"{self.shown.money(each.taken)}, {payments_text(each.payments)}"
-            title = labelled(name, taken)
-            bars = []
-            if each.taken:
-                bars.append(Bar("taken", percent(top - each.taken, whole), percent(each.taken, whole)))
-            if each.refunded:
-                title += _("; refunded: %(amount)s") % {"amount": self.shown.money(each.refunded)}
-                bars.append(Bar("refunded", percent(top, whole), percent(each.refunded, whole)))
-            columns.append(Column(title, bars))
-        label = _("%(title)s: %(amount)s in all, at most %(most)s (%(when)s)") % {
+        base = percent(top, whole)
+        bars: dict[str, list[Bar]] = {
+            "taken": [(percent(top - each.taken, whole), base) if each.taken else None for each in figures.values()],
+            # Downwards.
+            "refunded": [
+                (base, percent(top + each.refunded, whole)) if each.refunded else None for each in figures.values()
+            ],
+        }
+        label = _("%(title)s: %(amount)s in total, %(most)s at most (%(when)s)") % {
             "title": self.takings_title,
-            "amount": self.shown.money(self.total.taken),
-            "most": self.shown.money(most.taken),
+            "amount": self.data.money(self.total.taken),
+            "most": self.data.money(most.taken),
             "when": when,
         }
-        levels = [(percent(top - amount, whole), short_amount(amount)) for amount in (top, top // 2, 0)]
-        return Chart(label, columns, self._ticks, levels)
+        levels = [(f"{percent(top - amount, whole):.2f}%", short_amount(amount)) for amount in (top, top // 2, 0)]
+        titles = [self._title(name, each) for name, each in figures.items()]
+        return Chart(label, bars, self._ticks, titles, levels)
+
+    def _title(self, name: str, figures: Figures) -> str:
+        title = labelled(name, f"{self.data.money(figures.taken)}, {payments_text(figures.payments)}")
+        if figures.refunded:
+            title += _("; refunded: %(amount)s") % {"amount": self.data.money(figures.refunded)}
+        return title
 
     @cached_property
     def _ticks(self) -> list[str]:
-        return [tick_text(line, self.shown.choice.unit) for line in self.shown.lines.values()]
+        return [tick_text(line, self.data.criteria.unit) for line in self.data.lines.values()]
 
     @property
-    def operator_rows(self) -> list[Row]:
+    def channel_rows(self) -> list[Row]:
         return self._rows(
-            (self.shown.operators[code], figures, self.shown.choice.query(operator=code))
-            for code, figures in self.book.operators.items()
+            (self.data.channels[code], figures, self.data.criteria.query(channel=code))
+            for code, figures in self.book.channels.items()
             if figures.taken
         )
 
     @property
     def merchant_rows(self) -> list[Row]:
-        """Return the merchants, where there are several."""
+        """Return the merchants, if there are several."""
         if len(self.book.merchants) < 2:
             return []
-        merchants = [(name, each, self.shown.choice.query(merchant=name)) for name, each in self.book.merchants.items()]
+        query = self.data.criteria.query
+        merchants = [(name, each, query(merchant=name)) for name, each in self.book.merchants.items()]
         if self.book.other_merchants.payments:
-            merchants.append((_("The others"), self.book.other_merchants, ""))
+            merchants.append((_("Others"), self.book.other_merchants, ""))
         return self._rows(merchants)
 
     def _rows(self, entries: Iterable[tuple[str, Figures, str]]) -> list[Row]:
@@ -179,9 +175,9 @@ class Charts:
         return [
             Row(
                 label=label,
-                value=self.shown.money(figures.taken),
+                value=self.data.money(figures.taken),
                 note=f"{rate_text(ratio(figures.taken, self.total.taken))} · {payments_text(figures.payments)}",
-                width=percent(figures.taken, most),
+                width=f"{percent(figures.taken, most):.2f}%",
                 href=href,
             )
             for label, figures, href in entries
@@ -191,36 +187,32 @@ class Charts:
     def step_rows(self) -> list[Row]:
         rows: list[Row] = []
         for label, count, before in steps_of(self.total):
-            note = _("%(rate)s of the step before") % {"rate": rate_text(ratio(count, before))} if rows else ""
-            rows.append(Row(label, count_text(count), note, percent(count, self.total.created)))
+            note = _("%(rate)s of the previous step") % {"rate": rate_text(ratio(count, before))} if rows else ""
+            rows.append(Row(label, count_text(count), note, f"{percent(count, self.total.created):.2f}%"))
         return rows
 
     @property
     def failure_charts(self) -> list[tuple[str, str, str, Chart]]:
-        """Return name, sum, worst line and chart of each operator with most pages opened."""
-        operators = sorted(self.book.operators.items(), key=lambda item: (-item[1].opened, item[0]))
-        return [self._failures_of(code, each) for code, each in operators[:MAX_CHARTS] if each.opened]
+        """Return the name, sum, worst line and chart of each of the most used payment methods."""
+        channels = sorted(self.book.channels.items(), key=lambda item: (-item[1].opened, item[0]))
+        return [self._failures_of(code, each) for code, each in channels[:MAX_CHARTS] if each.opened]
 
     def _failures_of(self, code: str, total: Figures) -> tuple[str, str, str, Chart]:
-        figures = {name: line.operators.get(code, Figures()) for name, line in self.shown.lines.items()}
-        operator = self.shown.operators[code]
+        figures = {name: line.channels.get(code, Figures()) for name, line in self.data.lines.items()}
+        channel = self.data.channels[code]
         most = max(each.opened for each in figures.values())
-        # Without titles: there would be hundreds, and the table below has all of it in words.
-        columns = [
-            Column(
-                "",
-                [
-                    Bar(kind, percent(most - count, most), percent(count, most))
-                    for kind, count in (("opened", each.opened), ("unpaid", each.unpaid))
-                    if count
-                ],
-            )
-            for each in figures.values()
-        ]
+        counts = {
+            "opened": [each.opened for each in figures.values()],
+            "unpaid": [each.unpaid for each in figures.values()],
+        }
+        bars: dict[str, list[Bar]] = {
+            kind: [(percent(most - count, most), 100) if count else None for count in each]
+            for kind, each in counts.items()
+        }
         summary = f"{failures_text(total)} ({rate_text(total.failure_rate)})"
         when, worst = max(figures.items(), key=lambda item: item[1].unpaid)
         peak = ""
         if worst.unpaid:
-            peak = _("Most: %(when)s, %(failures)s") % {"when": when, "failures": failures_text(worst)}
-        label = labelled(operator, f"{summary}. {peak}".strip())
-        return operator, summary, peak, Chart(label, columns, self._ticks, [])
+            peak = _("Worst: %(when)s, %(failures)s") % {"when": when, "failures": failures_text(worst)}
+        label = labelled(channel, f"{summary}. {peak}".strip())
+        return channel, summary, peak, Chart(label, bars, self._ticks)

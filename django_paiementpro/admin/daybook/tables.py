@@ -1,38 +1,37 @@
-"""The figures of the charts as tables, for the page and as CSV."""
-
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any
 
 from django.http import StreamingHttpResponse
 from django.utils.functional import cached_property
-from django.utils.html import escape, format_html_join
-from django.utils.safestring import SafeString
 from django.utils.text import capfirst
 from django.utils.translation import gettext as _
 from django.utils.translation import pgettext
 
-from django_paiementpro.admin.daybook.shown import Shown
-from django_paiementpro.admin.daybook.texts import (
+from django_paiementpro.admin.daybook.data import ReportData
+from django_paiementpro.admin.daybook.formats import (
+    channel_texts,
     count_text,
     failures_title,
-    operator_texts,
     percentage,
     rate_text,
     steps_of,
     takings_title,
 )
+from django_paiementpro.admin.daybook.statistics import Figures, ratio
 from django_paiementpro.admin.export import csv_response
-from django_paiementpro.statistics import Figures, ratio
+
+#: The name of a row, and the texts of its other cells.
+TextRow = tuple[str, list[str]]
 
 
 @dataclass(frozen=True)
 class Table:
     """
-    Figures as they are; the page and the CSV write them each in its manner.
+    Figures, which the page and the CSV format in different ways.
 
-    A kind is ``text``, ``count``, ``money``, ``rate`` or, first in its row, ``period``: a line with its name.
+    A kind is ``text``, ``count``, ``money``, ``rate`` or, in the first column, ``period``: a name and its line.
     """
 
     key: str
@@ -49,20 +48,19 @@ def csv_rate(rate: float | None) -> Decimal | None:
 
 
 class Tables:
-    """The tables of a day book."""
+    """The tables of a report."""
 
-    def __init__(self, shown: Shown) -> None:
-        self.shown = shown
-        self.choice = shown.choice
-        self._written: dict[tuple[str, Any], str] = {}
-        self.book = shown.book
-        self.total = shown.book.total
+    def __init__(self, data: ReportData) -> None:
+        self.data = data
+        self.criteria = data.criteria
+        self.book = data.book
+        self.total = data.book.total
 
     @cached_property
     def tables(self) -> list[Table]:
         tables = [
             self._takings_table(),
-            self._operators_table(),
+            self._channels_table(),
             self._merchants_table(),
             self._steps_table(),
             self._success_table(),
@@ -72,34 +70,31 @@ class Tables:
 
     def _takings_table(self) -> Table:
         return Table(
-            key="takings",
-            title=takings_title(self.choice.unit),
+            key="periods",
+            title=takings_title(self.criteria.unit),
             note=_("A payment counts on the day it was paid, a refund on the day the money was returned."),
             kinds=("period", "count", "money", "count", "money", "money"),
-            headings=(
-                str(self.choice.unit.label),
-                _("Payments"),
-                _("Taken"),
-                _("Refunds"),
-                _("Refunded"),
-                _("Net"),
-            ),
-            rows=[((name, line), *self._takings(line.figures)) for name, line in self.shown.lines.items()],
+            headings=(str(self.criteria.unit.label), *self._takings_headings()),
+            rows=[((name, line), *self._takings(line.figures)) for name, line in self.data.lines.items()],
             total=(_("Total"), *self._takings(self.total)),
         )
 
-    def _operators_table(self) -> Table:
+    def _channels_table(self) -> Table:
         return Table(
-            key="operators",
-            title=_("Taken by operator"),
+            key="channels",
+            title=_("Takings per payment method"),
             kinds=("text", "count", "money", "count", "money", "money"),
-            headings=(_("Operator"), _("Payments"), _("Taken"), _("Refunds"), _("Refunded"), _("Net")),
+            headings=(_("Payment method"), *self._takings_headings()),
             rows=[
-                (self.shown.operators[code], *self._takings(figures))
-                for code, figures in self.book.operators.items()
+                (self.data.channels[code], *self._takings(figures))
+                for code, figures in self.book.channels.items()
                 if figures.payments or figures.refunds
             ],
         )
+
+    @staticmethod
+    def _takings_headings() -> Sequence[str]:
+        return _("Payments"), pgettext("amount", "Takings"), _("Refunds"), _("Refunded"), _("Net")
 
     @staticmethod
     def _takings(figures: Figures) -> Sequence[int]:
@@ -111,12 +106,12 @@ class Tables:
         ]
         others = self.book.other_merchants
         if others.payments:
-            rows.append((_("The others"), others.payments, others.taken))
+            rows.append((_("Others"), others.payments, others.taken))
         return Table(
             key="merchants",
-            title=_("Taken by merchant"),
+            title=_("Takings per merchant"),
             kinds=("text", "count", "money"),
-            headings=(_("Merchant"), _("Payments"), _("Taken")),
+            headings=(_("Merchant"), _("Payments"), pgettext("amount", "Takings")),
             rows=rows,
         )
 
@@ -124,9 +119,9 @@ class Tables:
         return Table(
             key="steps",
             title=_("From created to paid"),
-            note=_("A payment counts on the day it was created, here and below."),
+            note=_("Here and below, a payment counts on the day it was created."),
             kinds=("text", "count", "rate", "rate"),
-            headings=(_("Step"), _("Payments"), _("Of the step before"), _("Of those created")),
+            headings=(_("Step"), _("Payments"), _("Of the previous step"), _("Of all created")),
             rows=[
                 (label, count, ratio(count, before), ratio(count, self.total.created))
                 for label, count, before in steps_of(self.total)
@@ -137,11 +132,11 @@ class Tables:
     def _success_table(self) -> Table:
         return Table(
             key="success",
-            title=_("Success by operator"),
-            note=_("The rate is that of the pages opened, without those the shop has cancelled."),
+            title=_("Success rate per payment method"),
+            note=_("The share of opened payment pages that were paid, not counting payments that the shop cancelled."),
             kinds=("text", "count", "count", "count", "count", "count", "count", "rate"),
             headings=(
-                _("Operator"),
+                _("Payment method"),
                 _("Pages opened"),
                 pgettext("number of payments", "Paid"),
                 pgettext("number of payments", "Not paid"),
@@ -151,8 +146,8 @@ class Tables:
                 _("Success rate"),
             ),
             rows=[
-                (self.shown.operators[code], *self._success(each))
-                for code, each in self.book.operators.items()
+                (self.data.channels[code], *self._success(each))
+                for code, each in self.book.channels.items()
                 if each.opened
             ],
             total=(_("Total"), *self._success(self.total)),
@@ -165,66 +160,59 @@ class Tables:
     def _failures_table(self) -> Table:
         return Table(
             key="failures",
-            title=failures_title(self.choice.unit),
+            title=failures_title(self.criteria.unit),
             kinds=("period", "text", "count", "count", "count", "rate"),
             headings=(
-                str(self.choice.unit.label),
-                _("Operator"),
+                str(self.criteria.unit.label),
+                _("Payment method"),
                 _("Pages opened"),
                 pgettext("number of payments", "Not paid"),
                 pgettext("number of payments", "Expired"),
                 _("Failure rate"),
             ),
             rows=[
-                ((name, line), self.shown.operators[code], each.opened, each.failed, each.expired, each.failure_rate)
-                for name, line in self.shown.lines.items()
-                for code, each in sorted(line.operators.items())
+                ((name, line), self.data.channels[code], each.opened, each.failed, each.expired, each.failure_rate)
+                for name, line in self.data.lines.items()
+                for code, each in sorted(line.channels.items())
                 if each.unpaid
             ],
         )
 
     @property
-    def rendered(self) -> Iterator[tuple[Table, SafeString, SafeString, SafeString]]:
-        """Return each table with its head, body and foot as HTML."""
+    def as_text(self) -> Iterator[tuple[Table, Iterator[TextRow], Iterator[TextRow]]]:
+        """Return each table with its rows and its total as the page shows them."""
         for table in self.tables:
-            headings = zip(table.kinds, table.headings, strict=True)
-            head = format_html_join("", '<th scope="col" class="daybook-{}">{}</th>', headings)
-            yield table, head, self._html(table, table.rows), self._html(table, [table.total] if table.total else [])
+            yield (
+                table,
+                self._text_rows(table, table.rows),
+                self._text_rows(table, [table.total] if table.total else []),
+            )
 
-    def _html(self, table: Table, rows: Iterable[Sequence[Any]]) -> SafeString:
-        written = "\n".join(self._row(table.kinds, row) for row in rows)
-        return SafeString(written)  # each cell is escaped  # nosec B703
-
-    def _row(self, kinds: Sequence[str], row: Sequence[Any]) -> str:
-        """Write a row: there are hundreds, so that each kind of cell takes care of what is to be escaped in it."""
-        first = row[0][0] if isinstance(row[0], tuple) else row[0]
-        cells = "".join(self._cell(kind, value) for kind, value in zip(kinds[1:], row[1:], strict=True))
-        return f'<tr><th scope="row">{escape(first)}</th>{cells}</tr>'
-
-    def _cell(self, kind: str, value: Any) -> str:
-        if (kind, value) not in self._written:
-            write: Any = {"text": str, "money": self.shown.money, "count": count_text, "rate": rate_text}[kind]
-            self._written[kind, value] = f'<td class="daybook-{kind}">{escape(write(value))}</td>'
-        return self._written[kind, value]
+    def _text_rows(self, table: Table, rows: Sequence[Sequence[Any]]) -> Iterator[TextRow]:
+        formats: dict[str, Any] = {"text": str, "money": self.data.money, "count": count_text, "rate": rate_text}
+        for first, *others in rows:
+            name = first[0] if isinstance(first, tuple) else first
+            yield name, [formats[kind](value) for kind, value in zip(table.kinds[1:], others, strict=True)]
 
     def csv(self, key: str) -> StreamingHttpResponse:
-        """Hand out all tables, or the one of that key."""
+        """Return the table with that key as a file, or all tables if there is none."""
         tables = [table for table in self.tables if table.key == key]
         rows = self._csv_table(tables[0]) if tables else self._csv_tables()
-        name = f"-{tables[0].key}" if tables else ""
-        return csv_response(rows, f"day-book{name}-{self.choice.start}-{self.choice.end}.csv")
+        parts = [_("takings"), *(table.key for table in tables), self.criteria.start, self.criteria.end]
+        return csv_response(rows, "-".join(map(str, parts)) + ".csv")
 
     def _csv_tables(self) -> Iterator[Sequence[object]]:
-        yield _("Day book"), self.choice.start, self.choice.end, self.choice.currency
-        if self.choice.operator:
-            yield _("Operator"), operator_texts([self.choice.operator])[self.choice.operator]
-        if self.choice.merchant:
-            yield _("Merchant"), self.choice.merchant
+        yield _("Takings"), self.criteria.start, self.criteria.end, self.criteria.currency
+        if self.criteria.channel:
+            yield _("Payment method"), channel_texts([self.criteria.channel])[self.criteria.channel]
+        if self.criteria.merchant:
+            yield _("Merchant"), self.criteria.merchant
         total, median = self.total, self.book.median
         yield ()
-        for label, amount in ((_("Taken"), total.taken), (_("Refunded"), total.refunded), (_("Net"), total.net)):
-            yield f"{label} ({self.choice.currency})", amount
-        yield _("Payments paid"), total.payments
+        sums = [(pgettext("amount", "Takings"), total.taken), (_("Refunded"), total.refunded), (_("Net"), total.net)]
+        for label, amount in sums:
+            yield f"{label} ({self.criteria.currency})", amount
+        yield _("Paid payments"), total.payments
         yield _("Success rate") + " (%)", csv_rate(total.success_rate)
         yield _("Median time to pay") + " (s)", None if median is None else round(median.total_seconds())
         for table in self.tables:
@@ -238,7 +226,7 @@ class Tables:
             if kind == "period":
                 headings += [capfirst(_("from")), capfirst(_("to"))]
             else:
-                unit = {"money": f" ({self.choice.currency})", "rate": " (%)"}.get(kind, "")
+                unit = {"money": f" ({self.criteria.currency})", "rate": " (%)"}.get(kind, "")
                 headings.append(heading + unit)
         yield headings
         for row in table.rows:

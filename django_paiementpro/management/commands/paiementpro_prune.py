@@ -5,10 +5,10 @@ from typing import Any
 from django.core.management.base import BaseCommand, CommandParser
 from django.utils import timezone
 from django.utils.translation import gettext as _
-from tqdm import tqdm
 
 from django_paiementpro import services
 from django_paiementpro.management.arguments import whole_number
+from django_paiementpro.management.progress import progress_bar
 from django_paiementpro.services.privacy import BATCH_SIZE
 
 MAX_DAYS = 36_500
@@ -45,8 +45,8 @@ class Command(BaseCommand):
         if options["dry_run"]:
             self.report(options["json"], _("Payments to blank: %(payments)d."), payments=count)
             return
-        with tqdm(desc=_("Payments"), total=count, disable=None, leave=False) as bar:
-            blanked = services.prune_personal_data(before, batch_size=options["batch_size"], progress=bar.update)
+        with progress_bar(_("Payments"), count) as advance:
+            blanked = services.prune_personal_data(before, batch_size=options["batch_size"], progress=advance)
         text = _("Payments blanked: %(payments)d, events: %(events)d.")
         self.report(options["json"], text, payments=blanked.payments, events=blanked.events)
 

@@ -10,10 +10,10 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandParser
 from django.utils.translation import gettext as _
-from tqdm import tqdm
 
 from django_paiementpro import services
 from django_paiementpro.management.arguments import whole_number
+from django_paiementpro.management.progress import track
 
 MAX_WORKERS = 128
 
@@ -55,7 +55,7 @@ class Command(BaseCommand):
     def handle(self, *args: Any, **options: Any) -> None:
         started_at = time.monotonic()
         if options["dry_run"]:
-            self.foresee(**options)
+            self.dry_run(**options)
             return
         with _stopping() as stop:
             totals = services.reconcile(
@@ -70,7 +70,7 @@ class Command(BaseCommand):
         else:
             self.report(totals)
 
-    def foresee(self, **options: Any) -> None:
+    def dry_run(self, **options: Any) -> None:
         numbers = services.foresee()
         if options["json"]:
             self.stdout.write(json.dumps({"dry_run": True, **numbers}))
@@ -98,9 +98,9 @@ class Command(BaseCommand):
 
     @staticmethod
     def progress(step: str, rows: Iterator[Any], count: int) -> Iterable[Any]:
-        """Show on a terminal how far it is, and how fast."""
+        """Show the progress of a step."""
         labels = {"signals": _("Signals"), "payments": _("Payments"), "expiry": _("Expiry")}
-        return tqdm(rows, desc=labels[step], total=count, disable=None, leave=False, unit="")
+        return track(rows, labels[step], count)
 
 
 def _exit_code(totals: services.Reconciliation) -> int:

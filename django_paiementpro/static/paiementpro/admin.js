@@ -1,6 +1,6 @@
 "use strict";
 
-// The payer's link, to the clipboard; where a browser has none (no https), the text is selected to be copied by hand.
+// Copy the customer's link. Without a clipboard (no https), the text is left selected for copying by hand.
 document.addEventListener("click", async (event) => {
   const button = event.target.closest("[data-pp-copy]");
   if (!button) {
@@ -16,12 +16,12 @@ document.addEventListener("click", async (event) => {
   button.textContent = button.dataset.ppCopied;
 });
 
-// A page that comes back from the browser's memory is fresh again.
+// Allow submitting again on a page restored from the back/forward cache.
 window.addEventListener("pageshow", () => {
   document.querySelectorAll("[data-pp-sent]").forEach((form) => delete form.dataset.ppSent);
 });
 
-// A form of a staff action is sent once, however often its button is pressed.
+// Submit the form of a staff action only once, even if the button is pressed twice.
 document.addEventListener("submit", (event) => {
   if (event.target.dataset.ppSent) {
     event.preventDefault();

@@ -70,7 +70,7 @@ class Migration(migrations.Migration):
                     "phone",
                     models.CharField(max_length=32, validators=[shop.models.validate_phone], verbose_name="phone"),
                 ),
-                ("channel", models.CharField(blank=True, max_length=32, verbose_name="means of payment")),
+                ("channel", models.CharField(blank=True, max_length=32, verbose_name="payment method")),
                 (
                     "status",
                     models.CharField(

@@ -35,16 +35,16 @@ class PersonalData(TransactionTestCase):
             output = StringIO()
             call_command(*arguments, stdout=output)
             assert plain(output.getvalue()) == plain(answer)
-        assert not Payment.objects.get().has_payer
+        assert not Payment.objects.get().has_customer
 
     def test_the_shop_forgets_whom_it_has_not_heard_of(self) -> None:
         assert forget_old_buyers(days=402) == 0
         assert forget_old_buyers() == 1
-        assert not Payment.objects.get().has_payer
+        assert not Payment.objects.get().has_customer
 
     def test_the_shop_forgets_who_asks_for_it(self) -> None:
         assert forget("AWA@example.com") == 1
-        assert not Payment.objects.get().has_payer
+        assert not Payment.objects.get().has_customer
         assert Order.objects.get().first_name == ""
         assert Payment.objects.get().amount == 12500
 

@@ -85,7 +85,12 @@ class ReviewQueue(TransactionTestCase):
         assert self.client.get("/admin/paiementpro/payment/").status_code == 200
         assert admin.site.get_model_admin(Payment).list_per_page == 20
 
-    def test_an_index_of_ones_own_shows_what_waits(self) -> None:
+    def test_the_index_shows_the_payments_to_review(self) -> None:
+        assert notify(self.payment, amount=100).status_code == 400
+        self.client.force_login(self.staff)
+        assert "?review=1" in self.client.get("/admin/").content.decode()
+
+    def test_an_index_of_ones_own_shows_the_payments_to_review(self) -> None:
         assert notify(self.payment, amount=100).status_code == 400
         request = RequestFactory().get("/admin/")
         request.user = self.staff

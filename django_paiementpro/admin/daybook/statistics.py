@@ -1,14 +1,14 @@
 """
-What was taken, by whom and how fast: figures of the day book.
+Takings, refunds and success rates, per day, payment method and merchant.
 
-The database adds up, by day and operator; no payment is read. Days are those of Django's current time zone. Its offset
-from UTC goes into the SQL as a number, as many a MariaDB knows no zone by name.
+The database computes the sums; no payment is read. Days are those of the current time zone, whose offset from UTC is
+put into the SQL as a number, because many MariaDB servers have no time zone tables.
 """
 
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, fields
-from datetime import date, datetime, time, timedelta
+from datetime import date, datetime, timedelta
 from datetime import timezone as fixed_timezone
 from functools import cached_property
 from operator import attrgetter
@@ -31,31 +31,32 @@ from django.db.models.functions import TruncDate
 from django.utils import timezone
 from django.utils.translation import pgettext_lazy
 
+from django_paiementpro.admin.periods import start_of
 from django_paiementpro.enums import PAID, Status
 from django_paiementpro.models import Payment, Refund
 
-#: The longest period: a year, leap years too.
+#: The longest period: a year, including leap years.
 MAX_DAYS = 366
 
-#: Databases and time zones are at odds about days far away.
+#: Databases and time zones disagree about dates further away.
 FIRST_DAY, LAST_DAY = date(2000, 1, 1), date(2099, 12, 31)
 
-#: So many merchants have a line of their own; the rest are one.
+#: How many merchants have a line of their own; the others share one.
 MAX_MERCHANTS = 50
 
-#: So many sums by day, operator and merchant are read at once; beyond, the database adds up merchants on their own.
+#: How many sums per day, payment method and merchant are read; if there are more, merchants get a query of their own.
 MAX_ROWS = 10_000
 
 
 class Unit(TextChoices):
-    """What a line of the day book is about."""
+    """The length of a line's period."""
 
     DAY = "day", pgettext_lazy("unit of time", "Day")
     WEEK = "week", pgettext_lazy("unit of time", "Week")
     MONTH = "month", pgettext_lazy("unit of time", "Month")
 
     def first_day(self, day: date) -> date:
-        """Return the first day of the day's week, from Monday, or of its month."""
+        """Return the first day of the day's week, which starts on Monday, or of its month."""
         if self == Unit.WEEK:
             return day - timedelta(days=day.weekday())
         return day.replace(day=1) if self == Unit.MONTH else day
@@ -64,10 +65,10 @@ class Unit(TextChoices):
 @dataclass(frozen=True)
 class Figures:
     """
-    Numbers that add up, of one currency.
+    Sums, in one currency.
 
-    What was ``taken`` and ``refunded`` counts on the day the money moved. The way from ``created`` to ``paid`` counts
-    on the day the payment was created.
+    ``payments`` to ``refunded`` count on the day the money moved, ``created`` to ``cancelled`` on the day the payment
+    was created.
     """
 
     payments: int = 0
@@ -76,9 +77,9 @@ class Figures:
     refunded: int = 0
 
     created: int = 0
-    #: Taken to the gateway.
+    #: A payment page was requested.
     sent: int = 0
-    #: The gateway gave a page. It is one of the following, or still waits.
+    #: The gateway opened a page. The payment then has one of the outcomes below, or is still waiting.
     opened: int = 0
     paid: int = 0
     failed: int = 0
@@ -95,12 +96,12 @@ class Figures:
 
     @property
     def unpaid(self) -> int:
-        """How many the operator or the clock has ended."""
+        """How many failed or expired."""
         return self.failed + self.expired
 
     @property
     def success_rate(self) -> float | None:
-        """Return how many of the opened pages were paid, but for those that the shop gave up."""
+        """Return the share of opened pages that were paid, not counting payments that the shop cancelled."""
         return ratio(self.paid, self.opened - self.cancelled)
 
     @property
@@ -116,37 +117,36 @@ def ratio(part: int, whole: int) -> float | None:
 
 
 def total(figures: Iterable[Figures]) -> Figures:
-    """Add up."""
     return Figures(*map(sum, zip(*map(_values, figures), strict=True)))
 
 
 @dataclass(frozen=True)
 class Line:
-    """A day, week or month; at both ends of the period cut to it."""
+    """A day, week or month, cut to the report's period."""
 
     start: date
     end: date
-    operators: Mapping[str, Figures]
+    channels: Mapping[str, Figures]
 
     @cached_property
     def figures(self) -> Figures:
-        return total(self.operators.values())
+        return total(self.channels.values())
 
 
 @dataclass(frozen=True)
 class DayBook:
-    """The figures of a period, of one currency."""
+    """The figures of a period, in one currency."""
 
     start: date
     end: date
     currency: str
-    #: By day and operator; the operator is empty where the payer had not chosen one.
+    #: By day and channel, which is empty until the customer has chosen one.
     days: Mapping[tuple[date, str], Figures]
-    #: By merchant, who took most first; at most ``MAX_MERCHANTS``.
+    #: By merchant, the highest takings first; at most ``MAX_MERCHANTS``.
     merchants: Mapping[str, Figures]
-    #: From created to paid, of those paid in the period.
+    #: The median time from created to paid, of the payments paid in the period.
     median: timedelta | None
-    #: The others that money was taken in.
+    #: The other currencies that have takings.
     other_currencies: list[str]
 
     @cached_property
@@ -155,28 +155,28 @@ class DayBook:
 
     @property
     def other_merchants(self) -> Figures:
-        """What the merchants without a line of their own took."""
+        """The takings of the merchants without a line of their own."""
         shown = total(self.merchants.values())
         return Figures(payments=self.total.payments - shown.payments, taken=self.total.taken - shown.taken)
 
     @cached_property
-    def operators(self) -> dict[str, Figures]:
-        """The figures by operator, who took most first."""
-        by_operator: defaultdict[str, list[Figures]] = defaultdict(list)
-        for (_day, operator), figures in self.days.items():
-            by_operator[operator].append(figures)
-        sums = {operator: total(each) for operator, each in by_operator.items()}
+    def channels(self) -> dict[str, Figures]:
+        """The figures by channel, the highest takings first."""
+        by_channel: defaultdict[str, list[Figures]] = defaultdict(list)
+        for (_day, channel), figures in self.days.items():
+            by_channel[channel].append(figures)
+        sums = {channel: total(each) for channel, each in by_channel.items()}
         return dict(sorted(sums.items(), key=lambda item: (-item[1].taken, -item[1].opened, item[0])))
 
     def lines(self, unit: Unit) -> list[Line]:
-        """Return a line for each day, week or month, those without payments too."""
+        """Return a line for each day, week or month, including those without payments."""
         lines: dict[date, defaultdict[str, list[Figures]]] = {}
         for number in range((self.end - self.start).days + 1):
             lines.setdefault(unit.first_day(self.start + timedelta(days=number)), defaultdict(list))
-        for (day, operator), figures in self.days.items():
-            lines[unit.first_day(day)][operator].append(figures)
+        for (day, channel), figures in self.days.items():
+            lines[unit.first_day(day)][channel].append(figures)
         sums = {
-            first: {operator: total(each) for operator, each in operators.items()} for first, operators in lines.items()
+            first: {channel: total(each) for channel, each in channels.items()} for first, channels in lines.items()
         }
         starts = [max(first, self.start) for first in sums]
         ends = [*(start - timedelta(days=1) for start in starts[1:]), self.end]
@@ -189,24 +189,24 @@ def day_book(
     *,
     currency: str,
     merchant: str = "",
-    operator: str = "",
+    channel: str = "",
     payments: QuerySet[Payment] | None = None,
 ) -> DayBook:
     """
-    Add up the payments of a period, both days included, in four statements; in six where merchants are many.
+    Return the figures of a period, including both its days, in four queries, or six if there are many merchants.
 
-    ``payments`` are those that count, all where it is not given. Money of several currencies is never added up.
-    Raises ``ValueError`` where the period ends before it begins, is longer than ``MAX_DAYS``, or is not between
-    ``FIRST_DAY`` and ``LAST_DAY``.
+    ``payments`` are the payments that count, by default all. Currencies are never added together. Raises
+    ``ValueError`` if the period ends before it starts, is longer than ``MAX_DAYS``, or is not between ``FIRST_DAY`` and
+    ``LAST_DAY``.
     """
     if not FIRST_DAY <= start <= end <= LAST_DAY or (end - start).days >= MAX_DAYS:
-        raise ValueError(f"no period of at most {MAX_DAYS} days: {start} to {end}")
+        raise ValueError(f"not a period of at most {MAX_DAYS} days: {start} to {end}")
     period = _Period(start, end)
     payments = (Payment.objects.all() if payments is None else payments).order_by()
     if merchant:
         payments = payments.filter(merchant_id=merchant)
-    if operator:
-        payments = payments.filter(effective_channel=operator)
+    if channel:
+        payments = payments.filter(effective_channel=channel)
     taken = payments.filter(period.holds("settled_at"), status__in=PAID)
     payments = payments.filter(currency=currency)
 
@@ -226,9 +226,9 @@ def day_book(
     ):
         days.add((day, code), refunds=count, refunded=refunded)
     created = payments.filter(period.holds("created_at"))
-    ways = created.values_list("effective_channel", "status", period.day_of("created_at"), _SENT, _OPENED)
-    for code, status, day, was_sent, was_opened, number in ways.annotate(count=Count("*")):
-        _add_way(days[day, code], status, was_sent, was_opened, number)
+    groups = created.values_list("effective_channel", "status", period.day_of("created_at"), _SENT, _OPENED)
+    for code, status, day, was_sent, was_opened, number in groups.annotate(count=Count("*")):
+        _add_outcome(days[day, code], status, was_sent, was_opened, number)
     return DayBook(
         start=start,
         end=end,
@@ -244,7 +244,7 @@ Key = TypeVar("Key")
 
 
 class _Sums(defaultdict[Key, defaultdict[str, int]]):
-    """Figures on the way: the rows are many more than the sums."""
+    """Figures being added up."""
 
     def __init__(self) -> None:
         super().__init__(lambda: defaultdict(int))
@@ -261,7 +261,7 @@ class _Sums(defaultdict[Key, defaultdict[str, int]]):
 def _taken(
     payments: "QuerySet[Any]", day: Expression, currency: str
 ) -> tuple[Collection[Mapping[str, Any]], dict[str, Figures]]:
-    """Return what was taken by day, operator and currency; and by merchant, in one currency."""
+    """Return the takings by day, channel and currency; and, in one currency, by merchant."""
     sums = {"count": Count("*"), "sum": Sum("amount")}
     rows: Any = list(
         payments.values("effective_channel", "currency", "merchant_id", day=day).annotate(**sums)[: MAX_ROWS + 1]
@@ -282,8 +282,8 @@ _SENT = ExpressionWrapper(Q(attempt__gte=1), BooleanField())
 _OPENED = ExpressionWrapper(Q(initialized_at__isnull=False), BooleanField())
 
 
-#: What has become of a payment, as a number of ``Figures``.
-ENDS: dict[str, str] = {
+#: The field of ``Figures`` that counts the payments of a status.
+OUTCOMES: dict[str, str] = {
     Status.SUCCEEDED: "paid",
     Status.REFUNDED: "paid",
     Status.FAILED: "failed",
@@ -292,11 +292,11 @@ ENDS: dict[str, str] = {
 }
 
 
-def _add_way(sums: dict[str, int], status: str, was_sent: bool, was_opened: bool, number: int) -> None:
+def _add_outcome(sums: dict[str, int], status: str, was_sent: bool, was_opened: bool, number: int) -> None:
     """
-    Add how far so many payments have come.
+    Count payments by the furthest step they reached.
 
-    The answer with the page may have been lost: of a payment that the gateway has told about since, a page was opened.
+    If the gateway has reported an outcome, a page was opened, even if the answer with its address was lost.
     """
     is_opened = was_opened or status not in {Status.CREATED, Status.CANCELLED}
     sums["created"] += number
@@ -304,12 +304,12 @@ def _add_way(sums: dict[str, int], status: str, was_sent: bool, was_opened: bool
         sums["sent"] += number
     if is_opened:
         sums["opened"] += number
-        if status in ENDS:
-            sums[ENDS[status]] += number
+        if status in OUTCOMES:
+            sums[OUTCOMES[status]] += number
 
 
 def _median(payments: "QuerySet[Any]", count: int) -> timedelta | None:
-    """Return the middle duration, or the mean of the two, as every database sorts and not all know medians."""
+    """Return the median time to pay. Every database can sort, but not all can compute a median."""
     durations = payments.annotate(duration=F("settled_at") - F("created_at")).order_by("duration")
     middle = list(durations.values_list("duration", flat=True)[max(0, count - 1) // 2 : count // 2 + 1])
     return sum(middle, timedelta()) / len(middle) if middle else None
@@ -319,15 +319,11 @@ class _Period:
     """Days of the current time zone, as moments and as SQL."""
 
     def __init__(self, start: date, end: date) -> None:
-        self.begins = self._midnight(start)
-        self.ends = self._midnight(end + timedelta(days=1))
-
-    @staticmethod
-    def _midnight(day: date) -> datetime:
-        midnight = datetime.combine(day, time.min)
-        return timezone.make_aware(midnight).astimezone(fixed_timezone.utc)
+        self.begins = start_of(start).astimezone(fixed_timezone.utc)
+        self.ends = start_of(end + timedelta(days=1)).astimezone(fixed_timezone.utc)
 
     def holds(self, field: str) -> Q:
+        """Return the condition that a moment is in the period."""
         return Q((f"{field}__gte", self.begins), (f"{field}__lt", self.ends))
 
     def day_of(self, field: str) -> Expression:
@@ -347,7 +343,7 @@ class _Period:
 
     @cached_property
     def _clock(self) -> list[tuple[datetime, timedelta]]:
-        """Return the offsets from UTC in the period, each with the moment that it ends."""
+        """Return the UTC offsets of the period, each with the moment at which it ends."""
         clock = []
         moment = self.begins
         while moment < self.ends:
@@ -360,7 +356,7 @@ class _Period:
 
     @staticmethod
     def _change(before: datetime, after: datetime) -> datetime:
-        """Return the second between two moments from which the clock shows what it shows at the later one."""
+        """Return the second between two moments at which the UTC offset changes to the later one's."""
         while after - before > timedelta(seconds=1):
             middle = before + timedelta(seconds=(after - before).total_seconds() // 2)
             before, after = (middle, after) if _offset(middle) == _offset(before) else (before, middle)

@@ -1,6 +1,3 @@
-"""What the day book is asked for: a period, and whose payments."""
-
-from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import date, timedelta
 from typing import Any
@@ -13,63 +10,41 @@ from django.utils.text import capfirst
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
+from django_paiementpro.admin.daybook.statistics import FIRST_DAY, LAST_DAY, MAX_DAYS, Unit
+from django_paiementpro.admin.periods import last_days
 from django_paiementpro.admin.wording import labelled
 from django_paiementpro.conf import conf
-from django_paiementpro.statistics import FIRST_DAY, LAST_DAY, MAX_DAYS, Unit
 
 
 @dataclass(frozen=True)
-class Choice:
-    """What the day book shows."""
+class Criteria:
+    """What the report is about."""
 
     start: date
     end: date
     unit: Unit
     currency: str
     merchant: str = ""
-    operator: str = ""
+    channel: str = ""
 
     def query(self, **changes: Any) -> str:
-        """Return the query string that shows it, with changes."""
+        """Return the query string of this report, with the changes."""
         values = {
             "from": self.start,
             "to": self.end,
             "by": self.unit.value,
             "currency": self.currency,
             "merchant": self.merchant,
-            "operator": self.operator,
+            "channel": self.channel,
             **changes,
         }
         return "?" + urlencode({name: value for name, value in values.items() if value})
 
 
-def today() -> date:
-    now = timezone.now()
-    return (timezone.localtime(now) if timezone.is_aware(now) else now).date()
-
-
-def last_days(number: int) -> tuple[date, date]:
-    return today() - timedelta(days=number - 1), today()
-
-
 def unit_for(start: date, end: date) -> Unit:
-    """Return what keeps the number of lines readable."""
+    """Return the unit that keeps the number of lines readable."""
     days = (end - start).days
     return Unit.DAY if days <= 62 else Unit.WEEK if days <= 186 else Unit.MONTH
-
-
-def presets() -> Iterator[tuple[str, date, date]]:
-    day = today()
-    month = day.replace(day=1)
-    yesterday, end_of_last_month = day - timedelta(days=1), month - timedelta(days=1)
-    yield _("Today"), day, day
-    yield _("Yesterday"), yesterday, yesterday
-    yield _("Last 7 days"), *last_days(7)
-    yield _("Last 30 days"), *last_days(30)
-    yield _("This month"), month, day
-    yield _("Last month"), end_of_last_month.replace(day=1), end_of_last_month
-    a_year_ago = month.replace(year=month.year - 1)
-    yield _("Last 12 months"), (a_year_ago + timedelta(days=31)).replace(day=1), day
 
 
 def _day_field(label: Any) -> forms.DateField:
@@ -81,13 +56,13 @@ def _day_field(label: Any) -> forms.DateField:
     )
 
 
-class PeriodForm(forms.Form):
-    """What to show. Nothing is required; what cannot be read gives way to the default, with a message."""
+class ReportForm(forms.Form):
+    """The criteria. All are optional; an invalid one is reported and replaced by its default."""
 
     start = _day_field(gettext_lazy("from"))
     end = _day_field(gettext_lazy("to"))
     unit = forms.ChoiceField(label=gettext_lazy("by"), required=False, choices=Unit)
-    operator = forms.CharField(label=gettext_lazy("operator"), required=False, max_length=32, widget=forms.Select)
+    channel = forms.CharField(label=gettext_lazy("payment method"), required=False, max_length=32, widget=forms.Select)
     merchant = forms.CharField(label=gettext_lazy("merchant"), required=False, max_length=64)
     currency = forms.CharField(
         label=gettext_lazy("currency"),
@@ -97,22 +72,22 @@ class PeriodForm(forms.Form):
     )
 
     def add_prefix(self, field_name: str) -> str:
-        """Name the fields in the URL as people would."""
+        """Return the name of the field in the URL."""
         return {"start": "from", "end": "to", "unit": "by"}.get(field_name, field_name)
 
     def clean(self) -> None:
         if self.errors.keys() & {"start", "end"}:
             return
-        end = self.cleaned_data["end"] or max(today(), self.cleaned_data["start"] or FIRST_DAY)
+        end = self.cleaned_data["end"] or max(timezone.localdate(), self.cleaned_data["start"] or FIRST_DAY)
         start = self.cleaned_data["start"] or max(end - timedelta(days=29), FIRST_DAY)
         if start > end:
-            raise forms.ValidationError(_("The period ends before it begins."))
+            raise forms.ValidationError(_("The end date is before the start date."))
         if (end - start).days >= MAX_DAYS:
-            raise forms.ValidationError(_("A period has at most %(days)d days.") % {"days": MAX_DAYS})
+            raise forms.ValidationError(_("The period cannot be longer than %(days)d days.") % {"days": MAX_DAYS})
         self.cleaned_data |= {"start": start, "end": end}
 
-    def read(self) -> tuple[Choice, list[str]]:
-        """Return what to show, and what in the query could not be read."""
+    def read(self) -> tuple[Criteria, list[str]]:
+        """Return the criteria, and a message for each that was invalid."""
         mistakes = []
         for name, errors in self.errors.items():
             label = capfirst(self.fields[name].label) if name in self.fields else ""
@@ -120,13 +95,13 @@ class PeriodForm(forms.Form):
         values = self.cleaned_data
         if self.errors.keys() & {"start", "end", "__all__"}:
             values["start"], values["end"] = last_days(30)
-            mistakes.append(_("Here are the last 30 days."))
+            mistakes.append(_("Showing the last 30 days instead."))
         start, end = values["start"], values["end"]
-        return Choice(
+        return Criteria(
             start=start,
             end=end,
             unit=Unit(values.get("unit") or unit_for(start, end)),
             currency=values.get("currency") or conf.currency,
             merchant=values.get("merchant", ""),
-            operator=values.get("operator", ""),
+            channel=values.get("channel", ""),
         ), mistakes

@@ -6,9 +6,9 @@ from zoneinfo import ZoneInfo
 import pytest
 from django.utils import timezone
 
-from django_paiementpro import statistics
+from django_paiementpro.admin.daybook import statistics
+from django_paiementpro.admin.daybook.statistics import DayBook, Figures, Unit, day_book
 from django_paiementpro.models import Payment
-from django_paiementpro.statistics import DayBook, Figures, Unit, day_book
 from django_paiementpro.testing import make_payment
 from tests.conftest import Statements
 
@@ -98,10 +98,10 @@ def test_the_operator_is_the_means_used_or_else_asked_for() -> None:
     paid(4000, channel="WAVECI", gateway_channel="")
     opened("pending", channel="")
 
-    operators = week().operators
+    channels = week().channels
 
-    assert list(operators) == ["WAVECI", "OMCIV2", ""]
-    assert [figures.taken for figures in operators.values()] == [4000, 1000, 0]
+    assert list(channels) == ["WAVECI", "OMCIV2", ""]
+    assert [figures.taken for figures in channels.values()] == [4000, 1000, 0]
 
 
 @pytest.mark.parametrize("max_rows", [10_000, 1])
@@ -160,12 +160,12 @@ def test_failures_are_told_by_operator_and_day() -> None:
 
     lines = week().lines(Unit.DAY)
 
-    assert {code: (each.opened, each.unpaid) for code, each in lines[0].operators.items()} == {
+    assert {code: (each.opened, each.unpaid) for code, each in lines[0].channels.items()} == {
         "MOMOCI": (3, 2),
         "WAVECI": (1, 1),
     }
-    assert lines[1].operators["MOMOCI"].failure_rate == 1
-    assert lines[2].operators == {}
+    assert lines[1].channels["MOMOCI"].failure_rate == 1
+    assert lines[2].channels == {}
 
 
 @pytest.mark.parametrize(
@@ -197,9 +197,9 @@ def test_one_merchant_or_one_operator_is_picked_out() -> None:
 
     assert (week(merchant="A").total.taken, week(merchant="A").total.created) == (1000, 1)
     assert week(merchant="B").merchants.keys() == {"B"}
-    wave = week(operator="WAVECI")
+    wave = week(channel="WAVECI")
     assert (wave.total.taken, wave.total.refunded, wave.total.paid) == (4000, 5, 1)
-    assert week(operator="OMCIV2", merchant="B").median == timedelta(minutes=3)
+    assert week(channel="OMCIV2", merchant="B").median == timedelta(minutes=3)
     assert week(merchant="nobody").total == Figures()
 
 
@@ -294,7 +294,7 @@ def test_an_empty_period_has_its_days_and_no_rates() -> None:
     ],
 )
 def test_no_other_period_is_added_up(start: date, end: date) -> None:
-    with pytest.raises(ValueError, match="no period of at most 366 days"):
+    with pytest.raises(ValueError, match="not a period of at most 366 days"):
         day_book(start, end, currency="XOF")
 
 

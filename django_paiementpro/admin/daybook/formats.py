@@ -1,4 +1,4 @@
-"""Numbers, days and names in the reader's manner."""
+"""Numbers, dates and names as people read them, in their language."""
 
 from collections.abc import Iterable
 from datetime import date, timedelta
@@ -10,9 +10,9 @@ from django.utils.text import capfirst
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext, pgettext
 
+from django_paiementpro.admin.daybook.statistics import Figures, Line, Unit
 from django_paiementpro.enums import Channel
 from django_paiementpro.models import format_amount, offered_channels
-from django_paiementpro.statistics import Figures, Line, Unit
 
 SPACE = "\u00a0"
 
@@ -26,7 +26,7 @@ def count_text(count: int) -> str:
 
 
 def percentage(rate: float) -> Decimal:
-    """Return a rate in percent, rounded: Django cuts the digits that it does not write."""
+    """Return a rate in percent, rounded, since Django's ``number_format`` truncates."""
     return Decimal(f"{rate * 100:.1f}")
 
 
@@ -39,7 +39,7 @@ def payments_text(count: int) -> str:
 
 
 def duration_text(duration: timedelta | None) -> str:
-    """Name the two largest units."""
+    """Return the two largest units."""
     if duration is None:
         return "–"
     seconds = max(0, round(duration.total_seconds()))
@@ -74,7 +74,7 @@ def range_text(start: date, end: date) -> str:
 
 
 def line_text(line: Line, unit: Unit) -> str:
-    """Name a line; a month that is cut at the end of the period by its days."""
+    """Return the name of a line. A month that is cut off is named by its first and last day."""
     is_whole_month = line.start.day == 1 and (line.end + timedelta(days=1)).day == 1
     if unit == Unit.MONTH and is_whole_month:
         return capfirst(date_format(line.start, "YEAR_MONTH_FORMAT"))
@@ -82,7 +82,7 @@ def line_text(line: Line, unit: Unit) -> str:
 
 
 def short_amount(amount: int) -> str:
-    """Return an amount for the side of a chart."""
+    """Return an amount for the axis of a chart."""
     for unit, text in (
         (10**9, pgettext("amount", "%(number)s bn")),
         (10**6, pgettext("amount", "%(number)s M")),
@@ -94,10 +94,10 @@ def short_amount(amount: int) -> str:
     return str(amount)
 
 
-def operator_texts(codes: Iterable[str]) -> dict[str, str]:
-    """Name operators, by code; one that nobody knows stands for itself."""
+def channel_texts(codes: Iterable[str]) -> dict[str, str]:
+    """Return the names of payment methods by code. An unknown code is its own name."""
     names: dict[str, Any] = {
-        "": pgettext("operator", "Not chosen"),
+        "": pgettext("payment method", "Not chosen"),
         **dict(Channel.choices),
         **dict(offered_channels()),
     }
@@ -105,7 +105,7 @@ def operator_texts(codes: Iterable[str]) -> dict[str, str]:
 
 
 def tick_text(line: Line, unit: Unit) -> str:
-    """Name a line below a chart, in few letters."""
+    """Return the short name of a line, for the axis of a chart."""
     month, day = pgettext("date format", "N Y"), pgettext("date format", "N j")
     return date_format(line.start, month if unit == Unit.MONTH else day)
 
@@ -117,25 +117,25 @@ def failures_text(figures: Figures) -> str:
 
 def takings_title(unit: Unit) -> str:
     return {
-        Unit.DAY: _("Taken by day"),
-        Unit.WEEK: _("Taken by week"),
-        Unit.MONTH: _("Taken by month"),
+        Unit.DAY: _("Takings per day"),
+        Unit.WEEK: _("Takings per week"),
+        Unit.MONTH: _("Takings per month"),
     }[unit]
 
 
 def failures_title(unit: Unit) -> str:
     return {
-        Unit.DAY: _("Failures by operator and day"),
-        Unit.WEEK: _("Failures by operator and week"),
-        Unit.MONTH: _("Failures by operator and month"),
+        Unit.DAY: _("Failures per payment method and day"),
+        Unit.WEEK: _("Failures per payment method and week"),
+        Unit.MONTH: _("Failures per payment method and month"),
     }[unit]
 
 
 def steps_of(total: Figures) -> list[tuple[str, int, int]]:
-    """Return the steps from created to paid, each with its number and that of the step before."""
+    """Return the steps from created to paid: name, number of payments, and that of the previous step."""
     return [
         (pgettext("step", "Created"), total.created, total.created),
-        (_("Taken to the gateway"), total.sent, total.created),
+        (_("Sent to the gateway"), total.sent, total.created),
         (_("Payment page opened"), total.opened, total.sent),
         (pgettext("step", "Paid"), total.paid, total.opened),
     ]

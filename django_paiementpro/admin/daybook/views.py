@@ -1,0 +1,32 @@
+from typing import TYPE_CHECKING
+
+from django.contrib import admin
+from django.core.exceptions import PermissionDenied
+from django.http import HttpRequest, HttpResponse, StreamingHttpResponse
+from django.template.response import TemplateResponse
+from django.utils.translation import gettext as _
+
+from django_paiementpro.admin.daybook.forms import ReportForm
+from django_paiementpro.admin.daybook.report import Report
+from django_paiementpro.models import Payment
+
+if TYPE_CHECKING:
+    ModelAdmin = admin.ModelAdmin[Payment]
+else:
+    ModelAdmin = admin.ModelAdmin
+
+
+def day_book(model_admin: ModelAdmin, request: HttpRequest) -> HttpResponse | StreamingHttpResponse:
+    """Show the takings that the query string asks for, as a page or as CSV."""
+    if not model_admin.has_view_permission(request):
+        raise PermissionDenied
+    report = Report(model_admin.get_queryset(request), *ReportForm(request.GET).read())
+    if request.GET.get("format") == "csv":
+        return report.tables.csv(request.GET.get("table", ""))
+    context = {
+        **model_admin.admin_site.each_context(request),
+        "title": _("Takings"),
+        "opts": model_admin.opts,
+        "report": report,
+    }
+    return TemplateResponse(request, "admin/paiementpro/payment/daybook.html", context)
