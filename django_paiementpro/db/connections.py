@@ -5,7 +5,7 @@ from functools import cache
 from typing import TypeVar
 
 from django.apps import apps
-from django.db import InterfaceError, OperationalError, connections, router
+from django.db import InterfaceError, OperationalError, connections, router, transaction
 from django.db.backends.base.base import BaseDatabaseWrapper
 from django.db.models import Model
 
@@ -23,8 +23,8 @@ def _payment() -> type[Model]:
 
 
 def in_transaction() -> bool:
-    """Return whether this thread has a transaction open in the database that payments are written to."""
-    return connections[database()].in_atomic_block
+    """Return whether this thread has a transaction open in that database; always, if the host commits by hand."""
+    return not transaction.get_autocommit(database())
 
 
 def read(work: Callable[[], T]) -> T:
@@ -51,5 +51,6 @@ def close_lost_connections() -> bool:
 
 
 def _is_lost(connection: BaseDatabaseWrapper) -> bool:
-    is_open = connection.connection is not None and connection.autocommit and not connection.in_atomic_block
+    # Inside atomic(), autocommit is off.
+    is_open = connection.connection is not None and connection.autocommit
     return is_open and not connection.is_usable()
