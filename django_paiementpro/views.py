@@ -185,7 +185,7 @@ class StatusView(OpenView):
     """
     Tell the same to a script, without personal data. ``redirect_url`` is null until the payment is final.
 
-    While it is not, ``Retry-After`` says when to ask again; who has the ``ETag`` is answered 304 where nothing changed.
+    While it is not, ``Retry-After`` says when to ask again; a client that has the ``ETag`` gets 304 if nothing changed.
     """
 
     http_method_names = ["get", "head", "options"]
@@ -212,7 +212,7 @@ class HealthView(View):
     Tell staff who may view payments, and their monitoring, how the installation and each operator fare, as JSON.
 
     200 where all is well, 503 where somebody must be woken: ``problems`` names why, as ``Health.problems`` says.
-    Others are answered 403 and no more, never sent to a login page, which monitoring would take for good news.
+    Others get 403 and nothing more, never sent to a login page, which monitoring would take for good news.
     """
 
     http_method_names = ["get", "head", "options"]
