@@ -108,7 +108,7 @@ def test_a_payment_that_changes(notify: Notify, payment: Payment, line: Line) ->
 
 
 def test_a_verifier_that_raises(notify: Notify, payment: Payment, line: Line) -> None:
-    with override_settings(PAIEMENTPRO_HASHCODE_VERIFIER="tests.test_notification.explode"):
+    with override_settings(PAIEMENTPRO_HASHCODE_VERIFIER="tests.services.test_notifications.explode"):
         notify(payment)
 
     assert str(line("verifier_failed")["exc_info"][1]) == "builtins.LookupError"
@@ -161,7 +161,7 @@ def test_a_message_names_the_fields_at_fault(client: Client, messages: Messages)
 
 
 def test_a_message_names_the_class_of_what_was_raised(notify: Notify, payment: Payment, messages: Messages) -> None:
-    with override_settings(PAIEMENTPRO_HASHCODE_VERIFIER="tests.test_notification.explode"):
+    with override_settings(PAIEMENTPRO_HASHCODE_VERIFIER="tests.services.test_notifications.explode"):
         notify(payment)
 
     assert "verifier_failed error=builtins.LookupError" in messages()

@@ -586,7 +586,7 @@ def interrupt(notification: Notification) -> bool:
 def test_verifier_decides_about_the_hashcode(
     payment: Payment, notify: Notify, verifier: str, hashcode: str | None, answer: int
 ) -> None:
-    with override_settings(PAIEMENTPRO_HASHCODE_VERIFIER=f"tests.test_notification.{verifier}"):
+    with override_settings(PAIEMENTPRO_HASHCODE_VERIFIER=f"tests.services.test_notifications.{verifier}"):
         assert notify(payment, hashcode=hashcode).status_code == answer
 
     payment = stored(payment)
@@ -595,7 +595,7 @@ def test_verifier_decides_about_the_hashcode(
     assert payment.needs_review == (answer == 400)
 
 
-@override_settings(PAIEMENTPRO_HASHCODE_VERIFIER="tests.test_notification.interrupt")
+@override_settings(PAIEMENTPRO_HASHCODE_VERIFIER="tests.services.test_notifications.interrupt")
 def test_person_may_stop_the_server_in_the_verifier(payment: Payment) -> None:
     with pytest.raises(KeyboardInterrupt):
         receive_notification(payment.url_key, read(notification_fields(payment)))
@@ -776,7 +776,7 @@ def test_all_mismatches_are_in_the_message(payment: Payment, notify: Notify) -> 
 
 def test_details_are_cut(payment: Payment, notify: Notify) -> None:
     fields = {"referenceNumber": "x " * 300, "merchantId": "1" * 65, "countryCurrencyCode": "2" * 65}
-    with override_settings(PAIEMENTPRO_HASHCODE_VERIFIER="tests.test_notification.explode"):
+    with override_settings(PAIEMENTPRO_HASHCODE_VERIFIER="tests.services.test_notifications.explode"):
         notify(payment, **fields, hashcode="3" * 65)
 
     assert findings(payment) == [

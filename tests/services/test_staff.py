@@ -815,7 +815,7 @@ def test_confirmation_while_the_verifier_runs_is_flagged(awa: User, client: Clie
         services.confirm_payment(Payment.objects.get(pk=second.pk), awa, gateway_id="CI1", amount=12500, reason="Seen")
         return True
 
-    with override_settings(PAIEMENTPRO_HASHCODE_VERIFIER="tests.test_staff.verifier"):
+    with override_settings(PAIEMENTPRO_HASHCODE_VERIFIER="tests.services.test_staff.verifier"):
         verifier.ask = confirm  # type: ignore[attr-defined]
         pay(first, payId="CI1")
     assert [str(finding.reason) for finding in first.findings.all()] == ["transaction_reused"]

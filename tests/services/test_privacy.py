@@ -42,7 +42,7 @@ pytestmark = pytest.mark.django_db(transaction=True)
 Heard = list[tuple[str, Payment]]
 Capture = pytest.CaptureFixture[str]
 
-ROOT = Path(__file__).parent.parent
+ROOT = Path(__file__).parents[2]
 DAY = timedelta(days=1)
 
 #: What tells who Awa is, who serves her, or what either of them wrote.
