@@ -44,7 +44,7 @@ LEVELS = {
     "signal_delivered": logging.INFO,
     #: ``receiver`` raised on ``signal``, and is called again by the next reconciliation.
     "receiver_failed": logging.ERROR,
-    #: ``receiver``, owed ``signal`` by ``count`` events, is not connected in this process: it stays owed.
+    #: ``receiver``, which ``count`` events owe ``signal``, is not connected in this process: it is still owed.
     "receiver_missing": logging.ERROR,
     #: Signals that have just been committed could not be sent; the next reconciliation delivers them.
     "delivery_failed": logging.ERROR,

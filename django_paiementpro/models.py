@@ -417,7 +417,7 @@ class Payment(models.Model):
     claimed_until = models.DateTimeField(null=True, blank=True, editable=False)
     #: When the status look-up was last asked.
     checked_at = models.DateTimeField(null=True, blank=True, editable=False)
-    #: Which of many attempts the reconciliation asked about last: older ones follow in its next runs.
+    #: Which of many attempts the reconciliation checked last: older ones follow in its next runs.
     asked_attempt = models.PositiveSmallIntegerField(null=True, blank=True, editable=False)
 
     objects: ClassVar[PaymentManager] = PaymentManager()

@@ -7,7 +7,7 @@ out; ``paiementpro_reconcile`` takes it up. The lease is its own token: only who
 
 Signals are owed to the receivers that were connected when the event was stored, and to those connected now. The process
 that delivers may lack some of them, after a deployment or if it does not import the module that connects them. Their
-signals stay owed until a process that knows them delivers, or staff stop waiting for them
+signals are kept until a process that knows them delivers, or staff stop waiting for them
 (``services.discard_signals``).
 
 Where ``PAIEMENTPRO_DELIVERY`` is ``"task"``, the process that settles hands the token to a worker instead, which takes

@@ -193,7 +193,7 @@ class StatusView(OpenView):
     """
     Tell the same to a script, without personal data. ``redirect_url`` is null until the payment is final.
 
-    While it is not, ``Retry-After`` says when to ask again; who has the ``ETag`` is answered 304 where nothing changed.
+    While it is not, ``Retry-After`` says when to ask again; a client that has the ``ETag`` gets 304 if nothing changed.
     """
 
     http_method_names = ["get", "head", "options"]

@@ -1202,7 +1202,7 @@ def test_prefetch_opens_no_page(client: Client, gateway: FakeGateway, name: str,
 
     assert response.status_code == 403
     assert "no-store" in response["Cache-Control"]
-    assert "Continue to the payment" in response.content.decode()
+    assert "Continue to payment" in response.content.decode()
     assert f'href="{payment.get_checkout_url()}"' in response.content.decode()
     assert columns(stored(payment)) == before
     assert gateway.page_requests == []

@@ -69,7 +69,7 @@ def middleware_findings(visit: Visit) -> Iterator[Finding]:
     host = visit.host or _any_host()
     if not validate_host(host, settings.ALLOWED_HOSTS or (DEBUG_HOSTS if settings.DEBUG else ())):
         yield failure(
-            _("ALLOWED_HOSTS does not have %(host)s: every request to it is answered 400.") % {"host": host},
+            _("ALLOWED_HOSTS does not have %(host)s: every request to it is answered with 400.") % {"host": host},
             _("Add it."),
         )
         return

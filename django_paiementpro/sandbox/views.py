@@ -9,11 +9,12 @@ import re
 from collections.abc import Callable
 from typing import Any, TypeVar, cast
 
+from django.conf import settings
 from django.contrib.auth.decorators import login_not_required
 from django.core.exceptions import RequestDataTooBig
 from django.db import connections, transaction
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseBadRequest, JsonResponse, UnreadablePostError
-from django.http.request import RawPostDataException
+from django.http.request import RawPostDataException, split_domain_port
 from django.shortcuts import render
 from django.urls import reverse
 from django.utils.decorators import method_decorator
@@ -59,7 +60,7 @@ class InitializeView(View):
 
     def post(self, request: HttpRequest) -> HttpResponse:
         try:
-            values = wire.read_request(_body(request))
+            values = wire.read_request(_body(request), _validated_host(request))
         except wire.RefusedError as error:
             return JsonResponse(wire.not_initialized(str(error)))
         merchant_id, reference = values.pop("merchant_id"), values.pop("reference")
@@ -122,6 +123,11 @@ def _body(request: HttpRequest) -> bytes:
         return request.body
     except (RequestDataTooBig, RawPostDataException, UnreadablePostError):
         return b""
+
+
+def _validated_host(request: HttpRequest) -> str:
+    """Return the host of the request, without its port; nothing if ``ALLOWED_HOSTS`` allows any host."""
+    return "" if "*" in settings.ALLOWED_HOSTS else split_domain_port(request.get_host())[0]
 
 
 def _find(request: HttpRequest) -> SandboxSession | None:

@@ -196,7 +196,7 @@ def _silence_of(url: str) -> Silence:
 
 
 def is_just_checked(payment: Payment) -> bool:
-    """Return whether the gateway has been asked about it a few seconds ago."""
+    """Return whether it was checked a few seconds ago."""
     now = timezone.now()
     return payment.checked_at is not None and now - CHECK_INTERVAL < payment.checked_at <= now + CLOCK_SKEW
 

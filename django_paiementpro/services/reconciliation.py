@@ -138,7 +138,7 @@ def due_payments(now: datetime) -> PaymentQuerySet:
     is_due = Q(checked_at=None) | Q(checked_at__gt=now + CLOCK_SKEW) | Q(checked_at__lte=now - LONGEST_INTERVAL)
     for age, interval in INTERVALS:
         is_due |= Q(opened_at__gt=now - age, checked_at__lte=now - interval)
-    # One about which nobody was there to answer when it expired has no date: it is asked about until somebody is.
+    # A payment that expired while the gateway was away has no date: it is checked until the gateway answers.
     is_unheard = Q(status=Status.EXPIRED, checked_at=None)
     return (
         Payment.objects.primary()
@@ -266,7 +266,7 @@ class _Reconciler:
             log.write("gateway_away", outcome=Outcome.FAILED)
 
     def expire(self) -> None:
-        """Expire what is overdue and was not asked about above: the gateway is away, or there is no look-up."""
+        """Expire what is overdue and was not checked above: the gateway is away, or there is no look-up."""
         payments = overdue_payments(self.started_at)
         for payment in self._each(EXPIRY, newest_first(payments), payments.count()):
             with self._catching(payment):
@@ -287,7 +287,7 @@ class _Reconciler:
             yield row
 
     def _claimed(self, payments: Iterator[Payment]) -> Iterator[Payment]:
-        """Take the payments that no other run has taken, and remember when they were asked about before."""
+        """Take the payments that no other run has taken, and remember when they were checked before."""
         for payment in payments:
             self.beat()
             if self.stop.is_set():
@@ -328,7 +328,7 @@ class _Reconciler:
         """
         Expire a pending payment whose newest page is too old, unless it has moved on since it was read.
 
-        One that the gateway could not be asked about is asked about when it is back.
+        One that could not be checked is checked when the gateway is back.
         """
         if payment.status != Status.PENDING or payment.waiting_time < conf.expires_after or is_claimed(payment):
             return False

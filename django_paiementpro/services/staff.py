@@ -304,9 +304,9 @@ def missing_receivers_of(payment: Payment) -> list[str]:
 
 def discard_signals(payment: Payment, user: AbstractBaseUser, reason: str) -> PaymentEvent:
     """
-    Let go of what is owed to receivers that this process does not know, such as those that were renamed or removed.
+    Give up delivery to receivers that this process does not know, such as those that were renamed or removed.
 
-    What is owed to receivers that are connected here stays owed. The event names those that were let go
+    Signals owed to receivers that are connected here are kept. The event names the receivers given up
     (``data["receivers"]``). Raises ``ValidationError`` (``nothing_to_discard``) if there are none, or if another
     process is delivering.
     """

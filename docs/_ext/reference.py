@@ -245,6 +245,13 @@ PROVOCATIONS: dict[str, tuple[Callable[..., Any], Callable[[], dict[str, Any]]]]
     "paiementpro.E007": (checks.check_installation, lambda: {"USE_TZ": False}),
     "paiementpro.E008": (checks.check_deployment, lambda: {"PAIEMENTPRO_SANDBOX": True}),
     "paiementpro.E009": (checks.check_deployment, lambda: {"PAIEMENTPRO_GATEWAY_URL": "http://proxy.example.com"}),
+    "paiementpro.E010": (
+        checks.check_deployment,
+        lambda: {
+            "PAIEMENTPRO_GATEWAY_URL": "https://shop.example.com/sandbox",
+            "PAIEMENTPRO_SITE_URL": "https://shop.example.com",
+        },
+    ),
     "paiementpro.W001": (checks.check_installation, lambda: {"PAIEMENTPRO_MERCHANT": "PP-F324"}),
     "paiementpro.W002": (checks.check_deployment, lambda: {"PAIEMENTPRO_ENVIRONMENT": "sandbox"}),
     "paiementpro.W003": (checks.check_deployment, dict),
