@@ -5,7 +5,7 @@ from django.apps import AppConfig
 from django.core import checks
 from django.utils.translation import gettext_lazy as _
 
-from django_paiementpro.checks import check_deployment, check_installation
+from django_paiementpro.checks import check_database, check_deployment, check_installation
 
 
 class PaiementProConfig(AppConfig):
@@ -17,6 +17,7 @@ class PaiementProConfig(AppConfig):
     def ready(self) -> None:
         checks.register(check_installation, "paiementpro")
         checks.register(check_deployment, "paiementpro", deploy=True)
+        checks.register(check_database, checks.Tags.database)
         if _has("opentelemetry.metrics"):
             import_module("django_paiementpro.contrib.opentelemetry").register()
 

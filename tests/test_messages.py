@@ -16,7 +16,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from django_paiementpro import messages
-from django_paiementpro.doctor.stack import probe_path
+from django_paiementpro.doctor.routing import make_probe_path
 from django_paiementpro.exceptions import InvalidNotification
 from django_paiementpro.messages import (
     MAX_BODY,
@@ -682,7 +682,7 @@ def signed_urls() -> dict[str, str]:
         "notification": payment.get_notification_url(),
         "return": payment.get_return_url(),
         "status": payment.get_status_url(),
-        "probe": probe_path()[1],
+        "probe": make_probe_path()[1],
     }
     return {name: f"https://shop.example{path}" for name, path in paths.items()}
 

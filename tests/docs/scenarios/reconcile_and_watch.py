@@ -12,7 +12,7 @@ from opentelemetry import metrics
 from opentelemetry.sdk.metrics.export import PeriodicExportingMetricReader
 
 from django_paiementpro import log, services
-from django_paiementpro.doctor.examination import TOPICS
+from django_paiementpro.doctor.runner import TOPICS
 from django_paiementpro.management.commands import paiementpro_reconcile
 from tests.docs.pages import blocks, page
 
