@@ -1,6 +1,5 @@
 """Directives that make the reference from the code: each writes reStructuredText, and has it parsed."""
 
-import importlib
 import inspect
 import logging
 import re
@@ -288,21 +287,9 @@ class Problems(FromCode):
 
     def lines(self) -> Iterator[str]:
         comments = comments_of_keys(problems, "TITLES")
-        statuses = statuses_of_problems()
         for kind, title in problems.TITLES.items():
             yield f".. problem:: {kind}\n"
-            yield indented(f"**{statuses[kind]}** {escaped(str(title))} {self.say(comments[kind])}") + "\n"
-
-
-def statuses_of_problems() -> dict[str, int]:
-    """Read from the code which status each kind is raised with."""
-    own = [importlib.import_module(f"django_paiementpro.api.{name}") for name in ("problems", "calls", "views")]
-    sources = "".join(map(inspect.getsource, own))
-    raised = re.findall(r'(?:Problem|__init__)\(\s*"([a-z-]+)",\s*([0-9]{3})', sources)
-    return {
-        **{kind: error.status_code for error, kind in problems.KINDS},
-        **{kind: int(status) for kind, status in raised},
-    }
+            yield indented(f"**{problems.STATUSES[kind]}** {escaped(str(title))} {self.say(comments[kind])}") + "\n"
 
 
 class Operations(FromCode):
