@@ -18,7 +18,7 @@ from django.utils import timezone
 from django_paiementpro import services, statements
 from django_paiementpro.models import Finding, IdempotencyKey, Payment, PaymentEvent, Refund
 from django_paiementpro.testing import FakeGateway, make_payment
-from django_paiementpro.testing.wire import NO_TRANSACTION
+from django_paiementpro.testing.gateway import NO_TRANSACTION
 from tests.conftest import EVENT_INSERTS, STATUS_URL, Notify, due_event
 
 pytestmark = pytest.mark.django_db

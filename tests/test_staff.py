@@ -20,7 +20,7 @@ from django_paiementpro.exceptions import GatewayUnavailableError
 from django_paiementpro.models import Finding, Payment, PaymentEvent
 from django_paiementpro.signals import payment_refunded
 from django_paiementpro.testing import FakeGateway, make_payment, notify, pay
-from django_paiementpro.testing.wire import notification_fields
+from django_paiementpro.testing.notifications import notification_fields
 from tests.conftest import EVENT_INSERTS, TRANSITION, Notify, Statements
 
 # Signals are sent after real commits.
