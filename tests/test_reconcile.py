@@ -245,7 +245,7 @@ def test_reconciliation_asks_about_what_is_open(gateway: FakeGateway, capsys: py
 
     assert sorted(gateway.look_ups) == sorted([paid.reference, unpaid.reference, lost.reference])
     assert [stored(payment).status for payment in (paid, unpaid, lost)] == ["succeeded", "pending", "succeeded"]
-    assert summary.startswith("3 asked about, 2 paid, 0 expired, 0 without an answer; ")
+    assert summary.startswith("3 checked, 2 paid, 0 expired, 0 without an answer; ")
 
 
 def test_one_bad_answer_does_not_stop_the_rest(gateway: FakeGateway, capsys: pytest.CaptureFixture[str]) -> None:

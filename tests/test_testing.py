@@ -212,9 +212,7 @@ def test_a_host_that_redirects_to_https_is_asked_by_https() -> None:
 
 def test_a_payment_that_is_not_settled_is_an_error() -> None:
     payment = make_payment()
-    with pytest.raises(
-        AssertionError, match="is created, not succeeded; the shop answered 400 'Bad Request: amount"
-    ):
+    with pytest.raises(AssertionError, match="is created, not succeeded; the shop answered 400 'Bad Request: amount"):
         pay(payment, amount=1)
     pay(payment)
     with pytest.raises(AssertionError, match="the payment is succeeded, not failed; the shop answered 200 'OK'"):

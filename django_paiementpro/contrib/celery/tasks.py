@@ -6,6 +6,7 @@ Workers find them with ``autodiscover_tasks()``. Their names are ``paiementpro.d
 """
 
 from io import StringIO
+from typing import Any
 
 from celery import current_app, shared_task
 from django.core.management import call_command
@@ -43,7 +44,8 @@ def enqueue(event: int, lease: str) -> None:
     The connection is not taken from the host's pool, which by default retries, and waits without limit for an answer.
     """
     with _connection() as connection:
-        deliver_event.apply_async((event, lease), connection=connection, retry=False)
+        options: dict[str, Any] = {"connection": connection, "retry": False}
+        deliver_event.apply_async((event, lease), **options)
 
 
 def idleness() -> str:
@@ -56,7 +58,7 @@ def idleness() -> str:
 
 def _connection() -> Connection:
     """Return a connection that tries each of the host's brokers once, whatever its options for workers are."""
-    urls = current_app.conf.broker_write_url or "amqp://"  # Celery's default
+    urls: str | list[str] = current_app.conf.broker_write_url or "amqp://"  # as Celery does
     urls = urls.split(";") if isinstance(urls, str) else urls
     timeouts = TIMEOUTS.get(urls[0].partition(":")[0])
     options = {**timeouts, "max_retries": len(urls) - 1} if timeouts else {}

@@ -17,8 +17,8 @@ MAX_BATCH = 10_000
 
 class Command(BaseCommand):
     help = (
-        "Blank the personal data of payments of which nothing has been heard for so many days, and keep what the books "
-        "need. Run it every night; it may be stopped at any moment and run again."
+        "Erase the personal data in payments that have not changed for a number of days, and keep what bookkeeping "
+        "needs. Run it every night; it may be stopped at any time and run again."
     )
 
     def add_arguments(self, parser: CommandParser) -> None:
@@ -27,15 +27,15 @@ class Command(BaseCommand):
             type=whole_number(1, MAX_DAYS),
             required=True,
             metavar="DAYS",
-            help="blank payments that were created more than so many days ago, and have not changed since then",
+            help="only payments created, and last changed, more than this many days ago",
         )
-        parser.add_argument("--dry-run", action="store_true", help="say how many payments there are, and blank none")
+        parser.add_argument("--dry-run", action="store_true", help="only count the payments")
         parser.add_argument(
             "--batch-size",
             type=whole_number(1, MAX_BATCH),
             default=BATCH_SIZE,
             metavar="PAYMENTS",
-            help="how many to blank in one transaction (default: %(default)s)",
+            help="how many to erase in one transaction (default: %(default)s)",
         )
         parser.add_argument("--json", action="store_true", help="write the result as a JSON object")
 
@@ -43,11 +43,11 @@ class Command(BaseCommand):
         before = timezone.now() - timedelta(days=options["older_than"])
         count = services.prunable_payments(before).count()
         if options["dry_run"]:
-            self.report(options["json"], _("Payments to blank: %(payments)d."), payments=count)
+            self.report(options["json"], _("Payments to erase: %(payments)d."), payments=count)
             return
         with tqdm(desc=_("Payments"), total=count, disable=None, leave=False) as bar:
             blanked = services.prune_personal_data(before, batch_size=options["batch_size"], progress=bar.update)
-        text = _("Payments blanked: %(payments)d, events: %(events)d.")
+        text = _("Payments erased: %(payments)d, events: %(events)d.")
         self.report(options["json"], text, payments=blanked.payments, events=blanked.events)
 
     def report(self, is_json: bool, text: str, **figures: int) -> None:
