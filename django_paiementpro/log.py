@@ -65,7 +65,7 @@ LEVELS = {
     "gateway_away": logging.WARNING,
     #: The metrics for OpenTelemetry could not be collected: ``error``.
     "metrics_unavailable": logging.WARNING,
-    #: Personal data were erased, in ``payments`` and ``events``.
+    #: Personal data were blanked, in ``payments`` and ``events``.
     "personal_data_blanked": logging.INFO,
 }
 

@@ -1,7 +1,7 @@
 """
 What crosses the wire, as frozen dataclasses: the only home of the gateway's field names and codes.
 
-Facts are from the official page (DOC) and from what integrators have seen (SEEN); FIELD_GUIDE sections 2, 3, 6 and 7.
+For the facts behind it see "What is known of the gateway" in the documentation.
 """
 
 import codecs
@@ -278,7 +278,7 @@ class Notification:
         }
 
     def for_return(self) -> dict[str, Any]:
-        """Return those of them that the payer's browser brings back (FIELD_GUIDE section 5)."""
+        """Return those of them that the payer's browser brings back (see "What is known of the gateway")."""
         return {name: value for name, value in self.as_fields().items() if name != "payId"}
 
     @classmethod
@@ -432,7 +432,7 @@ def body_fields(content_type: str, body: bytes, in_query: Fields) -> Fields:
     Return the fields of a body, by what it looks like rather than by what its header says.
 
     One that has the query's fields once more, in their order and as curl writes them, is known by its bytes and not
-    parsed. In which order production sends them nobody has said (FIELD_GUIDE section 6); in another they are parsed.
+    parsed. In which order production sends them is not known; in another order they are parsed.
     """
     if not body:
         return []

@@ -7,7 +7,7 @@ from django.db import connection
 from django.test import override_settings
 
 from django_paiementpro.checks import check_database
-from django_paiementpro.checks.database import check_clock, check_mysql, check_postgresql, check_sqlite
+from django_paiementpro.checks.database import check_clock, check_mysql, check_postgresql, check_sqlite, check_tables
 from django_paiementpro.models import PaymentEvent
 
 
@@ -81,7 +81,6 @@ GOOD_POSTGRESQL = {
     "transaction_read_only": "off",
 }
 GOOD_MYSQL = {"innodb_flush_log_at_trx_commit": "1", "transaction_isolation": "READ-COMMITTED", "read_only": "OFF"}
-GOOD_TABLE = ("paiementpro_payment", "InnoDB", "utf8mb4_general_ci")
 
 
 @pytest.mark.parametrize(
@@ -111,16 +110,16 @@ def test_postgresql(values: dict[str, str], expected: list[str]) -> None:
     ],
 )
 def test_mysql(values: dict[str, str], expected: list[str]) -> None:
-    assert ids(check_mysql({**GOOD_MYSQL, **values}, [GOOD_TABLE])) == expected
+    assert ids(check_mysql({**GOOD_MYSQL, **values})) == expected
 
 
 def test_mysql_tables() -> None:
     tables = [
-        GOOD_TABLE,
+        ("paiementpro_payment", "InnoDB", "utf8mb4_general_ci"),
         ("paiementpro_refund", "MyISAM", "utf8mb4_general_ci"),
         ("paiementpro_finding", "InnoDB", "latin1_swedish_ci"),
     ]
-    engine, character_set = check_mysql(GOOD_MYSQL, tables)
+    engine, character_set = check_tables(tables)
     assert (engine.id, engine.msg) == (
         "paiementpro.E022",
         "These tables do not support transactions: paiementpro_refund.",

@@ -1029,10 +1029,10 @@ def test_prune_says_what_it_has_done() -> None:
     event_of(old(), data={"x": "Awa"})
     old()
 
-    assert run("paiementpro_prune", "--older-than", "365", "--dry-run") == "Payments to erase: 2.\n"
+    assert run("paiementpro_prune", "--older-than", "365", "--dry-run") == "Payments to blank: 2.\n"
     assert json.loads(run("paiementpro_prune", "--older-than", "365", "--dry-run", "--json")) == {"payments": 2}
     assert Payment.objects.filter(blanked_at=None).count() == 2
-    assert run("paiementpro_prune", "--older-than", "365", "--batch-size", "1") == "Payments erased: 2, events: 1.\n"
+    assert run("paiementpro_prune", "--older-than", "365", "--batch-size", "1") == "Payments blanked: 2, events: 1.\n"
     done = run("paiementpro_prune", "--older-than", "365", "--json")
     assert json.loads(done) == {"payments": 0, "events": 0}
 
@@ -1060,9 +1060,9 @@ def test_erase_tells_counts_alone(caplog: pytest.LogCaptureFixture) -> None:
 
     said = run("paiementpro_erase", "--email", "awa.kone@example.com", "--no-input")
 
-    assert said == ("Payments to erase: 1. Skipped, waiting for the customer: 0.\nPayments erased: 1, events: 1.\n")
+    assert said == ("Payments to blank: 1. Skipped, waiting for the customer: 0.\nPayments blanked: 1, events: 1.\n")
     assert PERSONAL.findall(said + "".join(str(vars(record)) for record in caplog.records)) == []
-    assert "Payments to erase: 0." in run("paiementpro_erase", "--email", "awa.kone@example.com", "--no-input")
+    assert "Payments to blank: 0." in run("paiementpro_erase", "--email", "awa.kone@example.com", "--no-input")
 
 
 def test_erase_says_by_its_exit_code_that_some_are_left() -> None:
@@ -1094,14 +1094,14 @@ def test_erase_names_the_same_digits_in_other_countries() -> None:
     with pytest.raises(CommandError, match=r"\+2290197123456 \(1\)"):
         run("paiementpro_erase", "--phone", "01 97 12 34 56", "--email", "a@b.bj", "--no-input")
     assert [stored(payment).has_payer for payment in benin] == [False, True]
-    assert "erased: 1" in run("paiementpro_erase", "--phone", "+229 01 97 12 34 56", "--no-input")
+    assert "blanked: 1" in run("paiementpro_erase", "--phone", "+229 01 97 12 34 56", "--no-input")
 
 
 def test_erase_names_no_other_country_where_the_number_is_found() -> None:
     ivorian = make_payment(customer_phone="01 97 12 34 56", channel="FLOOZ")
     beninese = make_payment(customer_phone="01 97 12 34 56", channel="FLOOZBJ")
 
-    assert "erased: 1" in run("paiementpro_erase", "--phone", "01 97 12 34 56", "--no-input")
+    assert "blanked: 1" in run("paiementpro_erase", "--phone", "01 97 12 34 56", "--no-input")
 
     assert [stored(payment).has_payer for payment in (ivorian, beninese)] == [False, True]
 
@@ -1111,7 +1111,7 @@ def test_erase_names_no_other_country_where_the_code_is_given() -> None:
 
     said = run("paiementpro_erase", "--phone", "+225 01 97 12 34 56", "--no-input")
 
-    assert said == "Payments to erase: 0. Skipped, waiting for the customer: 0.\n"
+    assert said == "Payments to blank: 0. Skipped, waiting for the customer: 0.\n"
 
 
 def test_erase_says_both_what_was_left_and_which_number_was_not_found() -> None:
@@ -1155,7 +1155,7 @@ def test_at_a_terminal_a_person_is_asked(
         if is_erased:
             run("paiementpro_erase", "--email", "awa.kone@example.com")
         else:
-            with pytest.raises(CommandError, match="Nothing was erased"):
+            with pytest.raises(CommandError, match="Nothing was blanked"):
                 run("paiementpro_erase", "--email", "awa.kone@example.com")
 
     assert "cannot be undone" in capsys.readouterr().out

@@ -391,7 +391,7 @@ def test_page_shows_what_is_paid_to_whom(db: None, client: Client) -> None:
 def test_page_speaks_french(db: None, client: Client) -> None:
     content = client.get(page_of(open_session()), headers={"Accept-Language": "fr"}).content.decode()
     assert '<html lang="fr">' in content
-    for text in [">Payer<", ">Refuser<", ">Annuler<", "Bac à sable", "Cas limites", "12 500 F CFA"]:
+    for text in [">Payer<", ">Refuser<", ">Annuler<", "Bac à sable", "Cas particuliers", "12 500 F CFA"]:
         assert text in content
 
 

@@ -101,21 +101,27 @@ def check_postgresql(values: Values) -> Iterator[CheckMessage]:
     for name in ("fsync", "full_page_writes", "synchronous_commit"):
         if values[name] == "off":
             yield not_durable(name, "off", "on")
-    yield from _check_server(values["transaction_isolation"], is_read_only=values["transaction_read_only"] == "on")
+    yield from check_server(values["transaction_isolation"], is_read_only=values["transaction_read_only"] == "on")
 
 
 def _mysql(cursor: CursorWrapper) -> Iterator[CheckMessage]:
     """Strict mode is missing here, since Django checks it (mysql.W002)."""
     cursor.execute(MYSQL)
-    values = dict(cursor.fetchall())
+    yield from check_mysql(dict(cursor.fetchall()))
     cursor.execute(MYSQL_TABLES)
-    yield from check_mysql(values, cursor.fetchall())
+    yield from check_tables(cursor.fetchall())
 
 
-def check_mysql(values: Values, tables: Sequence[tuple[str, str, str]]) -> Iterator[CheckMessage]:
+def check_mysql(values: Values) -> Iterator[CheckMessage]:
     name = "innodb_flush_log_at_trx_commit"
     if values[name] != "1":
         yield not_durable(name, values[name], "1")
+    isolation = values.get("transaction_isolation") or values["tx_isolation"]
+    yield from check_server(isolation.replace("-", " ").lower(), is_read_only=values["read_only"] == "ON")
+
+
+def check_tables(tables: Sequence[tuple[str, str, str]]) -> Iterator[CheckMessage]:
+    """Check the tables of MySQL and MariaDB, each with its engine and collation."""
     if names := [table for table, engine, _collation in tables if engine != "InnoDB"]:
         yield Error(
             _("These tables do not support transactions: %(tables)s.") % {"tables": ", ".join(names)},
@@ -128,8 +134,6 @@ def check_mysql(values: Values, tables: Sequence[tuple[str, str, str]]) -> Itera
             hint=_("Run for each: %(sql)s") % {"sql": "ALTER TABLE … CONVERT TO CHARACTER SET utf8mb4;"},
             id="paiementpro.W023",
         )
-    isolation = values.get("transaction_isolation") or values["tx_isolation"]
-    yield from _check_server(isolation.replace("-", " ").lower(), is_read_only=values["read_only"] == "ON")
 
 
 def not_durable(name: str, value: str, wanted: str) -> CheckMessage:
@@ -141,7 +145,7 @@ def not_durable(name: str, value: str, wanted: str) -> CheckMessage:
     )
 
 
-def _check_server(isolation: str, *, is_read_only: bool) -> Iterator[CheckMessage]:
+def check_server(isolation: str, *, is_read_only: bool) -> Iterator[CheckMessage]:
     if is_read_only:
         yield Error(
             _("The database is read-only: it is a replica, or closed for maintenance."),

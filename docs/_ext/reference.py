@@ -6,6 +6,7 @@ import re
 from argparse import Action
 from collections.abc import Callable, Iterator
 from datetime import timedelta
+from functools import partial
 from types import ModuleType
 from typing import Any
 from unittest.mock import patch
@@ -28,6 +29,7 @@ from texts import comment_of, comments_of_keys, docstring_of, indented
 
 from django_paiementpro import checks, log, urls
 from django_paiementpro.api import problems
+from django_paiementpro.checks import database, installation
 from django_paiementpro.conf import Conf, Setting
 from django_paiementpro.contrib import tasks
 from django_paiementpro.contrib.opentelemetry import GAUGES
@@ -251,6 +253,14 @@ PROVOCATIONS: dict[str, tuple[Callable[..., Any], Callable[[], dict[str, Any]]]]
         checks.check_deployment,
         lambda: {"PAIEMENTPRO_DELIVERY": "task", "TASKS": {"default": {"BACKEND": IMMEDIATE}}},
     ),
+    "paiementpro.E020": (lambda: [database.several_databases()], dict),
+    "paiementpro.E021": (partial(database.check_server, database.ISOLATION, is_read_only=True), dict),
+    "paiementpro.E022": (partial(database.check_tables, [("paiementpro_payment", "MyISAM", "utf8mb4")]), dict),
+    "paiementpro.W020": (lambda: [database.untested("oracle")], dict),
+    "paiementpro.W021": (lambda: [database.not_durable("fsync", "off", "on")], dict),
+    "paiementpro.W022": (partial(database.check_server, "serializable", is_read_only=False), dict),
+    "paiementpro.W023": (partial(database.check_tables, [("paiementpro_payment", "InnoDB", "latin1")]), dict),
+    "paiementpro.W024": (partial(database.check_clock, 60, 0), dict),
     "paiementpro_sandbox.E001": (sandbox_checks.check_switch, lambda: {"PAIEMENTPRO_SANDBOX": False}),
 }
 
@@ -259,7 +269,7 @@ class Checks(FromCode):
     """Each check that the code has, as it speaks when it is provoked."""
 
     def lines(self) -> Iterator[str]:
-        sources = inspect.getsource(checks) + inspect.getsource(sandbox_checks)
+        sources = "".join(map(inspect.getsource, (installation, database, sandbox_checks)))
         for identifier in sorted(set(re.findall(r"paiementpro\w*\.[EW][0-9]{3}", sources)), key=in_order):
             message = provoke(identifier)
             yield f".. check:: {identifier}\n"

@@ -16,7 +16,7 @@ KINDS = [(size, language) for size in SIZES for language in ("fr", "en")]
 NUMBERS = itertools.count(1)  # of the people, each of whom has an address of their own
 
 FRENCH = {
-    "Edge cases": "Cas limites",
+    "Edge cases": "Cas particuliers",
     "Back to the shop": "Retour à la boutique",
     "Buy": "Acheter",
     "Buy something else": "Acheter autre chose",

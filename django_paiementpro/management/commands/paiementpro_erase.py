@@ -16,7 +16,7 @@ SKIPPED = 3
 
 class Command(BaseCommand):
     help = (
-        "Erase the personal data in one person's payments, of any age. The exit code is 3 if payments were skipped "
+        "Blank the personal data in one person's payments, of any age. The exit code is 3 if payments were skipped "
         "because they are waiting for the customer: run it again once they are paid or expired."
     )
 
@@ -37,7 +37,7 @@ class Command(BaseCommand):
         except ValueError as error:
             raise CommandError(_("Enter the person’s e-mail address, phone number, or both.")) from error
         self.stdout.write(
-            _("Payments to erase: %(payments)d. Skipped, waiting for the customer: %(left)d.")
+            _("Payments to blank: %(payments)d. Skipped, waiting for the customer: %(left)d.")
             % {"payments": found.payments, "left": found.left}
         )
         left = found.left
@@ -48,7 +48,7 @@ class Command(BaseCommand):
             left = blanked.left
             others = others and other_numbers(person["phone"])
             self.stdout.write(
-                _("Payments erased: %(payments)d, events: %(events)d.")
+                _("Payments blanked: %(payments)d, events: %(events)d.")
                 % {"payments": blanked.payments, "events": blanked.events}
             )
         problems = []
@@ -78,8 +78,8 @@ def _other_countries(others: Mapping[str, int], phone: str) -> str:
 def confirm() -> None:
     """Ask for confirmation. Raises ``CommandError`` if it is refused, or if there is no terminal."""
     if not sys.stdin.isatty():
-        raise CommandError(_("Cannot ask for confirmation without a terminal: nothing was erased. Use --no-input."))
+        raise CommandError(_("Cannot ask for confirmation without a terminal: nothing was blanked. Use --no-input."))
     yes = _("yes")
-    question = _("This cannot be undone. Type “%(yes)s” to erase them: ") % {"yes": yes}
+    question = _("This cannot be undone. Type “%(yes)s” to blank them: ") % {"yes": yes}
     if input(question).strip().lower() not in {yes, "yes"}:
-        raise CommandError(_("Nothing was erased."))
+        raise CommandError(_("Nothing was blanked."))

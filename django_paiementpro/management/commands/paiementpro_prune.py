@@ -17,7 +17,7 @@ MAX_BATCH = 10_000
 
 class Command(BaseCommand):
     help = (
-        "Erase the personal data in payments that have not changed for a number of days, and keep what bookkeeping "
+        "Blank the personal data in payments that have not changed for a number of days, and keep what bookkeeping "
         "needs. Run it every night; it may be stopped at any time and run again."
     )
 
@@ -35,7 +35,7 @@ class Command(BaseCommand):
             type=whole_number(1, MAX_BATCH),
             default=BATCH_SIZE,
             metavar="PAYMENTS",
-            help="how many to erase in one transaction (default: %(default)s)",
+            help="how many to blank in one transaction (default: %(default)s)",
         )
         parser.add_argument("--json", action="store_true", help="write the result as a JSON object")
 
@@ -43,11 +43,11 @@ class Command(BaseCommand):
         before = timezone.now() - timedelta(days=options["older_than"])
         count = services.prunable_payments(before).count()
         if options["dry_run"]:
-            self.report(options["json"], _("Payments to erase: %(payments)d."), payments=count)
+            self.report(options["json"], _("Payments to blank: %(payments)d."), payments=count)
             return
         with tqdm(desc=_("Payments"), total=count, disable=None, leave=False) as bar:
             blanked = services.prune_personal_data(before, batch_size=options["batch_size"], progress=bar.update)
-        text = _("Payments erased: %(payments)d, events: %(events)d.")
+        text = _("Payments blanked: %(payments)d, events: %(events)d.")
         self.report(options["json"], text, payments=blanked.payments, events=blanked.events)
 
     def report(self, is_json: bool, text: str, **figures: int) -> None:
