@@ -91,7 +91,7 @@ def answering(gateway: FakeGateway) -> FakeGateway:
 
 def run(capsys: pytest.CaptureFixture[str], *args: str, code: int = 1) -> str:
     if code:
-        with pytest.raises(CommandError, match="problem"):
+        with pytest.raises(CommandError, match="probl"):
             call_command("paiementpro_doctor", *args)
     else:
         call_command("paiementpro_doctor", *args)
