@@ -3,7 +3,6 @@ import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import timedelta
-from pathlib import Path
 from typing import Any
 
 import hypothesis
@@ -14,7 +13,7 @@ from django.db import connection
 from django.http import HttpResponse
 from django.utils import timezone, translation
 
-from django_paiementpro import log, migrations, signals, testing
+from django_paiementpro import log, signals, testing
 from django_paiementpro.models import Payment, PaymentEvent
 from django_paiementpro.services.status import forget_silence
 from django_paiementpro.testing import FakeGateway, make_payment
@@ -28,9 +27,6 @@ hypothesis.settings.register_profile(
 )
 hypothesis.settings.register_profile("prove", hypothesis.settings.get_profile("any machine"), max_examples=2000)
 hypothesis.settings.load_profile("any machine")
-
-#: The names of the app's migrations, in their order.
-MIGRATIONS = sorted(path.stem for path in Path(migrations.__path__[0]).glob("0*.py"))
 
 STATUS_URL = "https://api.paiementpro.net/status"
 PAGE_URL = (

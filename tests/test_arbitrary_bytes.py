@@ -15,7 +15,7 @@ from django_paiementpro.exceptions import GatewayError, GatewayUnavailableError
 from django_paiementpro.gateway import client as gateway_module
 from django_paiementpro.models import Payment, PaymentEvent
 from django_paiementpro.testing import make_payment
-from django_paiementpro.testing.wire import notification_fields
+from django_paiementpro.testing.notifications import notification_fields
 from tests.conftest import PAGE_URL, STATUS_URL
 from tests.gateway.test_messages import multipart, request
 

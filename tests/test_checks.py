@@ -50,7 +50,7 @@ def test_naive_datetimes_are_an_error() -> None:
 
 def test_a_typo_is_a_warning() -> None:
     assert found(PAIEMENTPRO_MERCHAND_ID="PP-F324") == {
-        "paiementpro.W001": "PAIEMENTPRO_MERCHAND_ID is no setting of this app."
+        "paiementpro.W001": "PAIEMENTPRO_MERCHAND_ID is not a setting of this app."
     }
 
 
@@ -179,7 +179,7 @@ def test_another_sites_gateway_is_a_warning_without_the_sandbox() -> None:
 def test_a_foreign_gateway_is_named() -> None:
     with override_settings(PAIEMENTPRO_GATEWAY_URL="https://proxy.example/pp"):
         [message] = [message for message in check_deployment() if message.id == "paiementpro.W004"]
-    assert message.msg.startswith("PAIEMENTPRO_GATEWAY_URL leads to proxy.example")
+    assert message.msg.startswith("PAIEMENTPRO_GATEWAY_URL points to proxy.example")
 
 
 def test_a_missing_receiver_is_told_before_going_live() -> None:

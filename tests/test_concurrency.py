@@ -28,7 +28,7 @@ from django_paiementpro.models import Payment, PaymentEvent
 from django_paiementpro.services import bulkhead
 from django_paiementpro.signals import payment_succeeded
 from django_paiementpro.testing import make_payment
-from django_paiementpro.testing.wire import notification_fields
+from django_paiementpro.testing.notifications import notification_fields
 from tests.conftest import due_event
 from tests.host.models import Order
 from tests.server import moments, receivers, wire

@@ -16,7 +16,8 @@ from django_paiementpro.exceptions import InvalidNotification
 from django_paiementpro.models import Payment, PaymentEvent
 from django_paiementpro.services.notifications import receive_notification
 from django_paiementpro.testing import FakeGateway, make_payment
-from django_paiementpro.testing.wire import notification_of, paid_answer
+from django_paiementpro.testing.gateway import paid_answer
+from django_paiementpro.testing.notifications import notification_of
 from tests.conftest import STATUS_URL, Notify, just_before
 from tests.server.threads import at_once
 from tests.test_admin import LIST, client_of, text_of

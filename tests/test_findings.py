@@ -16,7 +16,8 @@ from requests import PreparedRequest
 from django_paiementpro import services
 from django_paiementpro.models import Payment
 from django_paiementpro.testing import FakeGateway, pay
-from django_paiementpro.testing.wire import notification_of, paid_answer
+from django_paiementpro.testing.gateway import paid_answer
+from django_paiementpro.testing.notifications import notification_of
 from tests.conftest import PAYMENT_UPDATES, STATUS_URL, Notify
 
 pytestmark = pytest.mark.django_db

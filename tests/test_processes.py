@@ -25,7 +25,7 @@ from django.utils import timezone
 
 from django_paiementpro.models import Payment, PaymentEvent, ReconciliationRun
 from django_paiementpro.testing import make_payment
-from django_paiementpro.testing.wire import notification_fields
+from django_paiementpro.testing.notifications import notification_fields
 from tests.host.models import Order
 from tests.server import wire
 from tests.server.gateway import Call, FakeGateway, knows_paid

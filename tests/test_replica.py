@@ -24,7 +24,7 @@ from django_paiementpro.services.idempotency import IdempotentRequest, find_key,
 from django_paiementpro.services.notifications import receive_notification
 from django_paiementpro.services.staff import undelivered_events_of
 from django_paiementpro.testing import FakeGateway, make_payment
-from django_paiementpro.testing.wire import NO_TRANSACTION
+from django_paiementpro.testing.gateway import NO_TRANSACTION
 from tests.conftest import EVENT_INSERTS, STATUS_URL, Notify, due_event
 
 pytestmark = pytest.mark.django_db

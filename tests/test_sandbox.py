@@ -19,11 +19,11 @@ from django.utils.timezone import localtime
 from django_paiementpro import services
 from django_paiementpro.gateway.messages import Notification
 from django_paiementpro.gateway.parsing import body_fields
-from django_paiementpro.sandbox import payer, sending, wire
+from django_paiementpro.sandbox import payer, protocol, sending
 from django_paiementpro.sandbox.checks import check_switch
 from django_paiementpro.sandbox.models import LIFETIME, SandboxSession, generate_session_id
 from django_paiementpro.sandbox.operators import offered_operators, split_operators
-from django_paiementpro.sandbox.payer import AWKWARD_WAYS, Way
+from django_paiementpro.sandbox.payer import EDGE_CASES, Way
 from django_paiementpro.sandbox.views import InitializeView
 from django_paiementpro.testing import make_payment
 
@@ -339,7 +339,7 @@ def test_other_currency_is_read_as_francs(db: None, shop: Shop) -> None:
 def takes(**urls: str) -> bool:
     """Ask for a page with these URLs; one that is refused is refused in words, and leaves nothing behind."""
     answer = initialize(**{"notificationURL": None, "returnURL": None, "referenceNumber": generate_session_id()} | urls)
-    assert answer["success"] or answer["message"] == wire.URL_NOT_ALLOWED
+    assert answer["success"] or answer["message"] == protocol.URL_NOT_ALLOWED
     assert SandboxSession.objects.exists() == answer["success"]
     SandboxSession.objects.all().delete()
     return bool(answer["success"])
@@ -522,7 +522,7 @@ def test_without_site_url_the_site_is_the_host_that_was_asked_for(db: None, sett
     # The client chooses the port, and any host that is not validated.
     content = json.dumps(REQUEST | {"notificationURL": "https://testserver:8443/a"})
     response = Client().post(INITIALIZE, content, content_type="application/json", headers={"host": "testserver:8443"})
-    assert response.json()["message"] == wire.URL_NOT_ALLOWED
+    assert response.json()["message"] == protocol.URL_NOT_ALLOWED
     settings.ALLOWED_HOSTS = ["*"]
     assert calls_and_returns_to("https://testserver/a") == (False, False)
 
@@ -567,7 +567,7 @@ def test_page_shows_what_is_paid_to_whom(db: None, client: Client) -> None:
 def test_page_speaks_french(db: None, client: Client) -> None:
     content = client.get(page_of(open_session()), headers={"Accept-Language": "fr"}).content.decode()
     assert '<html lang="fr">' in content
-    for text in [">Payer<", ">Refuser<", ">Annuler<", "Bac à sable", "Cas difficiles", "12 500 F CFA"]:
+    for text in [">Payer<", ">Refuser<", ">Annuler<", "Bac à sable", "Cas particuliers", "12 500 F CFA"]:
         assert text in content
 
 
@@ -575,9 +575,9 @@ def test_page_offers_every_way(db: None, client: Client) -> None:
     content = client.get(page_of(open_session())).content.decode()
     assert re.findall('name="way" value="([a-z_]+)"', content) == [
         *["pay", "refuse", "cancel"],
-        *[way.value for way in AWKWARD_WAYS],
+        *[way.value for way in EDGE_CASES],
     ]
-    assert all(str(way.advice) in content for way in AWKWARD_WAYS)
+    assert all(str(way.advice) in content for way in EDGE_CASES)
     assert Way.PAY.advice == ""
 
 
@@ -610,7 +610,7 @@ def test_page_shows_few_of_many_operators(settings: Any) -> None:
 def test_unknown_session_is_not_found(db: None, client: Client, session_id: str) -> None:
     for response in [client.get(PAGE + session_id), client.post(PAGE + session_id, {"way": "pay"})]:
         assert response.status_code == 404
-        assert "There is no such page" in response.content.decode()
+        assert "Page not found" in response.content.decode()
 
 
 def test_page_is_protected_from_forged_posts(db: None) -> None:
@@ -632,8 +632,8 @@ def test_unknown_way_is_a_bad_request(db: None) -> None:
     [
         ({"channel": ""}, "Choose how you want to pay."),
         ({"channel": "x" * 100}, "Choose how you want to pay."),
-        ({"phone": "07"}, "Write the number as 8 to 15 digits."),
-        ({"phone": "0701020304a"}, "Write the number as 8 to 15 digits."),
+        ({"phone": "07"}, "Enter a number of 8 to 15 digits."),
+        ({"phone": "0701020304a"}, "Enter a number of 8 to 15 digits."),
     ],
 )
 def test_mistake_is_shown_and_nothing_paid(db: None, shop: Shop, fields: dict[str, str], message: str) -> None:
@@ -708,7 +708,7 @@ def test_return_url_is_written_in_ascii(db: None) -> None:
 
 def test_payer_without_return_url_stays(db: None) -> None:
     session = open_session(returnURL="")
-    assert "The last try was not paid." in choose(session, "refuse").content.decode()
+    assert "The last attempt was not paid." in choose(session, "refuse").content.decode()
     assert "Already paid" in choose(session, "pay").content.decode()
     assert (session.shop_url, session.shop_name) == ("", "")
 
@@ -720,7 +720,7 @@ def test_failure_is_told_and_can_be_paid_after_all(db: None, shop: Shop, way: st
     assert dict(parse_qsl(response["Location"]))["responsecode"] == "-1"
     assert shop.fields[0]["channel"] == "MOMOCI"
     assert look_up(session.reference) == {"success": False, "error": "Aucune transaction"}
-    assert "The last try was not paid." in Client().get(page_of(session)).content.decode()
+    assert "The last attempt was not paid." in Client().get(page_of(session)).content.decode()
     choose(session, "pay")
     assert shop.codes == ["-1", "0"]
     assert look_up(session.reference)["success"] is True
@@ -796,7 +796,7 @@ def test_forged_notification_goes_to_another_signature(db: None, shop: Shop) -> 
     ],
 )
 def test_forger_alters_one_character_behind_the_host(url: str, forged: str) -> None:
-    assert wire.forged_url(url) == forged
+    assert protocol.forged_url(url) == forged
 
 
 def test_refused_then_paid_tells_both_on_one_session(db: None, shop: Shop) -> None:

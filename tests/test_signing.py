@@ -15,7 +15,7 @@ from django_paiementpro.gateway.messages import SUCCESS_CODE
 from django_paiementpro.models import Payment
 from django_paiementpro.services.notifications import receive_notification
 from django_paiementpro.testing import FakeGateway, make_payment, notify
-from django_paiementpro.testing.wire import notification_of
+from django_paiementpro.testing.notifications import notification_of
 from tests.conftest import Statements
 
 PURPOSES = [signing.CHECKOUT, signing.NOTIFICATION, signing.RETURN, signing.STATUS]

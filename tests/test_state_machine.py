@@ -26,7 +26,8 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 from django_paiementpro import services, signals
 from django_paiementpro.models import Payment, PaymentEvent, ReconciliationRun
 from django_paiementpro.testing import FakeGateway, make_payment
-from django_paiementpro.testing.wire import NO_TRANSACTION, notification_fields
+from django_paiementpro.testing.gateway import NO_TRANSACTION
+from django_paiementpro.testing.notifications import notification_fields
 from tests.conftest import PAGE_URL, STATUS_URL
 
 ARROWS = {

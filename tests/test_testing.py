@@ -31,7 +31,7 @@ from django_paiementpro.testing import (
     pay,
 )
 from django_paiementpro.testing.gateway import OUTAGES, Outage
-from django_paiementpro.testing.wire import Encoding, notification_fields, prepare_notification
+from django_paiementpro.testing.notifications import Encoding, notification_fields, prepare_notification
 from tests.conftest import PAGE_URL, STATUS_URL
 
 pytestmark = pytest.mark.django_db
@@ -103,7 +103,7 @@ def test_the_fields_travel_as_the_encoding_says(encoding: Encoding, in_query: bo
 
 
 def test_an_unknown_encoding_is_an_error() -> None:
-    with pytest.raises(ValueError, match=re.escape("'xml' is no encoding: write one of query+multipart, query,")):
+    with pytest.raises(ValueError, match=re.escape("'xml' is not an encoding: use one of query+multipart, query,")):
         notify(make_payment(), encoding="xml")
 
 
@@ -200,7 +200,7 @@ def test_no_token_comes_with_it(settings: Any) -> None:
     settings.MIDDLEWARE = [*settings.MIDDLEWARE, f"{__name__}.needs_a_token"]
 
     assert notify(make_payment()).status_code == 403
-    with pytest.raises(AssertionError, match="the payment is created, not succeeded; the shop has answered 403 'CSRF'"):
+    with pytest.raises(AssertionError, match="the payment is created, not succeeded; the shop answered 403 'CSRF'"):
         pay(make_payment())
 
 
@@ -213,12 +213,10 @@ def test_a_host_that_redirects_to_https_is_asked_by_https() -> None:
 
 def test_a_payment_that_is_not_settled_is_an_error() -> None:
     payment = make_payment()
-    with pytest.raises(
-        AssertionError, match="is created, not succeeded; the shop has answered 400 'Bad Request: amount"
-    ):
+    with pytest.raises(AssertionError, match="is created, not succeeded; the shop answered 400 'Bad Request: amount"):
         pay(payment, amount=1)
     pay(payment)
-    with pytest.raises(AssertionError, match="the payment is succeeded, not failed; the shop has answered 200 'OK'"):
+    with pytest.raises(AssertionError, match="the payment is succeeded, not failed; the shop answered 200 'OK'"):
         decline(payment)
 
 
@@ -236,7 +234,7 @@ def broken_receiver() -> Iterator[None]:
 def test_a_receiver_that_fails_is_an_error() -> None:
     payment = make_payment()
     assert notify(payment).status_code == 200
-    with pytest.raises(AssertionError, match="a receiver of payment_succeeded has failed: the log"):
+    with pytest.raises(AssertionError, match="a receiver of payment_succeeded failed: the log"):
         pay(payment)
 
 
@@ -305,7 +303,7 @@ def test_a_day_goes_by(heard: Heard) -> None:
 
 
 def test_only_a_pending_payment_expires() -> None:
-    with pytest.raises(AssertionError, match="the payment is created, not expired: only a pending one expires"):
+    with pytest.raises(AssertionError, match="the payment is created, not expired: only pending payments expire"):
         expire(make_payment())
 
 

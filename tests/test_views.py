@@ -10,7 +10,7 @@ from django.utils import translation
 from django_paiementpro import views
 from django_paiementpro.models import Payment
 from django_paiementpro.testing import FakeGateway, make_payment
-from django_paiementpro.testing.wire import notification_fields
+from django_paiementpro.testing.notifications import notification_fields
 from tests.host.models import Member
 
 

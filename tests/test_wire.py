@@ -17,7 +17,7 @@ from django_paiementpro.gateway.parsing import MAX_BODY
 from django_paiementpro.models import Payment
 from django_paiementpro.signing import NOTIFICATION, sign, unsign
 from django_paiementpro.testing import make_payment
-from django_paiementpro.testing.wire import notification_fields
+from django_paiementpro.testing.notifications import notification_fields
 from tests.gateway.test_messages import multipart
 from tests.server import wire
 from tests.server.gateway import UNKNOWN, Call, FakeGateway

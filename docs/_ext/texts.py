@@ -24,6 +24,9 @@ from sphinx.util import logging
 
 PO = Path(__file__).parent.parent / "locale" / "fr" / "LC_MESSAGES" / "code.po"
 
+#: How docstrings and comments cite the page with facts about the gateway.
+GATEWAY_PAGE = r'"What\s+is\s+known\s+of\s+the\s+gateway"'
+
 logger = logging.getLogger(__name__)
 
 
@@ -71,8 +74,8 @@ class Translator:
 
 
 def paragraphs(text: str) -> list[str]:
-    """Return the paragraphs, each on one line unless it is indented, or a list. Sources that are not public go."""
-    parts = re.split(r"\n\s*\n", re.sub(r"\s+\((?:CONTRACT|FIELD_GUIDE)[^)]*\)", "", text.strip("\n")))
+    """Return the paragraphs, each on one line unless it is indented or a list, with links to the page that is cited."""
+    parts = re.split(r"\n\s*\n", re.sub(GATEWAY_PAGE, ":doc:`/explanation/gateway`", text.strip("\n")))
     return [part if re.search(r"^(\s|- )", part, re.MULTILINE) else " ".join(part.split()) for part in parts]
 
 

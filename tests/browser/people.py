@@ -16,7 +16,7 @@ KINDS = [(size, language) for size in SIZES for language in ("fr", "en")]
 NUMBERS = itertools.count(1)  # of the people, each of whom has an address of their own
 
 FRENCH = {
-    "Awkward ways": "Cas difficiles",
+    "Edge cases": "Cas particuliers",
     "Back to the shop": "Retour à la boutique",
     "Buy": "Acheter",
     "Buy something else": "Acheter autre chose",
@@ -31,7 +31,7 @@ FRENCH = {
         "Si vous avez validé sur votre téléphone, ne payez pas une deuxième fois."
     ),
     "In a hurry? Buy on a single page": "Pressé ? Achetez en une seule page",
-    "Leave without a word": "Partir sans un mot",
+    "Leave without paying": "Partir sans payer",
     "My orders": "Mes commandes",
     "Not paid yet": "Pas encore payée",
     "Notification doubled": "Notification en double",
@@ -226,7 +226,7 @@ class Person:
 
     def chooses_way(self, words: str, shot: str = "") -> None:
         """Do on the gateway's page what its drawer offers."""
-        self.page.get_by_text(self.says("Awkward ways")).click()
+        self.page.get_by_text(self.says("Edge cases")).click()
         self.looks(shot)
         self.presses(words)
 

@@ -103,7 +103,7 @@ def test_late_notification_is_overtaken_by_the_status_look_up(payer: Person, dem
 
 def test_return_without_payment_waits_until_it_is_paid(payer: Person, demo: Demo) -> None:
     payer.orders("bissap")
-    payer.chooses_way("Return without payment", "gateway-awkward")
+    payer.chooses_way("Return without payment", "gateway-edge-cases")
     payer.sees("We are waiting for the confirmation", "waiting")
     payer.sees_words("If you have confirmed on your phone, do not pay again.")
     assert "responsecode=0" in payer.page.url
@@ -210,7 +210,7 @@ def test_forged_notification_changes_nothing(payer: Person, demo: Demo) -> None:
 def test_checkout_link_resumes_on_another_device(payer: Person, demo: Demo) -> None:
     with payer.page.expect_request("**/paiementpro/checkout/**") as checkout:
         payer.orders("bissap")
-    payer.chooses_way("Leave without a word")
+    payer.chooses_way("Leave without paying")
     payer.sees("You have left the page")
     tablet = payer.other()
     tablet.chooses_language()

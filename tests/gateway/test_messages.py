@@ -15,7 +15,7 @@ from django.test import override_settings
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from django_paiementpro.doctor.stack import probe_path
+from django_paiementpro.doctor.routing import make_probe_path
 from django_paiementpro.exceptions import InvalidNotification
 from django_paiementpro.gateway import parsing
 from django_paiementpro.gateway.messages import (
@@ -708,7 +708,7 @@ def signed_urls() -> dict[str, str]:
         "notification": payment.get_notification_url(),
         "return": payment.get_return_url(),
         "status": payment.get_status_url(),
-        "probe": probe_path()[1],
+        "probe": make_probe_path()[1],
     }
     return {name: f"https://shop.example{path}" for name, path in paths.items()}
 

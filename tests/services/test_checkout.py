@@ -28,7 +28,7 @@ from django_paiementpro.models import Payment, PaymentEvent, SearchKey
 from django_paiementpro.services import leases
 from django_paiementpro.services.notifications import receive_notification
 from django_paiementpro.testing import FakeGateway, make_payment, pay
-from django_paiementpro.testing.wire import notification_of
+from django_paiementpro.testing.notifications import notification_of
 from django_paiementpro.views import CheckoutView
 from tests.conftest import EVENT_INSERTS, PAGE_URL, TRANSITION, Notify, Statements, columns
 from tests.server.threads import at_once, meanwhile

@@ -18,7 +18,7 @@ from django_paiementpro.gateway.parsing import MAX_BODY
 from django_paiementpro.models import Finding, Payment, PaymentEvent, SearchKey
 from django_paiementpro.services.notifications import receive_notification
 from django_paiementpro.testing import make_payment
-from django_paiementpro.testing.wire import notification_fields
+from django_paiementpro.testing.notifications import notification_fields
 from django_paiementpro.views import NotificationView
 from tests.conftest import EVENT_INSERTS, TRANSITION, Notify, Statements, columns
 from tests.gateway.test_messages import multipart

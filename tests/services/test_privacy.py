@@ -1051,7 +1051,7 @@ def test_prune_does_not_choose_the_age() -> None:
 
 def test_erase_needs_a_person() -> None:
     for arguments in ([], ["--phone", "12"]):
-        with pytest.raises(CommandError, match="Write the person’s"):
+        with pytest.raises(CommandError, match="Enter the person’s"):
             run("paiementpro_erase", "--no-input", *arguments)
 
 
@@ -1061,7 +1061,7 @@ def test_erase_tells_counts_alone(caplog: pytest.LogCaptureFixture) -> None:
 
     said = run("paiementpro_erase", "--email", "awa.kone@example.com", "--no-input")
 
-    assert said == ("Payments to blank: 1. Waiting for the payer, and left: 0.\nPayments blanked: 1, events: 1.\n")
+    assert said == ("Payments to blank: 1. Skipped, waiting for the customer: 0.\nPayments blanked: 1, events: 1.\n")
     assert PERSONAL.findall(said + "".join(str(vars(record)) for record in caplog.records)) == []
     assert "Payments to blank: 0." in run("paiementpro_erase", "--email", "awa.kone@example.com", "--no-input")
 
@@ -1070,7 +1070,7 @@ def test_erase_says_by_its_exit_code_that_some_are_left() -> None:
     payment, pending = make_payment(**PERSON), make_payment(**PERSON, status="pending")
 
     for _ in range(2):
-        with pytest.raises(CommandError, match="1 payment waits for the payer") as caught:
+        with pytest.raises(CommandError, match="1 payment is waiting for the customer") as caught:
             run("paiementpro_erase", "--phone", "0707123456", "--no-input")
         assert caught.value.returncode == 3
 
@@ -1112,14 +1112,14 @@ def test_erase_names_no_other_country_where_the_code_is_given() -> None:
 
     said = run("paiementpro_erase", "--phone", "+225 01 97 12 34 56", "--no-input")
 
-    assert said == "Payments to blank: 0. Waiting for the payer, and left: 0.\n"
+    assert said == "Payments to blank: 0. Skipped, waiting for the customer: 0.\n"
 
 
 def test_erase_says_both_what_was_left_and_which_number_was_not_found() -> None:
     make_payment(customer_email="awa@example.com", customer_phone="", status="pending")
     make_payment(customer_phone="01 97 12 34 56", channel="FLOOZBJ", customer_email="b@example.com")
 
-    with pytest.raises(CommandError, match=r"1 payment waits .* No payment has the number \+225") as caught:
+    with pytest.raises(CommandError, match=r"1 payment is waiting .* No payment has the number \+225") as caught:
         run("paiementpro_erase", "--email", "awa@example.com", "--phone", "01 97 12 34 56", "--no-input")
 
     assert caught.value.returncode == 3

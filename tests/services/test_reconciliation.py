@@ -17,7 +17,7 @@ from django_paiementpro.models import Payment, PaymentEvent
 from django_paiementpro.services.reconciliation import due_payments, newest_first, oldest_first, undelivered_events
 from django_paiementpro.services.status import is_just_checked
 from django_paiementpro.testing import FakeGateway, make_payment
-from django_paiementpro.testing.wire import NO_TRANSACTION
+from django_paiementpro.testing.gateway import NO_TRANSACTION
 from tests.conftest import STATUS_URL, Statements, due_event
 
 pytestmark = pytest.mark.django_db(transaction=True)

@@ -792,7 +792,7 @@ def test_cron_reads_the_exit_code(gateway: FakeGateway, capsys: pytest.CaptureFi
 def test_a_signal_that_is_still_owed_is_told(capsys: pytest.CaptureFixture[str]) -> None:
     due_event(make_payment(status="succeeded"))
     assert exit_code() == 1
-    assert "1 still owed" in capsys.readouterr().out
+    assert "1 still undelivered" in capsys.readouterr().out
 
 
 def test_what_another_process_delivers_is_not_owed(heard: list[tuple[str, Payment]]) -> None:
@@ -847,7 +847,7 @@ def test_a_dry_run_does_nothing(gateway: FakeGateway, capsys: pytest.CaptureFixt
     pending(3, initialized_at=timezone.now() - timedelta(hours=25))
 
     call_command("paiementpro_reconcile", "--dry-run")
-    assert capsys.readouterr().out.startswith("To do: 5 to check, 3 to expire")
+    assert capsys.readouterr().out.startswith("To check: 5. To expire, unless the gateway confirms them: 3.")
     with override_settings(PAIEMENTPRO_STATUS_URL=None):
         call_command("paiementpro_reconcile", "--dry-run", "--json")
     assert json.loads(capsys.readouterr().out) == {"dry_run": True, "asked": 0, "expired": 3, "delivered": 0}
@@ -881,7 +881,7 @@ def test_a_signal_ends_it_cleanly(
 
     captured = capsys.readouterr()
     assert captured.out.startswith("1 checked")
-    assert captured.err.startswith("Stopped before the end")
+    assert captured.err.startswith("Stopped by a signal before the end")
     assert signal.getsignal(number) == handler
 
 

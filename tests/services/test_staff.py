@@ -21,7 +21,7 @@ from django_paiementpro.models import Finding, Payment, PaymentEvent
 from django_paiementpro.services.staff import missing_receivers_of, undelivered_events_of
 from django_paiementpro.signals import payment_refunded
 from django_paiementpro.testing import FakeGateway, make_payment, notify, pay
-from django_paiementpro.testing.wire import notification_fields
+from django_paiementpro.testing.notifications import notification_fields
 from tests.conftest import EVENT_INSERTS, TRANSITION, Notify, Statements
 
 # Signals are sent after real commits.

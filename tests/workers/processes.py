@@ -17,7 +17,7 @@ from django.db import connection
 
 from django_paiementpro.delivery.backends import CELERY_APP
 from django_paiementpro.models import Payment
-from django_paiementpro.testing.wire import notification_fields
+from django_paiementpro.testing.notifications import notification_fields
 from tests.server import wire
 from tests.workers import settings as own_settings
 
