@@ -9,14 +9,14 @@ from django.apps import apps
 from django.conf import settings
 from django.core.checks import CheckMessage, Error, Warning
 from django.core.exceptions import ImproperlyConfigured
-from django.http.request import validate_host
 from django.shortcuts import resolve_url
 from django.urls import NoReverseMatch, Resolver404, get_script_prefix, resolve, reverse
 from django.utils.encoding import punycode
 from django.utils.translation import gettext as _
 
 from django_paiementpro.conf import PREFIX, SANDBOX_URL, Conf, Setting, conf
-from django_paiementpro.engines import get_engine
+from django_paiementpro.delivery.backends import get_backend
+from django_paiementpro.return_urls import is_allowed_host
 from django_paiementpro.signals import payment_succeeded
 
 # Where Paiement Pro itself answers.
@@ -25,12 +25,12 @@ PAIEMENT_PRO_HOSTS = [".paiementpro.net"]
 
 def check_installation(app_configs: Sequence[Any] | None = None, **kwargs: Any) -> list[CheckMessage]:
     """Check the settings and the URLs."""
-    return [*_settings(), *_unknown_names(), *_time_zone(), *_urls(), *_site_url(), *_result_pages(), *_engine()]
+    return [*_settings(), *_unknown_names(), *_time_zone(), *_urls(), *_site_url(), *_result_pages(), *_backend()]
 
 
 def check_deployment(app_configs: Sequence[Any] | None = None, **kwargs: Any) -> list[CheckMessage]:
     """Check what only matters where real money is taken: ``check --deploy``."""
-    return [*_gateway(), *_receivers(), *_idle_engine()]
+    return [*_gateway(), *_receivers(), *_idle_backend()]
 
 
 def _gateway() -> list[CheckMessage]:
@@ -79,7 +79,7 @@ def _address(setting: Setting[str | None]) -> list[CheckMessage]:
                 id="paiementpro.E009",
             )
         ]
-    if not host or validate_host(host, PAIEMENT_PRO_HOSTS):
+    if not host or is_allowed_host(host, PAIEMENT_PRO_HOSTS):
         return []
     if host == _host(urlsplit(_valid(Conf.site_url) or "")) or _is_sandbox(parts.path):
         return [
@@ -227,13 +227,13 @@ def _is_delivered_by_tasks() -> bool:
     return bool(_valid(Conf.delivery) == "task")
 
 
-def _engine() -> list[CheckMessage]:
+def _backend() -> list[CheckMessage]:
     """Check that deliveries can be queued, where the host wants them in a worker."""
     if not _is_delivered_by_tasks():
         return []
     try:
-        get_engine().idleness()
-    except Exception as error:  # noqa: BLE001  engines raise what they like about their settings
+        get_backend().why_idle()
+    except Exception as error:  # noqa: BLE001  backends raise anything about their settings
         return [
             Error(
                 _('PAIEMENTPRO_DELIVERY is "task", but no delivery can be queued: %(error)s')
@@ -249,13 +249,13 @@ def _engine() -> list[CheckMessage]:
     return []
 
 
-def _idle_engine() -> list[CheckMessage]:
-    """Check that what is queued is run by a worker. A broken engine is reported as an error already."""
-    if _engine() or not _is_delivered_by_tasks() or not (idleness := get_engine().idleness()):
+def _idle_backend() -> list[CheckMessage]:
+    """Check that what is queued is run by a worker. A broken backend is reported as an error already."""
+    if _backend() or not _is_delivered_by_tasks() or not (reason := get_backend().why_idle()):
         return []
     return [
         Warning(
-            _('PAIEMENTPRO_DELIVERY is "task", but no worker runs the receivers: %(reason)s.') % {"reason": idleness},
+            _('PAIEMENTPRO_DELIVERY is "task", but no worker runs the receivers: %(reason)s.') % {"reason": reason},
             hint=_('Choose a backend that has workers, or write PAIEMENTPRO_DELIVERY = "immediate".'),
             id="paiementpro.W006",
         )

@@ -23,7 +23,7 @@ import pytest
 from django.db import connection
 from django.utils import timezone
 
-from django_paiementpro.models import Payment, PaymentEvent
+from django_paiementpro.models import Payment, PaymentEvent, ReconciliationRun
 from django_paiementpro.testing import make_payment
 from django_paiementpro.testing.wire import notification_fields
 from tests.host.models import Order
@@ -39,9 +39,9 @@ logger = logging.getLogger(__name__)
 ROOT = Path(__file__).parent.parent
 OK = (200, None, b"OK")
 
-# Connect and read; what a claim has beyond them; and the few seconds in which a server starts and a page is opened.
+# Connect and read; what a lease has beyond them; and the few seconds in which a server starts and a page is opened.
 TIMEOUT = (0.5, 1)
-CLAIM_MARGIN = 5
+LEASE_MARGIN = 5
 A_FEW_SECONDS = 4
 
 START = """
@@ -76,7 +76,7 @@ with {death}:
 """
 
 NEVER = "never()"
-AFTER_CLAIM = "at('UPDATE', 'claimed_until', after=die)"
+AFTER_LEASE = "at('UPDATE', 'leased_until', after=die)"
 # On PostgreSQL the transition is a single statement, and a transaction of its own.
 BEFORE_COMMIT, AFTER_COMMIT = {
     "postgresql": (
@@ -188,14 +188,16 @@ def told(payment: Payment) -> tuple[int, int]:
 
 
 def let_leases_run_out() -> None:
-    """Turn back the clock of leases by their five minutes."""
+    """Turn back the clock of leases by their five minutes, and with it that of heartbeats."""
     for event in PaymentEvent.objects.exclude(deliver_at=None):
         PaymentEvent.objects.filter(pk=event.pk).update(deliver_at=event.deliver_at - timedelta(minutes=5))
+    for run in ReconciliationRun.objects.all():
+        ReconciliationRun.objects.filter(pk=run.pk).update(seen_at=run.seen_at - timedelta(minutes=5))
 
 
 def assert_fulfilled_once(payment: Payment) -> None:
     payment.refresh_from_db()
-    assert (payment.status, payment.claimed_until, payment.needs_review) == ("succeeded", None, False)
+    assert (payment.status, payment.leased_until, payment.needs_review) == ("succeeded", None, False)
     assert told(payment) == (1, 1)
     assert not payment.events.exclude(deliver_at=None).exists()
 
@@ -210,16 +212,16 @@ def assert_can_be_paid_again(serve: Serve, gateway: FakeGateway, payment: Paymen
         blocked = time.monotonic() - killed_at
         assert answer.location == gateway.page_of(f"{payment.reference}-2")
         logger.info("blocked for %.1f s", blocked)
-        assert blocked < sum(TIMEOUT) + CLAIM_MARGIN + A_FEW_SECONDS
+        assert blocked < sum(TIMEOUT) + LEASE_MARGIN + A_FEW_SECONDS
         payment.refresh_from_db()
         assert server.notify(payment) == OK
     assert_fulfilled_once(payment)
 
 
-def test_killed_between_claim_and_call(serve: Serve, gateway: FakeGateway) -> None:
+def test_killed_between_lease_and_call(serve: Serve, gateway: FakeGateway) -> None:
     payment = bought()
 
-    with serve(AFTER_CLAIM) as server:
+    with serve(AFTER_LEASE) as server:
         with pytest.raises(ConnectionError):
             server.check_out(payment)
         assert server.is_dead()
@@ -227,7 +229,7 @@ def test_killed_between_claim_and_call(serve: Serve, gateway: FakeGateway) -> No
 
     payment.refresh_from_db()
     assert (payment.status, payment.attempt) == ("created", 1)
-    assert payment.claimed_until > timezone.now()
+    assert payment.leased_until > timezone.now()
     assert gateway.references == []
     assert_can_be_paid_again(serve, gateway, payment, killed_at)
     assert gateway.references == [f"{payment.reference}-2"]
@@ -414,7 +416,7 @@ def test_a_run_that_follows_another_asks_anew(gateway: FakeGateway, start_run: S
     assert gateway.asked == [payment.reference] * 2
 
 
-def test_a_run_that_was_killed_holds_nobody_up(gateway: FakeGateway, start_run: Start) -> None:
+def test_a_killed_run_holds_nobody_up_once_its_heartbeat_is_stale(gateway: FakeGateway, start_run: Start) -> None:
     payments = [make_payment(status="pending", attempt=1) for _ in range(20)]
     slowly(gateway)
 
@@ -422,6 +424,7 @@ def test_a_run_that_was_killed_holds_nobody_up(gateway: FakeGateway, start_run: 
         wait_until(lambda: len(gateway.asked) >= 4)
         killed.kill()
     gateway.play_status = knows_paid(12500)
+    let_leases_run_out()
 
     assert finished(start_run(""))["settled"] == 20
     assert not Payment.objects.filter(pk__in=[payment.pk for payment in payments]).exclude(status="succeeded").exists()

@@ -17,7 +17,8 @@ from django.utils.formats import time_format
 from django.utils.timezone import localtime
 
 from django_paiementpro import services
-from django_paiementpro.messages import Notification
+from django_paiementpro.gateway.messages import Notification
+from django_paiementpro.gateway.parsing import body_fields
 from django_paiementpro.sandbox import payer, sending, wire
 from django_paiementpro.sandbox.checks import check_switch
 from django_paiementpro.sandbox.models import LIFETIME, SandboxSession, generate_session_id
@@ -669,7 +670,7 @@ def test_notification_is_as_the_samples_show(db: None, shop: Shop) -> None:
     assert values["responsecode"] == "0"
     assert values["returnContext"] == '{"order_id":"123"}'
     assert values["channel"] == "OMCIV2"
-    notification = Notification.from_request(urlsplit(path).query, headers["Content-Type"], body)
+    notification = Notification.from_fields(body_fields(headers["Content-Type"], body, []))
     assert (notification.is_success, notification.amount) == (True, 12500)
 
 

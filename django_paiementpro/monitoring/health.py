@@ -13,13 +13,14 @@ from django.db.models import Count, Max, Min
 from django.db.models.functions import Coalesce
 from django.utils import timezone
 
-from django_paiementpro import outbox, services
+from django_paiementpro import services
 from django_paiementpro.conf import conf
+from django_paiementpro.db.connections import database
+from django_paiementpro.delivery import outbox
 from django_paiementpro.enums import PAID, Kind, Outcome, Status
 from django_paiementpro.models import Payment, PaymentEvent, ReconciliationRun
-from django_paiementpro.services.claims import CLOCK_SKEW
-from django_paiementpro.services.runs import SILENCE
-from django_paiementpro.services.transitions import database
+from django_paiementpro.services.leases import CLOCK_SKEW
+from django_paiementpro.services.runs import STALE_AFTER
 
 #: A signal that stays undelivered for longer is a problem: its receiver fails, or nothing retries it.
 UNDELIVERED_AFTER = timedelta(minutes=15)
@@ -108,7 +109,7 @@ class Health:
 def health(now: datetime | None = None) -> Health:
     """Return the health of the installation, from seven queries."""
     now = now or timezone.now()
-    payments = Payment.objects.primary().order_by()
+    payments = Payment.objects.using(database()).order_by()
     owed = PaymentEvent.objects.using(database()).order_by().filter(outbox.due(now))
     pending = payments.filter(status=Status.PENDING).aggregate(
         count=Count("*"), oldest=Min(Coalesce("initialized_at", "created_at"))
@@ -141,7 +142,7 @@ def _last_notification_at() -> datetime | None:
 
 
 def _last_success_at(now: datetime) -> dict[str, datetime | None]:
-    paid = Payment.objects.primary().order_by().filter(settled_at__gte=now - SUCCESS_WINDOW, status__in=PAID)
+    paid = Payment.objects.using(database()).order_by().filter(settled_at__gte=now - SUCCESS_WINDOW, status__in=PAID)
     seen = dict(paid.values_list("effective_channel").annotate(Max("settled_at")))
     return {code: seen.get(code) for code in [*conf.channels, *sorted(filter(None, seen))]}
 
@@ -149,6 +150,8 @@ def _last_success_at(now: datetime) -> dict[str, datetime | None]:
 def _reconciled_at(now: datetime) -> datetime | None:
     """Return when a run last finished, or was seen at work just now: a run that keeps dying does nothing."""
     runs = ReconciliationRun.objects.using(database()).order_by("-pk").values_list("finished_at", "seen_at")
-    seen = [finished_at or (seen_at if seen_at > now - SILENCE else None) for finished_at, seen_at in runs[:MAX_RUNS]]
+    seen = [
+        finished_at or (seen_at if seen_at > now - STALE_AFTER else None) for finished_at, seen_at in runs[:MAX_RUNS]
+    ]
     # The future was noted by a clock that has been set back since.
     return max((moment for moment in seen if moment and moment <= now + CLOCK_SKEW), default=None)

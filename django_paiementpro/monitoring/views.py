@@ -9,7 +9,7 @@ from django.views import View
 from django.views.decorators.cache import never_cache
 
 from django_paiementpro.conf import conf
-from django_paiementpro.decorators import non_atomic, reread
+from django_paiementpro.http import non_atomic, reread
 from django_paiementpro.monitoring.channel_health import channel_health
 from django_paiementpro.monitoring.health import health
 

@@ -14,8 +14,9 @@ from django.conf import settings
 from django.utils.crypto import salted_hmac
 
 from django_paiementpro.conf import conf
-from django_paiementpro.messages import clean, parse_json_object
-from django_paiementpro.returns import is_listed
+from django_paiementpro.gateway.parsing import parse_json_object
+from django_paiementpro.gateway.text import clean
+from django_paiementpro.return_urls import is_allowed
 from django_paiementpro.sandbox.models import SandboxSession
 
 SUCCESS_CODE = "0"
@@ -132,7 +133,7 @@ def may_be_returned_to(url: str, request_host: str) -> bool:
     It may be whatever may be called, and the https hosts and the apps of ``PAIEMENTPRO_RETURN_HOSTS``.
     """
     is_http = url.lower().startswith("http:")
-    return may_be_called(url, request_host) or (not is_http and is_listed(url, conf.return_hosts))
+    return may_be_called(url, request_host) or (not is_http and is_allowed(url, conf.return_hosts))
 
 
 def _origin(url: str) -> tuple[str, str, int] | None:

@@ -117,6 +117,7 @@ def test_signal_being_delivered_is_not_undelivered(payment: Payment) -> None:
 
     found = health(NOW)
     assert (found.undelivered, found.oldest_undelivered_at) == (2, NOW - 30 * MINUTE)
+    assert found.newest_undelivered_at == NOW - 20 * MINUTE
 
 
 def test_payments_to_review_are_counted_but_are_no_problem(statements: Statements) -> None:

@@ -1,4 +1,4 @@
-"""The plain SQL of ``statements`` does what the ORM does, on every database."""
+"""The plain SQL of ``db.sql`` does what the ORM does, on every database."""
 
 import threading
 from collections.abc import Mapping
@@ -13,7 +13,7 @@ from django.db.models.sql.compiler import SQLCompiler
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
-from django_paiementpro import statements
+from django_paiementpro.db import sql
 from django_paiementpro.models import Payment, PaymentEvent
 from django_paiementpro.testing import make_payment
 from tests.conftest import columns
@@ -42,13 +42,13 @@ def make_payments(**others: Any) -> list[Payment]:
 def test_find_finds_what_the_orm_finds(where: Mapping[str, Any]) -> None:
     make_payments(return_context={"order": "é"}, checked_at=NOW, customer_email="awa@example.com", channel="WAVECI")
     make_payment(description="100 %s", checked_at=NOW)
-    found, meant = statements.find(Payment, where), Payment.objects.filter(**where).first()
+    found, meant = sql.find(Payment, where), Payment.objects.filter(**where).first()
     assert (found and columns(found)) == (meant and columns(meant))
 
 
 def test_find_returns_an_ordinary_payment() -> None:
     payment = make_payments()[0]
-    found = statements.find(Payment, {"reference": payment.reference})
+    found = sql.find(Payment, {"reference": payment.reference})
     assert found is not None
     assert found == payment
     assert found.get_deferred_fields() == set()
@@ -61,7 +61,7 @@ def test_find_returns_an_ordinary_payment() -> None:
 def test_find_returns_one_of_several_rows() -> None:
     payments = make_payments()
     with CaptureQueriesContext(connection) as queries:
-        assert statements.find(Payment, {"status": "created"}) in payments
+        assert sql.find(Payment, {"status": "created"}) in payments
     [query] = queries
     assert "LIMIT 1" in query["sql"]
 
@@ -71,7 +71,7 @@ def test_find_reads_another_column_in_the_same_statement(description: str, expec
     payment = make_payments()[0]
     also = "(SELECT amount FROM paiementpro_payment other WHERE other.description = %s) AS other_amount"
     with CaptureQueriesContext(connection) as queries:
-        found: Any = statements.find(Payment, {"pk": payment.pk}, also, [description])
+        found: Any = sql.find(Payment, {"pk": payment.pk}, also, [description])
     assert len(queries) == 1
     assert (found, found.other_amount) == (payment, expected)
 
@@ -91,7 +91,7 @@ def test_update_stores_what_the_orm_stores(where: Mapping[str, Any], count: int,
     payments = make_payments(checked_at=now)
     changes = {"status": "succeeded", "settled_at": now, "return_context": {"order": ["é", 1]}, "settled_attempt": None}
     meant = {payment.pk for payment in Payment.objects.filter(**where)}
-    assert statements.update(Payment, where, changes, is_durable=is_durable) == len(meant) == count
+    assert sql.update(Payment, where, changes, is_durable=is_durable) == len(meant) == count
     for payment in payments:
         before = columns(payment)
         payment.refresh_from_db()
@@ -102,7 +102,7 @@ def test_update_stores_what_the_orm_stores(where: Mapping[str, Any], count: int,
 def test_only_postgresql_commits_asynchronously(is_durable: bool) -> None:
     payment = make_payments()[0]
     with CaptureQueriesContext(connection) as queries:
-        statements.update(Payment, {"pk": payment.pk}, {"description": "Order 4"}, is_durable=is_durable)
+        sql.update(Payment, {"pk": payment.pk}, {"description": "Order 4"}, is_durable=is_durable)
     [query] = queries
     is_asynchronous = connection.vendor == "postgresql" and not is_durable
     assert ("synchronous_commit" in query["sql"]) == is_asynchronous
@@ -110,7 +110,7 @@ def test_only_postgresql_commits_asynchronously(is_durable: bool) -> None:
 
 def test_list_is_stored_as_json() -> None:
     event = PaymentEvent.objects.create(payment=make_payments()[0], kind="host", outcome="accepted")
-    assert statements.update(PaymentEvent, {"pk": event.pk, "deliver_at": None}, {"delivered": ["a b"]}) == 1
+    assert sql.update(PaymentEvent, {"pk": event.pk, "deliver_at": None}, {"delivered": ["a b"]}) == 1
     event.refresh_from_db()
     assert event.delivered == ["a b"]
 
@@ -119,13 +119,13 @@ def test_error_breaks_the_transaction_as_the_orm_does() -> None:
     payment = make_payments()[0]
     with transaction.atomic():
         with pytest.raises(IntegrityError):
-            statements.update(Payment, {"pk": payment.pk}, {"amount": 0})
+            sql.update(Payment, {"pk": payment.pk}, {"amount": 0})
         with pytest.raises(transaction.TransactionManagementError):
             Payment.objects.exists()
         transaction.set_rollback(True)
     with transaction.atomic():
         with pytest.raises(IntegrityError), transaction.atomic():
-            statements.update(Payment, {"pk": payment.pk}, {"amount": 0})
+            sql.update(Payment, {"pk": payment.pk}, {"amount": 0})
         assert Payment.objects.filter(amount=1000).exists()
 
 
@@ -133,15 +133,15 @@ def test_error_breaks_the_transaction_as_the_orm_does() -> None:
 def test_error_outside_of_a_transaction_breaks_nothing() -> None:
     payment = make_payments()[0]
     with pytest.raises(IntegrityError):
-        statements.update(Payment, {"pk": payment.pk}, {"amount": 0})
+        sql.update(Payment, {"pk": payment.pk}, {"amount": 0})
     assert Payment.objects.get(pk=payment.pk).amount == 1000
 
 
 def test_nothing_is_compiled() -> None:
     make_payments()
     with patch.object(SQLCompiler, "as_sql", side_effect=AssertionError):
-        found = statements.find(Payment, {"amount": 2000, "settled_at": None})
-        assert statements.update(Payment, {"amount": 2000, "gateway_id": ""}, {"description": "Order 4"}) == 1
+        found = sql.find(Payment, {"amount": 2000, "settled_at": None})
+        assert sql.update(Payment, {"amount": 2000, "gateway_id": ""}, {"description": "Order 4"}) == 1
     assert found == Payment.objects.get(description="Order 4")
 
 
@@ -151,7 +151,7 @@ def test_each_thread_uses_its_own_connection() -> None:
     found: list[Payment | None] = []
 
     def find() -> None:
-        found.append(statements.find(Payment, {"reference": payment.reference}))
+        found.append(sql.find(Payment, {"reference": payment.reference}))
         connection.close()
 
     threads = [threading.Thread(target=find) for _ in range(2)]
@@ -169,7 +169,7 @@ def new_event(payment: Payment, **values: Any) -> PaymentEvent:
 def test_insert_stores_what_the_orm_stores() -> None:
     payment, deliver_at = make_payments()[0], NOW + timedelta(minutes=5)
     event = new_event(payment, message="it's \\ 100 %", signals=["payment_failed"], deliver_at=deliver_at)
-    statements.insert(event)
+    sql.insert(event)
     assert columns(PaymentEvent.objects.get(pk=event.pk)) == columns(event)
     saved = new_event(payment, message=event.message, signals=event.signals, deliver_at=deliver_at)
     saved.created_at = event.created_at
@@ -183,7 +183,7 @@ def test_update_and_insert_does_both(is_durable: bool) -> None:
     event = new_event(payment)
     where = {"pk": payment.pk, "initialized_at": None}
     changes = {"status": "failed", "initialized_at": NOW}
-    assert statements.update_and_insert(Payment, where, changes, event, is_durable=is_durable)
+    assert sql.update_and_insert(Payment, where, changes, event, is_durable=is_durable)
     stored = Payment.objects.get(pk=payment.pk)
     assert (stored.status, stored.initialized_at) == ("failed", NOW)
     assert columns(PaymentEvent.objects.get()) == columns(event)
@@ -193,16 +193,16 @@ def test_update_and_insert_does_both(is_durable: bool) -> None:
 def test_update_and_insert_does_neither_without_a_row() -> None:
     payment = make_payments()[0]
     event = new_event(payment)
-    assert not statements.update_and_insert(Payment, {"pk": payment.pk, "status": "failed"}, {"attempt": 2}, event)
+    assert not sql.update_and_insert(Payment, {"pk": payment.pk, "status": "failed"}, {"attempt": 2}, event)
     assert event.pk is None
     assert not PaymentEvent.objects.exists()
 
 
 def test_insert_saves_where_the_driver_does_not_know_the_key() -> None:
     event = new_event(make_payments()[0])
-    with patch.dict(statements.RETURNING_KEY, clear=True):
-        assert not statements.is_one_statement(PaymentEvent, "default")
-        assert statements.update_and_insert(Payment, {"pk": event.payment_id}, {"attempt": 2}, event)
+    with patch.dict(sql.RETURNING_KEY, clear=True):
+        assert not sql.is_one_statement(PaymentEvent, "default")
+        assert sql.update_and_insert(Payment, {"pk": event.payment_id}, {"attempt": 2}, event)
     assert columns(PaymentEvent.objects.get()) == columns(event)
 
 
@@ -216,7 +216,7 @@ def test_insert_sends_signals_that_are_listened_to(signal: ModelSignal) -> None:
     event = new_event(make_payments()[0])
     signal.connect(note, sender=PaymentEvent)
     try:
-        assert statements.update_and_insert(Payment, {"pk": event.payment_id}, {"attempt": 2}, event)
+        assert sql.update_and_insert(Payment, {"pk": event.payment_id}, {"attempt": 2}, event)
     finally:
         signal.disconnect(note, sender=PaymentEvent)
     assert saved == [event]
@@ -224,4 +224,4 @@ def test_insert_sends_signals_that_are_listened_to(signal: ModelSignal) -> None:
 
 def test_postgresql_changes_and_inserts_in_one_statement() -> None:
     make_payments()
-    assert statements.is_one_statement(PaymentEvent, "default") == (connection.vendor == "postgresql")
+    assert sql.is_one_statement(PaymentEvent, "default") == (connection.vendor == "postgresql")

@@ -1,4 +1,4 @@
-"""Keys of the clients of the REST API, as ``services`` keep them."""
+"""Idempotency keys of the REST API's clients."""
 
 from datetime import timedelta
 from typing import Any
@@ -7,11 +7,11 @@ import pytest
 from django.db import OperationalError, connection
 from django.utils import timezone
 
-from django_paiementpro import services
 from django_paiementpro.models import IdempotencyKey, Payment
+from django_paiementpro.services.idempotency import IdempotentRequest, find_key, forget_keys, store_payment
 from django_paiementpro.testing import make_payment
 
-CLAIM = services.Claim.of("1", "key", "{}")
+REQUEST = IdempotentRequest.of("1", "key", "{}")
 
 new_payment = {
     "amount": 12500,
@@ -28,10 +28,10 @@ new_payment = {
 def test_a_key_is_remembered_for_a_day(age: timedelta, is_known: bool, monkeypatch: pytest.MonkeyPatch) -> None:
     now = timezone.now()
     monkeypatch.setattr(timezone, "now", lambda: now)
-    services.store_payment(Payment(**new_payment), CLAIM)
+    store_payment(Payment(**new_payment), REQUEST)
     IdempotencyKey.objects.update(created_at=now - age)
 
-    assert (services.recall(CLAIM) is not None) == is_known
+    assert (find_key(REQUEST) is not None) == is_known
     assert IdempotencyKey.objects.exists() == is_known
 
 
@@ -42,23 +42,23 @@ def test_old_keys_are_forgotten_and_new_ones_kept(monkeypatch: pytest.MonkeyPatc
     for number, age in enumerate((timedelta(hours=23), timedelta(hours=24), timedelta(hours=25))):
         IdempotencyKey.objects.create(digest=f"{number}", fingerprint="x", payment=make_payment(), created_at=now - age)
 
-    services.keys.forget_keys()
+    forget_keys()
 
     assert [key.digest for key in IdempotencyKey.objects.all()] == ["0"]
 
 
 @pytest.mark.django_db
 def test_callers_and_contents_do_not_mix() -> None:
-    claims = [
-        services.Claim.of("1", "key", "a"),
-        services.Claim.of("1k", "ey", "a"),
-        services.Claim.of("1", "key", "b"),
+    requests = [
+        IdempotentRequest.of("1", "key", "a"),
+        IdempotentRequest.of("1k", "ey", "a"),
+        IdempotentRequest.of("1", "key", "b"),
     ]
 
-    assert len({claim.digest for claim in claims}) == 2
-    assert claims[0].digest == claims[2].digest
-    assert claims[0].fingerprint == claims[1].fingerprint != claims[2].fingerprint
-    assert all(len(claim.digest) == len(claim.fingerprint) == 64 for claim in claims)
+    assert len({request.digest for request in requests}) == 2
+    assert requests[0].digest == requests[2].digest
+    assert requests[0].fingerprint == requests[1].fingerprint != requests[2].fingerprint
+    assert all(len(request.digest) == len(request.fingerprint) == 64 for request in requests)
 
 
 @pytest.mark.django_db(transaction=True)
@@ -72,7 +72,7 @@ def test_what_the_database_gives_up_is_stored_once_more() -> None:
 
     payment = Payment(**new_payment)
     with connection.execute_wrapper(conflict):
-        assert services.store_payment(payment, CLAIM) is None
+        assert store_payment(payment, REQUEST) is None
 
     assert left == []
     assert Payment.objects.get() == payment

@@ -1,9 +1,7 @@
-"""Where a payer may be sent back to, beyond this site: to hosts, origins and apps that the host has listed."""
+"""Where a payer may be sent to, beyond this site: to hosts, origins and apps that the settings allow."""
 
 import re
 from collections.abc import Iterable
-
-from django.http.request import validate_host
 
 # As a browser reads it: no user info, no backslash, nothing that is not printed.
 TARGET = re.compile(
@@ -12,7 +10,7 @@ TARGET = re.compile(
 UNSAFE = re.compile(r'[^!-~]|[\\"<>^`{|}]')
 
 
-def is_listed(url: str, listed: Iterable[str]) -> bool:
+def is_allowed(url: str, listed: Iterable[str]) -> bool:
     """
     Return whether a URL leads to what ``PAIEMENTPRO_RETURN_HOSTS`` lists.
 
@@ -30,13 +28,17 @@ def is_listed(url: str, listed: Iterable[str]) -> bool:
         return False
     if f"{scheme}://{host}{match['port'] or ''}" in entries:
         return True
-    return scheme == "https" and match["port"] in {None, ":443"} and validate_host(host, _hosts(entries))
+    return scheme == "https" and match["port"] in {None, ":443"} and is_allowed_host(host, entries)
+
+
+def is_allowed_host(host: str, allowed: Iterable[str]) -> bool:
+    """Return whether a host, in lower case, is in a list that is read as ``ALLOWED_HOSTS`` is."""
+    return any(
+        pattern in {"*", host} or (pattern.startswith(".") and f".{host}".endswith(pattern))
+        for pattern in map(str.lower, allowed)
+    )
 
 
 def is_app_link(url: str) -> bool:
-    """Return whether a URL that is listed opens an app, and no page."""
+    """Return whether an allowed URL opens an app rather than a page."""
     return "://" in url and not url.lower().startswith(("http://", "https://"))
-
-
-def _hosts(entries: Iterable[str]) -> list[str]:
-    return [entry for entry in entries if "://" not in entry]

@@ -15,23 +15,21 @@ from django.test import override_settings
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from django_paiementpro import messages
 from django_paiementpro.doctor.stack import probe_path
 from django_paiementpro.exceptions import InvalidNotification
-from django_paiementpro.messages import (
-    MAX_BODY,
+from django_paiementpro.gateway import parsing
+from django_paiementpro.gateway.messages import (
     MAX_FIELDS,
     Notification,
     PageAnswer,
     PageRequest,
     StatusAnswer,
-    body_fields,
     format_date,
     parse_amount,
     parse_date,
-    parse_json_object,
-    without_signed_urls,
 )
+from django_paiementpro.gateway.parsing import MAX_BODY, body_fields, parse_json_object, query_fields
+from django_paiementpro.gateway.text import without_signed_urls
 from django_paiementpro.models import Payment
 
 FIELDS = {
@@ -59,7 +57,8 @@ def multipart(fields: dict[str, str] | list[tuple[str, str]], boundary: str = "x
 
 
 def read(query: str = "", content_type: str = "", body: bytes = b"") -> Notification:
-    return Notification.from_request(query, content_type, body)
+    in_query = query_fields(query)
+    return Notification.from_fields([*in_query, *body_fields(content_type, body, in_query)])
 
 
 def refusal(query: str = "", content_type: str = "", body: bytes = b"") -> InvalidNotification:
@@ -169,18 +168,39 @@ def test_minus_1_is_failure(value: Any) -> None:
     assert read("", JSON, json.dumps(FIELDS | {"responsecode": value}).encode()).is_failure
 
 
-DECIDING = ["merchantId", "referenceNumber", "amount", "countryCurrencyCode", "responsecode", "payId", "hashcode"]
+REQUIRED = ["merchantId", "referenceNumber", "amount", "responsecode"]
+OPTIONAL = ["countryCurrencyCode", "payId", "hashcode"]
+DECIDING = REQUIRED + OPTIONAL
 OTHERS = ["sessionId", "channel", "transactiondt", "returnContext", "customerId", "hash", "message"]
 
 
-@pytest.mark.parametrize("name", DECIDING)
-@pytest.mark.parametrize("value", ["7", ""])
-def test_deciding_field_with_two_values_is_refused(name: str, value: str) -> None:
+@pytest.mark.parametrize(
+    ("name", "value", "detail"),
+    [
+        *((name, "7", f"two values of {name}") for name in DECIDING),
+        *((name, "", f"no {name}") for name in REQUIRED),
+    ],
+)
+def test_deciding_field_with_two_values_is_refused(name: str, value: str, detail: str) -> None:
     fields = FIELDS | {"hashcode": "0b"}
     again = urlencode({name.upper(): value})
 
     for error in (refusal(f"{urlencode(fields)}&{again}"), refusal(urlencode(fields), FORM, again.encode())):
-        assert error.detail == ("no amount" if (name, value) == ("amount", "") else f"two values of {name}")
+        assert error.detail == detail
+
+
+@pytest.mark.parametrize("name", OPTIONAL)
+@pytest.mark.parametrize("empty", ["", " "])
+def test_empty_value_of_an_optional_field_contradicts_nothing(name: str, empty: str) -> None:
+    fields = FIELDS | {"hashcode": "0b"}
+    expected = read(urlencode(fields))
+
+    for notification in (
+        read(f"{urlencode(fields)}&{urlencode({name: empty})}"),
+        read(urlencode(fields | {name: empty}), JSON, json.dumps({name: fields[name]}).encode()),
+    ):
+        assert replace(notification, data={}) == replace(expected, data={})
+        assert sorted(notification.data[name]) == sorted([empty, fields[name]])
 
 
 @pytest.mark.parametrize("name", OTHERS)
@@ -407,7 +427,7 @@ def test_a_body_that_repeats_the_query_says_what_it_says_without_it(
 
 @pytest.mark.parametrize("boundary", ["x", "------------------------a1b2c3"])
 def test_a_body_that_repeats_the_query_is_not_parsed(boundary: str) -> None:
-    with patch.object(messages, "MultiPartParser", side_effect=AssertionError):
+    with patch.object(parsing, "MultiPartParser", side_effect=AssertionError):
         notification = read(urlencode(FIELDS), *multipart(FIELDS, boundary))
     assert notification.data == FIELDS
 
@@ -423,7 +443,7 @@ def test_a_body_that_repeats_the_query_is_not_parsed(boundary: str) -> None:
 )
 def test_a_boundary_that_is_said_otherwise_is_for_the_parser(content_type: str) -> None:
     _content_type, body = multipart(FIELDS, content_type.rpartition("boundary=")[2])
-    with patch.object(messages, "MultiPartParser", side_effect=ValueError) as parser:
+    with patch.object(parsing, "MultiPartParser", side_effect=ValueError) as parser:
         read(urlencode(FIELDS), content_type, body)
     parser.assert_called_once()
 
@@ -670,6 +690,12 @@ QUOTED: dict[str, Callable[[str], str]] = {
     "with soft hyphens": "\xad".join,
     "with zero-width spaces": "\u200b".join,
     "with a query": lambda url: f"{url}?merchantId=PP-F324&amount=100",
+    "wrapped": lambda url: "\r\n".join(re.findall(".{1,30}", url)),
+    "wrapped in HTML": lambda url: "<br />\n".join(re.findall(".{1,16}", url)),
+    "wrapped and escaped": lambda url: "\\n".join(re.findall(".{1,40}", url)),
+    "wrapped and percent-encoded": lambda url: quote("\n".join(re.findall(".{1,20}", url)), safe=""),
+    "parted by a space": lambda url: f"{url[:-30]} {url[-30:]}",
+    "parted by a no-break space": lambda url: f"{url[:-50]}\xa0{url[-50:]}",
     "with NUL": lambda url: f"{quote(url, safe='').replace('.', '%2e')}%00",
 }
 
@@ -690,7 +716,7 @@ def signed_urls() -> dict[str, str]:
 def assert_cut(shown: object, url: str) -> None:
     """Assert that nothing is left of the signature, as a person or a program may read what is shown."""
     signature = url.split("/")[-2].rpartition(".")[2].lower()
-    readable = re.sub("[\xad\u200b\\\\]", "", unescape(unescape(unquote(unquote(str(shown)))))).lower()
+    readable = re.sub(r"[\xad\u200b\s\\]|\\n|<br />", "", unescape(unescape(unquote(unquote(str(shown)))))).lower()
     assert signature not in readable
     assert "[url]" in readable
     assert "\0" not in str(shown)
@@ -731,7 +757,7 @@ def test_signed_urls_are_cut_out_of_what_comes_from_outside(name: str, way: str)
     for changes in ({"returnContext": quoted}, {"message": quoted}, {quoted: "x"}, {"merchantId": quoted}):
         assert_cut(what_is_read(fields | changes), url)
     with pytest.raises(InvalidNotification) as caught:
-        Notification.from_request("", "text/plain", f"{{{quoted}".encode())
+        read("", "text/plain", f"{{{quoted}".encode())
     assert_cut((caught.value, caught.value.data), url)
 
 
@@ -740,6 +766,8 @@ def test_signed_urls_are_cut_out_of_what_comes_from_outside(name: str, way: str)
     [
         "eyJhbGciOiJIUzI1NiJ9.eyJvcmRlciI6IjEyMyJ9.qFiSyowoG1QJO48iEZsLKps9mcit_G7GDV1dV5X6ZVQ",
         "07-07123456. Veuillez contacter le service clientèle de votre opérateur de téléphonie.",
+        "CMD-3fa85f64. Your payment was declined: please contact the operator.",
+        "CMD-3fa85f64. Transaction refused for an unknown reason, unfortunately.",
         "https://shop.example/orders/2026-09251544.html?%20" + "a" * 60,
         "%26amp; 100% " + "-" * 60,
     ],
@@ -748,7 +776,23 @@ def test_other_text_from_outside_is_as_received(text: str) -> None:
     assert without_signed_urls(text) == text
 
 
-@pytest.mark.parametrize("unit", ["a", "-", "a-", "-12345678.", "%2d", "&#45;", "0123456789abcdef"])
+@pytest.mark.parametrize(
+    "unit",
+    [
+        "a",
+        "-",
+        "a-",
+        "-12345678.",
+        "%2d",
+        "&#45;",
+        "0123456789abcdef",
+        "a ",
+        "a\n\n",
+        "\\n",
+        "a<br ",
+        "-12345678.abcdefabcdef ",
+    ],
+)
 def test_long_text_is_read_quickly(unit: str) -> None:
     started_at = time.process_time()
     without_signed_urls(unit * (MAX_BODY // len(unit)))

@@ -4,7 +4,8 @@ import pytest
 from django.db import connection, transaction
 from django.test import Client, override_settings
 
-from django_paiementpro import outbox, services
+from django_paiementpro import services
+from django_paiementpro.delivery import outbox
 from django_paiementpro.models import Payment
 from django_paiementpro.signals import payment_succeeded
 from django_paiementpro.testing import FakeGateway, make_payment

@@ -15,14 +15,14 @@ from urllib.parse import quote
 
 import requests
 import urllib3
-from django.http.request import validate_host
 from django.views.decorators.debug import sensitive_variables
 
 from django_paiementpro import __version__
 from django_paiementpro.conf import conf
 from django_paiementpro.exceptions import GatewayRefusedError, GatewayUnavailableError
-from django_paiementpro.messages import JSONObject, PageAnswer, PageRequest, StatusAnswer, parse_json_object
-from django_paiementpro.returns import UNSAFE
+from django_paiementpro.gateway.messages import PageAnswer, PageRequest, StatusAnswer
+from django_paiementpro.gateway.parsing import JSONObject, parse_json_object
+from django_paiementpro.return_urls import UNSAFE, is_allowed_host
 
 INITIALIZE_PATH = "/webservice/onlinepayment/init/curl-init.php"
 
@@ -137,7 +137,7 @@ def checked_page_url(url: str) -> str:
     scheme, host = match[1].lower(), match[2].lower()
     own_scheme, own_host = conf.own_gateway
     is_own = host.strip("[]") == own_host
-    if not is_own and not validate_host(host, conf.allowed_redirect_hosts):
+    if not is_own and not is_allowed_host(host, conf.allowed_redirect_hosts):
         raise GatewayUnavailableError("the gateway gave a page on a host that PAIEMENTPRO_ALLOWED_REDIRECT_HOSTS lacks")
     if scheme != "https" and not (is_own and own_scheme == "http"):
         raise GatewayUnavailableError("the gateway gave a page that is not https")

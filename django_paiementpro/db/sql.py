@@ -3,20 +3,20 @@ The few statements that every notification runs, as parameterised SQL.
 
 The ORM takes longer to build and compile one than the database takes to run it, and PostgreSQL stores a transition and
 its event in a single statement, without the round trips of a transaction; ``make bench`` has the figures. All of them
-go to the database that the model is written to: a replica may lag behind.
+go to the database that payments are written to: a replica may lag behind.
 """
 
 import functools
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, TypeVar, cast
 
-from django.db import DatabaseError, InterfaceError, OperationalError, connections, router, transaction
-from django.db.backends.base.base import BaseDatabaseWrapper
+from django.db import DatabaseError, connections, transaction
 from django.db.models import Field, Model
 from django.db.models.signals import post_save, pre_save
 
+from django_paiementpro.db.connections import database, read
+
 M = TypeVar("M", bound=Model)
-T = TypeVar("T")
 
 #: Values by field name that a row must have; None stands for NULL.
 Where = Mapping[str, Any]
@@ -29,34 +29,6 @@ WITHOUT_WAITING = {"postgresql": " AND set_config('synchronous_commit', 'off', t
 RETURNING_KEY = {"postgresql": " RETURNING {}", "sqlite": "", "mysql": ""}
 
 
-def read(work: Callable[[], T]) -> T:
-    """
-    Return what the work reads. If a connection was lost since it was last used, run the work again on a new one.
-
-    Servers and proxies end idle connections, which Django keeps open for ``CONN_MAX_AGE``. The work must write nothing.
-    It is run twice at most, and only once in a transaction.
-    """
-    try:
-        return work()
-    except (InterfaceError, OperationalError):
-        if not close_lost_connections():
-            raise
-    return work()
-
-
-def close_lost_connections() -> bool:
-    """Close this thread's connections that were lost, outside of transactions. Return whether there were any."""
-    lost = [connection for connection in connections.all(initialized_only=True) if _is_lost(connection)]
-    for connection in lost:
-        connection.close()
-    return bool(lost)
-
-
-def _is_lost(connection: BaseDatabaseWrapper) -> bool:
-    is_open = connection.connection is not None and connection.autocommit and not connection.in_atomic_block
-    return is_open and not connection.is_usable()
-
-
 def find(model: type[M], where: Where, also: str = "", params: Sequence[Any] = ()) -> M | None:
     """
     Return one matching row, or None.
@@ -64,7 +36,7 @@ def find(model: type[M], where: Where, also: str = "", params: Sequence[Any] = (
     ``also`` is the SQL of another column, ``(SELECT …) AS name``, with its ``params``. It becomes an attribute of the
     row. Each view reads its payment with it first, so a connection that was lost in the meantime is replaced.
     """
-    using = router.db_for_write(model)
+    using = database()
     sql, params = _select(model, using, _shape(where), also), [*params, *_values(model, where, using)]
     if connections[using].vendor == "postgresql":  # pragma: no cover  coverage is measured on SQLite
         return read(lambda: _find_natively(model, using, sql, params))
@@ -82,7 +54,7 @@ def update(model: type[Model], where: Where, changes: Mapping[str, Any], *, is_d
     moment would undo it. This applies to the whole transaction, so pass it only if the transaction is ours. It takes no
     statement of its own; other databases commit as usual.
     """
-    using = router.db_for_write(model)
+    using = database()
     sql = _update(model, using, _shape(where), tuple(changes), is_durable)
     count, _key = _execute(using, sql, [*_stored(model, changes, using), *_values(model, where, using)])
     return count
@@ -90,7 +62,7 @@ def update(model: type[Model], where: Where, changes: Mapping[str, Any], *, is_d
 
 def insert(row: Model) -> None:
     """Insert a new row, and set its key."""
-    using = router.db_for_write(type(row))
+    using = database()
     if not _is_plain(type(row), using):
         row.save(force_insert=True, using=using)
         return
@@ -105,7 +77,7 @@ def update_and_insert(
 
     Where ``is_one_statement`` holds, this is one statement, which needs no transaction around it; elsewhere it is two.
     """
-    using = router.db_for_write(model)
+    using = database()
     if is_one_statement(type(row), using):  # pragma: no cover  coverage is measured on SQLite
         return _update_and_insert_at_once(model, using, where, changes, row, is_durable)
     if not update(model, where, changes, is_durable=is_durable):

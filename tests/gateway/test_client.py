@@ -10,12 +10,12 @@ import requests
 import urllib3
 from django.test import override_settings
 
-from django_paiementpro import gateway as gateway_module
 from django_paiementpro.exceptions import GatewayRefusedError, GatewayUnavailableError
-from django_paiementpro.gateway import checked_page_url, look_up, open_page
+from django_paiementpro.gateway import client as gateway_module
+from django_paiementpro.gateway.client import checked_page_url, look_up, open_page
 from django_paiementpro.testing import FakeGateway
 from tests.conftest import PAGE_URL, STATUS_URL
-from tests.test_messages import request
+from tests.gateway.test_messages import request
 
 
 def test_a_page_is_opened(gateway: FakeGateway) -> None:

@@ -1,8 +1,8 @@
 """
-A notification that a site sends to itself, to see whether and how it arrives: what it carries, what is seen of it.
+A notification that a site sends to itself, to see whether and how it arrives.
 
-It stands at the notification URL, by a signature of its own (``signing.sign_probe``) that names no payment. What is
-answered tells whoever sent it of their own request alone.
+It goes to a notification URL with a signature of its own (``signing.sign_probe``), which names no payment. The answer
+tells senders only about their own request.
 """
 
 import time
@@ -14,11 +14,13 @@ from django.core.exceptions import DisallowedHost
 from django.http import HttpRequest
 
 from django_paiementpro import signing
-from django_paiementpro.messages import FAILURE_CODE, Fields
+from django_paiementpro.exceptions import InvalidNotification
+from django_paiementpro.gateway.messages import FAILURE_CODE
+from django_paiementpro.gateway.parsing import Fields, query_fields, read_fields
 
 
 def fields_of(nonce: str) -> Fields:
-    """Return the fields of a production notification of 2026, with values that proxies and firewalls may stumble at."""
+    """Return the fields of a production notification of 2026, with values that proxies and firewalls may alter."""
     return [
         ("merchantId", "PP-PROBE"),
         ("sessionId", nonce),
@@ -29,13 +31,24 @@ def fields_of(nonce: str) -> Fields:
         ("amount", "100"),
         ("transactiondt", "2026-09-25 15:44:25"),
         ("returnContext", '{"order":"Thé & attiéké, 2 × 50 F + 0 %","url":"https://example.com/?a=1"}'),
-        # Were it ever believed, it would pay nothing.
+        # A failure: even if it were believed, it would pay nothing.
         ("responsecode", FAILURE_CODE),
     ]
 
 
-def sighting(request: HttpRequest, nonce: str, in_query: Fields, in_body: Fields) -> dict[str, Any]:
-    """Return what the app sees of a probe, as JSON: whence it seems to come, and which of its fields are as sent."""
+def report(request: HttpRequest, signed: str) -> dict[str, Any] | None:
+    """
+    Return what the app sees of a probe: where it appears to come from, and which fields arrived intact.
+
+    Return None if the URL is not that of a recent probe.
+    """
+    nonce = signing.unsign_probe(signed)
+    if nonce is None:
+        return None
+    try:
+        in_query, in_body = read_fields(request)
+    except InvalidNotification:
+        in_query, in_body = query_fields(request.META.get("QUERY_STRING", "")), []
     try:
         host = request.get_host()
     except DisallowedHost:
@@ -54,8 +67,8 @@ def sighting(request: HttpRequest, nonce: str, in_query: Fields, in_body: Fields
 
 
 @dataclass(frozen=True, slots=True)
-class Sighting:
-    """The same, read by who sent the probe: ``now`` is the app's clock in seconds, the lists are names of fields."""
+class ProbeReport:
+    """The report, as parsed by the sender: ``now`` is the app's clock in seconds, the lists hold names of fields."""
 
     scheme: str
     host: str
@@ -68,8 +81,8 @@ class Sighting:
     altered: list[str]
 
     @classmethod
-    def from_json(cls, nonce: str, answer: Mapping[str, Any]) -> "Sighting | None":
-        """Return None for what this site's app has not said of this very probe."""
+    def from_json(cls, nonce: str, answer: Mapping[str, Any]) -> "ProbeReport | None":
+        """Return None unless this site's app has given this answer to this very probe."""
         if signing.unsign(str(answer.get("proof")), signing.PROBE_ANSWER) != nonce:
             return None
         query, body = answer["query"], answer["body"]
@@ -87,7 +100,7 @@ class Sighting:
 
 
 def _condition(nonce: str, received: Fields) -> dict[str, list[str]]:
-    """Compare what has come in one place with what was sent."""
+    """Compare what arrived in one place with what was sent."""
     values: dict[str, list[str]] = {}
     for name, value in received:
         values.setdefault(name, []).append(value)

@@ -13,8 +13,9 @@ from django.test import Client, override_settings
 from django.urls import reverse
 from django.utils import timezone
 
-from django_paiementpro import probe, signing
-from django_paiementpro.messages import MAX_BODY
+from django_paiementpro import signing
+from django_paiementpro.gateway import probe
+from django_paiementpro.gateway.parsing import MAX_BODY
 from django_paiementpro.models import Payment, PaymentEvent
 from django_paiementpro.testing import make_payment
 from tests.conftest import Statements
@@ -34,10 +35,10 @@ def send(signed: str, query: Any = None, body: Any = None, **headers: Any) -> An
     return client.post(f"{path_of(signed)}?{query}", dict(fields if body is None else body), **headers)
 
 
-def sighting_of(response: HttpResponse) -> probe.Sighting:
-    sighting = probe.Sighting.from_json(NONCE, json.loads(response.content))
-    assert sighting
-    return sighting
+def report_of(response: HttpResponse) -> probe.ProbeReport:
+    report = probe.ProbeReport.from_json(NONCE, json.loads(response.content))
+    assert report
+    return report
 
 
 def aged(nonce: str, age: timedelta, monkeypatch: pytest.MonkeyPatch) -> str:
@@ -53,11 +54,11 @@ def test_a_probe_is_told_what_is_seen_of_it(db: None, statements: Statements) ->
 
     assert response.status_code == 200
     assert "no-store" in response["Cache-Control"]
-    sighting = sighting_of(response)
-    assert (sighting.scheme, sighting.host, sighting.remote_address) == ("http", "testserver", "203.0.113.7")
-    assert (sighting.forwarded_scheme, sighting.forwarded_host) == ("https", "")
-    assert (sighting.missing_in_query, sighting.missing_in_body, sighting.altered) == ([], [], [])
-    assert abs(sighting.now - timezone.now().timestamp()) < 60
+    report = report_of(response)
+    assert (report.scheme, report.host, report.remote_address) == ("http", "testserver", "203.0.113.7")
+    assert (report.forwarded_scheme, report.forwarded_host) == ("https", "")
+    assert (report.missing_in_query, report.missing_in_body, report.altered) == ([], [], [])
+    assert abs(report.now - timezone.now().timestamp()) < 60
     assert statements == []
 
 
@@ -133,20 +134,20 @@ def test_a_probe_of_an_old_key_is_recognised() -> None:
 def test_only_this_site_can_answer_it() -> None:
     answer = json.loads(send(signing.sign_probe(NONCE)).content)
 
-    assert probe.Sighting.from_json("another", answer) is None
-    assert probe.Sighting.from_json(NONCE, answer | {"proof": NONCE}) is None
-    assert probe.Sighting.from_json(NONCE, {}) is None
+    assert probe.ProbeReport.from_json("another", answer) is None
+    assert probe.ProbeReport.from_json(NONCE, answer | {"proof": NONCE}) is None
+    assert probe.ProbeReport.from_json(NONCE, {}) is None
 
 
 def test_what_is_lost_or_altered_on_the_way_is_told() -> None:
     fields = dict(probe.fields_of(NONCE))
     missing = {name: value for name, value in fields.items() if name != "returnContext"}
 
-    sighting = sighting_of(send(signing.sign_probe(NONCE), query=missing, body=fields | {"transactiondt": "2026"}))
+    report = report_of(send(signing.sign_probe(NONCE), query=missing, body=fields | {"transactiondt": "2026"}))
 
-    assert sighting.missing_in_query == ["returnContext"]
-    assert sighting.missing_in_body == []
-    assert sighting.altered == ["transactiondt"]
+    assert report.missing_in_query == ["returnContext"]
+    assert report.missing_in_body == []
+    assert report.altered == ["transactiondt"]
 
 
 def test_no_value_of_a_stranger_is_sent_back() -> None:
@@ -157,11 +158,11 @@ def test_no_value_of_a_stranger_is_sent_back() -> None:
 
 def test_a_long_body_is_not_read() -> None:
     response = send(signing.sign_probe(NONCE), body={"x": "x" * MAX_BODY})
-    sighting = sighting_of(response)
-    assert sighting.missing_in_query == []
-    assert len(sighting.missing_in_body) == 10
+    report = report_of(response)
+    assert report.missing_in_query == []
+    assert len(report.missing_in_body) == 10
 
 
 @override_settings(ALLOWED_HOSTS=["other.example"], MIDDLEWARE=[])
 def test_a_host_that_is_not_allowed_is_left_out() -> None:
-    assert sighting_of(send(signing.sign_probe(NONCE))).host == ""
+    assert report_of(send(signing.sign_probe(NONCE))).host == ""

@@ -16,18 +16,22 @@ any more; one that never comes is the case of the process that dies.
 """
 
 import time
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from datetime import datetime, timedelta
 from typing import Any, NamedTuple
 
-from django.db import Error, InterfaceError, OperationalError, connections, router, transaction
+from django.db import Error, InterfaceError, OperationalError, connections, transaction
 from django.db.backends.base.base import BaseDatabaseWrapper
 from django.db.models import Q
+from django.db.transaction import TransactionManagementError
 from django.utils import timezone
 
-from django_paiementpro import log, statements
+from django_paiementpro import log
 from django_paiementpro.conf import conf
-from django_paiementpro.engines import get_engine
+from django_paiementpro.db import sql
+from django_paiementpro.db.connections import database
+from django_paiementpro.delivery.backends import get_backend
 from django_paiementpro.enums import Outcome
 from django_paiementpro.models import Payment, PaymentEvent
 from django_paiementpro.signals import SIGNALS
@@ -62,18 +66,26 @@ def owe(event: PaymentEvent, signals: list[str]) -> None:
     event.deliver_at = _lease() if event.signals else None
 
 
-def send_on_commit(event: PaymentEvent, *, may_queue: bool = True) -> None:
-    """Send what a new event owes after the commit: in this process or, if the host wants it, in a worker."""
-    if event.deliver_at:
-        lease = event.deliver_at
-        transaction.on_commit(lambda: _send(event, lease, may_queue), using=_database(), robust=True)
+def send(event: PaymentEvent, lease: datetime, *, may_queue: bool = True) -> None:
+    """
+    Send what a new event owes, which has just been committed: in this process or, if the host wants it, in a worker.
+
+    What fails waits for the next reconciliation.
+    """
+    try:
+        if may_queue and conf.delivery == "task":
+            _enqueue(event, lease)
+        else:
+            _deliver(event)
+    except Exception as error:  # noqa: BLE001  the transition is committed: the caller has succeeded
+        log.write("delivery_failed", event.payment, outcome=Outcome.FAILED, raised=error)
 
 
 def owe_again(event: PaymentEvent, signals: list[str]) -> None:
     """Owe the signals of a stored event to all receivers again, from now on."""
     changes = {"signals": signals, "receivers": _connected(signals), "delivered": [], "deliver_at": timezone.now()}
     vars(event).update(changes)
-    statements.update(PaymentEvent, {"pk": event.pk, "deliver_at": None}, changes)
+    sql.update(PaymentEvent, {"pk": event.pk, "deliver_at": None}, changes)
 
 
 def is_heard(signal: str) -> bool:
@@ -105,7 +117,7 @@ def discard_missing(event: PaymentEvent) -> bool:
         "receivers": [entry for entry in event.receivers if entry not in gone],
         "deliver_at": event.deliver_at if len(owed_to(event)) > len(gone) else None,
     }
-    return statements.update(PaymentEvent, {"pk": event.pk, "deliver_at": event.deliver_at}, changes) > 0
+    return sql.update(PaymentEvent, {"pk": event.pk, "deliver_at": event.deliver_at}, changes) > 0
 
 
 def due(now: datetime, before: datetime | None = None) -> Q:
@@ -132,7 +144,7 @@ def deliver(event: PaymentEvent) -> bool | None:
     if owed and not owed[0].is_known:
         return False  # nothing to do here: without a lease, other processes can deliver it
     lease = _lease()
-    events = PaymentEvent.objects.using(_database()).filter(pk=event.pk, deliver_at=event.deliver_at)
+    events = PaymentEvent.objects.using(database()).filter(pk=event.pk, deliver_at=event.deliver_at)
     if not is_due(event) or not events.update(deliver_at=lease):
         return None
     event.deliver_at = lease
@@ -145,7 +157,7 @@ def deliver_leased(pk: int, lease: str) -> bool:
 
     Does nothing if the event has another lease by now, or none. The lease is its end as ISO 8601 text.
     """
-    events = PaymentEvent.objects.using(_database()).filter(pk=pk)
+    events = PaymentEvent.objects.using(database()).filter(pk=pk)
     own_lease = _lease()
     if not events.filter(deliver_at=datetime.fromisoformat(lease)).update(deliver_at=own_lease):
         return False
@@ -154,23 +166,12 @@ def deliver_leased(pk: int, lease: str) -> bool:
     return _deliver(event)
 
 
-def _send(event: PaymentEvent, lease: datetime, may_queue: bool) -> None:
-    """Deliver what has just been committed, or queue it for a worker. What fails waits for the next reconciliation."""
-    try:
-        if may_queue and conf.delivery == "task":
-            _enqueue(event, lease)
-        else:
-            _deliver(event)
-    except Exception as error:  # noqa: BLE001  the transition is committed: the caller has succeeded
-        log.write("delivery_failed", event.payment, outcome=Outcome.FAILED, raised=error)
-
-
 def _enqueue(event: PaymentEvent, lease: datetime) -> None:
     """Queue the delivery. If that fails, the lease is given back, so that the next reconciliation delivers."""
     started_at = time.monotonic()
     try:
-        get_engine().enqueue(event.pk, lease.isoformat())
-    except Exception as error:  # noqa: BLE001  engines raise what they like
+        get_backend().enqueue(event.pk, lease.isoformat())
+    except Exception as error:  # noqa: BLE001  backends raise anything
         # Not what it says: that may name the broker, and how to get in.
         log.write(
             "delivery_not_queued",
@@ -189,8 +190,10 @@ def _deliver(event: PaymentEvent) -> bool:
     is_owed = len(known) < len(owed)
     for each in known:
         started_at = time.monotonic()
-        error = _call(event, each)
+        with _ending_transactions() as left_open:
+            error = SIGNALS[each.signal].send_to(each.receiver, Payment, payment=event.payment, event=event)
         duration = time.monotonic() - started_at
+        error = error or next(iter(left_open), None)
         if error is None:
             event.delivered = [*event.delivered, str(each)]
         else:
@@ -217,24 +220,25 @@ def _rest(*, is_owed: bool) -> datetime | None:
     return timezone.now() if is_owed else None
 
 
-def _call(event: PaymentEvent, owed: Owed) -> BaseException | None:
+@contextmanager
+def _ending_transactions() -> Iterator[list[TransactionManagementError]]:
     """
-    Call a receiver, and return what it raised, or None.
+    End the transactions that a receiver leaves open, or autocommit off, and fill the list with an error for each.
 
-    One that leaves a transaction open, or autocommit off, has failed: its work is rolled back, on any database, so that
-    what comes after it is not lost too. A transaction that the caller has opened, as TestCase does, is left alone.
+    Such a receiver has failed: its work is rolled back, on any database, so that what comes after it is not lost too. A
+    transaction that the caller has opened, as TestCase does, is left alone.
     """
     before = {connection.alias for connection in _open_connections() if _is_in_transaction(connection)}
-    error = SIGNALS[owed.signal].send_to(owed.receiver, Payment, payment=event.payment, event=event)
+    errors: list[TransactionManagementError] = []
+    yield errors
     for connection in _open_connections():
         if connection.alias in before:
             continue
         is_left_open = _is_in_transaction(connection)
         if is_left_open:
-            error = error or transaction.TransactionManagementError("a transaction was left open")
+            errors.append(TransactionManagementError("a transaction was left open"))
         if is_left_open or (connection.errors_occurred and not connection.is_usable()):
             _drop(connection)
-    return error
 
 
 def _open_connections() -> list[BaseDatabaseWrapper]:
@@ -283,29 +287,33 @@ def _mark(event: PaymentEvent, deliver_at: datetime | None) -> bool:
     return True
 
 
-def _update(leased: dict[str, Any], changes: dict[str, Any]) -> int:
+def _update(leased: dict[str, Any], changes: dict[str, Any]) -> bool:
     """Store the changes. If the connection is lost, do so on another, unless that would leave a transaction behind."""
-    connection = connections[_database()]
+    connection = connections[database()]
+    is_first = True
     for pause in MARK_PAUSES:
         try:
-            return _update_once(leased, changes)
+            return _update_once(leased, changes) or (not is_first and _is_stored(leased, changes))
         except (OperationalError, InterfaceError):
             if _is_in_transaction(connection):
                 raise
             _drop(connection)
+        is_first = False
         time.sleep(pause)
-    return _update_once(leased, changes)
+    return _update_once(leased, changes) or _is_stored(leased, changes)
 
 
-def _update_once(leased: dict[str, Any], changes: dict[str, Any]) -> int:
+def _update_once(leased: dict[str, Any], changes: dict[str, Any]) -> bool:
     # On its own, this commit need not be on disk before the gateway is answered: losing it means one more delivery.
-    is_durable = not transaction.get_autocommit(_database())
-    return statements.update(PaymentEvent, leased, changes, is_durable=is_durable)
+    is_durable = not transaction.get_autocommit(database())
+    return sql.update(PaymentEvent, leased, changes, is_durable=is_durable) > 0
+
+
+def _is_stored(leased: dict[str, Any], changes: dict[str, Any]) -> bool:
+    """Return whether the changes were stored by an earlier try, whose answer was lost with the connection."""
+    event = PaymentEvent.objects.using(database()).filter(pk=leased["pk"], deliver_at=changes["deliver_at"]).first()
+    return event is not None and event.delivered == changes["delivered"]
 
 
 def _lease() -> datetime:
     return timezone.now() + LEASE
-
-
-def _database() -> str:
-    return router.db_for_write(PaymentEvent)

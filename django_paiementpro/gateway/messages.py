@@ -4,25 +4,19 @@ What crosses the wire, as frozen dataclasses: the only home of the gateway's fie
 Facts are from the official page (DOC) and from what integrators have seen (SEEN); FIELD_GUIDE sections 2, 3, 6 and 7.
 """
 
-import codecs
 import json
 import re
 from collections.abc import Mapping
-from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime, timezone
-from html import unescape
-from io import BytesIO
 from typing import Any
-from urllib.parse import parse_qsl, unquote
 
-from django.core.exceptions import SuspiciousOperation
-from django.core.handlers.wsgi import LimitedStream
-from django.http import UnreadablePostError
-from django.http.multipartparser import MultiPartParser, MultiPartParserError
+from django.http import HttpRequest
 
 from django_paiementpro.enums import Reason
 from django_paiementpro.exceptions import InvalidNotification
+from django_paiementpro.gateway.parsing import Fields, as_text, read_fields
+from django_paiementpro.gateway.text import UNDECODABLE, clean, decode_fully, without_signed_urls
 
 SUCCESS_CODE = "0"
 FAILURE_CODE = "-1"
@@ -35,34 +29,8 @@ USER_AGENT = "Mozilla/4.0 (compatible; MSIE 6.0; Windows NT 5.1)"
 
 DATE_FORMAT = "%Y-%m-%d %H:%M:%S"
 
-MAX_BODY = 64 * 1024
 MAX_FIELDS = 500
 TOO_MANY_FIELDS = f"more than {MAX_FIELDS} fields"
-
-# What a decoder leaves where bytes were no text.
-UNDECODABLE = "\N{REPLACEMENT CHARACTER}"
-
-# PostgreSQL stores neither of them, in text as in JSON.
-_UNSTORABLE = re.compile("[\x00\ud800-\udfff]")
-
-# How the signed part of a payment's or a probe's URL ends: what was signed, and 256 bits in base64, which may have been
-# cut short.
-_SIGNED = re.compile(r"(?:-[0-9a-f]{8}|(?<=[0-9a-f]{24})\.\w{5,8})\.[\w-]{24,43}", re.ASCII | re.IGNORECASE)
-_SHORTEST_SIGNED = len("-12345678.") + 24
-_CUT = "[URL]"
-
-# Soft hyphens and other invisible characters inside a word; a backslash escapes what follows.
-_UNSEEN = re.compile("[\xad\u034f\u061c\u180e\u200b-\u200f\u202a-\u202e\u2060-\u206f\ufeff\\\\]")
-
-# The gateway joins its own query to a URL with a `?`, even where one stands already (SEEN); a `?` of a value would
-# have come encoded.
-_STRAY_QUESTION_MARK = re.compile(r"\?(?=\w+=)", re.ASCII)
-
-# A multipart header, and a field's name, as the gateway's are.
-_MULTIPART = re.compile(r"multipart/form-data; boundary=([\w-]{1,70})", re.ASCII)
-_NAME = re.compile(r"\w{1,64}", re.ASCII)
-
-Fields = list[tuple[str, str]]
 
 # What tells of a payment and of nobody, in the requests, notifications and status answers, in lower case. Not the
 # payer's session at the gateway, nor what the shop has sent along.
@@ -162,7 +130,7 @@ class PageAnswer:
     @classmethod
     def from_json(cls, answer: Mapping[str, Any]) -> "PageAnswer":
         # One of its two services says `message`, the other `error` (SEEN).
-        message = clean(without_signed_urls(_as_text(answer.get("message")) or _as_text(answer.get("error"))))
+        message = clean(without_signed_urls(as_text(answer.get("message")) or as_text(answer.get("error"))))
         is_success = answer.get("success") is True
         url = answer.get("url")
         return cls(
@@ -198,7 +166,7 @@ class StatusAnswer:
     @classmethod
     def from_json(cls, answer: Mapping[str, Any]) -> "StatusAnswer":
         text = {
-            clean(without_signed_urls(name.lower())): clean(without_signed_urls(_as_text(value).strip()))
+            clean(without_signed_urls(name.lower())): clean(without_signed_urls(as_text(value).strip()))
             for name, value in answer.items()
         }
         return cls(
@@ -282,20 +250,13 @@ class Notification:
         return {name: value for name, value in self.as_fields().items() if name != "payId"}
 
     @classmethod
-    def from_request(cls, query: str, content_type: str, body: bytes) -> "Notification":
-        """
-        Read the fields of a query string and of a body in any form that the gateway has been seen to use.
-
-        The body may be a form (urlencoded or multipart) or JSON, whatever its content type says; one that cannot be
-        read adds no field. Names match whatever their case. A decisive field must have one value, in readable text; any
-        other may have several. Raises ``InvalidNotification`` (``malformed``).
-        """
-        in_query = query_fields(query)
-        return cls.from_fields([*in_query, *body_fields(content_type, body, in_query)])
-
-    @classmethod
     def from_fields(cls, fields: Fields) -> "Notification":
-        """Do the same with fields that have been read already: names and values, in the order received."""
+        """
+        Return the notification with these fields: names and values, in the order received.
+
+        Names match whatever their case. A decisive field must have one value, in readable text; any other may have
+        several. Raises ``InvalidNotification`` (``malformed``).
+        """
         received: dict[str, list[str]] = {}
         data: dict[str, Any] = {}
         # What stands in the query and again in the body is read once.
@@ -325,6 +286,17 @@ class Notification:
         )
 
 
+def read_notification(request: HttpRequest) -> Notification:
+    """
+    Read a notification from the query string and the body of a request. Raises ``InvalidNotification``.
+
+    The body may be a form (urlencoded or multipart) or JSON, whatever its content type says; one that cannot be parsed
+    adds no field.
+    """
+    in_query, in_body = read_fields(request)
+    return Notification.from_fields([*in_query, *in_body])
+
+
 def stored_fields(data: Mapping[str, Any]) -> Fields:
     """Return the fields that an event has stored, as they were received; a list is a field with several values."""
     return [(name, str(value)) for name, values in data.items() for value in _as_list(values)]
@@ -348,7 +320,7 @@ class _Reader:
 
     def required(self, name: str) -> str:
         value = self.compared(name)
-        if not value:
+        if not value or "" in self.received[name.lower()]:
             raise self.malformed(f"no {name}")
         return value
 
@@ -370,8 +342,12 @@ class _Reader:
         return value
 
     def deciding(self, name: str) -> str:
-        """Return the one value of a decisive field, or an empty text if the field is absent."""
-        values = self.received.get(name.lower(), [""])
+        """
+        Return the one value of a decisive field, or an empty text if the field is absent.
+
+        An empty value is no value: beside another it contradicts nothing.
+        """
+        values = [value for value in self.received.get(name.lower(), []) if value] or [""]
         if any(UNDECODABLE in value for value in values):
             raise self.malformed(f"{name} cannot be read")
         if len(values) > 1:
@@ -385,62 +361,6 @@ class _Reader:
 
     def malformed(self, detail: str) -> InvalidNotification:
         return InvalidNotification(Reason.MALFORMED, detail, self.data)
-
-
-def query_fields(query: str) -> Fields:
-    """Read a query string, as WSGI has it (each character a byte) or as ASGI has it (read as UTF-8 already)."""
-    with suppress(UnicodeEncodeError):
-        query = query.encode("latin-1").decode("utf-8", "replace")
-    return _form_fields(_STRAY_QUESTION_MARK.sub("&", query, count=1))
-
-
-def read_body(request: Any) -> bytes | None:
-    """
-    Return the body, or None if it has more than ``MAX_BODY`` bytes, of which no more are read.
-
-    A chunked body has no length, and Django finds it empty under WSGI: it is read from the server's own stream, if the
-    server says that this stream ends. Raises what ``request.body`` raises, and ``ValueError`` if the length is not a
-    number.
-    """
-    length = request.META.get("CONTENT_LENGTH")
-    if length and int(length) > MAX_BODY:
-        return None
-    stream = request.META.get("wsgi.input")
-    if stream is None and not request._read_started:
-        # Under ASGI the stream ends, wherever the length says that it does.
-        request._stream = LimitedStream(request._stream, MAX_BODY + 1)
-    content = b""
-    if stream is not None and not length and request.META.get("wsgi.input_terminated"):
-        content = _read_chunks(stream)
-    # The host's middleware may have read the stream.
-    content = content or request.body
-    return content if len(content) <= MAX_BODY else None
-
-
-def _read_chunks(stream: Any) -> bytes:
-    content = bytearray()
-    try:
-        while chunk := stream.read(MAX_BODY + 1 - len(content)):
-            content += chunk
-    except Exception as error:  # each server has errors of its own for a chunk that cannot be read
-        raise UnreadablePostError(*error.args) from error
-    return bytes(content)
-
-
-def body_fields(content_type: str, body: bytes, in_query: Fields) -> Fields:
-    """
-    Return the fields of a body, by what it looks like rather than by what its header says.
-
-    One that has the query's fields once more, in their order and as curl writes them, is known by its bytes and not
-    parsed. In which order production sends them nobody has said (FIELD_GUIDE section 6); in another they are parsed.
-    """
-    if not body:
-        return []
-    if body.removeprefix(codecs.BOM_UTF8).lstrip().startswith(b"{"):
-        return _json_fields(body)
-    if content_type.lower().startswith("multipart/"):
-        return in_query if _repeats(in_query, content_type, body) else _multipart_fields(content_type, body)
-    return _form_fields(_decoded(body))
 
 
 def parse_amount(text: str) -> int | None:
@@ -468,129 +388,9 @@ def encode_context(context: Mapping[str, Any]) -> str:
     return json.dumps(dict(context), ensure_ascii=False, separators=(",", ":"))
 
 
-class JSONObject(dict[str, Any]):
-    """A JSON object that remembers its names and values in order, names that stand twice included."""
-
-    def __init__(self, pairs: list[tuple[str, Any]]) -> None:
-        super().__init__(pairs)
-        self.pairs = pairs
-
-
-def parse_json_object(content: bytes) -> JSONObject:
-    """
-    Read a JSON object by its bytes, its numbers as text.
-
-    Raises ``ValueError`` for anything else, however deep or long.
-    """
-    try:
-        answer = json.loads(
-            content.decode("utf-8-sig", "replace"),
-            object_pairs_hook=JSONObject,
-            parse_int=str,
-            parse_float=str,
-            parse_constant=str,
-        )
-    except RecursionError as error:
-        raise ValueError("JSON nested too deeply") from error
-    if not isinstance(answer, JSONObject):
-        raise ValueError("no JSON object")
-    return answer
-
-
-def clean(text: str) -> str:
-    """Return the text without what some databases cannot store: NUL and lone surrogates."""
-    return _UNSTORABLE.sub(UNDECODABLE, text)
-
-
-def without_signed_urls(text: str) -> str:
-    """
-    Return text from outside without the signatures of this site's URLs.
-
-    The gateway knows the notification URL and may quote it, in any encoding; anyone who reads it could notify.
-    """
-    if len(text) < _SHORTEST_SIGNED:
-        return text
-    text = _SIGNED.sub(_CUT, text)
-    decoded = decode_fully(text)
-    return _SIGNED.sub(_CUT, decoded) if decoded != text and _SIGNED.search(decoded) else text
-
-
-def decode_fully(text: str) -> str:
-    """Return text without percent-encoding, HTML entities, backslashes and invisible characters, as it may be read."""
-    for _layer in range(3):
-        text = _UNSEEN.sub("", unescape(unquote(text)))
-    return text
-
-
 def _without_signed_urls(named: tuple[str, str]) -> tuple[str, str]:
     name, value = named
     return without_signed_urls(name), without_signed_urls(value)
-
-
-def escape(value: Any, encoding: str) -> Any:
-    """Return a text, or JSON of texts, with backslash escapes for the characters that an encoding lacks."""
-    if isinstance(value, Mapping):
-        return {escape(name, encoding): escape(each, encoding) for name, each in value.items()}
-    if isinstance(value, list):
-        return [escape(each, encoding) for each in value]
-    if isinstance(value, str):
-        return clean(value).encode(encoding, "backslashreplace").decode(encoding)
-    return value
-
-
-def _form_fields(text: str) -> Fields:
-    return parse_qsl(text, keep_blank_values=True)
-
-
-def _decoded(content: bytes) -> str:
-    return content.decode("utf-8", "replace")
-
-
-def _repeats(fields: Fields, content_type: str, body: bytes) -> bool:
-    """Return whether a multipart body is these very fields, as curl writes them. If not, it may be so all the same."""
-    if not (header := _MULTIPART.fullmatch(content_type)):
-        return False
-    boundary = f"--{header[1]}"
-    parts = [
-        f'{boundary}\r\nContent-Disposition: form-data; name="{name}"\r\n\r\n{value}\r\n' for name, value in fields
-    ]
-    return (
-        body == f"{''.join(parts)}{boundary}--\r\n".encode("utf-8", "replace")
-        # What a parser would read otherwise: a name that ends before its end, and a boundary in a value.
-        and all(_NAME.fullmatch(name) for name, _value in fields)
-        and body.count(boundary.encode()) == len(fields) + 1
-    )
-
-
-def _multipart_fields(content_type: str, body: bytes) -> Fields:
-    meta = {"CONTENT_TYPE": content_type, "CONTENT_LENGTH": len(body)}
-    try:
-        form, _files = MultiPartParser(meta, BytesIO(body), [], "utf-8").parse()
-    except (MultiPartParserError, SuspiciousOperation, LookupError, ValueError):
-        return [("body", _decoded(body))]
-    return [(name, value) for name, values in form.lists() for value in values]
-
-
-def _json_fields(body: bytes) -> Fields:
-    """Read the names and values of an object, names that stand twice included."""
-    try:
-        return [(name, _as_text(value)) for name, value in parse_json_object(body).pairs]
-    except ValueError:
-        return [("body", _decoded(body))]
-
-
-def _as_text(value: object) -> str:
-    """Return a JSON value as text: ``false`` is no 0, and what is nested is shown but decides nothing."""
-    if isinstance(value, str):
-        return value
-    if value is None:
-        return ""
-    if isinstance(value, bool):
-        return str(value).lower()
-    try:
-        return json.dumps(value, ensure_ascii=False)
-    except (ValueError, RecursionError):
-        return UNDECODABLE
 
 
 def _as_list(value: Any) -> list[Any]:

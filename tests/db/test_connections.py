@@ -9,12 +9,14 @@ from django.db import OperationalError, connection, transaction
 from django.http import HttpRequest
 from django.test import Client, RequestFactory
 from django.urls import reverse
+from rest_framework.test import APIClient
 
-from django_paiementpro import services
-from django_paiementpro.decorators import reread
+from django_paiementpro.http import reread
 from django_paiementpro.models import Payment
+from django_paiementpro.services.notifications import find_payment
 from django_paiementpro.testing import FakeGateway, make_payment
 from tests.conftest import Notify, Statements, just_before
+from tests.host.models import Order
 from tests.server.threads import at_once
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -111,6 +113,32 @@ def test_monitoring_and_the_api_do_not_notice_that_a_connection_was_lost(payment
         assert reader.get(url).status_code == status
 
 
+@pytest.mark.usefixtures("idle")
+@pytest.mark.parametrize("first_read", ["authentication", "payment", "key"])
+def test_post_to_the_api_does_not_notice_that_a_connection_was_lost(
+    gateway: FakeGateway, settings: Any, first_read: str
+) -> None:
+    settings.MIDDLEWARE = [name for name in settings.MIDDLEWARE if not name.endswith(".LoginRequiredMiddleware")]
+    settings.PAIEMENTPRO_PAYMENT_FACTORY = "tests.host.payments.new_payment"
+    user = User.objects.create_user("awa")
+    payment, order = make_payment(user=user), Order.objects.create()
+    client = APIClient()
+    if first_read == "authentication":
+        client.force_login(user)
+    elif first_read == "payment":
+        client.force_authenticate(user)  # as a token that carries its user does
+
+    lose_connection()
+    if first_read == "key":
+        headers = {"Idempotency-Key": "k" * 32}
+        response = client.post("/api/payments/", {"order": str(order.pk)}, format="json", headers=headers)
+    else:
+        response = client.post(f"/api/payments/{payment.reference}/checkout/")
+
+    assert response.status_code == (201 if first_read == "key" else 200)
+    assert len(gateway.page_requests) == 1
+
+
 @pytest.mark.parametrize("is_lost", [True, False])
 def test_database_that_is_away_is_asked_twice_at_most(
     payment: Payment, notify: Notify, monkeypatch: pytest.MonkeyPatch, is_lost: bool
@@ -139,7 +167,7 @@ def test_nothing_is_read_again_in_a_transaction(payment: Payment, monkeypatch: p
 
     monkeypatch.setattr(connection, "is_usable", lambda: False)
     with transaction.atomic(), connection.execute_wrapper(away), pytest.raises(OperationalError):
-        services.find_payment(payment.reference)
+        find_payment(payment.reference)
 
     assert len(asked) == 1
 
@@ -163,5 +191,5 @@ def test_only_a_view_that_writes_nothing_is_run_again(
 
 def test_connection_that_is_alive_is_not_checked(payment: Payment, statements: Statements) -> None:
     with statements:
-        assert services.find_payment(payment.url_key)
+        assert find_payment(payment.url_key)
     assert len(statements) == 1

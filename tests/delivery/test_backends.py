@@ -20,10 +20,11 @@ from django.db import connection, transaction
 from django.utils import timezone
 from django.utils.module_loading import import_string
 
-from django_paiementpro import outbox, services, signals
+from django_paiementpro import services, signals
 from django_paiementpro.checks import check_deployment, check_installation
 from django_paiementpro.contrib.celery import tasks as celery_tasks
-from django_paiementpro.engines import CELERY_APP, FRAMEWORK
+from django_paiementpro.delivery import outbox
+from django_paiementpro.delivery.backends import CELERY_APP, FRAMEWORK
 from django_paiementpro.models import Payment, PaymentEvent
 from django_paiementpro.signals import payment_succeeded
 from tests.conftest import TRANSITION, Notify, Statements
@@ -450,7 +451,7 @@ WRONG_TASKS = [
     ({"default": {"BACKEND": DUMMY, "QUEUES": ["mails"]}}, "InvalidTask"),
     # Its app is not installed.
     ({"default": {"BACKEND": "django_tasks_db.DatabaseBackend"}}, "RuntimeError"),
-    ({"default": {"BACKEND": "tests.test_delivery.LosesTheAnswer"}}, "ConnectionError"),
+    ({"default": {"BACKEND": "tests.delivery.test_backends.LosesTheAnswer"}}, "ConnectionError"),
 ]
 
 
@@ -480,7 +481,7 @@ def test_a_backend_that_fails_fails_no_notification(
     assert_waits_for_reconciliation(payment, heard)
 
 
-def test_an_engine_that_is_not_there_fails_no_notification(
+def test_missing_backend_fails_no_notification(
     tasks: Any, payment: Payment, notify: Notify, heard: Heard, log_lines: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with monkeypatch.context() as patch:
@@ -495,7 +496,7 @@ def test_an_engine_that_is_not_there_fails_no_notification(
 def test_a_message_that_was_sent_after_all_does_nothing(
     tasks: Any, payment: Payment, notify: Notify, heard: Heard
 ) -> None:
-    tasks.TASKS = {"default": {"BACKEND": "tests.test_delivery.LosesTheAnswer"}}
+    tasks.TASKS = {"default": {"BACKEND": "tests.delivery.test_backends.LosesTheAnswer"}}
     notify(payment)
 
     run(queued()[0])
@@ -508,7 +509,7 @@ def test_a_message_that_was_sent_after_all_does_nothing(
 def test_a_worker_that_was_faster_than_the_error_keeps_what_it_did(
     tasks: Any, payment: Payment, notify: Notify, heard: Heard, log_lines: Any
 ) -> None:
-    tasks.TASKS = {"default": {"BACKEND": "tests.test_delivery.IsTooFast"}}
+    tasks.TASKS = {"default": {"BACKEND": "tests.delivery.test_backends.IsTooFast"}}
 
     assert notify(payment).status_code == 200
     reconcile()
@@ -618,7 +619,7 @@ def found() -> list[tuple[str, str]]:
 
 
 @pytest.mark.parametrize(("wrong", "error"), WRONG_TASKS[:4])
-def test_an_engine_that_queues_nothing_is_an_error(
+def test_backend_that_cannot_queue_is_an_error(
     tasks: Any, monkeypatch: pytest.MonkeyPatch, wrong: Any, error: str
 ) -> None:
     monkeypatch.delitem(sys.modules, "django_paiementpro.contrib.tasks", raising=False)
@@ -632,7 +633,7 @@ def test_an_engine_that_queues_nothing_is_an_error(
     assert found() == []
 
 
-def test_an_engine_that_is_not_there_is_an_error(tasks: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_missing_backend_is_an_error(tasks: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     with monkeypatch.context() as patch:
         patch.setitem(sys.modules, FRAMEWORK, None)
         patch.delitem(sys.modules, "django_paiementpro.contrib.tasks", raising=False)
