@@ -43,8 +43,23 @@ def payment(db: None) -> Payment:
     return make_payment(status="pending", attempt=1, content_object=Order.objects.create())
 
 
+def stored(payment: Payment) -> Payment:
+    """Return the payment as the database that is written to has it."""
+    return Payment.objects.using("default").get(pk=payment.pk)
+
+
 def columns(payment: Payment) -> dict[str, Any]:
     return {field.attname: getattr(payment, field.attname) for field in payment._meta.concrete_fields}
+
+
+def settled_event(payment: Payment) -> PaymentEvent:
+    """Return the event that settled the payment."""
+    return PaymentEvent.objects.get(payment=payment, kind="notification", outcome="accepted")
+
+
+def expire_leases() -> None:
+    """Make all deliveries due, as if their leases had run out."""
+    PaymentEvent.objects.filter(deliver_at__isnull=False).update(deliver_at=timezone.now() - timedelta(seconds=1))
 
 
 def due_event(payment: Payment) -> PaymentEvent:
@@ -63,6 +78,12 @@ def gateway(paiementpro_gateway: FakeGateway) -> FakeGateway:
     return paiementpro_gateway
 
 
+@pytest.fixture
+def look_up(settings: Any) -> None:
+    """Switch the status look-up on."""
+    settings.PAIEMENTPRO_STATUS_URL = STATUS_URL
+
+
 Notify = Callable[..., HttpResponse]
 
 
@@ -71,10 +92,18 @@ def notify() -> Notify:
     return testing.notify
 
 
-@pytest.fixture
-def heard() -> Iterator[list[tuple[str, Any]]]:
+class Heard(list[tuple[str, Payment]]):
     """The signals sent, in order: name and payment."""
-    calls: list[tuple[str, Any]] = []
+
+    @property
+    def names(self) -> list[str]:
+        return [name for name, _payment in self]
+
+
+@pytest.fixture
+def heard() -> Iterator[Heard]:
+    """Receive all signals of the app."""
+    calls = Heard()
     receivers = []
     for name, signal in signals.SIGNALS.items():
 

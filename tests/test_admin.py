@@ -605,11 +605,6 @@ def test_a_viewer_sees_no_action(viewer: Client, payment: Payment) -> None:
 # Actions of the list
 
 
-@pytest.fixture
-def look_up(settings: Settings) -> None:
-    settings.PAIEMENTPRO_STATUS_URL = "https://api.paiementpro.net/status"
-
-
 def choose(client: Client, action: str, *payments: Payment) -> Any:
     data = {"action": action, "_selected_action": [payment.pk for payment in payments]}
     return client.post(LIST, data, follow=True)

@@ -18,12 +18,11 @@ from django.utils import timezone
 from django_paiementpro import services, signals
 from django_paiementpro.models import Finding, Payment, PaymentEvent
 from django_paiementpro.testing import FakeGateway, make_payment
-from tests.conftest import Notify
+from tests.conftest import Heard, Notify
 from tests.test_admin import FRENCH, LIST, client_of, flag, page_of, refund, text_of
 
-pytestmark = pytest.mark.django_db(transaction=True)
+pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("gateway", "look_up")]
 
-Heard = list[tuple[str, Payment]]
 Settings = Any
 
 VALUES = {
@@ -47,11 +46,6 @@ PERMISSIONS = {
     "replay": "confirm_payment",
 }
 ALL = sorted(set(PERMISSIONS.values()))
-
-
-@pytest.fixture(autouse=True)
-def look_up(settings: Settings, gateway: FakeGateway) -> None:
-    settings.PAIEMENTPRO_STATUS_URL = "https://api.paiementpro.net/status"
 
 
 def payment_for(action: str) -> Payment:
@@ -105,10 +99,6 @@ def do(client: Client, action: str, payment: Payment, **values: str) -> str:
 
 def now(payment: Payment) -> Payment:
     return Payment.objects.get(pk=payment.pk)
-
-
-def names(heard: Heard) -> list[str]:
-    return [name for name, _payment in heard]
 
 
 # Who may
@@ -242,7 +232,7 @@ def test_the_gateway_is_asked(gateway: FakeGateway, heard: Heard) -> None:
     gateway.confirms(payment)
     content = do(client_of("check_payment"), "check", payment)
     assert "The gateway knows of the payment: it is paid." in content
-    assert (now(payment).settled_by, names(heard)) == ("status", ["payment_succeeded"])
+    assert (now(payment).settled_by, heard.names) == ("status", ["payment_succeeded"])
 
 
 def test_no_transaction_is_open_while_it_is_asked(gateway: FakeGateway) -> None:
@@ -277,7 +267,7 @@ def test_a_payment_is_confirmed_by_hand(heard: Heard) -> None:
     content = do(client_of("confirm_payment"), "confirm", payment)
     assert "The payment is confirmed, and the shop has been told." in content
     assert (now(payment).status, now(payment).settled_by) == ("succeeded", "staff")
-    assert names(heard) == ["payment_succeeded"]
+    assert heard.names == ["payment_succeeded"]
     assert "confirm_payment confirmed it by hand: “Seen in the back office”." in content
 
 
@@ -321,12 +311,12 @@ def test_refund_is_recorded(heard: Heard) -> None:
     stored = payment.refunds.get()
     assert (stored.amount, stored.fee, stored.kind, stored.reference) == (5000, 0, "refund", "R-1")
     assert (stored.refunded_on, stored.reason, stored.user) == (date(2025, 11, 20), "Out of stock", User.objects.get())
-    assert names(heard) == ["payment_refunded"]
+    assert heard.names == ["payment_refunded"]
 
     do(client, "refund", payment, amount="7500")
 
     assert (now(payment).status, now(payment).refunded_amount) == ("refunded", 12500)
-    assert names(heard) == ["payment_refunded", "payment_refunded"]
+    assert heard.names == ["payment_refunded", "payment_refunded"]
 
 
 def test_chargeback_is_recorded_with_its_fee() -> None:
@@ -411,7 +401,7 @@ def test_impossible_refund_is_refused(values: dict[str, str], complaint: str, he
 def test_signals_are_delivered_again(heard: Heard) -> None:
     payment = payment_for("redeliver")
     assert "Every receiver of the shop has gone through." in do(client_of("redeliver_payment"), "redeliver", payment)
-    assert names(heard) == ["payment_succeeded"]
+    assert heard.names == ["payment_succeeded"]
 
 
 def test_a_receiver_that_fails_again_is_told(heard: Heard) -> None:
@@ -444,7 +434,7 @@ def test_what_any_state_owes_can_be_delivered(heard: Heard) -> None:
         deliver_at=timezone.now() - timedelta(minutes=1),
     )
     assert "Every receiver of the shop has gone through." in do(client_of("redeliver_payment"), "redeliver", payment)
-    assert names(heard) == ["payment_flagged"]
+    assert heard.names == ["payment_flagged"]
 
 
 def test_missing_receivers_are_named_and_let_go() -> None:
@@ -583,7 +573,7 @@ def test_a_replay_is_done_for_real(heard: Heard) -> None:
     payment = payment_for("replay")
     content = do(client_of("confirm_payment"), "replay", payment)
     assert "The notification was replayed: the payment is now “Paid”." in content
-    assert (now(payment).settled_by, names(heard)) == ("notification", ["payment_succeeded"])
+    assert (now(payment).settled_by, heard.names) == ("notification", ["payment_succeeded"])
     assert now(payment).gateway_id == "9210824147867"
 
 
@@ -598,7 +588,7 @@ def test_a_replay_that_changes_nothing_is_not_offered(payment: Payment, notify: 
     assert "<textarea" not in content
     refused = {**VALUES["replay"], "seen": now(payment).updated_at.isoformat()}
     client.post(url, refused)
-    assert (now(payment).status, names(heard)) == ("pending", ["payment_flagged"])
+    assert (now(payment).status, heard.names) == ("pending", ["payment_flagged"])
     assert not PaymentEvent.objects.filter(kind="staff").exists()
 
 
@@ -628,7 +618,7 @@ def test_replay_that_raises_a_finding_signals_it_once(notify: Notify, heard: Hea
 
     client.post(url, {**form_of(client, url), **VALUES["replay"]})
 
-    assert names(heard) == ["payment_flagged"]
+    assert heard.names == ["payment_flagged"]
     assert payment.findings.filter(reviewed_at=None).count() == 1
     assert PaymentEvent.objects.get(kind="staff", data__action="replay").signals == ["payment_flagged"]
 

@@ -11,11 +11,10 @@ from django.test import Client
 from django_paiementpro import services
 from django_paiementpro.models import Payment, PaymentEvent
 from django_paiementpro.testing import FakeGateway, make_payment
-from tests.conftest import PAYMENT_UPDATES, Notify
+from tests.conftest import PAYMENT_UPDATES, Heard, Notify, stored
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
-Heard = list[tuple[str, Payment]]
 
 TABLES = ["paiementpro_payment", "paiementpro_paymentevent", "paiementpro_finding", "paiementpro_refund"]
 
@@ -54,10 +53,6 @@ def narrow(request: pytest.FixtureRequest) -> Iterator[str]:
     convert("utf8mb4")
 
 
-def stored(payment: Payment) -> Payment:
-    return Payment.objects.get(pk=payment.pk)
-
-
 def test_success_with_an_emoji_settles(payment: Payment, notify: Notify, heard: Heard, narrow: str) -> None:
     texts = {"message": "Payé 👍", "channel": "é€👍", "returnContext": "👍", "sessionId": ["Ω", "7"]}
 
@@ -66,7 +61,7 @@ def test_success_with_an_emoji_settles(payment: Payment, notify: Notify, heard: 
 
     payment = stored(payment)
     assert (payment.status, payment.needs_review) == ("succeeded", False)
-    assert [name for name, _ in heard] == ["payment_succeeded"]
+    assert heard.names == ["payment_succeeded"]
     assert [event.outcome for event in payment.events.all()] == ["accepted", "duplicate"]
     assert payment.response_message == "Payé \\U0001f44d"
     assert payment.gateway_channel == "é\\u20ac\\U0001f44d"

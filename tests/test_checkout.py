@@ -29,14 +29,10 @@ from django_paiementpro.services import claims
 from django_paiementpro.testing import FakeGateway, make_payment, pay
 from django_paiementpro.testing.wire import notification_of
 from django_paiementpro.views import CheckoutView
-from tests.conftest import EVENT_INSERTS, PAGE_URL, TRANSITION, Notify, Statements, columns
+from tests.conftest import EVENT_INSERTS, PAGE_URL, TRANSITION, Notify, Statements, columns, stored
 from tests.server.threads import at_once, meanwhile
 
 pytestmark = pytest.mark.django_db
-
-
-def stored(payment: Payment) -> Payment:
-    return Payment.objects.get(pk=payment.pk)
 
 
 BEFORE = {

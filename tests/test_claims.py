@@ -9,12 +9,9 @@ from django.utils import timezone
 from django_paiementpro.models import Payment
 from django_paiementpro.services import claims
 from django_paiementpro.testing import make_payment
+from tests.conftest import stored
 
 pytestmark = pytest.mark.django_db
-
-
-def stored(payment: Payment) -> Payment:
-    return Payment.objects.get(pk=payment.pk)
 
 
 def test_free_leaves_the_claims_of_others() -> None:

@@ -25,7 +25,7 @@ from django_paiementpro.models import Payment, PaymentEvent
 from django_paiementpro.signals import payment_succeeded
 from django_paiementpro.testing import make_payment
 from django_paiementpro.testing.wire import notification_fields
-from tests.conftest import due_event
+from tests.conftest import Heard, due_event
 from tests.host.models import Order
 from tests.server import moments, receivers, wire
 from tests.server.gateway import Call, FakeGateway, knows_paid
@@ -38,7 +38,6 @@ logger = logging.getLogger(__name__)
 
 HOUR = timedelta(hours=1)
 OK = (200, None, b"OK")
-Heard = list[tuple[str, Payment]]
 
 
 @pytest.fixture
@@ -247,7 +246,7 @@ def test_a_success_during_the_call_is_not_undone_by_the_page(site: Site, gateway
     gateway.play = play
     assert checkout(site, payment)().location == payment.get_return_url()
     stands(payment, "succeeded")
-    assert [name for name, _ in heard] == ["payment_succeeded"]
+    assert heard.names == ["payment_succeeded"]
 
 
 @pytest.mark.parametrize("body", [b"", b'{"success": false}'])
@@ -289,7 +288,7 @@ def test_a_success_settles_though_another_attempt_begins(site: Site, gateway: Fa
     assert success.result() == OK
     stands(payment, "succeeded")
     assert (payment.attempt, payment.settled_attempt) == (2, 1)
-    assert [name for name, _ in heard] == ["payment_succeeded"]
+    assert heard.names == ["payment_succeeded"]
 
 
 def test_a_failure_does_not_close_the_page_of_the_next_attempt(site: Site, gateway: FakeGateway, heard: Heard) -> None:

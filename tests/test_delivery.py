@@ -26,15 +26,13 @@ from django_paiementpro.contrib.celery import tasks as celery_tasks
 from django_paiementpro.engines import CELERY_APP, FRAMEWORK
 from django_paiementpro.models import Payment, PaymentEvent
 from django_paiementpro.signals import payment_succeeded
-from tests.conftest import TRANSITION, Notify, Statements
+from tests.conftest import TRANSITION, Heard, Notify, Statements, expire_leases, settled_event
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
 DUMMY = f"{FRAMEWORK}.backends.dummy.DummyBackend"
 IMMEDIATE = f"{FRAMEWORK}.backends.immediate.ImmediateBackend"
 SECRET = "s3cret"
-
-Heard = list[tuple[str, Payment]]
 
 
 class LosesTheAnswer(import_string(DUMMY)):  # type: ignore[misc]
@@ -69,14 +67,6 @@ def queued() -> list[Any]:
 def run(result: Any) -> None:
     """Run a task as a worker does: found by its path, with what JSON leaves of its arguments."""
     import_string(result.task.module_path).call(*json.loads(json.dumps(result.args)), **result.kwargs)
-
-
-def settled_event(payment: Payment) -> PaymentEvent:
-    return PaymentEvent.objects.get(payment=payment, kind="notification", outcome="accepted")
-
-
-def let_leases_run_out() -> None:
-    PaymentEvent.objects.filter(deliver_at__isnull=False).update(deliver_at=timezone.now() - timedelta(seconds=1))
 
 
 def reconcile() -> None:
@@ -135,7 +125,7 @@ def test_each_event_is_a_task_and_what_nobody_hears_is_none(
     for task in reversed(queued()):
         run(task)
 
-    assert [name for name, _ in heard] == ["payment_succeeded", "payment_failed"]
+    assert heard.names == ["payment_succeeded", "payment_failed"]
 
 
 def test_without_receivers_nothing_is_queued(tasks: Any, payment: Payment, notify: Notify) -> None:
@@ -215,7 +205,7 @@ def test_a_task_that_comes_after_reconciliation_has_delivered_does_nothing(
     tasks: Any, payment: Payment, notify: Notify, heard: Heard
 ) -> None:
     notify(payment)
-    let_leases_run_out()
+    expire_leases()
     reconcile()
     assert len(heard) == 1
 
@@ -235,7 +225,7 @@ def test_a_task_that_comes_while_reconciliation_delivers_does_nothing(
 
     with receiving(receive):
         notify(payment)
-        let_leases_run_out()
+        expire_leases()
         reconcile()
 
     assert len(calls) == 1
@@ -320,7 +310,7 @@ def test_a_worker_that_is_stopped_leaves_a_lease_that_runs_out(tasks: Any, payme
         reconcile()
         assert len(calls) == 1
 
-        let_leases_run_out()
+        expire_leases()
         reconcile()
 
     assert len(calls) == 2
@@ -374,7 +364,7 @@ def test_staff_see_what_the_receivers_say(tasks: Any, payment: Payment, notify: 
 def test_staff_deliver_what_is_owed_themselves(tasks: Any, payment: Payment, notify: Notify, heard: Heard) -> None:
     awa = get_user_model().objects.create(username="awa")
     notify(payment)
-    let_leases_run_out()
+    expire_leases()
     payment.refresh_from_db()
 
     assert services.redeliver_signals(payment, awa, "The worker was away")
@@ -522,7 +512,7 @@ def test_a_wrong_setting_fails_no_notification(tasks: Any, payment: Payment, not
     tasks.PAIEMENTPRO_DELIVERY = "later"
 
     assert notify(payment).status_code == 200
-    let_leases_run_out()
+    expire_leases()
     reconcile()
 
     assert len(heard) == 1
@@ -599,7 +589,7 @@ def test_celery_that_is_not_there_fails_no_notification(
 def test_celery_reconciles(in_celery: Any, payment: Payment, notify: Notify, heard: Heard) -> None:
     app = in_celery("memory://")
     notify(payment)
-    let_leases_run_out()
+    expire_leases()
 
     assert "1" in app.tasks["paiementpro.reconcile"]()
 

@@ -17,11 +17,9 @@ from django_paiementpro import services
 from django_paiementpro.models import Payment
 from django_paiementpro.testing import FakeGateway, pay
 from django_paiementpro.testing.wire import notification_of, paid_answer
-from tests.conftest import PAYMENT_UPDATES, STATUS_URL, Notify
+from tests.conftest import PAYMENT_UPDATES, STATUS_URL, Heard, Notify
 
 pytestmark = pytest.mark.django_db
-
-Heard = list[tuple[str, Payment]]
 
 
 def facts(payment: Payment) -> list[tuple[str, str]]:
@@ -62,7 +60,7 @@ def test_the_same_fact_is_neither_raised_nor_signalled_again(payment: Payment, n
     for _ in range(3):
         notify(payment, amount=6250)
     assert facts(payment) == [("amount_mismatch", "6250 != 12500")]
-    assert [name for name, _payment in heard] == ["payment_flagged"]
+    assert heard.names == ["payment_flagged"]
     assert payment.events.count() == 3
 
 
@@ -77,7 +75,7 @@ def test_the_thousandth_repeat_of_the_hundredth_fact_is_not_signalled(
     assert heard == []
     assert payment.findings.count() == 120
     notify(payment, amount=999)
-    assert [name for name, _payment in heard] == ["payment_flagged"]
+    assert heard.names == ["payment_flagged"]
 
 
 def test_a_grave_finding_is_kept_behind_many_long_ones(payment: Payment, notify: Notify) -> None:
@@ -132,7 +130,7 @@ def test_a_fact_is_raised_anew_after_its_review(payment: Payment, notify: Notify
     services.review_payment(payment, staff, "Nothing was paid.")
     heard.clear()
     notify(payment, amount=1)
-    assert [name for name, _payment in heard] == ["payment_flagged"]
+    assert heard.names == ["payment_flagged"]
     assert [finding.reviewed_at is None for finding in payment.findings.all()] == [False, True]
 
 
@@ -152,7 +150,7 @@ def test_the_same_mismatch_many_times_at_once_is_raised_and_signalled_once(
     with ThreadPoolExecutor(8) as threads:
         assert set(threads.map(send, range(24))) == {400}
     assert sorted(facts(payment)) == [("amount_mismatch", f"{amount} != 12500") for amount in (1, 2, 3)]
-    assert [name for name, _payment in heard] == ["payment_flagged"] * 2
+    assert heard.names == ["payment_flagged"] * 2
 
 
 def test_a_fact_that_another_process_raises_in_between_is_raised_once(payment: Payment, notify: Notify) -> None:
@@ -194,7 +192,7 @@ def test_terms_changed_while_the_verifier_runs_are_compared(
     stored = Payment.objects.get(pk=payment.pk)
     assert stored.status == "pending"
     assert facts(stored) == [finding]
-    assert [name for name, _payment in heard] == ["payment_flagged"]
+    assert heard.names == ["payment_flagged"]
 
 
 def raise_price_and_close(pk: int) -> None:
@@ -246,4 +244,4 @@ def test_a_look_up_that_keeps_telling_of_another_amount_is_one_row(
             services.check_payment(payment)
     assert facts(payment) == [("amount_mismatch", "100 != 12500")]
     assert payment.events.count() == 1
-    assert [name for name, _payment in heard] == ["payment_flagged"]
+    assert heard.names == ["payment_flagged"]

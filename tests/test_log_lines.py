@@ -16,7 +16,7 @@ from django_paiementpro import log, services
 from django_paiementpro.models import Payment, PaymentEvent
 from django_paiementpro.services import pool
 from django_paiementpro.testing import FakeGateway, make_payment
-from tests.conftest import STATUS_URL, Notify, due_event
+from tests.conftest import STATUS_URL, Heard, Notify, due_event
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -266,12 +266,10 @@ def hostile(request: pytest.FixtureRequest) -> Iterator[None]:
 
 
 @pytest.mark.usefixtures("hostile")
-def test_hostile_logging_fails_no_notification(
-    notify: Notify, payment: Payment, heard: list[tuple[str, Payment]]
-) -> None:
+def test_hostile_logging_fails_no_notification(notify: Notify, payment: Payment, heard: Heard) -> None:
     assert notify(payment).status_code == 200
 
-    assert [name for name, _ in heard] == ["payment_succeeded"]
+    assert heard.names == ["payment_succeeded"]
     assert not PaymentEvent.objects.exclude(deliver_at=None).exists()
 
 
@@ -300,7 +298,7 @@ def test_hostile_logging_fails_no_return_page(gateway: FakeGateway, client: Clie
 
 
 @pytest.mark.usefixtures("hostile")
-def test_hostile_logging_calls_no_receiver_again(heard: list[tuple[str, Payment]]) -> None:
+def test_hostile_logging_calls_no_receiver_again(heard: Heard) -> None:
     for _ in range(2):
         due_event(make_payment(status="succeeded"))
     make_payment(status="pending", attempt=1, initialized_at=timezone.now() - timedelta(days=2))
@@ -309,16 +307,16 @@ def test_hostile_logging_calls_no_receiver_again(heard: list[tuple[str, Payment]
     assert (totals.delivered, totals.expired, totals.failed) == (2, 1, 0)
     services.reconcile()
 
-    assert [name for name, _ in heard] == ["payment_succeeded", "payment_succeeded", "payment_expired"]
+    assert heard.names == ["payment_succeeded", "payment_succeeded", "payment_expired"]
 
 
 @pytest.mark.usefixtures("hostile")
-def test_hostile_logging_fails_no_act_of_the_staff(payment: Payment, heard: list[tuple[str, Payment]]) -> None:
+def test_hostile_logging_fails_no_act_of_the_staff(payment: Payment, heard: Heard) -> None:
     awa = User.objects.create_user("awa")
 
     services.confirm_payment(payment, awa, gateway_id="CI1", amount=payment.amount, reason="Seen")
 
-    assert [name for name, _ in heard] == ["payment_succeeded"]
+    assert heard.names == ["payment_succeeded"]
     assert not PaymentEvent.objects.exclude(deliver_at=None).exists()
 
 

@@ -20,16 +20,10 @@ from django_paiementpro.models import Finding, Payment, PaymentEvent, SearchKey
 from django_paiementpro.testing import make_payment
 from django_paiementpro.testing.wire import notification_fields
 from django_paiementpro.views import NotificationView
-from tests.conftest import EVENT_INSERTS, TRANSITION, Notify, Statements, columns
+from tests.conftest import EVENT_INSERTS, TRANSITION, Heard, Notify, Statements, columns, stored
 from tests.test_messages import multipart
 
 pytestmark = pytest.mark.django_db
-
-Heard = list[tuple[str, Payment]]
-
-
-def stored(payment: Payment) -> Payment:
-    return Payment.objects.get(pk=payment.pk)
 
 
 def last_event(payment: Payment) -> PaymentEvent:
@@ -40,10 +34,6 @@ def last_event(payment: Payment) -> PaymentEvent:
 
 def read(fields: dict[str, Any]) -> Notification:
     return Notification.from_fields([(name, str(value)) for name, value in fields.items()])
-
-
-def names(heard: Heard) -> list[str]:
-    return [name for name, _ in heard]
 
 
 def findings(payment: Payment) -> list[str]:
@@ -84,7 +74,7 @@ def test_a_failure_fails_it(payment: Payment, notify: Notify, heard: Heard) -> N
 
     payment = stored(payment)
     assert (payment.status, payment.response_code, payment.response_message) == ("failed", "-1", "Solde insuffisant")
-    assert names(heard) == ["payment_failed"]
+    assert heard.names == ["payment_failed"]
 
 
 @real_commits
@@ -92,7 +82,7 @@ def test_repeats_are_silent(payment: Payment, notify: Notify, heard: Heard) -> N
     for responsecode in (-1, -1, 0, 0, 0):
         assert notify(payment, responsecode=responsecode).content == b"OK"
 
-    assert names(heard) == ["payment_failed", "payment_succeeded"]
+    assert heard.names == ["payment_failed", "payment_succeeded"]
     assert [event.outcome for event in payment.events.all()] == [
         *("accepted", "duplicate", "accepted", "duplicate", "duplicate")
     ]
@@ -106,11 +96,11 @@ def test_success_takes_four_statements_and_duplicate_three_at_most(
     with statements:
         notify(payment)
     assert verbs(statements) == ["SELECT", *TRANSITION, "UPDATE"]
-    assert names(heard) == ["payment_succeeded"]
+    assert heard.names == ["payment_succeeded"]
     with statements:
         notify(payment)
     assert verbs(statements) == ["SELECT", *TRANSITION]
-    assert names(heard) == ["payment_succeeded"]
+    assert heard.names == ["payment_succeeded"]
 
 
 @real_commits
@@ -195,7 +185,7 @@ def test_mismatch_is_refused_and_flagged_once(
     assert [finding.reason for finding in payment.findings.all()] == [reason]
     assert [(event.outcome, event.reason) for event in payment.events.all()] == [("refused", reason)] * 2
     assert last_event(payment).message
-    assert names(heard) == ["payment_flagged"]
+    assert heard.names == ["payment_flagged"]
 
 
 def test_a_later_attempt_that_was_never_made_is_another_payment(payment: Payment, notify: Notify) -> None:
@@ -208,7 +198,7 @@ def test_each_new_finding_sends_the_signal(payment: Payment, notify: Notify, hea
     notify(payment, amount=2)
     notify(payment, amount=2, merchantId="PP-F1")
 
-    assert names(heard) == ["payment_flagged"] * 3
+    assert heard.names == ["payment_flagged"] * 3
     assert findings(payment) == [
         "amount_mismatch: 1 != 12500",
         "amount_mismatch: 2 != 12500",
@@ -238,7 +228,7 @@ def test_an_unknown_code_changes_no_state(payment: Payment, notify: Notify, hear
     assert (payment.status, payment.needs_review) == ("pending", True)
     assert last_event(payment).outcome == "conflict"
     assert last_event(payment).data["responsecode"] == responsecode
-    assert names(heard) == ["payment_flagged"]
+    assert heard.names == ["payment_flagged"]
 
 
 @pytest.mark.parametrize(
@@ -433,7 +423,7 @@ def test_a_late_success_is_one(notify: Notify, heard: Heard, status: str) -> Non
     assert notify(payment).status_code == 200
     assert stored(payment).status == "succeeded"
     assert not stored(payment).needs_review
-    assert names(heard) == ["payment_succeeded"]
+    assert heard.names == ["payment_succeeded"]
 
 
 @real_commits
@@ -446,7 +436,7 @@ def test_success_after_cancellation_is_flagged(notify: Notify, heard: Heard) -> 
     payment = stored(payment)
     assert (payment.status, payment.needs_review) == ("succeeded", True)
     assert findings(payment) == [f"paid_after_cancellation: PAY-{payment.reference}"]
-    assert names(heard) == ["payment_succeeded", "payment_flagged"]
+    assert heard.names == ["payment_succeeded", "payment_flagged"]
 
 
 @pytest.mark.parametrize("status", ["expired", "cancelled", "failed"])
@@ -466,7 +456,7 @@ def test_a_failure_of_the_page_that_the_payer_has_is_one(notify: Notify, heard: 
 
     notify(payment, referenceNumber=payment.reference_of(1), responsecode=-1)
 
-    assert (stored(payment).status, names(heard)) == ("failed", ["payment_failed"])
+    assert (stored(payment).status, heard.names) == ("failed", ["payment_failed"])
 
 
 @real_commits
@@ -489,7 +479,7 @@ def test_a_failure_of_an_earlier_attempt_changes_nothing(notify: Notify, heard: 
     assert stored(payment).status == "pending"
     notify(payment, responsecode=-1)
     assert stored(payment).status == "failed"
-    assert names(heard) == ["payment_failed"]
+    assert heard.names == ["payment_failed"]
 
 
 @real_commits
@@ -513,7 +503,7 @@ def test_failure_after_success_is_flagged(notify: Notify, heard: Heard, status: 
     assert (payment.status, payment.needs_review) == (status, True)
     assert findings(payment) == [f"failure_after_success: {payment.reference}-2"]
     assert last_event(payment).outcome == "conflict"
-    assert names(heard) == ["payment_flagged"]
+    assert heard.names == ["payment_flagged"]
 
 
 @pytest.mark.parametrize(("attempt", "gateway_id"), [(1, "other"), (2, "other"), (2, "")])
@@ -529,7 +519,7 @@ def test_second_success_is_paid_twice(notify: Notify, heard: Heard, attempt: int
     payment = stored(payment)
     assert (payment.status, payment.needs_review) == ("succeeded", True)
     assert findings(payment) == [f"paid_twice: {reference} {gateway_id}".strip()]
-    assert names(heard) == ["payment_succeeded", "payment_flagged"]
+    assert heard.names == ["payment_succeeded", "payment_flagged"]
 
 
 @real_commits
@@ -543,7 +533,7 @@ def test_a_gateway_id_that_comes_later_is_learned_and_no_difference(
 
     notify(payment, payId="other")
     assert stored(payment).needs_review
-    assert names(heard) == ["payment_succeeded", "payment_flagged"]
+    assert heard.names == ["payment_succeeded", "payment_flagged"]
 
 
 def agree(notification: Notification) -> bool:
@@ -615,7 +605,7 @@ def test_nothing_is_half_written_when_the_database_goes_away(payment: Payment, n
     assert stored(payment).status == "pending"
     assert heard == []
     assert client.post(url).status_code == 200
-    assert names(heard) == ["payment_succeeded"]
+    assert heard.names == ["payment_succeeded"]
 
 
 @real_commits
@@ -670,7 +660,7 @@ def test_what_the_database_gives_up_is_done_again(payment: Payment, notify: Noti
     with connection.execute_wrapper(conflict):
         assert notify(payment).status_code == 200
 
-    assert (stored(payment).status, names(heard)) == ("succeeded", ["payment_succeeded"])
+    assert (stored(payment).status, heard.names) == ("succeeded", ["payment_succeeded"])
     assert [event.outcome for event in payment.events.all()] == ["accepted"]
 
 
@@ -726,7 +716,7 @@ def test_what_another_has_done_meanwhile_is_not_done_again(
     with connection.execute_wrapper(conflict):
         services.receive_notification(stored(payment), read(notification_fields(payment)))
 
-    assert names(heard) == ["payment_succeeded"]
+    assert heard.names == ["payment_succeeded"]
     assert [event.outcome for event in payment.events.all()] == ["accepted", "duplicate"]
     assert [0 <= seconds <= services.transitions.CONFLICT_PAUSES[0] for seconds in pauses] == [True]
 

@@ -32,7 +32,7 @@ from tests.test_admin import flag
 
 ROOT = Path(__file__).resolve().parent.parent
 
-Told = dict[str, list[tuple[dict[str, str], float]]]
+Metrics = dict[str, list[tuple[dict[str, str], float]]]
 
 
 @pytest.fixture
@@ -57,7 +57,7 @@ def reader(observed: Callable[[MetricReader], None]) -> InMemoryMetricReader:
     return reader
 
 
-def told(data: MetricsData | None) -> Told:
+def metrics_of(data: MetricsData | None) -> Metrics:
     """Return the numbers by name, with their attributes."""
     metrics = [
         metric
@@ -70,8 +70,8 @@ def told(data: MetricsData | None) -> Told:
     }
 
 
-def collect(reader: InMemoryMetricReader) -> Told:
-    return told(reader.get_metrics_data())
+def collect(reader: InMemoryMetricReader) -> Metrics:
+    return metrics_of(reader.get_metrics_data())
 
 
 @pytest.mark.django_db
@@ -251,7 +251,7 @@ def test_a_thread_of_the_sdk_leaves_no_connection_open(
     observed(PeriodicExportingMetricReader(exporter, export_interval_millis=500))
 
     assert exporter.has_some.wait(30)
-    assert [told(data)["paiementpro.payments.pending"] for data in exporter.data[:3]] == [[({}, 1)]] * 3
+    assert [metrics_of(data)["paiementpro.payments.pending"] for data in exporter.data[:3]] == [[({}, 1)]] * 3
     assert exporter.open == []
     assert [record for record in caplog.records if record.levelno >= logging.WARNING] == []
 

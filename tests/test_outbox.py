@@ -12,7 +12,7 @@ from django_paiementpro import outbox, services
 from django_paiementpro.models import Payment, PaymentEvent
 from django_paiementpro.signals import payment_failed, payment_flagged, payment_succeeded
 from django_paiementpro.testing import make_payment
-from tests.conftest import TRANSITION, Notify, Statements, due_event
+from tests.conftest import TRANSITION, Notify, Statements, due_event, expire_leases, settled_event
 from tests.host.models import Order
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -57,14 +57,6 @@ Connect = Callable[..., Receiver]
 
 def reconcile() -> None:
     call_command("paiementpro_reconcile")
-
-
-def let_leases_run_out() -> None:
-    PaymentEvent.objects.filter(deliver_at__isnull=False).update(deliver_at=timezone.now() - timedelta(seconds=1))
-
-
-def settled_event(payment: Payment) -> PaymentEvent:
-    return PaymentEvent.objects.get(payment=payment, kind="notification", outcome="accepted")
 
 
 def test_a_receiver_that_raises_loses_nothing_and_blocks_nobody(
@@ -285,7 +277,7 @@ def test_a_dead_process_leaves_a_lease_that_runs_out(payment: Payment, notify: N
     reconcile()
     assert len(first.calls) == 1
 
-    let_leases_run_out()
+    expire_leases()
     reconcile()
     assert len(first.calls) == 2
     assert first.calls[-1] == event
@@ -351,7 +343,7 @@ def test_a_delivery_that_cannot_be_remembered_is_made_again(payment: Payment, no
 
     with connection.execute_wrapper(away):
         assert notify(payment).status_code == 200
-    let_leases_run_out()
+    expire_leases()
     reconcile()
 
     assert len(first.calls) == 2
@@ -561,7 +553,7 @@ def test_a_database_that_stays_away_fails_no_notification(
         assert notify(payment).status_code == 200
     assert len([message for message in caplog.messages if message.startswith("delivery_failed ")]) == 1
 
-    let_leases_run_out()
+    expire_leases()
     reconcile()
     assert len(first.calls) == 2
     assert settled_event(payment).deliver_at is None

@@ -30,7 +30,7 @@ from django_paiementpro.admin.export import export_payments
 from django_paiementpro.exceptions import GatewayRefusedError
 from django_paiementpro.models import Finding, Payment, PaymentEvent, Refund, SearchKey
 from django_paiementpro.testing import FakeGateway, make_payment
-from tests.conftest import Notify, Statements
+from tests.conftest import Heard, Notify, Statements, stored
 from tests.host.models import Order
 from tests.server import moments
 from tests.server.threads import DEADLINE, Gate, at_once, meanwhile
@@ -38,7 +38,6 @@ from tests.test_admin import flag
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
-Heard = list[tuple[str, Payment]]
 Capture = pytest.CaptureFixture[str]
 
 ROOT = Path(__file__).parent.parent
@@ -57,10 +56,6 @@ PERSON = {
     "success_url": "/thanks/awa/",
     "failure_url": "/sorry/awa/",
 }
-
-
-def stored(payment: Payment) -> Payment:
-    return Payment.objects.get(pk=payment.pk)
 
 
 def texts_of(*payments: Payment) -> str:
@@ -775,7 +770,7 @@ def test_a_payment_that_is_blanked_meanwhile_is_settled(notify: Notify, heard: H
 
     payment = stored(payment)
     assert (payment.status, payment.customer_email, payment.blanked_at) == ("succeeded", "", None)
-    assert [name for name, _payment in heard] == ["payment_succeeded"]
+    assert heard.names == ["payment_succeeded"]
 
 
 START = """

@@ -181,7 +181,7 @@ def bought(**values: Any) -> Payment:
     return make_payment(content_object=Order.objects.create(), return_context={"calls": calls.pk}, **values)
 
 
-def told(payment: Payment) -> tuple[int, int]:
+def calls_and_deliveries(payment: Payment) -> tuple[int, int]:
     """Return how often the first receiver was called, and how often the order has been fulfilled."""
     calls = Order.objects.get(pk=payment.return_context["calls"])
     return calls.times_paid, Order.objects.get(pk=payment.object_id).times_paid
@@ -196,7 +196,7 @@ def let_leases_run_out() -> None:
 def assert_fulfilled_once(payment: Payment) -> None:
     payment.refresh_from_db()
     assert (payment.status, payment.claimed_until, payment.needs_review) == ("succeeded", None, False)
-    assert told(payment) == (1, 1)
+    assert calls_and_deliveries(payment) == (1, 1)
     assert not payment.events.exclude(deliver_at=None).exists()
 
 
@@ -271,7 +271,7 @@ def test_killed_during_the_call_and_notified(serve: Serve, gateway: FakeGateway)
         assert server.check_out(payment).location == payment.get_return_url()
     payment.refresh_from_db()
     assert payment.status == "succeeded"
-    assert told(payment) == (1, 1)
+    assert calls_and_deliveries(payment) == (1, 1)
     assert gateway.references == [payment.reference]
 
 
@@ -282,7 +282,7 @@ def test_killed_during_the_call_and_never_notified(serve: Serve, gateway: FakeGa
     reconcile()
     payment.refresh_from_db()
     assert (payment.status, payment.settled_by) == ("succeeded", "status")
-    assert told(payment) == (1, 1)
+    assert calls_and_deliveries(payment) == (1, 1)
 
 
 # Killed on the way to the receivers.
@@ -321,11 +321,11 @@ def test_killed_between_commit_and_delivery(serve: Serve, reconcile: Reconcile) 
     kill_by_a_notification(serve, payment, AFTER_COMMIT)
 
     assert_is_leased(payment)
-    assert told(payment) == (0, 0)
+    assert calls_and_deliveries(payment) == (0, 0)
     with serve() as server:
         assert server.notify(payment) == OK
     reconcile()
-    assert told(payment) == (0, 0)  # the lease of the dead
+    assert calls_and_deliveries(payment) == (0, 0)  # the lease of the dead
     let_leases_run_out()
     reconcile()
     assert_fulfilled_once(payment)
@@ -340,10 +340,10 @@ def test_killed_in_the_second_receiver(serve: Serve, reconcile: Reconcile, death
     kill_by_a_notification(serve, payment, death)
 
     assert_is_leased(payment)
-    assert told(payment) == (1, fulfilled)
+    assert calls_and_deliveries(payment) == (1, fulfilled)
     with serve() as server:
         assert server.notify(payment) == OK
-    assert told(payment) == (1, fulfilled)
+    assert calls_and_deliveries(payment) == (1, fulfilled)
     let_leases_run_out()
     reconcile()
     assert_fulfilled_once(payment)
@@ -358,7 +358,7 @@ def test_reconciliation_killed_in_the_second_receiver(start: Start, serve: Serve
         assert run.wait(DEADLINE) == -signal.SIGKILL
 
     assert_is_leased(payment)
-    assert told(payment) == (1, 0)
+    assert calls_and_deliveries(payment) == (1, 0)
     let_leases_run_out()
     reconcile()
     assert_fulfilled_once(payment)

@@ -18,21 +18,9 @@ from django_paiementpro.messages import parse_date
 from django_paiementpro.models import Payment, PaymentEvent
 from django_paiementpro.testing import FakeGateway, make_payment
 from django_paiementpro.testing.wire import NO_TRANSACTION
-from tests.conftest import STATUS_URL, Statements, due_event
+from tests.conftest import STATUS_URL, Heard, Statements, due_event, stored
 
-pytestmark = pytest.mark.django_db(transaction=True)
-
-Heard = list[tuple[str, Payment]]
-
-
-@pytest.fixture(autouse=True)
-def look_up() -> Any:
-    with override_settings(PAIEMENTPRO_STATUS_URL=STATUS_URL):
-        yield
-
-
-def stored(payment: Payment) -> Payment:
-    return Payment.objects.get(pk=payment.pk)
+pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("look_up")]
 
 
 def reconcile(capsys: pytest.CaptureFixture[str]) -> str:
@@ -190,7 +178,7 @@ def test_two_paid_attempts_are_paid_twice(gateway: FakeGateway, heard: Heard) ->
     services.check_payment(payment)
 
     assert stored(payment).needs_review
-    assert [name for name, _ in heard] == ["payment_succeeded", "payment_flagged"]
+    assert heard.names == ["payment_succeeded", "payment_flagged"]
 
 
 def test_what_is_known_is_not_recorded_again(payment: Payment, gateway: FakeGateway) -> None:

@@ -22,17 +22,11 @@ from django_paiementpro.models import Payment, PaymentEvent, ReconciliationRun
 from django_paiementpro.services import pool, reconciliation, runs
 from django_paiementpro.signals import payment_succeeded
 from django_paiementpro.testing import FakeGateway, make_payment
-from tests.conftest import STATUS_URL, Statements, due_event
+from tests.conftest import Heard, Statements, due_event, stored
 
-pytestmark = pytest.mark.django_db(transaction=True)
+pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("look_up")]
 
 Answered = Callable[[Any], tuple[int, dict[str, str], bytes]]
-
-
-@pytest.fixture(autouse=True)
-def look_up() -> Iterator[None]:
-    with override_settings(PAIEMENTPRO_STATUS_URL=STATUS_URL):
-        yield
 
 
 def pending(number: int = 1, **values: Any) -> list[Payment]:
@@ -48,10 +42,6 @@ def answer(gateway: FakeGateway, payment: Payment, before: Callable[[], Any] = l
         return 200, {}, b'{"success": false}'
 
     gateway.tells(payment.reference, tell)
-
-
-def stored(payment: Payment) -> Payment:
-    return Payment.objects.get(pk=payment.pk)
 
 
 # When ----------------------------------------------------------------------------------------------------------------
@@ -153,7 +143,7 @@ def test_payment_given_up_without_an_attempt_is_not_asked_about(status: str) -> 
     [("failed", ["payment_succeeded"], False), ("cancelled", ["payment_succeeded", "payment_flagged"], True)],
 )
 def test_payment_that_was_given_up_is_found_paid(
-    gateway: FakeGateway, heard: list[tuple[str, Payment]], status: str, signals: list[str], needs_review: bool
+    gateway: FakeGateway, heard: Heard, status: str, signals: list[str], needs_review: bool
 ) -> None:
     (payment,) = pending(status=status, initialized_at=timezone.now() - timedelta(hours=50))
     gateway.confirms(payment)
@@ -162,7 +152,7 @@ def test_payment_that_was_given_up_is_found_paid(
 
     payment = stored(payment)
     assert (payment.status, payment.settled_by, payment.needs_review) == ("succeeded", "status", needs_review)
-    assert [name for name, _payment in heard] == signals
+    assert heard.names == signals
 
 
 def test_the_newest_are_asked_about_first(gateway: FakeGateway) -> None:
@@ -280,9 +270,7 @@ def test_a_turn_is_waited_for_to_the_moment(monkeypatch: pytest.MonkeyPatch) -> 
 # Until when ----------------------------------------------------------------------------------------------------------
 
 
-def test_a_gateway_that_is_away_is_left_alone_and_the_rest_goes_on(
-    gateway: FakeGateway, heard: list[tuple[str, Payment]]
-) -> None:
+def test_a_gateway_that_is_away_is_left_alone_and_the_rest_goes_on(gateway: FakeGateway, heard: Heard) -> None:
     now = timezone.now()
     before = now - timedelta(minutes=5)
     overdue, *payments = [*pending(initialized_at=now - timedelta(hours=25)), *pending(20, checked_at=before)]
@@ -296,7 +284,7 @@ def test_a_gateway_that_is_away_is_left_alone_and_the_rest_goes_on(
     assert gateway.look_ups == [payment.reference for payment in payments[:-6:-1]]
     assert (totals.gateway_away, totals.asked, totals.unanswered) == (True, 5, 5)
     assert (totals.expired, totals.delivered) == (1, 1)
-    assert [name for name, _payment in heard] == ["payment_succeeded", "payment_expired"]
+    assert heard.names == ["payment_succeeded", "payment_expired"]
     # Nobody was asked about, so that the next run asks, also about the one that has expired.
     assert [stored(payment).checked_at for payment in [overdue, *payments]] == [None, *[before] * 20]
 
@@ -478,7 +466,7 @@ def test_a_stop_ends_the_wait_for_a_turn_and_gives_back_what_was_taken(gateway: 
     assert Payment.objects.filter(checked_at=before).count() == 2
 
 
-def test_a_stop_before_the_end_delivers_no_more(heard: list[tuple[str, Payment]]) -> None:
+def test_a_stop_before_the_end_delivers_no_more(heard: Heard) -> None:
     stop = threading.Event()
     stop.set()
     due_event(make_payment(status="succeeded"))
@@ -489,7 +477,7 @@ def test_a_stop_before_the_end_delivers_no_more(heard: list[tuple[str, Payment]]
 
 
 def test_slow_receivers_do_not_keep_the_gateway_from_being_asked(
-    gateway: FakeGateway, heard: list[tuple[str, Payment]], monkeypatch: pytest.MonkeyPatch
+    gateway: FakeGateway, heard: Heard, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(reconciliation, "DELIVERY_FIRST", 0.0)
     owed = [make_payment(status="succeeded") for _ in range(3)]
@@ -525,7 +513,7 @@ def test_what_fails_is_called_once_in_a_run(monkeypatch: pytest.MonkeyPatch) -> 
     assert calls == [payment.reference for payment in payments]
 
 
-def test_what_was_tried_least_recently_is_delivered_first(heard: list[tuple[str, Payment]]) -> None:
+def test_what_was_tried_least_recently_is_delivered_first(heard: Heard) -> None:
     payments = [make_payment(status="succeeded") for _ in range(4)]
     for payment, minutes in zip(payments, (1, 9, 5, 9), strict=True):
         event = due_event(payment)
@@ -536,7 +524,7 @@ def test_what_was_tried_least_recently_is_delivered_first(heard: list[tuple[str,
     assert [payment for _name, payment in heard] == [payments[index] for index in (1, 3, 2, 0)]
 
 
-def test_what_is_owed_is_read_in_pages(heard: list[tuple[str, Payment]], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_is_owed_is_read_in_pages(heard: Heard, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(reconciliation, "PAGE_SIZE", 2)
     payments = [make_payment(status="succeeded") for _ in range(5)]
     moment = timezone.now() - timedelta(hours=1)
@@ -647,7 +635,7 @@ def test_a_run_that_takes_hours_keeps_nobody_from_asking() -> None:
 
 @pytest.mark.parametrize(("age", "is_asked_first"), [(timedelta(minutes=40), True), (timedelta(minutes=61), False)])
 def test_where_an_earlier_run_has_not_ended_the_gateway_is_asked_first_for_an_hour(
-    gateway: FakeGateway, heard: list[tuple[str, Payment]], age: timedelta, is_asked_first: bool
+    gateway: FakeGateway, heard: Heard, age: timedelta, is_asked_first: bool
 ) -> None:
     run(seen_at=timezone.now() - timedelta(minutes=30), started_at=timezone.now() - age)
     owed = make_payment(status="succeeded")
@@ -673,7 +661,7 @@ def test_where_an_earlier_run_has_not_ended_the_gateway_is_asked_first_for_an_ho
     ids=["beats", "lives", "died", "silent", "ahead", "old", "ended"],
 )
 def test_a_receiver_that_hangs_is_not_called_again_while_its_run_lives(
-    heard: list[tuple[str, Payment]], monkeypatch: pytest.MonkeyPatch, values: dict[str, Any], is_left: bool
+    heard: Heard, monkeypatch: pytest.MonkeyPatch, values: dict[str, Any], is_left: bool
 ) -> None:
     monkeypatch.setattr(runs.socket, "gethostname", lambda: "here")
 
@@ -693,7 +681,7 @@ def test_a_receiver_that_hangs_is_not_called_again_while_its_run_lives(
     assert [payment for _name, payment in heard] == ([other] if is_left else [hangs, other])
 
 
-def test_a_run_notes_whose_receivers_it_calls(heard: list[tuple[str, Payment]]) -> None:
+def test_a_run_notes_whose_receivers_it_calls(heard: Heard) -> None:
     noted: list[int | None] = []
 
     def note(event: PaymentEvent, **kwargs: Any) -> None:
@@ -811,7 +799,7 @@ def test_a_signal_that_is_still_owed_is_told(capsys: pytest.CaptureFixture[str])
     assert "1 still owed" in capsys.readouterr().out
 
 
-def test_what_another_process_delivers_is_not_owed(heard: list[tuple[str, Payment]]) -> None:
+def test_what_another_process_delivers_is_not_owed(heard: Heard) -> None:
     first, second = (make_payment(status="succeeded") for _ in range(2))
     due_event(first)
     due_event(second)

@@ -19,7 +19,7 @@ from django_paiementpro import services, statements
 from django_paiementpro.models import Finding, IdempotencyKey, Payment, PaymentEvent, Refund
 from django_paiementpro.testing import FakeGateway, make_payment
 from django_paiementpro.testing.wire import NO_TRANSACTION
-from tests.conftest import EVENT_INSERTS, STATUS_URL, Notify, due_event
+from tests.conftest import EVENT_INSERTS, STATUS_URL, Notify, due_event, stored
 
 pytestmark = pytest.mark.django_db
 
@@ -69,10 +69,6 @@ def elsewhere(payment: Payment) -> Any:
 @pytest.fixture
 def awa(db: None) -> User:
     return User.objects.create_user("awa")
-
-
-def stored(payment: Payment) -> Payment:
-    return Payment.objects.using("default").get(pk=payment.pk)
 
 
 @pytest.mark.usefixtures("replica")

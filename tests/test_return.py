@@ -8,15 +8,11 @@ from django.utils import timezone
 
 from django_paiementpro.models import Payment
 from django_paiementpro.testing import FakeGateway, make_payment
-from tests.conftest import STATUS_URL, Statements
+from tests.conftest import STATUS_URL, Statements, stored
 
 pytestmark = pytest.mark.django_db
 
 FINAL = ["succeeded", "failed", "expired", "cancelled", "refunded"]
-
-
-def stored(payment: Payment) -> Payment:
-    return Payment.objects.get(pk=payment.pk)
 
 
 def page(payment: Payment, language: str = "en", url: str = "") -> str:

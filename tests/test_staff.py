@@ -21,12 +21,11 @@ from django_paiementpro.models import Finding, Payment, PaymentEvent
 from django_paiementpro.signals import payment_refunded
 from django_paiementpro.testing import FakeGateway, make_payment, notify, pay
 from django_paiementpro.testing.wire import notification_fields
-from tests.conftest import EVENT_INSERTS, TRANSITION, Notify, Statements
+from tests.conftest import EVENT_INSERTS, TRANSITION, Heard, Notify, Statements, stored
 
 # Signals are sent after real commits.
 pytestmark = pytest.mark.django_db(transaction=True)
 
-Heard = list[tuple[str, Payment]]
 Settings = Any
 
 PAID = {"status": "succeeded", "attempt": 1, "settled_by": "notification", "gateway_id": "1"}
@@ -39,17 +38,9 @@ def awa(db: None) -> User:
     return User.objects.create_user("awa")
 
 
-def stored(payment: Payment) -> Payment:
-    return Payment.objects.get(pk=payment.pk)
-
-
 def newest_event() -> PaymentEvent:
     """Return the event with the payment as it is now."""
     return PaymentEvent.objects.select_related("payment").latest("pk")
-
-
-def names(heard: Heard) -> list[str]:
-    return [name for name, _payment in heard]
 
 
 def full_width(text: str) -> str:
@@ -89,7 +80,7 @@ def test_a_confirmed_payment_is_paid(awa: User, heard: Heard, status: str) -> No
     assert (after.status, after.settled_by, after.gateway_id) == ("succeeded", "staff", "CI20230131")
     assert (after.settled_attempt, after.response_code) == (None, "")
     assert after.settled_at is not None
-    assert names(heard) == ["payment_succeeded"]
+    assert heard.names == ["payment_succeeded"]
     assert (event.kind, event.outcome, event.message) == ("staff", "accepted", "Seen in the back office")
     assert event.data == {
         "action": "confirm",
@@ -112,7 +103,7 @@ def test_a_cancelled_payment_that_is_confirmed_is_flagged(awa: User, heard: Hear
     event = services.confirm_payment(payment, awa, **PROOF)
 
     assert (stored(payment).status, stored(payment).needs_review) == ("succeeded", True)
-    assert names(heard) == ["payment_succeeded", "payment_flagged"]
+    assert heard.names == ["payment_succeeded", "payment_flagged"]
     assert event.data["finding"] == "paid_after_cancellation: CI20230131"
 
 
@@ -252,7 +243,7 @@ def test_transaction_of_an_open_finding_is_refused(
         services.confirm_payment(payment, awa, **{**PROOF, "gateway_id": spelling})
     assert code_of(error) == "gateway_id_taken"
     assert error.value.messages == [f"This transaction belongs to payment {other.reference}, which needs a review."]
-    assert (stored(payment).status, names(heard)) == ("pending", ["payment_succeeded", "payment_flagged"])
+    assert (stored(payment).status, heard.names) == ("pending", ["payment_succeeded", "payment_flagged"])
     services.confirm_payment(payment, awa, **{**PROOF, "gateway_id": "SEC"})
     assert stored(payment).status == "succeeded"
 
@@ -290,7 +281,7 @@ def test_confirmed_transaction_of_another_payment_is_flagged(
     assert notify(other, payId=PROOF["gateway_id"]).status_code == 200
     after = stored(other)
     assert (after.status, after.needs_review) == ("succeeded", True)
-    assert names(heard) == ["payment_succeeded", "payment_succeeded", "payment_flagged"]
+    assert heard.names == ["payment_succeeded", "payment_succeeded", "payment_flagged"]
     assert heard[-1][1].needs_review
     event, finding = other.events.get(), other.findings.get()
     assert str(finding) == f"transaction_reused: CI20230131 {payment.reference}"
@@ -311,14 +302,14 @@ def test_all_findings_of_a_notification_are_raised(awa: User, payment: Payment, 
     other = make_payment(status="cancelled", attempt=1)
     notify(other, payId=PROOF["gateway_id"])
     assert [finding.reason for finding in other.findings.all()] == ["paid_after_cancellation", "transaction_reused"]
-    assert names(heard)[1:] == ["payment_succeeded", "payment_flagged"]
+    assert heard.names[1:] == ["payment_succeeded", "payment_flagged"]
     assert other.events.get().message == "; ".join(findings(other))
 
 
 def test_transaction_that_the_gateway_uses_twice_is_not_flagged(notify: Notify, heard: Heard) -> None:
     for _ in range(2):
         notify(make_payment(status="pending", attempt=1), payId="same")
-    assert names(heard) == ["payment_succeeded", "payment_succeeded"]
+    assert heard.names == ["payment_succeeded", "payment_succeeded"]
 
 
 def test_one_of_several_confirmations_at_once_succeeds(awa: User) -> None:
@@ -349,7 +340,7 @@ def test_notification_after_the_confirmation_is_a_duplicate(
     services.confirm_payment(payment, awa, **{**PROOF, "gateway_id": spelling})
     assert notify(payment, payId=PROOF["gateway_id"]).status_code == 200
     assert stored(payment).needs_review is False
-    assert names(heard) == ["payment_succeeded"]
+    assert heard.names == ["payment_succeeded"]
 
 
 def test_another_transaction_after_the_confirmation_is_paid_twice(
@@ -358,7 +349,7 @@ def test_another_transaction_after_the_confirmation_is_paid_twice(
     services.confirm_payment(payment, awa, **PROOF)
     notify(payment, payId="another")
     assert findings(payment) == [f"paid_twice: {payment.reference} another"]
-    assert names(heard) == ["payment_succeeded", "payment_flagged"]
+    assert heard.names == ["payment_succeeded", "payment_flagged"]
 
 
 # Twice
@@ -397,7 +388,7 @@ def test_what_the_gateway_said_meanwhile_stands(awa: User, payment: Payment, not
         services.confirm_payment(seen, awa, **PROOF)
     assert code_of(error) == "changed"
     assert stored(payment).settled_by == "notification"
-    assert names(heard) == ["payment_succeeded"]
+    assert heard.names == ["payment_succeeded"]
 
 
 def test_several_acts_on_the_same_copy_are_done(awa: User) -> None:
@@ -446,7 +437,7 @@ def test_refund_is_recorded(awa: User, heard: Heard) -> None:
 
     after = stored(payment)
     assert (after.status, after.refunded_amount) == ("refunded", 12500)
-    assert names(heard) == ["payment_refunded"]
+    assert heard.names == ["payment_refunded"]
     assert (event.kind, event.message) == ("staff", "Out of stock")
     assert (event.data["amount"], event.data["refund_reference"]) == (12500, "R-1")
     refund = payment.refunds.get()
@@ -465,7 +456,7 @@ def test_refund_is_from_one_franc_to_the_whole_amount(awa: User, heard: Heard, a
     payment = make_payment(**PAID)
     services.refund_payment(payment, awa, **{**REFUND, "amount": amount})
     assert (stored(payment).refunded_amount, stored(payment).status) == (amount, status)
-    assert names(heard) == ["payment_refunded"]
+    assert heard.names == ["payment_refunded"]
 
 
 @pytest.mark.parametrize("amount", [-1, 0, 12501])
@@ -494,7 +485,7 @@ def test_finding_is_raised_again_after_the_review(awa: User, payment: Payment, n
     services.review_payment(stored(payment), awa, "A try of ours")
     notify(payment, amount=1)
     assert stored(payment).needs_review is True
-    assert names(heard) == ["payment_flagged", "payment_flagged"]
+    assert heard.names == ["payment_flagged", "payment_flagged"]
 
 
 def test_nothing_is_reviewed_where_nothing_was_found(awa: User, payment: Payment) -> None:
@@ -506,16 +497,11 @@ def test_nothing_is_reviewed_where_nothing_was_found(awa: User, payment: Payment
 # Asking
 
 
-@pytest.fixture
-def look_up(settings: Settings) -> None:
-    settings.PAIEMENTPRO_STATUS_URL = "https://api.paiementpro.net/status"
-
-
 @pytest.mark.usefixtures("look_up")
 def test_the_gateway_is_asked_for_staff(awa: User, payment: Payment, gateway: FakeGateway, heard: Heard) -> None:
     gateway.confirms(payment)
     assert services.ask_gateway(payment, awa, "She says so") == "succeeded"
-    assert names(heard) == ["payment_succeeded"]
+    assert heard.names == ["payment_succeeded"]
     kinds = [(event.kind, event.message) for event in payment.events.all()]
     assert kinds == [("staff", "She says so"), ("status", "")]
     assert stored(payment).settled_by == "status"
@@ -548,7 +534,7 @@ def test_signals_are_sent_again(awa: User, heard: Heard, settings: Settings) -> 
     settings.PAIEMENTPRO_DELIVERY = "task"  # whoever asks for it by hand waits for it all the same
     payment = make_payment(**PAID)
     assert services.redeliver_signals(payment, awa, "The mail was away") is True
-    assert names(heard) == ["payment_succeeded"]
+    assert heard.names == ["payment_succeeded"]
     event = payment.events.get()
     assert (event.kind, event.signals) == ("staff", ["payment_succeeded"])
     assert event.data["action"] == "redeliver"
@@ -570,7 +556,7 @@ def test_only_who_has_not_had_it_is_called(awa: User, payment: Payment, notify: 
     finally:
         signals.payment_succeeded.disconnect(fails_once)
     assert len(tries) == 3
-    assert names(heard) == ["payment_succeeded"]
+    assert heard.names == ["payment_succeeded"]
     assert not services.undelivered_events_of(payment).exists()
 
 
@@ -645,7 +631,7 @@ def test_what_connected_receivers_are_owed_is_not_let_go(awa: User, heard: Heard
     assert heard == []
 
     assert services.reconcile().delivered == 1
-    assert names(heard) == ["payment_succeeded"]
+    assert heard.names == ["payment_succeeded"]
 
 
 @pytest.mark.parametrize("lease", [None, timedelta(minutes=4)])
@@ -716,7 +702,7 @@ def test_a_replay_settles_what_a_wrong_setting_refused(
         "notification",
         f"PAY-{payment.reference}",
     )
-    assert names(heard) == ["payment_flagged", "payment_succeeded"]
+    assert heard.names == ["payment_flagged", "payment_succeeded"]
     assert (replayed.kind, replayed.message, replayed.data["replayed"]) == ("staff", "The currency was wrong", event.pk)
     assert (replayed.data["action"], replayed.data["fields"]) == ("replay", event.data)
 
@@ -730,7 +716,7 @@ def test_a_replay_is_done_once(awa: User, payment: Payment, notify: Notify, hear
         with pytest.raises(ValidationError) as error:
             services.replay_notification(copy, awa, "Again")
         assert code_of(error) == code
-    assert names(heard) == ["payment_flagged", "payment_succeeded"]
+    assert heard.names == ["payment_flagged", "payment_succeeded"]
 
 
 def test_replay_believes_no_more_than_a_notification(awa: User, payment: Payment, notify: Notify) -> None:
@@ -755,7 +741,7 @@ def test_replay_raises_a_reviewed_finding_again(awa: User, payment: Payment, not
 
     assert replayed.data["finding"] == "amount_mismatch: 1 != 12500"
     assert (stored(payment).needs_review, findings(payment)) == (True, ["amount_mismatch: 1 != 12500"])
-    assert names(heard) == ["payment_flagged", "payment_flagged"]
+    assert heard.names == ["payment_flagged", "payment_flagged"]
 
 
 def test_what_could_not_be_read_can_be_replayed_once_it_can(awa: User, payment: Payment, notify: Notify) -> None:

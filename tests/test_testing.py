@@ -31,23 +31,12 @@ from django_paiementpro.testing import (
 )
 from django_paiementpro.testing.gateway import OUTAGES, Outage
 from django_paiementpro.testing.wire import Encoding, notification_fields, prepare_notification
-from tests.conftest import PAGE_URL, STATUS_URL
+from tests.conftest import PAGE_URL, STATUS_URL, Heard
 
 pytestmark = pytest.mark.django_db
 
-Heard = list[tuple[str, Payment]]
 
 ENCODINGS = get_args(Encoding)
-
-
-def names(heard: Heard) -> list[str]:
-    return [name for name, _payment in heard]
-
-
-@pytest.fixture
-def look_up() -> Iterator[None]:
-    with override_settings(PAIEMENTPRO_STATUS_URL=STATUS_URL):
-        yield
 
 
 # Notifications --------------------------------------------------------------------------------------------------------
@@ -69,7 +58,7 @@ def test_a_payment_is_declined_in_any_encoding(heard: Heard, encoding: Encoding)
     payment = decline(make_payment(), encoding=encoding, message="Solde insuffisant")
 
     assert (payment.status, payment.response_message) == ("failed", "Solde insuffisant")
-    assert names(heard) == ["payment_failed"]
+    assert heard.names == ["payment_failed"]
 
 
 @pytest.mark.parametrize(
@@ -145,7 +134,7 @@ def test_what_comes_twice_pays_once(heard: Heard) -> None:
     payment = make_payment()
     answers = [notify(payment) for _ in range(2)]
     assert [answer.content for answer in answers] == [b"OK", b"OK"]
-    assert names(heard) == ["payment_succeeded"]
+    assert heard.names == ["payment_succeeded"]
     assert [event.outcome for event in payment.events.all()] == ["accepted", "duplicate"]
 
 
@@ -154,7 +143,7 @@ def test_a_success_may_come_late(heard: Heard, status: str, is_flagged: bool) ->
     payment = pay(make_payment(status=status, attempt=1))
 
     assert payment.needs_review is is_flagged
-    assert names(heard)[0] == "payment_succeeded"
+    assert heard.names[0] == "payment_succeeded"
 
 
 def test_the_newest_attempt_is_told_of_though_the_copy_is_old() -> None:
@@ -284,7 +273,7 @@ def test_the_look_up_settles_for_who_comes_back(heard: Heard) -> None:
     with FakeGateway() as gateway:
         gateway.confirms(payment)
         assert "Payment received" in come_back(payment).content.decode()
-    assert names(heard) == ["payment_succeeded"]
+    assert heard.names == ["payment_succeeded"]
 
 
 # Expiry ---------------------------------------------------------------------------------------------------------------
@@ -354,7 +343,7 @@ def test_real_commits_are_left_alone(heard: Heard) -> None:
         transaction.on_commit(lambda: heard.append(("committed", payment)))
         payment = make_payment()
     pay(payment)
-    assert names(heard) == ["committed", "payment_succeeded"]
+    assert heard.names == ["committed", "payment_succeeded"]
 
 
 # The gateway ----------------------------------------------------------------------------------------------------------
