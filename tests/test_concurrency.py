@@ -632,7 +632,7 @@ def test_silent_status_service_holds_up_no_notification(gateway: FakeGateway) ->
         for payment in paid:
             started_at = time.monotonic()
             assert wire.notify(site.url + payment.get_notification_url(), notification_fields(payment)) == OK
-            assert time.monotonic() - started_at < 2
+            assert time.monotonic() - started_at < 10
         assert [page.result().status for page in pages] == [200] * len(waiting)
 
     assert len(gateway.asked) <= 2

@@ -553,7 +553,7 @@ def test_celery_is_asked_once_and_not_for_long(
 
     assert notify(payment).status_code == 200
 
-    assert time.monotonic() - started_at < celery_tasks.BROKER_SECONDS
+    assert time.monotonic() - started_at < 10
     assert log_lines() == ["kombu.exceptions.OperationalError"]
     assert_waits_for_reconciliation(payment, heard)
 
@@ -569,7 +569,7 @@ def test_a_broker_that_never_answers_is_given_up(
 
     assert notify(payment).status_code == 200
 
-    assert time.monotonic() - started_at < 2 * celery_tasks.BROKER_SECONDS
+    assert celery_tasks.BROKER_SECONDS <= time.monotonic() - started_at < 30
     assert log_lines() == ["kombu.exceptions.OperationalError"]
     assert_waits_for_reconciliation(payment, heard)
 

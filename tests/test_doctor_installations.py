@@ -270,7 +270,7 @@ def test_middleware_that_fails(installation: Installation) -> None:
 
 
 def test_a_server_that_is_busy(installation: Installation, put: Put) -> None:
-    report = diagnosis("busy", installation.examine(PAIEMENTPRO_SITE_URL=put(fronts.hangs)))
+    report = diagnosis("busy", installation.examine(PAIEMENTPRO_SITE_URL=put(fronts.hangs), PAIEMENTPRO_TIMEOUT=(1, 1)))
     assert "does not answer in time" in only(report)
 
 

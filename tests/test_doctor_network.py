@@ -27,7 +27,6 @@ GATEWAY = "http://127.0.0.1:9/sandbox"
 @pytest.fixture(autouse=True)
 def local(settings: Any) -> None:
     settings.PAIEMENTPRO_GATEWAY_URL = GATEWAY
-    settings.PAIEMENTPRO_TIMEOUT = (0.5, 0.5)
     settings.ALLOWED_HOSTS = ["127.0.0.1"]
 
 
@@ -104,7 +103,8 @@ def test_a_refused_connection_is_told() -> None:
 
 @pytest.mark.parametrize("play", [fronts.hangs, fronts.drips])
 def test_a_server_that_hangs_is_told(put: Put, play: Any) -> None:
-    assert "does not answer in time" in only(told(put(play).url))
+    with override_settings(PAIEMENTPRO_TIMEOUT=(0.5, 0.5)):
+        assert "does not answer in time" in only(told(put(play).url))
 
 
 def test_a_server_that_hangs_up_is_told(put: Put) -> None:

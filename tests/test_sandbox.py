@@ -25,6 +25,7 @@ from django_paiementpro.sandbox.operators import offered_operators, split_operat
 from django_paiementpro.sandbox.payer import AWKWARD_WAYS, Way
 from django_paiementpro.sandbox.views import InitializeView
 from django_paiementpro.testing import make_payment
+from tests.server.threads import DEADLINE, at_once
 
 INITIALIZE = "/sandbox/webservice/onlinepayment/init/curl-init.php"
 PAGE = "/sandbox/sandbox.php"
@@ -150,26 +151,6 @@ def look_up(reference: str) -> Any:
 
 def expire(session: SandboxSession) -> None:
     SandboxSession.objects.filter(pk=session.pk).update(created_at=session.created_at - LIFETIME)
-
-
-def at_once(*actions: Callable[[], Any]) -> list[Any]:
-    """Run the actions in threads that start together, and return what they return."""
-    barrier = threading.Barrier(len(actions))
-    results: list[Any] = []
-
-    def run(action: Callable[[], Any]) -> None:
-        try:
-            barrier.wait(10)
-            results.append(action())
-        finally:
-            connections.close_all()
-
-    threads = [threading.Thread(target=run, args=[action]) for action in actions]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    return results
 
 
 # The switch.
@@ -781,7 +762,7 @@ def test_shop_that_is_silent_is_waited_for_no_longer_than_the_time_out(
     assert sending.TIMEOUT == 10
     monkeypatch.setattr(sending, "TIMEOUT", 0.2)
     answered = threading.Event()
-    shop.meanwhile = lambda: answered.wait(10)
+    shop.meanwhile = lambda: answered.wait(DEADLINE)
     session = open_session(notificationURL=shop.url)
     assert choose(session, "pay").status_code == 302
     assert "no answer (ReadTimeout)" in caplog.text
@@ -822,10 +803,10 @@ def take_payment(way: str, live_server: Any) -> tuple[Any, str]:
     page = services.initialize_payment(payment)
     with requests.Session() as browser:
         browser.trust_env = False
-        token = re.search('name="csrfmiddlewaretoken" value="([^"]+)"', browser.get(page, timeout=10).text)
+        token = re.search('name="csrfmiddlewaretoken" value="([^"]+)"', browser.get(page, timeout=DEADLINE).text)
         assert token
         values = {"way": way, "channel": "OMCIV2", "phone": "0701020304", "csrfmiddlewaretoken": token[1]}
-        response = browser.post(page, data=values, timeout=10)
+        response = browser.post(page, data=values, timeout=DEADLINE)
     assert response.status_code == 200
     assert response.url.startswith(live_server.url + "/paiementpro/return/")
     payment.refresh_from_db()

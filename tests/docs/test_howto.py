@@ -7,6 +7,7 @@ A guide goes on from the tutorial's project: each of its blocks with a caption i
 
 import os
 import re
+import secrets
 import shutil
 import subprocess
 import sys
@@ -147,16 +148,17 @@ def test_the_settings_for_a_database_are_good(
     run(project, "manage.py", "makemigrations", "-v0")
     for key in ("SECRET_KEY", "PAIEMENTPRO_MERCHANT_ID"):
         monkeypatch.setenv(key, SECRETS[key])
-    monkeypatch.setenv("DB_NAME", "howto")
+    database = f"howto_{secrets.token_hex(4)}"
+    monkeypatch.setenv("DB_NAME", database)
     for key in ("USER", "PASSWORD", "HOST"):
         monkeypatch.setenv(f"DB_{key}", connection.settings_dict[key])
 
     write_guide(project, "en", name)
     read = ("-c", f"from {settings} import DATABASES; print(DATABASES)")
     scenario = f"tests.docs.scenarios.{name.partition('__')[0]}"
-    use = {vendor: ("manage.py", "test", scenario, "--settings", settings, *options)}
+    use = {vendor: ("manage.py", "test", scenario, "--noinput", "--settings", settings, *options)}
     said = run(project, *use.get(connection.vendor, read))
-    assert "\nOK" in said or "'NAME': 'howto'" in said
+    assert "\nOK" in said or f"'NAME': '{database}'" in said
     assert "Ran 0" not in said
 
 
@@ -171,10 +173,12 @@ def test_the_tests_of_the_guide_pass_and_fail_where_the_shop_does(begin: Begin, 
         answer for block in blocks("fr", "howto/testing") for command, answer in block.dialogue if " test " in command
     ]
     assert shows(shown, run(project, *with_django))
-    assert "17 passed" in run(project, *with_pytest)
+    said = run(project, *with_pytest)
+    assert "orders/tests.py ." in said
+    assert "orders/test_payments.py ." in said
 
     (project / "orders" / "receivers.py").write_text("")
-    with pytest.raises(AssertionError, match=r"failures=6"):
+    with pytest.raises(AssertionError, match=r"FAILED \(failures=\d+\)"):
         run(project, *with_django)
-    with pytest.raises(AssertionError, match="7 failed, 10 passed"):
+    with pytest.raises(AssertionError, match=r"\d+ failed, \d+ passed"):
         run(project, *with_pytest)
