@@ -10,7 +10,7 @@ CHROMIUM ?= $(shell command -v chromium || command -v chromium-browser || comman
 # How many inputs the door is fuzzed with: some for make check, more for make prove.
 RUNS ?= 5000
 PROVE_RUNS ?= 1000000
-# How many processes share the tests, each with a database of its own; many tests wait for something. 0: none but pytest.
+# How many processes share the tests: more than cores, as many tests wait. 0 runs them in one, for --pdb.
 WORKERS ?= 4
 # The oldest and the newest, as tox environments; the Pythons of pyenv are found too.
 PAIRS ?= py310-django52,py313-django61
