@@ -29,7 +29,7 @@ comma := ,
 driver := $(if $(filter postgres%,$(scheme)),$(comma)postgres)$(if $(filter mysql%,$(scheme)),$(comma)mysql)
 on_sqlite := env -u DATABASE_URL
 
-parallel := --numprocesses $(WORKERS) --dist loadgroup
+parallel := --numprocesses $(WORKERS) --dist worksteal
 
 export CHROMIUM MARIADB_URL PG_URL PORT REDIS_URL SCREENSHOTS WORKERS
 .NOTPARALLEL:

@@ -1,5 +1,8 @@
+import fcntl
 import logging
+import os
 import re
+import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import timedelta
@@ -160,6 +163,14 @@ def just_before(act: Callable[[], object], *words: str) -> Iterator[None]:
     with connection.execute_wrapper(watch):
         yield
     assert not acts
+
+
+@pytest.fixture
+def alone() -> Iterator[None]:
+    """Wait for the tests of this and other runs that need dozens of threads and database connections too."""
+    with (Path(tempfile.gettempdir()) / f"paiementpro-tests-{os.getuid()}.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
 
 
 @pytest.fixture(autouse=True)

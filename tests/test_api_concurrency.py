@@ -18,7 +18,7 @@ from tests.server.gateway import Call, FakeGateway
 from tests.server.site import Site, running
 from tests.server.threads import DEADLINE, at_once, wait_until
 
-pytestmark = pytest.mark.django_db(transaction=True)
+pytestmark = [pytest.mark.usefixtures("alone"), pytest.mark.django_db(transaction=True)]
 
 
 @pytest.fixture

@@ -32,7 +32,7 @@ from tests.server.gateway import Call, FakeGateway, knows_paid
 from tests.server.site import Site, SmallSite, running
 from tests.server.threads import DEADLINE, Count, Gate, at_once, meanwhile, wait_until
 
-pytestmark = pytest.mark.django_db(transaction=True)
+pytestmark = [pytest.mark.usefixtures("alone"), pytest.mark.django_db(transaction=True)]
 
 logger = logging.getLogger(__name__)
 
