@@ -68,7 +68,7 @@ class Settings(FromCode):
         for attribute, setting in vars(Conf).items():
             if isinstance(setting, Setting):
                 is_required = setting is Conf.merchant_id
-                default = self.say("none: it is required") if is_required else f"``{as_written(setting.default)}``"
+                default = self.say("none (required)") if is_required else f"``{as_written(setting.default)}``"
                 yield f".. setting:: {setting.name}\n"
                 yield indented(self.say(comment_of(Conf, attribute))) + "\n"
                 yield f"   :{self.say('Default')}: {default}"
@@ -321,7 +321,7 @@ class Operations(FromCode):
                 yield from map(indented, self.answers(operation))
 
     def parameters(self, operation: Any) -> Iterator[str]:
-        for place, title in (("query", "In the query"), ("header", "In the headers")):
+        for place, title in (("query", "Query parameters"), ("header", "Headers")):
             found = [parameter for parameter in operation["parameters"] if parameter["in"] == place]
             if found:
                 yield f"**{self.say(title)}**\n"
@@ -331,11 +331,11 @@ class Operations(FromCode):
     def body(self, operation: Any) -> Iterator[str]:
         if content := operation.get("requestBody", {}).get("content"):
             schema = self.resolved(content["application/json"]["schema"])
-            yield f"**{self.say('In the body')}**\n"
+            yield f"**{self.say('Request body')}**\n"
             yield from self.properties(schema)
 
     def answers(self, operation: Any) -> Iterator[str]:
-        yield f"**{self.say('Answers')}**\n"
+        yield f"**{self.say('Responses')}**\n"
         for status, answer in operation["responses"].items():
             if int(status) < 400:
                 yield f"``{status}``\n" + indented(self.say(answer["description"])) + "\n"
@@ -344,7 +344,7 @@ class Operations(FromCode):
                     schema = self.resolved(content["application/json"]["schema"])
                     yield from map(indented, self.properties(self.page(schema)))
         others = ", ".join(f"``{status}``" for status in sorted(operation["responses"]) if int(status) >= 400)
-        yield f"{others}\n" + indented(self.say("A problem.")) + "\n"
+        yield f"{others}\n" + indented(self.say("A problem response.")) + "\n"
 
     def headers(self, answer: Any) -> Iterator[str]:
         """Tell the headers that are this answer's own: all have ``Cache-Control``."""

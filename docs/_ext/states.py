@@ -62,8 +62,8 @@ ACTS: dict[str, Callable[[Payment], object]] = {
         payment, STAFF, gateway_id="CI2", amount=payment.amount, reason="seen"
     ),
     "refused": lambda payment: notify(payment, "-1"),
-    "nobody paid": expire,
-    "given up": lambda payment: services.cancel_payment(payment, "sold out"),
+    "not paid in time": expire,
+    "cancelled": lambda payment: services.cancel_payment(payment, "sold out"),
     "refunded in full": lambda payment: services.refund_payment(
         payment, STAFF, amount=payment.amount, reference="R-1", reason="broken"
     ),
