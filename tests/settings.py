@@ -25,8 +25,8 @@ LOGIN_URL = "/admin/login/"
 database = env.db_url_config(env("DATABASE_URL", default="") or "sqlite://:memory:")
 # Each process of each run has a database of its own. SQLite's is on disk, as threads cannot share one in memory.
 test_name = f"test_paiementpro_{secrets.token_hex(4)}"
-if database["ENGINE"] == "django.db.backends.sqlite3":
-    test_name = str(Path(tempfile.gettempdir()) / f"{test_name}.sqlite3")
+is_sqlite = database["ENGINE"] == "django.db.backends.sqlite3"
+test_name = str(Path(tempfile.gettempdir()) / f"{test_name}.sqlite3") if is_sqlite else test_name
 DATABASES = {"default": {**database, "ATOMIC_REQUESTS": True, "TEST": {"NAME": test_name}}}
 
 INSTALLED_APPS = [
