@@ -118,7 +118,7 @@ def test_each_line_begins_with_its_level(capsys: pytest.CaptureFixture[str]) -> 
 
 
 @pytest.mark.usefixtures("answering")
-def test_it_speaks_french(payment: Payment, capsys: pytest.CaptureFixture[str]) -> None:
+def test_output_is_translated(payment: Payment, capsys: pytest.CaptureFixture[str]) -> None:
     flag(payment)
     flag(payment, "paid_twice")
     assert "warn  1 paiement est à vérifier" in run(capsys, "--language", "fr")
@@ -143,7 +143,7 @@ def test_an_invalid_url_is_refused() -> None:
 
 
 @pytest.mark.usefixtures("answering")
-def test_a_wrong_setting_hides_nothing_else(capsys: pytest.CaptureFixture[str]) -> None:
+def test_invalid_setting_does_not_hide_other_findings(capsys: pytest.CaptureFixture[str]) -> None:
     with override_settings(PAIEMENTPRO_TIMEOUT=20, PAIEMENTPRO_TYPO=1):
         out = run(capsys)
     assert "fail  PAIEMENTPRO_TIMEOUT: write (connect, read)" in out
@@ -308,7 +308,7 @@ def test_plain_http_fails() -> None:
 
 
 @pytest.mark.parametrize("host", ["nowhere.example", "a..b", "é" * 70 + ".example"])
-def test_an_unknown_name_fails(host: str) -> None:
+def test_unknown_host_name_fails(host: str) -> None:
     assert "cannot be resolved" in only(results("address", Target(f"https://{host}")), "fail")
 
 

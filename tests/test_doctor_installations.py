@@ -239,7 +239,7 @@ def test_urls_that_cannot_be_imported(installation: Installation) -> None:
     assert only(report).endswith("the project’s own code raised ImportError (shop_urls.py:9).")
 
 
-def test_languages_that_nothing_chooses(installation: Installation) -> None:
+def test_unactivated_language_prefix(installation: Installation) -> None:
     urls = "from django.conf.urls.i18n import i18n_patterns\n" + URLS + "urlpatterns = i18n_patterns(*urlpatterns)\n"
     installation.write("shop_urls.py", urls)
     settings = _settings(installation) + 'MIDDLEWARE.remove("django.middleware.locale.LocaleMiddleware")\n'
@@ -270,7 +270,7 @@ def test_middleware_that_fails(installation: Installation) -> None:
 
 
 def test_a_server_that_is_busy(installation: Installation, put: Put) -> None:
-    report = diagnosis("busy", installation.examine(PAIEMENTPRO_SITE_URL=put(fronts.hangs)))
+    report = diagnosis("busy", installation.examine(PAIEMENTPRO_SITE_URL=put(fronts.hangs), PAIEMENTPRO_TIMEOUT=(1, 1)))
     assert "does not answer in time" in only(report)
 
 
@@ -309,7 +309,7 @@ PaymentEvent.objects.create(
 """
 
 
-def test_cron_forgotten(installation: Installation) -> None:
+def test_missing_cron_job(installation: Installation) -> None:
     installation.does(FORGOTTEN)
 
     with installation.serving() as site:
@@ -336,7 +336,7 @@ def test_migrations_that_were_not_run(installation: Installation) -> None:
     assert only(report) == "fail  The tables are not up to date: run “manage.py migrate”."
 
 
-def test_a_database_that_is_away(installation: Installation) -> None:
+def test_unavailable_database(installation: Installation) -> None:
     database = {"ENGINE": "django.db.backends.sqlite3", "NAME": str(installation.folder / "nowhere" / "db.sqlite3")}
     installation.settings["DATABASES"] = {"default": database}
 

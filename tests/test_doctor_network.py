@@ -29,7 +29,6 @@ GATEWAY = "http://127.0.0.1:9/sandbox"
 @pytest.fixture(autouse=True)
 def local(settings: Any) -> None:
     settings.PAIEMENTPRO_GATEWAY_URL = GATEWAY
-    settings.PAIEMENTPRO_TIMEOUT = (0.5, 0.5)
     settings.ALLOWED_HOSTS = ["127.0.0.1"]
 
 
@@ -112,7 +111,8 @@ def test_a_refused_connection_is_reported() -> None:
 
 @pytest.mark.parametrize("play", [fronts.hangs, fronts.drips])
 def test_a_server_that_hangs_is_reported(put: Put, play: Any) -> None:
-    assert "does not answer in time" in only(results(put(play).url))
+    with override_settings(PAIEMENTPRO_TIMEOUT=(0.5, 0.5)):
+        assert "does not answer in time" in only(results(put(play).url))
 
 
 def test_a_closed_connection_is_reported(put: Put) -> None:

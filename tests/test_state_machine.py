@@ -591,7 +591,7 @@ class Shop(RuleBasedStateMachine):
 
 @pytest.mark.django_db
 @pytest.mark.hypothesis
-def test_whatever_comes_in_whatever_order(gateway: FakeGateway) -> None:
+def test_any_events_in_any_order_keep_the_invariants(gateway: FakeGateway) -> None:
     receivers, staff = Receivers(), User.objects.create_user("awa")
     profile = settings.default
     with receivers.connected():

@@ -1,4 +1,5 @@
 import itertools
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -8,7 +9,7 @@ from playwright.sync_api import Browser, ConsoleMessage, Locator, Request, Respo
 
 from tests.browser.demo import HOST, Demo
 
-EXPECT_MILLISECONDS = 10_000
+EXPECT_MILLISECONDS = 30_000
 MAX_WEIGHT = 15_000
 
 SIZES = {"phone": (360, 740), "desk": (1280, 800)}
@@ -158,6 +159,13 @@ class Person:
         return FRENCH[words] if self.language == "fr" else words
 
     # Looking.
+
+    def waits_until(self, is_so: Callable[[], bool]) -> None:
+        for _ in range(EXPECT_MILLISECONDS // 100):
+            if is_so():
+                return
+            self.page.wait_for_timeout(100)
+        raise AssertionError
 
     def sees(self, heading: str, shot: str = "", timeout: int = EXPECT_MILLISECONDS) -> None:
         """Come to a page, and look at it as anybody does at each."""

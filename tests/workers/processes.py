@@ -22,7 +22,7 @@ from tests.server import wire
 from tests.workers import settings as own_settings
 
 ROOT = Path(__file__).parent.parent.parent
-DEADLINE = 30.0
+DEADLINE = 60.0
 
 Process = subprocess.Popen[bytes]
 
