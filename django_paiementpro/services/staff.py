@@ -109,7 +109,7 @@ def confirm_payment(
 
     def decide(payment: Payment) -> Decision:
         if not is_confirmable(payment):
-            raise ValidationError(_("This payment cannot be confirmed by hand."), code="not_confirmable")
+            raise ValidationError(_("This payment cannot be confirmed manually."), code="not_confirmable")
         if amount != payment.amount:
             raise ValidationError(
                 _("The amount at the gateway does not match this payment: do not deliver."),
@@ -293,7 +293,7 @@ def redeliver_signals(payment: Payment, user: AbstractBaseUser, reason: str) -> 
     signal = SIGNAL_OF_STATUS.get(Status(payment.status), "")
     if not owed and not (signal and outbox.is_heard(signal)):
         raise ValidationError(
-            _("There is no signal to deliver, or no receiver is connected to it."), code="nothing_to_deliver"
+            _("There is no signal to send, or no receiver is connected to it."), code="nothing_to_deliver"
         )
     # Each refund has an event of its own, which its receivers expect.
     refunds = payment.events.using(database()).filter(refunds__isnull=False).select_related("payment")
@@ -323,7 +323,7 @@ def discard_signals(payment: Payment, user: AbstractBaseUser, reason: str) -> Pa
     """
     found = _missing_of(payment)
     if not found:
-        raise ValidationError(_("No missing receiver is owed a signal."), code="nothing_to_discard")
+        raise ValidationError(_("No signal is waiting for a missing receiver."), code="nothing_to_discard")
 
     def discard(_event: PaymentEvent) -> None:
         if not all(outbox.discard_missing(event) for event, _missing in found):
@@ -411,6 +411,6 @@ def _act(
 
 def _changed() -> ValidationError:
     return ValidationError(
-        _("This payment has changed since you opened the page: look at it again. Nothing was done this time."),
+        _("This payment has changed since you opened the page. Nothing was done; please check it again."),
         code="changed",
     )
