@@ -265,10 +265,10 @@ def test_a_gateway_that_is_away_is_told(gateway: FakeGateway) -> None:
 
 
 def test_staff_do_not_wait_where_enough_others_do(gateway: FakeGateway, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(services.evidence, "WEB_LOOK_UPS", 1)
+    monkeypatch.setattr(services.status, "WEB_LOOK_UPS", 1)
     payment = payment_for("check")
 
-    with services.evidence.look_up_place():
+    with services.status.look_up_place():
         assert "The gateway is not answering right now" in do(client_of("check_payment"), "check", payment)
 
     assert gateway.look_ups == []
@@ -678,7 +678,7 @@ def test_question_about_many_attempts_ends_in_time(gateway: FakeGateway, monkeyp
         now += 1
         return 200, {}, b'{"success": false}'
 
-    monkeypatch.setattr(services.evidence, "time", SimpleNamespace(monotonic=lambda: now))
+    monkeypatch.setattr(services.status, "time", SimpleNamespace(monotonic=lambda: now))
     payment = make_payment(status="pending", attempt=999)
     for attempt in range(900, 1000):
         gateway.tells(payment.reference_of(attempt), take_time)

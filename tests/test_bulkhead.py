@@ -183,7 +183,7 @@ def test_person_and_reconciliation_ask_a_silent_service(client: Client, status_s
 def test_few_threads_wait_for_the_service(
     client: Client, status_service: FakeGateway, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(services.evidence, "WEB_LOOK_UPS", 1)
+    monkeypatch.setattr(services.status, "WEB_LOOK_UPS", 1)
     outer, inner = waiting(), waiting()
 
     def ask_for_another(request: Any) -> tuple[int, dict[str, str], bytes]:

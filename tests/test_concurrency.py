@@ -21,7 +21,8 @@ from django.contrib.auth.models import User
 from django.core.management import call_command
 from django.utils import timezone
 
-from django_paiementpro import outbox, services
+from django_paiementpro import services
+from django_paiementpro.delivery import outbox
 from django_paiementpro.exceptions import GatewayUnavailableError
 from django_paiementpro.models import Payment, PaymentEvent
 from django_paiementpro.services import bulkhead
@@ -105,14 +106,14 @@ def outcomes(payment: Payment, kind: str = "notification") -> list[str]:
 def stands(payment: Payment, status: str) -> None:
     """Assert where a payment stands, with nothing left behind."""
     payment.refresh_from_db()
-    assert (payment.status, payment.claimed_until) == (status, None)
+    assert (payment.status, payment.leased_until) == (status, None)
     assert not payment.events.exclude(deliver_at=None).exists()
 
 
 # Checkout.
 
 
-# A checkout that waits for another's page has read the payment to find it, again where its claim failed, and again.
+# A checkout that waits for another's page has read the payment to find it, again where its lease failed, and again.
 READS_OF_WHO_WAITS = 3
 
 
@@ -188,28 +189,28 @@ def test_a_second_click_during_the_call_waits_for_its_page(site: Site, gateway: 
     assert gateway.references == [payment.reference]
 
 
-def test_who_claims_too_late_takes_the_page_of_the_first(site: Site, gateway: FakeGateway) -> None:
+def test_who_leases_too_late_takes_the_page_of_the_first(site: Site, gateway: FakeGateway) -> None:
     payment = make_payment()
-    claim = Gate()
+    lease = Gate()
 
-    with moments.at("UPDATE", "claimed_until", before=claim), meanwhile(checkout(site, payment)) as late:
-        claim.await_arrival()
+    with moments.at("UPDATE", "leased_until", before=lease), meanwhile(checkout(site, payment)) as late:
+        lease.await_arrival()
         first = checkout(site, payment)()
-        claim.open()
+        lease.open()
 
     page = gateway.page_of(payment.reference)
     assert [first.location, late.result().location] == [page, page]
     assert gateway.references == [payment.reference]
 
 
-def test_an_answer_that_outlives_its_claim_replaces_no_page(site: Site, gateway: FakeGateway) -> None:
+def test_an_answer_that_outlives_its_lease_replaces_no_page(site: Site, gateway: FakeGateway) -> None:
     payment = make_payment()
     answer = Gate()
     gateway.play = lambda call: (answer(), call.opens())
 
     with meanwhile(checkout(site, payment)) as late:
         answer.await_arrival()
-        Payment.objects.update(claimed_until=timezone.now() - HOUR)
+        Payment.objects.update(leased_until=timezone.now() - HOUR)
         second = checkout(site, payment)()
         answer.open()
 
@@ -223,16 +224,16 @@ def test_an_answer_that_outlives_its_claim_replaces_no_page(site: Site, gateway:
 AHEAD = timedelta(seconds=1)
 
 
-def test_a_claim_by_a_clock_that_is_ahead_is_waited_for(site: Site, gateway: FakeGateway, settings: Any) -> None:
+def test_a_lease_by_a_clock_that_is_ahead_is_waited_for(site: Site, gateway: FakeGateway, settings: Any) -> None:
     settings.PAIEMENTPRO_TIMEOUT = (0.5, 1)
-    longest_claim = timedelta(seconds=0.5 + 1 + 5)
-    payment = make_payment(attempt=1, claimed_until=timezone.now() + longest_claim + AHEAD)
+    longest_lease = timedelta(seconds=0.5 + 1 + 5)
+    payment = make_payment(attempt=1, leased_until=timezone.now() + longest_lease + AHEAD)
     page, reads = gateway.page_of(payment.reference), Count()
 
     with moments.at("SELECT", "paiementpro_payment", after=reads), meanwhile(checkout(site, payment)) as click:
         wait_until(lambda: int(reads) >= READS_OF_WHO_WAITS or click.done())
         Payment.objects.update(
-            status="pending", claimed_until=None, payment_url=page, initialized_at=timezone.now(), opened_attempt=1
+            status="pending", leased_until=None, payment_url=page, initialized_at=timezone.now(), opened_attempt=1
         )
 
     assert click.result().location == page
@@ -268,14 +269,14 @@ def test_a_success_during_the_call_is_not_undone_by_no_page(site: Site, gateway:
     stands(payment, "succeeded")
 
 
-def test_a_success_before_the_claim_is_not_taken_to_the_gateway(site: Site, gateway: FakeGateway) -> None:
+def test_a_success_before_the_lease_is_not_taken_to_the_gateway(site: Site, gateway: FakeGateway) -> None:
     payment = make_payment(status="pending", attempt=1)
-    claim = Gate()
+    lease = Gate()
 
-    with moments.at("UPDATE", "claimed_until", before=claim), meanwhile(checkout(site, payment)) as late:
-        claim.await_arrival()
+    with moments.at("UPDATE", "leased_until", before=lease), meanwhile(checkout(site, payment)) as late:
+        lease.await_arrival()
         assert notification(site, payment)() == OK
-        claim.open()
+        lease.open()
 
     assert late.result()[:2] == (302, payment.get_return_url())
     assert gateway.calls == []

@@ -39,9 +39,9 @@ logger = logging.getLogger(__name__)
 ROOT = Path(__file__).parent.parent
 OK = (200, None, b"OK")
 
-# Connect and read; what a claim has beyond them; and the few seconds in which a server starts and a page is opened.
+# Connect and read; what a lease has beyond them; and the few seconds in which a server starts and a page is opened.
 TIMEOUT = (0.5, 1)
-CLAIM_MARGIN = 5
+LEASE_MARGIN = 5
 A_FEW_SECONDS = 4
 
 START = """
@@ -76,7 +76,7 @@ with {death}:
 """
 
 NEVER = "never()"
-AFTER_CLAIM = "at('UPDATE', 'claimed_until', after=die)"
+AFTER_LEASE = "at('UPDATE', 'leased_until', after=die)"
 # On PostgreSQL the transition is a single statement, and a transaction of its own.
 BEFORE_COMMIT, AFTER_COMMIT = {
     "postgresql": (
@@ -197,7 +197,7 @@ def let_leases_run_out() -> None:
 
 def assert_fulfilled_once(payment: Payment) -> None:
     payment.refresh_from_db()
-    assert (payment.status, payment.claimed_until, payment.needs_review) == ("succeeded", None, False)
+    assert (payment.status, payment.leased_until, payment.needs_review) == ("succeeded", None, False)
     assert told(payment) == (1, 1)
     assert not payment.events.exclude(deliver_at=None).exists()
 
@@ -212,16 +212,16 @@ def assert_can_be_paid_again(serve: Serve, gateway: FakeGateway, payment: Paymen
         blocked = time.monotonic() - killed_at
         assert answer.location == gateway.page_of(f"{payment.reference}-2")
         logger.info("blocked for %.1f s", blocked)
-        assert blocked < sum(TIMEOUT) + CLAIM_MARGIN + A_FEW_SECONDS
+        assert blocked < sum(TIMEOUT) + LEASE_MARGIN + A_FEW_SECONDS
         payment.refresh_from_db()
         assert server.notify(payment) == OK
     assert_fulfilled_once(payment)
 
 
-def test_killed_between_claim_and_call(serve: Serve, gateway: FakeGateway) -> None:
+def test_killed_between_lease_and_call(serve: Serve, gateway: FakeGateway) -> None:
     payment = bought()
 
-    with serve(AFTER_CLAIM) as server:
+    with serve(AFTER_LEASE) as server:
         with pytest.raises(ConnectionError):
             server.check_out(payment)
         assert server.is_dead()
@@ -229,7 +229,7 @@ def test_killed_between_claim_and_call(serve: Serve, gateway: FakeGateway) -> No
 
     payment.refresh_from_db()
     assert (payment.status, payment.attempt) == ("created", 1)
-    assert payment.claimed_until > timezone.now()
+    assert payment.leased_until > timezone.now()
     assert gateway.references == []
     assert_can_be_paid_again(serve, gateway, payment, killed_at)
     assert gateway.references == [f"{payment.reference}-2"]

@@ -16,10 +16,12 @@ from django.db import OperationalError, connection, connections
 from django.test import override_settings
 from django.utils import timezone, translation
 
-from django_paiementpro import outbox, services
+from django_paiementpro import services
+from django_paiementpro.delivery import outbox
 from django_paiementpro.management.commands import paiementpro_reconcile
 from django_paiementpro.models import Payment, PaymentEvent, ReconciliationRun
-from django_paiementpro.services import pool, reconciliation, runs
+from django_paiementpro.services import reconciliation, runs
+from django_paiementpro.services.reconciliation import due_payments, overdue_payments
 from django_paiementpro.signals import payment_succeeded
 from django_paiementpro.testing import FakeGateway, make_payment
 from tests.conftest import STATUS_URL, due_event
@@ -79,7 +81,7 @@ def test_the_older_the_rarer(opened: timedelta, asked: timedelta | None, is_due:
     with override_settings(PAIEMENTPRO_EXPIRES_AFTER=timedelta(hours=48)):
         pending(initialized_at=now - opened, checked_at=None if asked is None else now - asked)
 
-        assert services.due_payments(now).exists() is is_due
+        assert due_payments(now).exists() is is_due
 
 
 @pytest.mark.parametrize(
@@ -91,7 +93,7 @@ def test_a_page_that_was_lost_is_as_old_as_the_last_word_of_it(attempt: int, age
     make_payment(attempt=attempt, checked_at=now - timedelta(seconds=5))
     Payment.objects.update(updated_at=now - age)
 
-    assert services.due_payments(now).exists() is is_due
+    assert due_payments(now).exists() is is_due
 
 
 def test_what_is_overdue_is_told_by_the_newest_page() -> None:
@@ -101,7 +103,7 @@ def test_what_is_overdue_is_told_by_the_newest_page() -> None:
     pending(created_at=long_ago)
     pending(initialized_at=None)
 
-    assert list(services.overdue_payments(now).order_by("pk")) == overdue
+    assert list(overdue_payments(now).order_by("pk")) == overdue
 
 
 @pytest.mark.parametrize("status", ["failed", "expired", "cancelled"])
@@ -126,7 +128,7 @@ def test_what_may_be_paid_late_is_asked_about_for_three_days(
     pending(status=status, checked_at=None if asked is None else now - asked, **values)
     Payment.objects.update(updated_at=now if has_page else now - opened)
 
-    assert services.due_payments(now).exists() is is_due
+    assert due_payments(now).exists() is is_due
     assert services.foresee()["asked"] == is_due
 
 
@@ -139,14 +141,14 @@ def test_what_expired_unheard_is_asked_about_until_it_is_heard(asked: timedelta 
         checked_at=None if asked is None else now - asked,
     )
 
-    assert services.due_payments(now).exists() is is_due
+    assert due_payments(now).exists() is is_due
 
 
 @pytest.mark.parametrize("status", ["failed", "cancelled"])
 def test_payment_given_up_without_an_attempt_is_not_asked_about(status: str) -> None:
     pending(status=status, attempt=0, initialized_at=None)
 
-    assert not services.due_payments(timezone.now()).exists()
+    assert not due_payments(timezone.now()).exists()
 
 
 @pytest.mark.parametrize(
@@ -196,7 +198,7 @@ def test_there_are_as_many_threads_as_wanted(gateway: FakeGateway) -> None:
     for payment in payments:
         answer(gateway, payment, together.wait)
 
-    look_ups = list(pool.Pool(number, 0, threading.Event()).look_up(iter(payments)))
+    look_ups = list(reconciliation.Workers(number, 0, threading.Event()).ask_about(iter(payments)))
 
     assert [look_up.bug for look_up in look_ups] == [None] * number
 
@@ -246,7 +248,7 @@ def test_the_database_is_left_to_one_thread(gateway: FakeGateway) -> None:
 
 
 def test_no_more_look_ups_in_a_minute_than_allowed(gateway: FakeGateway, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(pool, "MINUTE", 0.5)
+    monkeypatch.setattr(reconciliation, "MINUTE", 0.5)
     begun: list[float] = []
     payments = [*pending(3), *pending(2, attempt=2)]
     for payment in payments:
@@ -271,10 +273,10 @@ def test_a_turn_is_waited_for_to_the_moment(monkeypatch: pytest.MonkeyPatch) -> 
             now += timeout or 0
             return False
 
-    monkeypatch.setattr(pool.time, "monotonic", lambda: now)
-    pace = pool.Pace(2, Clockwork())
+    monkeypatch.setattr(reconciliation.time, "monotonic", lambda: now)
+    limiter = reconciliation.RateLimiter(2, Clockwork())
 
-    assert all(pace.may_ask() for _ in range(5))
+    assert all(limiter.wait() for _ in range(5))
     assert pauses == [60, 60]
 
 
@@ -336,7 +338,7 @@ def test_what_expires_half_answered_is_asked_about_again(gateway: FakeGateway) -
 @pytest.mark.parametrize(("body", "status"), [(b"<html>", 404), (b"", 500), (b"[]", 200), (b'{"detail": "no"}', 403)])
 def test_answers_of_no_use_to_the_newest_do_not_hide_the_older(gateway: FakeGateway, body: bytes, status: int) -> None:
     (paid,) = pending(initialized_at=timezone.now() - timedelta(hours=25))
-    for payment in pending(pool.AWAY_AFTER * 2):
+    for payment in pending(reconciliation.AWAY_AFTER * 2):
         gateway.tells(payment.reference, body, status)
     gateway.confirms(paid)
 
@@ -346,19 +348,19 @@ def test_answers_of_no_use_to_the_newest_do_not_hide_the_older(gateway: FakeGate
 
 
 def test_where_no_answer_is_of_any_use_the_gateway_is_left_alone(gateway: FakeGateway) -> None:
-    payments = pending(pool.USELESS_AFTER + 5)
+    payments = pending(reconciliation.USELESS_AFTER + 5)
     for payment in payments:
         gateway.tells(payment.reference, b"", 500)
 
     totals = services.reconcile(workers=1)
 
-    assert (totals.gateway_away, totals.asked) == (True, pool.USELESS_AFTER)
+    assert (totals.gateway_away, totals.asked) == (True, reconciliation.USELESS_AFTER)
 
 
 def test_what_is_of_use_in_between_shows_that_the_gateway_is_there(
     gateway: FakeGateway, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(pool, "USELESS_AFTER", 3)
+    monkeypatch.setattr(reconciliation, "USELESS_AFTER", 3)
     payments = pending(6)
     for payment in payments:
         gateway.tells(payment.reference, b"", 500)
@@ -371,16 +373,16 @@ def test_what_is_of_use_in_between_shows_that_the_gateway_is_there(
 
 
 def test_too_many_questions_end_the_asking(gateway: FakeGateway) -> None:
-    for payment in pending(pool.AWAY_AFTER + 2):
+    for payment in pending(reconciliation.AWAY_AFTER + 2):
         gateway.tells(payment.reference, b'{"message": "Too Many Requests"}', 429)
 
     totals = services.reconcile(workers=1)
 
-    assert (totals.gateway_away, totals.asked) == (True, pool.AWAY_AFTER)
+    assert (totals.gateway_away, totals.asked) == (True, reconciliation.AWAY_AFTER)
 
 
 def test_an_answer_that_comes_late_does_not_hide_that_the_gateway_is_away(gateway: FakeGateway) -> None:
-    payments = pending(pool.AWAY_AFTER + 1)
+    payments = pending(reconciliation.AWAY_AFTER + 1)
     for payment in payments[:-1]:
         gateway.tells(payment.reference, b"", 503)
     answer(gateway, payments[-1], lambda: time.sleep(1))  # the newest, asked about first
@@ -780,7 +782,7 @@ def test_cron_reads_the_exit_code(gateway: FakeGateway, capsys: pytest.CaptureFi
     for payment in payments:
         gateway.tells(payment.reference, b"", 502)
     assert exit_code() == 3
-    assert "The gateway gave no answer any more" in capsys.readouterr().err
+    assert "The gateway stopped answering" in capsys.readouterr().err
 
     for payment in payments:
         gateway.tells(payment.reference, KeyError("a bug"))
@@ -845,7 +847,7 @@ def test_a_dry_run_does_nothing(gateway: FakeGateway, capsys: pytest.CaptureFixt
     pending(3, initialized_at=timezone.now() - timedelta(hours=25))
 
     call_command("paiementpro_reconcile", "--dry-run")
-    assert capsys.readouterr().out.startswith("To do: 5 to ask about, 3 to expire")
+    assert capsys.readouterr().out.startswith("To do: 5 to check, 3 to expire")
     with override_settings(PAIEMENTPRO_STATUS_URL=None):
         call_command("paiementpro_reconcile", "--dry-run", "--json")
     assert json.loads(capsys.readouterr().out) == {"dry_run": True, "asked": 0, "expired": 3, "delivered": 0}
@@ -878,7 +880,7 @@ def test_a_signal_ends_it_cleanly(
     assert exit_code("--workers=1") == 0
 
     captured = capsys.readouterr()
-    assert captured.out.startswith("1 asked about")
+    assert captured.out.startswith("1 checked")
     assert captured.err.startswith("Stopped before the end")
     assert signal.getsignal(number) == handler
 

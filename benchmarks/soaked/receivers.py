@@ -9,7 +9,7 @@ from django.dispatch import receiver
 from django.utils import timezone
 
 from benchmarks.soaked.models import Call
-from django_paiementpro import outbox
+from django_paiementpro.delivery import outbox
 from django_paiementpro.models import Payment, PaymentEvent
 from django_paiementpro.services import runs
 from django_paiementpro.signals import payment_failed, payment_succeeded

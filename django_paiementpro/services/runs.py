@@ -19,8 +19,8 @@ from django.db import Error, connections
 from django.db.models import Q, QuerySet
 from django.utils import timezone
 
+from django_paiementpro.db.connections import database
 from django_paiementpro.models import PaymentEvent, ReconciliationRun
-from django_paiementpro.services.transitions import database
 
 #: How often a run records a heartbeat, and how old the last one of a run that is at work can be.
 HEARTBEAT = timedelta(seconds=15)
