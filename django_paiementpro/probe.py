@@ -1,8 +1,8 @@
 """
-A notification that a site sends to itself, to see whether and how it arrives: what it carries, what is seen of it.
+A notification that a site sends to itself, to find out whether and how it arrives.
 
-It stands at the notification URL, by a signature of its own (``signing.sign_probe``) that names no payment. What is
-answered tells whoever sent it of their own request alone.
+It is sent to the notification URL with its own kind of signature (``signing.sign_probe``), which names no payment. The
+answer describes nothing but that request.
 """
 
 import time
@@ -18,7 +18,7 @@ from django_paiementpro.messages import FAILURE_CODE, Fields
 
 
 def fields_of(nonce: str) -> Fields:
-    """Return the fields of a production notification of 2026, with values that proxies and firewalls may stumble at."""
+    """Return the fields of a production notification of 2026, with values that proxies and firewalls may alter."""
     return [
         ("merchantId", "PP-PROBE"),
         ("sessionId", nonce),
@@ -29,13 +29,13 @@ def fields_of(nonce: str) -> Fields:
         ("amount", "100"),
         ("transactiondt", "2026-09-25 15:44:25"),
         ("returnContext", '{"order":"Thé & attiéké, 2 × 50 F + 0 %","url":"https://example.com/?a=1"}'),
-        # Were it ever believed, it would pay nothing.
+        # Even if it were accepted, it would pay nothing.
         ("responsecode", FAILURE_CODE),
     ]
 
 
 def sighting(request: HttpRequest, nonce: str, in_query: Fields, in_body: Fields) -> dict[str, Any]:
-    """Return what the app sees of a probe, as JSON: whence it seems to come, and which of its fields are as sent."""
+    """Return how a probe arrived, as JSON: where it appears to come from, and which fields arrived intact."""
     try:
         host = request.get_host()
     except DisallowedHost:
@@ -55,7 +55,7 @@ def sighting(request: HttpRequest, nonce: str, in_query: Fields, in_body: Fields
 
 @dataclass(frozen=True, slots=True)
 class Sighting:
-    """The same, read by who sent the probe: ``now`` is the app's clock in seconds, the lists are names of fields."""
+    """The report on a probe, as its sender reads it. ``now`` is the app's clock in seconds; the lists hold field names."""
 
     scheme: str
     host: str
@@ -69,7 +69,7 @@ class Sighting:
 
     @classmethod
     def from_json(cls, nonce: str, answer: Mapping[str, Any]) -> "Sighting | None":
-        """Return None for what this site's app has not said of this very probe."""
+        """Return None if the answer is not this site's report on this very probe."""
         if signing.unsign(str(answer.get("proof")), signing.PROBE_ANSWER) != nonce:
             return None
         query, body = answer["query"], answer["body"]
@@ -87,7 +87,7 @@ class Sighting:
 
 
 def _condition(nonce: str, received: Fields) -> dict[str, list[str]]:
-    """Compare what has come in one place with what was sent."""
+    """Compare the fields received in one place with those sent."""
     values: dict[str, list[str]] = {}
     for name, value in received:
         values.setdefault(name, []).append(value)

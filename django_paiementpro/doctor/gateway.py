@@ -35,8 +35,8 @@ def _examine_page(target: Target) -> Iterator[Result]:
             _("The gateway (%(gateway)s) refuses to open a payment page: “%(message)s”.")
             % {**params, "message": error.message},
             _(
-                "Check that PAIEMENTPRO_MERCHANT_ID is right, and that PAIEMENTPRO_ENVIRONMENT is the one that the "
-                "merchant account belongs to."
+                "Check that PAIEMENTPRO_MERCHANT_ID is right, and that the merchant account belongs to "
+                "PAIEMENTPRO_ENVIRONMENT."
             ),
         )
     except GatewayUnavailableError as error:
