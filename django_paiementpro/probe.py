@@ -55,7 +55,7 @@ def sighting(request: HttpRequest, nonce: str, in_query: Fields, in_body: Fields
 
 @dataclass(frozen=True, slots=True)
 class Sighting:
-    """The report on a probe, as its sender reads it. ``now`` is the app's clock in seconds; the lists hold field names."""
+    """A report on a probe. ``now`` is the app's clock in seconds; the lists hold names of fields."""
 
     scheme: str
     host: str

@@ -52,7 +52,7 @@ def _examine_page(target: Target) -> Iterator[Result]:
 
 
 def _page_request(target: Target) -> PageRequest:
-    """Return a request for a page of the smallest amount. Nobody visits that page, so nothing is debited."""
+    """Return a request for a page of the smallest amount. It is never visited, so nothing is debited."""
     base = target.base_url or "https://example.com"
     reference = generate_reference()
     return PageRequest(
