@@ -1,8 +1,8 @@
 """
 A limit on the requests of a process that wait for the gateway at once.
 
-Each of them holds a thread and a database connection. If the gateway hangs, further requests are told to come back, at
-once and before anything is stored, and the rest of the site keeps working.
+Each of them holds a thread and a database connection. If the gateway hangs, further requests are answered at once with
+503, before anything is stored, and the rest of the site keeps working.
 """
 
 from collections.abc import Iterator

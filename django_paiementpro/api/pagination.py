@@ -105,7 +105,7 @@ def _encoded(position: Position) -> Any:
 
 
 def _decoded(text: str) -> Position:
-    """Return the position in a cursor. Raises ``ParseError`` if the cursor is not one of ours."""
+    """Return the position in a cursor. Raises ``ParseError`` if it was not made here."""
     date, _space, key = text.rpartition(" ")
     try:
         moment = datetime.fromisoformat(date)

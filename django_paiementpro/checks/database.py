@@ -12,7 +12,6 @@ from typing import Any
 from django.apps import apps
 from django.core.checks import CheckMessage, Error, Warning
 from django.db import connections, router
-from django.db.backends.utils import CursorWrapper
 from django.utils.translation import gettext as _
 
 # PostgreSQL's default; on MySQL and MariaDB it is Django's.
@@ -82,7 +81,7 @@ def several_databases() -> CheckMessage:
     )
 
 
-def _sqlite(cursor: CursorWrapper) -> Iterator[CheckMessage]:
+def _sqlite(cursor: Any) -> Iterator[CheckMessage]:
     cursor.execute("PRAGMA synchronous")
     yield from check_sqlite(cursor.fetchone()[0])
 
@@ -92,7 +91,7 @@ def check_sqlite(synchronous: int) -> Iterator[CheckMessage]:
         yield not_durable("PRAGMA synchronous", "NORMAL" if synchronous else "OFF", "FULL")
 
 
-def _postgresql(cursor: CursorWrapper) -> Iterator[CheckMessage]:
+def _postgresql(cursor: Any) -> Iterator[CheckMessage]:
     cursor.execute(POSTGRESQL)
     yield from check_postgresql(dict(cursor.fetchall()))
 
@@ -104,7 +103,7 @@ def check_postgresql(values: Values) -> Iterator[CheckMessage]:
     yield from check_server(values["transaction_isolation"], is_read_only=values["transaction_read_only"] == "on")
 
 
-def _mysql(cursor: CursorWrapper) -> Iterator[CheckMessage]:
+def _mysql(cursor: Any) -> Iterator[CheckMessage]:
     """Strict mode is missing here, since Django checks it (mysql.W002)."""
     cursor.execute(MYSQL)
     yield from check_mysql(dict(cursor.fetchall()))
@@ -160,14 +159,14 @@ def check_server(isolation: str, *, is_read_only: bool) -> Iterator[CheckMessage
         )
 
 
-CHECKS: dict[str, Callable[[CursorWrapper], Iterator[CheckMessage]]] = {
+CHECKS: dict[str, Callable[[Any], Iterator[CheckMessage]]] = {
     "sqlite": _sqlite,
     "postgresql": _postgresql,
     "mysql": _mysql,
 }
 
 
-def _clock(cursor: CursorWrapper, query: str) -> Iterator[CheckMessage]:
+def _clock(cursor: Any, query: str) -> Iterator[CheckMessage]:
     asked_at = time.time()
     cursor.execute(query)
     [moment] = cursor.fetchone()

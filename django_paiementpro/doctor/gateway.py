@@ -36,8 +36,8 @@ def _examine_page(target: Target) -> Iterator[Result]:
             _("The gateway (%(gateway)s) refuses to open a payment page: “%(message)s”.")
             % {**params, "message": error.message},
             _(
-                "Check that PAIEMENTPRO_MERCHANT_ID is right, and that PAIEMENTPRO_ENVIRONMENT is the one that the "
-                "merchant account belongs to."
+                "Check that PAIEMENTPRO_MERCHANT_ID is right, and that the merchant account belongs to "
+                "PAIEMENTPRO_ENVIRONMENT."
             ),
         )
     except GatewayUnavailableError as error:
@@ -53,7 +53,7 @@ def _examine_page(target: Target) -> Iterator[Result]:
 
 
 def _page_request(target: Target) -> PageRequest:
-    """Return a request for a page of the smallest amount. Nobody visits that page, so nothing is debited."""
+    """Return a request for a page of the smallest amount. It is never visited, so nothing is debited."""
     base = target.base_url or "https://example.com"
     reference = generate_reference()
     return PageRequest(

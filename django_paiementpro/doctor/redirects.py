@@ -48,7 +48,7 @@ def explain(url: str, location: str) -> tuple[str, str]:
 
 
 def _without_signature(here: str, there: str) -> str:
-    """Return a path without the signed part of ours."""
+    """Return a path without our signature."""
     signed = here.rstrip("/").rpartition("/")[2]
     return there.replace(signed, "…") if signed else there
 

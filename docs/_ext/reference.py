@@ -41,7 +41,7 @@ from django_paiementpro.signals import payment_succeeded
 
 
 class FromCode(SphinxDirective):
-    """What the code says of something; the first argument, if any, is what."""
+    """Content from the code; the optional first argument names the object."""
 
     optional_arguments = 1
 
@@ -135,7 +135,7 @@ def help_of(action: Action) -> str:
 
 
 class Choices(FromCode):
-    """An enumeration: its values, their names and their labels, and what else is said of each."""
+    """An enumeration: its values, names and labels, and further attributes."""
 
     required_arguments = 1
     optional_arguments = 0
@@ -236,7 +236,7 @@ def without_urls() -> dict[str, Any]:
     return {"ROOT_URLCONF": urlconf}
 
 
-#: How to make each check speak: settings, and the function that then does.
+#: How to make each check fail: a function, and the settings to call it with.
 PROVOCATIONS: dict[str, tuple[Callable[..., Any], Callable[[], dict[str, Any]]]] = {
     "paiementpro.E001": (installation.check_installation, lambda: {"PAIEMENTPRO_MERCHANT_ID": MISSING}),
     "paiementpro.E002": (installation.check_installation, lambda: {"PAIEMENTPRO_ENVIRONMENT": "production"}),
@@ -286,7 +286,7 @@ PROVOCATIONS: dict[str, tuple[Callable[..., Any], Callable[[], dict[str, Any]]]]
 
 
 class Checks(FromCode):
-    """Each check that the code has, as it speaks when it is provoked."""
+    """Each check of the code, with the message of an example."""
 
     def lines(self) -> Iterator[str]:
         sources = "".join(map(inspect.getsource, (installation, database, monitoring_checks, sandbox_checks)))
@@ -299,7 +299,7 @@ class Checks(FromCode):
 
 
 def provoke(identifier: str) -> CheckMessage:
-    """Return what a check says where it has to. The example shop listens to signals: here nobody does."""
+    """Return the message of a check that fails. The receivers of the example shop are hidden."""
     check, make_settings = PROVOCATIONS[identifier]
     given = make_settings()
     with override_settings(**given), patch.object(payment_succeeded, "has_listeners", return_value=False):

@@ -1,8 +1,8 @@
 """
 The texts that stand in the code, in the language of the documentation.
 
-They are docstrings, comments that begin with ``#:``, and what commands say of themselves: English, translated paragraph
-by paragraph through locale/fr/LC_MESSAGES/code.po. In the French build a text without its translation is a warning, and
+They are docstrings, comments that begin with ``#:``, and help texts of commands: English, translated paragraph by
+paragraph through locale/fr/LC_MESSAGES/code.po. In the French build a text without its translation is a warning, and
 so is a translation of nothing; ``-t collect`` writes into the catalogue what is to be translated instead.
 """
 
