@@ -1,20 +1,22 @@
 """What is wrong with an installation, told at start-up, in the words of who has to mend it."""
 
 from collections.abc import Sequence
+from contextlib import suppress
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import SplitResult, urlsplit
 
 from django.apps import apps
 from django.conf import settings
 from django.core.checks import CheckMessage, Error, Warning
 from django.core.exceptions import ImproperlyConfigured
-from django.http.request import validate_host
 from django.shortcuts import resolve_url
-from django.urls import NoReverseMatch, reverse
+from django.urls import NoReverseMatch, Resolver404, get_script_prefix, resolve, reverse
+from django.utils.encoding import punycode
 from django.utils.translation import gettext as _
 
 from django_paiementpro.conf import PREFIX, SANDBOX_URL, Conf, Setting, conf
-from django_paiementpro.engines import get_engine
+from django_paiementpro.delivery.backends import get_backend
+from django_paiementpro.return_urls import is_allowed_host
 from django_paiementpro.signals import payment_succeeded
 
 # Where Paiement Pro itself answers.
@@ -23,12 +25,12 @@ PAIEMENT_PRO_HOSTS = [".paiementpro.net"]
 
 def check_installation(app_configs: Sequence[Any] | None = None, **kwargs: Any) -> list[CheckMessage]:
     """Check the settings and the URLs."""
-    return [*_settings(), *_unknown_names(), *_time_zone(), *_urls(), *_site_url(), *_result_pages(), *_engine()]
+    return [*_settings(), *_unknown_names(), *_time_zone(), *_urls(), *_site_url(), *_result_pages(), *_backend()]
 
 
 def check_deployment(app_configs: Sequence[Any] | None = None, **kwargs: Any) -> list[CheckMessage]:
     """Check what only matters where real money is taken: ``check --deploy``."""
-    return [*_gateway(), *_receivers(), *_idle_engine()]
+    return [*_gateway(), *_receivers(), *_idle_backend()]
 
 
 def _gateway() -> list[CheckMessage]:
@@ -56,7 +58,7 @@ def _gateway() -> list[CheckMessage]:
     if "*" in (_valid(Conf.allowed_redirect_hosts) or ()):
         messages.append(
             Warning(
-                _("PAIEMENTPRO_ALLOWED_REDIRECT_HOSTS allows any host: payers are sent wherever the answer says."),
+                _("PAIEMENTPRO_ALLOWED_REDIRECT_HOSTS allows any host: payers can be redirected to any site."),
                 hint=_("List the hosts of the gateway’s pages, or remove the setting."),
                 id="paiementpro.W005",
             )
@@ -65,9 +67,10 @@ def _gateway() -> list[CheckMessage]:
 
 
 def _address(setting: Setting[str | None]) -> list[CheckMessage]:
-    """Check the address of a gateway that is not the default one."""
+    """Check the URL of a gateway or of a status service that is not the default one."""
     parts = urlsplit(_valid(setting) or "")
-    told = {"setting": setting.name, "host": parts.hostname}
+    host = _host(parts)
+    told = {"setting": setting.name, "host": host}
     if parts.scheme == "http":
         return [
             Error(
@@ -76,15 +79,42 @@ def _address(setting: Setting[str | None]) -> list[CheckMessage]:
                 id="paiementpro.E009",
             )
         ]
-    if parts.hostname and not validate_host(parts.hostname, PAIEMENT_PRO_HOSTS):
+    if not host or is_allowed_host(host, PAIEMENT_PRO_HOSTS):
+        return []
+    if host == _host(urlsplit(_valid(Conf.site_url) or "")) or _is_sandbox(parts.path):
         return [
-            Warning(
-                _("%(setting)s leads to %(host)s, not to Paiement Pro: its answers decide what is paid.") % told,
-                hint=_("Remove the setting, unless %(host)s passes everything on to Paiement Pro.") % told,
-                id="paiementpro.W004",
+            Error(
+                _("%(setting)s leads to this site, whose sandbox lets anyone pay without money.") % told,
+                hint=_("Remove the setting."),
+                id="paiementpro.E010",
             )
         ]
-    return []
+    return [
+        Warning(
+            _("%(setting)s leads to %(host)s, not to Paiement Pro: its answers decide what is paid.") % told,
+            hint=_("Remove the setting, unless %(host)s passes everything on to Paiement Pro.") % told,
+            id="paiementpro.W004",
+        )
+    ]
+
+
+def _host(parts: SplitResult) -> str:
+    """Return the host of a URL, without the dot that may end it, in ASCII."""
+    host = (parts.hostname or "").rstrip(".")
+    with suppress(UnicodeError):
+        host = punycode(host)
+    return host
+
+
+def _is_sandbox(path: str) -> bool:
+    """Return whether this project serves the local sandbox below a path."""
+    path = path.removeprefix(get_script_prefix().rstrip("/"))
+    try:
+        # Below the gateway's path this is the payment page; below the status service's, a reference.
+        match = resolve(f"{path}/sandbox.php")
+    except Resolver404:
+        return False
+    return "paiementpro_sandbox" in match.app_names
 
 
 def _receivers() -> list[CheckMessage]:
@@ -166,7 +196,10 @@ def _site_url() -> list[CheckMessage]:
     return [
         Error(
             _("PAIEMENTPRO_SITE_URL is missing, or is not https: it is where the gateway sends its notifications."),
-            hint=_('Write the public base of this site, like "https://example.com".'),
+            hint=_(
+                'Write the public base of this site, like "https://example.com". Django’s test runner turns DEBUG off: '
+                "the settings of your tests need it too."
+            ),
             id="paiementpro.E004",
         )
     ]
@@ -194,13 +227,13 @@ def _is_delivered_by_tasks() -> bool:
     return bool(_valid(Conf.delivery) == "task")
 
 
-def _engine() -> list[CheckMessage]:
+def _backend() -> list[CheckMessage]:
     """Check that deliveries can be queued, where the host wants them in a worker."""
     if not _is_delivered_by_tasks():
         return []
     try:
-        get_engine().idleness()
-    except Exception as error:  # noqa: BLE001  engines raise what they like about their settings
+        get_backend().why_idle()
+    except Exception as error:  # noqa: BLE001  backends raise anything about their settings
         return [
             Error(
                 _('PAIEMENTPRO_DELIVERY is "task", but no delivery can be queued: %(error)s')
@@ -216,13 +249,13 @@ def _engine() -> list[CheckMessage]:
     return []
 
 
-def _idle_engine() -> list[CheckMessage]:
-    """Check that what is queued is run by a worker. A broken engine is reported as an error already."""
-    if _engine() or not _is_delivered_by_tasks() or not (idleness := get_engine().idleness()):
+def _idle_backend() -> list[CheckMessage]:
+    """Check that what is queued is run by a worker. A broken backend is reported as an error already."""
+    if _backend() or not _is_delivered_by_tasks() or not (reason := get_backend().why_idle()):
         return []
     return [
         Warning(
-            _('PAIEMENTPRO_DELIVERY is "task", but no worker runs the receivers: %(reason)s.') % {"reason": idleness},
+            _('PAIEMENTPRO_DELIVERY is "task", but no worker runs the receivers: %(reason)s.') % {"reason": reason},
             hint=_('Choose a backend that has workers, or write PAIEMENTPRO_DELIVERY = "immediate".'),
             id="paiementpro.W006",
         )

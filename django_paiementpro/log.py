@@ -44,7 +44,7 @@ LEVELS = {
     "signal_delivered": logging.INFO,
     #: ``receiver`` raised on ``signal``, and is called again by the next reconciliation.
     "receiver_failed": logging.ERROR,
-    #: ``receiver``, owed ``signal`` by ``count`` events, is not connected in this process: it stays owed.
+    #: ``receiver``, which ``count`` events owe ``signal``, is not connected in this process: it is still owed.
     "receiver_missing": logging.ERROR,
     #: Signals that have just been committed could not be sent; the next reconciliation delivers them.
     "delivery_failed": logging.ERROR,
@@ -64,7 +64,7 @@ LEVELS = {
     "reconcile_finished": logging.INFO,
     #: The gateway is not asked any more in this run.
     "gateway_away": logging.WARNING,
-    #: The figures for OpenTelemetry could not be had: ``error``.
+    #: The OpenTelemetry metrics could not be measured: ``error``.
     "metrics_unavailable": logging.WARNING,
     #: Personal data were blanked, in so many ``payments`` and ``events``.
     "personal_data_blanked": logging.INFO,

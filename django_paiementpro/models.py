@@ -11,7 +11,7 @@ from django.contrib.contenttypes.fields import GenericForeignKey
 from django.contrib.contenttypes.models import ContentType
 from django.core.exceptions import ImproperlyConfigured, ValidationError
 from django.core.validators import MinValueValidator, RegexValidator
-from django.db import models, router, transaction
+from django.db import models, transaction
 from django.db.backends.base.base import BaseDatabaseWrapper
 from django.db.models.functions import Coalesce, NullIf
 from django.db.models.lookups import Exact
@@ -25,6 +25,7 @@ from django.utils.translation import gettext_lazy as _
 
 from django_paiementpro import signing
 from django_paiementpro.conf import conf
+from django_paiementpro.db.connections import database
 from django_paiementpro.enums import Channel, Kind, Outcome, Reason, RefundKind, SettledBy, Status
 from django_paiementpro.fields import AmountField, FrancsField, TransactionKeyField
 from django_paiementpro.normalization import MAX_KEY, email_key, name_keys, transaction_key
@@ -137,10 +138,6 @@ class PaymentQuerySet(models.QuerySet["Payment"]):
         payments = self.filter(content_type=content_type, object_id=key)
         return payments.filter(Exact(_ToTheLetter("object_id"), key)).order_by("-pk")
 
-    def primary(self) -> "PaymentQuerySet":
-        """Read from the database that payments are written to: a replica may lag behind."""
-        return self.using(router.db_for_write(self.model))
-
     def bulk_create(
         self,
         objs: Iterable["Payment"],
@@ -195,7 +192,7 @@ class PaymentQuerySet(models.QuerySet["Payment"]):
 
     def _for_writing(self) -> str:
         chosen: str | None = self._db  # type: ignore[attr-defined]  # the stubs know it of managers alone
-        return chosen or router.db_for_write(self.model)
+        return chosen or database()
 
 
 class PaymentManager(models.Manager["Payment"]):
@@ -207,10 +204,6 @@ class PaymentManager(models.Manager["Payment"]):
     def for_object(self, instance: models.Model) -> PaymentQuerySet:
         """Return the payments of one of the host's objects, newest first."""
         return self.get_queryset().for_object(instance)
-
-    def primary(self) -> PaymentQuerySet:
-        """Read from the database that payments are written to: a replica may lag behind."""
-        return self.get_queryset().primary()
 
 
 def stored_payments(using: str) -> models.QuerySet["Payment"]:
@@ -414,10 +407,10 @@ class Payment(models.Model):
     blanked_at = models.DateTimeField(_("personal data erased"), null=True, blank=True, editable=False)
 
     #: Until when a process that asks for a page has the payment to itself.
-    claimed_until = models.DateTimeField(null=True, blank=True, editable=False)
+    leased_until = models.DateTimeField(null=True, blank=True, editable=False)
     #: When the status look-up was last asked.
     checked_at = models.DateTimeField(null=True, blank=True, editable=False)
-    #: Which of many attempts the reconciliation asked about last: older ones follow in its next runs.
+    #: Which of many attempts the reconciliation checked last: older ones follow in its next runs.
     asked_attempt = models.PositiveSmallIntegerField(null=True, blank=True, editable=False)
 
     objects: ClassVar[PaymentManager] = PaymentManager()
@@ -502,7 +495,7 @@ class Payment(models.Model):
         since. ``update_fields`` may name any column. Raises ``ValidationError`` (code ``amount_locked``) if amount,
         currency or merchant would change after a page has been requested.
         """
-        using = using or router.db_for_write(type(self), instance=self)
+        using = using or database()
         is_partial = update_fields is not None or force_update
         names: set[str] | None = self._names_to_update(update_fields)
         with transaction.atomic(using=using):
@@ -569,8 +562,7 @@ class Payment(models.Model):
 
     def store_search_keys(self) -> None:
         """Update the stored search keys to match the stored payment."""
-        using = router.db_for_write(type(self), instance=self)
-        _store_search_keys(stored_payments(using).filter(pk=self.pk), using)
+        _store_search_keys(stored_payments(database()).filter(pk=self.pk), database())
 
     @property
     def phone_number(self) -> str:
@@ -695,7 +687,8 @@ def protect_payments(sender: type[Payment], instance: Payment, origin: Any, **kw
     """
     Refuse to delete a payment along with another object: its audit trail would go too.
 
-    A ``GenericRelation`` always cascades. Payments are deleted on their own, or not at all.
+    A ``GenericRelation`` always cascades. Payments are deleted on their own, or not at all. A deletion that does not
+    say where it began, by a ``Collector`` of the host's own, may be such a cascade, and is refused too.
     """
     model = origin.model if isinstance(origin, models.QuerySet) else type(origin)
     if not issubclass(model, Payment):

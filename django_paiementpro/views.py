@@ -1,8 +1,8 @@
 """
 From HTTP to ``services`` and back.
 
-All views but the last are open to whoever holds a signed URL: no login, no CSRF token (the gateway has none), no
-transaction of the host's around them, no page of theirs kept in a cache. The last is for staff and their monitoring.
+All views are open to whoever holds a signed URL: no login, no CSRF token (the gateway has none), no transaction of the
+host's around them, no page of theirs kept in a cache.
 """
 
 import math
@@ -13,7 +13,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from django.contrib.auth.decorators import login_not_required
-from django.core.exceptions import RequestDataTooBig, ValidationError
+from django.core.exceptions import ValidationError
 from django.http import (
     Http404,
     HttpRequest,
@@ -22,41 +22,30 @@ from django.http import (
     HttpResponseNotFound,
     HttpResponseRedirect,
     JsonResponse,
-    UnreadablePostError,
 )
-from django.http.request import RawPostDataException
 from django.http.response import HttpResponseBase
 from django.shortcuts import render, resolve_url
 from django.urls import NoReverseMatch, get_script_prefix
-from django.utils.decorators import method_decorator
 from django.utils.http import url_has_allowed_host_and_scheme
-from django.utils.translation import gettext as _
 from django.views import View
 from django.views.decorators.cache import never_cache
 from django.views.decorators.csrf import csrf_exempt
 from django.views.decorators.debug import sensitive_post_parameters
 
-from django_paiementpro import log, polling, probe, returns, services, signing
+from django_paiementpro import log, return_urls, services, signing
 from django_paiementpro.conf import conf
-from django_paiementpro.decorators import non_atomic, reread
-from django_paiementpro.enums import Outcome, Reason, Status
+from django_paiementpro.enums import Outcome, Status
 from django_paiementpro.exceptions import (
     GatewayRefusedError,
     GatewayUnavailableError,
     InvalidNotification,
     TooManyRefusalsError,
 )
-from django_paiementpro.messages import (
-    MAX_BODY,
-    Fields,
-    Notification,
-    body_fields,
-    clean,
-    query_fields,
-    read_body,
-    without_signed_urls,
-)
+from django_paiementpro.gateway import probe
+from django_paiementpro.gateway.messages import Notification, read_notification
+from django_paiementpro.http import UNAVAILABLE_SECONDS, conditional_response, non_atomic
 from django_paiementpro.models import Payment
+from django_paiementpro.services.notifications import find_payment, receive_notification
 
 # How browsers say that they load a page in advance: the standard header, and older ones.
 PURPOSE_HEADERS = ("Sec-Purpose", "Purpose", "X-Purpose", "X-Moz")
@@ -104,7 +93,7 @@ class CheckoutView(OpenView):
             return HttpResponseRedirect(services.initialize_payment(payment, request, is_current=True))
         except GatewayUnavailableError:
             response = _page(request, "checkout_error", payment, 503, case="unavailable")
-            response["Retry-After"] = str(polling.AWAY_SECONDS)
+            response["Retry-After"] = str(UNAVAILABLE_SECONDS)
             return response
         except TooManyRefusalsError as error:
             minutes = math.ceil(error.retry_after / 60)
@@ -141,16 +130,15 @@ class NotificationView(OpenView):
     def post(self, request: HttpRequest, signed: str) -> HttpResponse:
         started_at = time.monotonic()
         url_key = signing.unsign(signed, signing.NOTIFICATION)
-        if url_key is None and (nonce := signing.unsign_probe(signed)):
-            return _answer_probe(request, nonce)
         if url_key is None:
-            return _not_found()
+            report = probe.report(request, signed)
+            return JsonResponse(report, headers={"Cache-Control": "no-store"}) if report else _not_found()
         notification: Notification | InvalidNotification
         try:
-            notification = _read_notification(request)
+            notification = read_notification(request)
         except InvalidNotification as error:
             notification = error
-        event = services.receive_webhook(url_key, notification, request.META.get("REMOTE_ADDR", ""))
+        event = receive_notification(url_key, notification, request.META.get("REMOTE_ADDR", ""))
         if event is None:
             return _not_found()
         log.write(
@@ -195,7 +183,7 @@ class StatusView(OpenView):
     """
     Tell the same to a script, without personal data. ``redirect_url`` is null until the payment is final.
 
-    While it is not, ``Retry-After`` says when to ask again; who has the ``ETag`` is answered 304 where nothing changed.
+    While it is not, ``Retry-After`` says when to ask again; a client that has the ``ETag`` gets 304 if nothing changed.
     """
 
     http_method_names = ["get", "head", "options"]
@@ -213,30 +201,7 @@ class StatusView(OpenView):
             }
         )
         waiting_time = None if payment.is_final else payment.waiting_time
-        return polling.answer(response, response.content, request.headers.get("If-None-Match", ""), waiting_time)
-
-
-@method_decorator([login_not_required, never_cache, non_atomic, reread], name="dispatch")
-class HealthView(View):
-    """
-    Tell staff who may view payments, and their monitoring, how the installation and each operator fare, as JSON.
-
-    200 where all is well, 503 where somebody must be woken: ``problems`` names why, as ``Health.problems`` says.
-    Others are answered 403 and no more, never sent to a login page, which monitoring would take for good news.
-    """
-
-    http_method_names = ["get", "head", "options"]
-
-    def get(self, request: HttpRequest) -> HttpResponse:
-        user: Any = getattr(request, "user", None)
-        # A host's user model may have none of these.
-        is_staff = getattr(user, "is_active", False) and getattr(user, "is_staff", False)
-        has_perm = getattr(user, "has_perm", None)
-        if not (is_staff and has_perm and has_perm("paiementpro.view_payment")):
-            return JsonResponse({"error": _("This is for staff who may view payments.")}, status=403)
-        health = services.health()
-        channels = {code: channel.as_json() for code, channel in services.channel_health().items()}
-        return JsonResponse(health.as_json() | {"channels": channels}, status=503 if health.problems else 200)
+        return conditional_response(request, response, response.content, waiting_time)
 
 
 def _is_speculative(request: HttpRequest) -> bool:
@@ -252,54 +217,17 @@ def _page(request: HttpRequest, name: str, payment: Payment, status: int = 200, 
 
 def _send_back(target: str) -> HttpResponse:
     """Redirect to a page, or to an app by its own scheme, which ``HttpResponseRedirect`` knows nothing of."""
-    if returns.is_app_link(target) and returns.is_listed(target, conf.return_hosts):
+    if return_urls.is_app_link(target) and return_urls.is_allowed(target, conf.return_hosts):
         return HttpResponse(status=302, headers={"Location": target})
     return HttpResponseRedirect(target)
 
 
 def _payment_or_404(signed: str, purpose: str) -> Payment:
     url_key = signing.unsign(signed, purpose)
-    payment = None if url_key is None else services.find_payment(url_key)
+    payment = None if url_key is None else find_payment(url_key)
     if payment is None:
         raise Http404
     return payment
-
-
-def _read_notification(request: HttpRequest) -> Notification:
-    """Read what the gateway says. Raises ``InvalidNotification``."""
-    in_query, in_body = _read_fields(request)
-    return Notification.from_fields([*in_query, *in_body])
-
-
-def _read_fields(request: HttpRequest) -> tuple[Fields, Fields]:
-    """Return the fields of the query and those of the body, read under a bound. Raises ``InvalidNotification``."""
-    query = request.META.get("QUERY_STRING", "")
-    content_type = request.META.get("CONTENT_TYPE", "")
-    try:
-        body = read_body(request)
-        if body is None:
-            raise InvalidNotification(Reason.MALFORMED, f"a body of more than {MAX_BODY} bytes", _query_data(query))
-        in_query = query_fields(query)
-        return in_query, body_fields(content_type, body, in_query)
-    except (RequestDataTooBig, UnreadablePostError, ValueError) as error:
-        raise InvalidNotification(Reason.MALFORMED, "a body that cannot be read", _query_data(query)) from error
-    except RawPostDataException:
-        # Middleware of the host's has parsed the body already.
-        form = [(name, value) for name, values in request.POST.lists() for value in values]
-        return query_fields(query), form
-
-
-def _query_data(query: str) -> dict[str, str]:
-    return {"query": clean(without_signed_urls(query))}
-
-
-@never_cache
-def _answer_probe(request: HttpRequest, nonce: str) -> HttpResponse:
-    try:
-        in_query, in_body = _read_fields(request)
-    except InvalidNotification:
-        in_query, in_body = query_fields(request.META.get("QUERY_STRING", "")), []
-    return JsonResponse(probe.sighting(request, nonce, in_query, in_body))
 
 
 def _host_page(request: HttpRequest, payment: Payment) -> str:
@@ -313,7 +241,7 @@ def _host_page(request: HttpRequest, payment: Payment) -> str:
     own = own.replace("{reference}", payment.reference)
     if own and url_has_allowed_host_and_scheme(own, hosts, require_https=request.is_secure()):
         return own
-    if returns.is_listed(own, conf.return_hosts):
+    if return_urls.is_allowed(own, conf.return_hosts):
         return own
     if common is None:
         return ""

@@ -17,8 +17,9 @@ from django.db import connection
 from django.http import HttpResponse
 from django.utils import timezone, translation
 
-from django_paiementpro import log, migrations, services, signals, testing
+from django_paiementpro import log, migrations, signals, testing
 from django_paiementpro.models import Payment, PaymentEvent
+from django_paiementpro.services.status import forget_silence
 from django_paiementpro.testing import FakeGateway, make_payment
 from tests.host.models import Order
 
@@ -188,7 +189,7 @@ def closed_shop() -> Iterator[None]:
 def fresh_memory() -> None:
     """Forget how the operators fared in an earlier test, and that the status service was silent."""
     cache.clear()
-    services.forget_silence()
+    forget_silence()
 
 
 @pytest.fixture(autouse=True)

@@ -42,7 +42,7 @@ from django_paiementpro.api import calls, views
 from django_paiementpro.api.bodies import bound_body, check_body
 from django_paiementpro.api.problems import TITLES
 from django_paiementpro.api.serializers import StrictSerializer
-from django_paiementpro.messages import MAX_BODY
+from django_paiementpro.gateway.parsing import MAX_BODY
 from django_paiementpro.models import IdempotencyKey, Payment
 from django_paiementpro.testing import FakeGateway, make_payment
 from tests.conftest import PAGE_URL, TRANSITION, Notify, Statements
@@ -837,7 +837,7 @@ def test_number_of_statements(
     with statements:
         assert create(api, key, order=str(order.pk)).status_code == 201
     ours = [sql.split()[0] for sql in statements if "host_order" not in sql]
-    # The key; the payment, what it is found by, and its key; the claim; the page and its event.
+    # The key; the payment, what it is found by, and its key; the lease; the page and its event.
     store = ["SELECT", "SAVEPOINT", "INSERT", "INSERT", "RELEASE", "INSERT"]
     assert ours == [*store, "UPDATE", *TRANSITION]
     statements.clear()

@@ -10,14 +10,14 @@ from django.test import Client, override_settings
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from django_paiementpro import gateway as gateway_module
 from django_paiementpro import services
 from django_paiementpro.exceptions import GatewayError, GatewayUnavailableError
+from django_paiementpro.gateway import client as gateway_module
 from django_paiementpro.models import Payment, PaymentEvent
 from django_paiementpro.testing import make_payment
 from django_paiementpro.testing.wire import notification_fields
 from tests.conftest import PAGE_URL, STATUS_URL
-from tests.test_messages import multipart, request
+from tests.gateway.test_messages import multipart, request
 
 OPENING_URL = "https://www.paiementpro.net" + gateway_module.INITIALIZE_PATH
 

@@ -138,7 +138,7 @@ def test_error_of_the_database_is_taken_for_what_it_is(
             raise OperationalError(*([code, "refused"] if code else []))
         return execute(sql, *arguments)
 
-    monkeypatch.setattr(services.transitions.time, "sleep", lambda seconds: None)
+    monkeypatch.setattr(services.transactions.time, "sleep", lambda seconds: None)
     with connection.execute_wrapper(broken), pytest.raises(OperationalError):
         services.cancel_payment(payment, "Sold out")
     assert len(asked) == count

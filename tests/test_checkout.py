@@ -23,9 +23,10 @@ from django_paiementpro.exceptions import (
     GatewayUnavailableError,
     TooManyRefusalsError,
 )
-from django_paiementpro.messages import FAILURE_CODE
+from django_paiementpro.gateway.messages import FAILURE_CODE
 from django_paiementpro.models import Payment, PaymentEvent, SearchKey
-from django_paiementpro.services import claims
+from django_paiementpro.services import leases
+from django_paiementpro.services.notifications import receive_notification
 from django_paiementpro.testing import FakeGateway, make_payment, pay
 from django_paiementpro.testing.wire import notification_of
 from django_paiementpro.views import CheckoutView
@@ -61,7 +62,7 @@ def test_the_payer_is_sent_to_the_gateways_page(gateway: FakeGateway, method: st
     payment = stored(payment)
     assert (payment.status, payment.attempt, payment.payment_url) == ("pending", 1, PAGE_URL)
     assert payment.initialized_at is not None
-    assert payment.claimed_until is None
+    assert payment.leased_until is None
     event = payment.events.get()
     assert (event.kind, event.outcome, event.remote_address) == ("initialize", "accepted", "")
     assert event.data["referenceNumber"] == payment.reference
@@ -153,7 +154,7 @@ def test_a_gateway_that_is_away_may_be_tried_again(
     assert response["Retry-After"] == "30"
     assert payment.get_checkout_url() in response.content.decode()
     payment = stored(payment)
-    assert (payment.status, payment.attempt, payment.claimed_until) == ("created", 1, None)
+    assert (payment.status, payment.attempt, payment.leased_until) == ("created", 1, None)
     assert payment.events.get().outcome == "failed"
     gateway.opens()
     assert client.get(payment.get_checkout_url()).status_code == 302
@@ -172,7 +173,7 @@ def test_a_refusal_is_told_without_internals(client: Client, gateway: FakeGatewa
     event = stored(payment).events.get()
     assert (event.outcome, event.message) == ("refused", "ID marchand inconnu PP-F324")
     assert stored(payment).status == "created"
-    assert stored(payment).claimed_until is None
+    assert stored(payment).leased_until is None
 
 
 @pytest.mark.parametrize(
@@ -473,7 +474,7 @@ def test_waiter_gets_the_page_of_a_call_that_outlasts_the_session_lifetime(
     gateway: FakeGateway, rf: RequestFactory, monkeypatch: pytest.MonkeyPatch, before: dict[str, Any]
 ) -> None:
     payment = make_payment(**before)
-    claims.claim(payment)
+    leases.acquire(payment)
 
     def open_page(seconds: float) -> None:
         Payment.objects.update(
@@ -481,7 +482,7 @@ def test_waiter_gets_the_page_of_a_call_that_outlasts_the_session_lifetime(
             opened_attempt=payment.attempt,
             payment_url=PAGE_URL,
             initialized_at=timezone.now() - timedelta(minutes=1),
-            claimed_until=None,
+            leased_until=None,
         )
 
     monkeypatch.setattr(services.checkout.time, "sleep", open_page)
@@ -494,7 +495,7 @@ def test_waiter_gets_the_page_though_the_next_call_has_begun(
     gateway: FakeGateway, rf: RequestFactory, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     payment = make_payment()
-    claims.claim(payment)
+    leases.acquire(payment)
 
     def open_page_and_ask_for_the_next(seconds: float) -> None:
         Payment.objects.update(
@@ -516,7 +517,7 @@ def test_waiter_does_not_get_the_page_of_a_payment_that_is_over(
     gateway: FakeGateway, rf: RequestFactory, monkeypatch: pytest.MonkeyPatch, status: str
 ) -> None:
     payment = make_payment()
-    claims.claim(payment)
+    leases.acquire(payment)
 
     def end(seconds: float) -> None:
         Payment.objects.update(
@@ -524,7 +525,7 @@ def test_waiter_does_not_get_the_page_of_a_payment_that_is_over(
             opened_attempt=1,
             payment_url=PAGE_URL,
             initialized_at=timezone.now(),
-            claimed_until=None,
+            leased_until=None,
         )
 
     monkeypatch.setattr(services.checkout.time, "sleep", end)
@@ -538,45 +539,45 @@ def test_waiter_does_not_get_the_page_of_an_attempt_before(
 ) -> None:
     long_ago = timezone.now() - timedelta(hours=1)
     payment = make_payment(**BEFORE["pending"], payment_url=PAGE_URL, initialized_at=long_ago)
-    claims.claim(payment)
-    monkeypatch.setattr(services.checkout.time, "sleep", lambda seconds: Payment.objects.update(claimed_until=None))
+    leases.acquire(payment)
+    monkeypatch.setattr(services.checkout.time, "sleep", lambda seconds: Payment.objects.update(leased_until=None))
 
     with pytest.raises(GatewayUnavailableError):
         services.initialize_payment(stored(payment), rf.get("/"))
     assert gateway.page_requests == []
 
 
-def test_a_dead_process_blocks_no_longer_than_its_claim(client: Client, gateway: FakeGateway) -> None:
-    payment = make_payment(attempt=1, claimed_until=timezone.now() + timedelta(seconds=0.3))
+def test_a_dead_process_blocks_no_longer_than_its_lease(client: Client, gateway: FakeGateway) -> None:
+    payment = make_payment(attempt=1, leased_until=timezone.now() + timedelta(seconds=0.3))
 
     assert client.get(payment.get_checkout_url()).status_code == 302
     assert [sent.reference for sent in gateway.page_requests] == [f"{payment.reference}-2"]
-    assert timezone.now() > payment.claimed_until
+    assert timezone.now() > payment.leased_until
 
 
 @pytest.mark.django_db(transaction=True)
 def test_who_waits_for_one_call_does_not_wait_for_the_next(gateway: FakeGateway, rf: RequestFactory) -> None:
-    payment = make_payment(attempt=1, claimed_until=timezone.now() + timedelta(minutes=1))
+    payment = make_payment(attempt=1, leased_until=timezone.now() + timedelta(minutes=1))
 
     with meanwhile(lambda: services.initialize_payment(payment, rf.get("/"))) as waiting:
         # The call of the first brings nothing, and another takes its place between two looks; and so on.
         for attempt in range(2, 22):
             time.sleep(0.2)
             Payment.objects.filter(pk=payment.pk).update(attempt=attempt)
-        Payment.objects.filter(pk=payment.pk).update(claimed_until=None)
+        Payment.objects.filter(pk=payment.pk).update(leased_until=None)
     assert isinstance(waiting.exception(), GatewayUnavailableError)
     assert gateway.page_requests == []
 
 
-def test_a_claim_lasts_for_the_time_outs_and_a_few_seconds(gateway: FakeGateway, rf: RequestFactory) -> None:
+def test_a_lease_lasts_for_the_time_outs_and_a_few_seconds(gateway: FakeGateway, rf: RequestFactory) -> None:
     payment = make_payment()
-    claimed: list[Any] = []
-    gateway.answers(lambda request: claimed.append(stored(payment).claimed_until) or (500, {}, b""))
+    leases_seen: list[Any] = []
+    gateway.answers(lambda request: leases_seen.append(stored(payment).leased_until) or (500, {}, b""))
 
     with override_settings(PAIEMENTPRO_TIMEOUT=(1, 2)), pytest.raises(GatewayUnavailableError):
         services.initialize_payment(payment, rf.get("/"))
 
-    assert timedelta(seconds=3) < claimed[0] - timezone.now() <= timedelta(seconds=8)
+    assert timedelta(seconds=3) < leases_seen[0] - timezone.now() <= timedelta(seconds=8)
 
 
 def overtaken_by(payment: Payment, **fields: Any) -> Any:
@@ -599,7 +600,7 @@ def test_success_may_overtake_the_page(client: Client, gateway: FakeGateway, bef
     assert (response.status_code, response["Location"]) == (302, payment.get_return_url())
     assert len(gateway.page_requests) == 1
     after = stored(payment)
-    assert (after.status, after.settled_attempt, after.claimed_until) == ("succeeded", payment.attempt + 1, None)
+    assert (after.status, after.settled_attempt, after.leased_until) == ("succeeded", payment.attempt + 1, None)
 
 
 @pytest.mark.parametrize("before", [BEFORE["created"], BEFORE["pending"]], ids=["created", "pending"])
@@ -612,7 +613,7 @@ def test_page_of_an_attempt_that_has_failed_is_not_offered(
     assert client.get(payment.get_checkout_url()).status_code == 503
 
     after = stored(payment)
-    assert (after.status, after.settled_attempt, after.claimed_until) == ("failed", payment.attempt + 1, None)
+    assert (after.status, after.settled_attempt, after.leased_until) == ("failed", payment.attempt + 1, None)
     assert [(event.kind, event.outcome) for event in payment.events.all()] == [
         ("notification", "accepted"),
         ("initialize", "accepted"),
@@ -642,9 +643,9 @@ def test_failure_of_an_earlier_attempt_throws_no_page_away(gateway: FakeGateway,
     payment = make_payment(status="pending", attempt=1, opened_attempt=1)
 
     def overtaken(request: Any) -> tuple[int, dict[str, str], str]:
-        # The call outlives its claim, so that the failure of the page before counts.
-        Payment.objects.update(claimed_until=timezone.now() - timedelta(seconds=1))
-        assert services.receive_webhook(payment.url_key, notification_of(payment, FAILURE_CODE, attempt=1))
+        # The call outlives its lease, so that the failure of the page before counts.
+        Payment.objects.update(leased_until=timezone.now() - timedelta(seconds=1))
+        assert receive_notification(payment.url_key, notification_of(payment, FAILURE_CODE, attempt=1))
         assert stored(payment).status == "failed"
         return 200, {}, json.dumps({"success": True, "url": PAGE_URL})
 
@@ -672,7 +673,7 @@ def test_page_of_an_earlier_attempt_is_not_stored_as_that_of_a_later(gateway: Fa
     payment = make_payment()
 
     def overtaken(request: Any) -> tuple[int, dict[str, str], str]:
-        Payment.objects.filter(attempt=1).update(attempt=2, claimed_until=None)
+        Payment.objects.filter(attempt=1).update(attempt=2, leased_until=None)
         return 200, {}, json.dumps({"success": True, "url": PAGE_URL})
 
     gateway.answers(overtaken)
@@ -706,12 +707,12 @@ def test_a_bug_during_the_call_blocks_no_payment(gateway: FakeGateway, rf: Reque
 
     with pytest.raises(KeyError):
         services.initialize_payment(payment, rf.get("/"))
-    assert stored(payment).claimed_until is None
+    assert stored(payment).leased_until is None
 
 
 def test_who_waited_for_another_in_vain_may_try_again(rf: RequestFactory, monkeypatch: pytest.MonkeyPatch) -> None:
-    payment = make_payment(attempt=1, claimed_until=timezone.now() + timedelta(seconds=20))
-    monkeypatch.setattr(services.checkout.time, "sleep", lambda seconds: Payment.objects.update(claimed_until=None))
+    payment = make_payment(attempt=1, leased_until=timezone.now() + timedelta(seconds=20))
+    monkeypatch.setattr(services.checkout.time, "sleep", lambda seconds: Payment.objects.update(leased_until=None))
 
     with pytest.raises(GatewayUnavailableError, match=r"^another process got no answer from the gateway$"):
         services.initialize_payment(payment, rf.get("/"))
@@ -999,7 +1000,7 @@ def test_waiter_does_not_get_a_page_for_other_data(
     payment = make_payment()
     gateway.opens(f"{PAGE_URL}2")
     other = stored(payment)
-    claims.claim(payment)
+    leases.acquire(payment)
 
     def open_page(seconds: float) -> None:
         page_request = services.checkout._page_request(stored(payment), rf.get("/"))
@@ -1096,7 +1097,7 @@ def test_host_learns_for_how_long_the_checkout_pauses(gateway: FakeGateway, rf: 
 
     assert 0 < caught.value.retry_after <= 11
     assert caught.value.message == "Numero invalide"
-    assert stored(payment).claimed_until is None
+    assert stored(payment).leased_until is None
 
 
 def test_corrected_number_is_tried_at_once(client: Client, gateway: FakeGateway) -> None:
@@ -1198,7 +1199,7 @@ def test_prefetch_opens_no_page(client: Client, gateway: FakeGateway, name: str,
 
     assert response.status_code == 403
     assert "no-store" in response["Cache-Control"]
-    assert "Continue to the payment" in response.content.decode()
+    assert "Continue to payment" in response.content.decode()
     assert f'href="{payment.get_checkout_url()}"' in response.content.decode()
     assert columns(stored(payment)) == before
     assert gateway.page_requests == []

@@ -1,9 +1,11 @@
+from types import ModuleType
 from typing import Any
 
 import pytest
 from django.conf import settings
 from django.core.checks import ERROR, run_checks
 from django.test import override_settings
+from django.urls import clear_script_prefix, include, path, set_script_prefix
 
 from django_paiementpro.checks import check_deployment, check_installation
 from django_paiementpro.conf import Conf
@@ -100,19 +102,78 @@ def before_going_live(**values: Any) -> set[str]:
         ({"PAIEMENTPRO_GATEWAY_URL": "http://127.0.0.1:8000/sandbox"}, {"paiementpro.E009"}),
         ({"PAIEMENTPRO_GATEWAY_URL": "http://www.paiementpro.net"}, {"paiementpro.E009"}),
         ({"PAIEMENTPRO_GATEWAY_URL": "http://127.0.0.1:8000/sandbox", "DEBUG": True}, set()),
-        ({"PAIEMENTPRO_GATEWAY_URL": "https://shop.example/sandbox"}, {"paiementpro.W004"}),
         ({"PAIEMENTPRO_GATEWAY_URL": "https://paiementpro.net.evil.example"}, {"paiementpro.W004"}),
         ({"PAIEMENTPRO_GATEWAY_URL": "https://www.paiementpro.net:8443"}, set()),
         ({"PAIEMENTPRO_GATEWAY_URL": "nonsense"}, {"paiementpro.E002"}),
         ({"PAIEMENTPRO_STATUS_URL": "http://api.paiementpro.net/status"}, {"paiementpro.E009"}),
         ({"PAIEMENTPRO_STATUS_URL": "https://api.paiementpro.net/status"}, set()),
-        ({"PAIEMENTPRO_STATUS_URL": "https://shop.example/sandbox/status"}, {"paiementpro.W004"}),
+        ({"PAIEMENTPRO_STATUS_URL": "https://status.example/v1"}, {"paiementpro.W004"}),
         ({"PAIEMENTPRO_ALLOWED_REDIRECT_HOSTS": ["*"]}, {"paiementpro.W005"}),
         ({"PAIEMENTPRO_ALLOWED_REDIRECT_HOSTS": "*"}, {"paiementpro.E002"}),
     ],
 )
 def test_every_way_in_is_checked_before_going_live(values: Any, ids: set[str]) -> None:
     assert before_going_live(**values) == ids
+
+
+SANDBOX_HOSTS = ["shop.example", "SHOP.example", "shop.example.", "shop.example:8443"]
+
+
+@pytest.mark.parametrize("name", ["PAIEMENTPRO_GATEWAY_URL", "PAIEMENTPRO_STATUS_URL"])
+@pytest.mark.parametrize(
+    ("url", "site_url", "identifier"),
+    [
+        # This site, whatever the path.
+        *[(f"https://{host}/anything", "https://shop.example", "E010") for host in SANDBOX_HOSTS],
+        ("https://shop.example", "https://shop.example:8443", "E010"),
+        ("https://shop.example/sandbox", "http://shop.example", "E010"),
+        ("https://attiéké.example/a", "https://xn--attik-esab.example", "E010"),
+        ("https://xn--attik-esab.example/a", "https://attiéké.example", "E010"),
+        ("https://a..example/a", "https://a..example", "E010"),
+        # Another name of this site: its sandbox is served there.
+        ("https://www.shop.example/sandbox", "https://shop.example", "E010"),
+        ("https://www.shop.example/sandbox/status", "https://shop.example", "E010"),
+        ("https://www.shop.example/sandbox", None, "E010"),
+        # Not this site.
+        ("https://www.shop.example/sandbox/other", "https://shop.example", "W004"),
+        ("https://www.shop.example/pp", "https://shop.example", "W004"),
+        ("https://evilshop.example/pp", "https://shop.example", "W004"),
+        ("https://proxy.example", None, "W004"),
+        # Not over the network in the open, even on this site.
+        ("http://shop.example/sandbox", "https://shop.example", "E009"),
+        ("HTTP://proxy.example/pp", "https://shop.example", "E009"),
+        # Paiement Pro's own, even where this project serves the same path.
+        ("https://api.paiementpro.net/sandbox", "https://shop.example", None),
+        ("https://API.PaiementPro.net/status", "https://shop.example", None),
+    ],
+)
+def test_the_local_sandbox_is_no_gateway_without_debug(
+    name: str, url: str, site_url: str | None, identifier: str | None
+) -> None:
+    values = {name: url, "PAIEMENTPRO_SITE_URL": site_url}
+    about_site_url = {"paiementpro.E004"} if not (site_url or "").startswith("https:") else set()
+    expected = {f"paiementpro.{identifier}"} if identifier else set()
+
+    assert before_going_live(**values) - about_site_url == expected
+    assert before_going_live(**values, DEBUG=True) == set()
+
+
+def test_the_local_sandbox_is_found_below_the_path_of_the_site() -> None:
+    values = {"PAIEMENTPRO_GATEWAY_URL": "https://www.shop.example/below/sandbox"}
+    assert before_going_live(**values) == {"paiementpro.W004"}
+    set_script_prefix("/below/")
+    try:
+        assert before_going_live(**values) == {"paiementpro.E010"}
+    finally:
+        clear_script_prefix()
+
+
+def test_another_sites_gateway_is_a_warning_without_the_sandbox() -> None:
+    urls = ModuleType("shop_without_sandbox")
+    vars(urls)["urlpatterns"] = [path("paiementpro/", include("django_paiementpro.urls"))]
+    values = {"PAIEMENTPRO_GATEWAY_URL": "https://www.shop.example/sandbox", "ROOT_URLCONF": urls}
+
+    assert before_going_live(**values) == {"paiementpro.W004"}
 
 
 def test_a_foreign_gateway_is_named() -> None:

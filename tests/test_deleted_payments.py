@@ -14,6 +14,7 @@ from django_paiementpro import services
 from django_paiementpro.enums import Reason
 from django_paiementpro.exceptions import InvalidNotification
 from django_paiementpro.models import Payment, PaymentEvent
+from django_paiementpro.services.notifications import receive_notification
 from django_paiementpro.testing import FakeGateway, make_payment
 from django_paiementpro.testing.wire import notification_of, paid_answer
 from tests.conftest import STATUS_URL, Notify, just_before
@@ -57,9 +58,9 @@ def test_event_that_breaks_another_rule_of_the_database_is_an_error(payment: Pay
     error = InvalidNotification(Reason.MALFORMED, "no amount")
     with connection.execute_wrapper(broken):
         with pytest.raises(IntegrityError, match="a rule"):
-            services.refuse_notification(payment, error)
+            receive_notification(payment.url_key, error)
         with pytest.raises(IntegrityError, match="a rule"), transaction.atomic():
-            services.refuse_notification(payment, error)
+            receive_notification(payment.url_key, error)
 
 
 def test_checkout_of_a_payment_deleted_meanwhile_is_not_found(gateway: FakeGateway) -> None:

@@ -14,7 +14,7 @@ from django.utils import timezone
 
 from django_paiementpro import log, services
 from django_paiementpro.models import Payment, PaymentEvent
-from django_paiementpro.services import pool
+from django_paiementpro.services import reconciliation
 from django_paiementpro.testing import FakeGateway, make_payment
 from tests.conftest import STATUS_URL, Heard, Notify, due_event
 
@@ -87,7 +87,7 @@ def test_a_look_up_without_an_answer(gateway: FakeGateway, payment: Payment, lin
 def test_a_gateway_that_gives_no_answer_any_more(
     gateway: FakeGateway, payment: Payment, line: Line, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(pool, "AWAY_AFTER", 1)
+    monkeypatch.setattr(reconciliation, "AWAY_AFTER", 1)
     gateway.tells(payment.reference, requests.ConnectionError())
     with override_settings(PAIEMENTPRO_STATUS_URL=STATUS_URL):
         services.reconcile()

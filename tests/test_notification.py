@@ -13,15 +13,15 @@ from django.test import Client, RequestFactory, override_settings
 from django.utils import timezone as django_timezone
 
 from django_paiementpro import services, signals
-from django_paiementpro.enums import Reason
-from django_paiementpro.exceptions import InvalidNotification
-from django_paiementpro.messages import MAX_BODY, Notification
+from django_paiementpro.gateway.messages import Notification
+from django_paiementpro.gateway.parsing import MAX_BODY
 from django_paiementpro.models import Finding, Payment, PaymentEvent, SearchKey
+from django_paiementpro.services.notifications import receive_notification
 from django_paiementpro.testing import make_payment
 from django_paiementpro.testing.wire import notification_fields
 from django_paiementpro.views import NotificationView
 from tests.conftest import EVENT_INSERTS, TRANSITION, Heard, Notify, Statements, columns, stored
-from tests.test_messages import multipart
+from tests.gateway.test_messages import multipart
 
 pytestmark = pytest.mark.django_db
 
@@ -461,8 +461,8 @@ def test_a_failure_of_the_page_that_the_payer_has_is_one(notify: Notify, heard: 
 
 @real_commits
 def test_a_failure_while_a_later_page_is_asked_for_changes_nothing(notify: Notify) -> None:
-    claimed_until = django_timezone.now() + timedelta(seconds=20)
-    payment = make_payment(status="pending", attempt=2, opened_attempt=1, claimed_until=claimed_until)
+    leased_until = django_timezone.now() + timedelta(seconds=20)
+    payment = make_payment(status="pending", attempt=2, opened_attempt=1, leased_until=leased_until)
 
     notify(payment, referenceNumber=payment.reference_of(1), responsecode=-1)
 
@@ -588,7 +588,7 @@ def test_verifier_decides_about_the_hashcode(
 @override_settings(PAIEMENTPRO_HASHCODE_VERIFIER="tests.test_notification.interrupt")
 def test_person_may_stop_the_server_in_the_verifier(payment: Payment) -> None:
     with pytest.raises(KeyboardInterrupt):
-        services.receive_notification(payment, read(notification_fields(payment)))
+        receive_notification(payment.url_key, read(notification_fields(payment)))
 
 
 @real_commits
@@ -618,7 +618,7 @@ def test_the_world_is_told_after_the_commit(payment: Payment) -> None:
 
     signals.SIGNALS["payment_succeeded"].connect(receive, dispatch_uid="states")
     with transaction.atomic():
-        services.receive_notification(payment, notification)
+        receive_notification(payment.url_key, notification)
         assert states == []
     signals.SIGNALS["payment_succeeded"].disconnect(dispatch_uid="states")
 
@@ -626,25 +626,12 @@ def test_the_world_is_told_after_the_commit(payment: Payment) -> None:
 
 
 def test_who_says_so_is_recorded_where_that_is_known(payment: Payment, notify: Notify) -> None:
-    services.receive_notification(payment, read(notification_fields(payment)))
-    assert last_event(payment).remote_address == ""
-    services.refuse_notification(payment, InvalidNotification(Reason.MALFORMED, "no amount"))
+    receive_notification(payment.url_key, read(notification_fields(payment)))
     assert last_event(payment).remote_address == ""
     notify(payment, amount="")
     assert last_event(payment).remote_address == "127.0.0.1"
-    services.receive_notification(payment, read(notification_fields(payment)), "f" * 100)
+    receive_notification(payment.url_key, read(notification_fields(payment)), "f" * 100)
     assert last_event(payment).remote_address == "f" * 64
-
-
-def test_a_payment_that_moved_on_is_judged_again(payment: Payment, notify: Notify) -> None:
-    stale = stored(payment)
-    notify(payment)
-    notification = read(notification_fields(payment))
-
-    event = services.receive_notification(stale, notification)
-
-    assert event.outcome == "duplicate"
-    assert stale.status == "succeeded"
 
 
 @real_commits
@@ -691,13 +678,13 @@ def test_copy_at_hand_is_unchanged_after_an_error(payment: Payment, monkeypatch:
 
     payment = stored(payment)
     before = columns(payment)
-    monkeypatch.setattr(services.transitions, "CONFLICT_PAUSES", (0.0,))
+    monkeypatch.setattr(services.transactions, "CONFLICT_PAUSES", (0.0,))
     with connection.execute_wrapper(away), pytest.raises(OperationalError):
-        services.receive_notification(payment, read(notification_fields(payment)))
+        services.cancel_payment(payment, "sold out")
 
     assert columns(payment) == before == columns(stored(payment))
-    services.receive_notification(payment, read(notification_fields(payment)))
-    assert payment.status == stored(payment).status == "succeeded"
+    services.cancel_payment(payment, "sold out")
+    assert payment.status == stored(payment).status == "cancelled"
 
 
 @real_commits
@@ -712,13 +699,13 @@ def test_what_another_has_done_meanwhile_is_not_done_again(
         return execute(sql, *arguments)
 
     pauses = []
-    monkeypatch.setattr(services.transitions.time, "sleep", lambda seconds: pauses.append(seconds) or notify(payment))
+    monkeypatch.setattr(services.transactions.time, "sleep", lambda seconds: pauses.append(seconds) or notify(payment))
     with connection.execute_wrapper(conflict):
-        services.receive_notification(stored(payment), read(notification_fields(payment)))
+        receive_notification(payment.url_key, read(notification_fields(payment)))
 
     assert heard.names == ["payment_succeeded"]
     assert [event.outcome for event in payment.events.all()] == ["accepted", "duplicate"]
-    assert [0 <= seconds <= services.transitions.CONFLICT_PAUSES[0] for seconds in pauses] == [True]
+    assert [0 <= seconds <= services.transactions.CONFLICT_PAUSES[0] for seconds in pauses] == [True]
 
 
 @real_commits
@@ -730,36 +717,31 @@ def test_a_database_that_gives_up_for_good_is_an_error(
             raise OperationalError
         return execute(sql, *arguments)
 
-    monkeypatch.setattr(services.transitions, "CONFLICT_PAUSES", (0.0, 0.0))
+    monkeypatch.setattr(services.transactions, "CONFLICT_PAUSES", (0.0, 0.0))
     with connection.execute_wrapper(away), pytest.raises(OperationalError):
-        services.receive_notification(payment, read(notification_fields(payment)))
+        receive_notification(payment.url_key, read(notification_fields(payment)))
     assert (stored(payment).status, heard) == ("pending", [])
 
 
-def test_copy_at_hand_is_as_it_is_stored(payment: Payment) -> None:
-    payment = stored(payment)
+def test_payment_of_the_event_is_as_it_is_stored(payment: Payment) -> None:
     for changes in ({"amount": 1}, {"responsecode": -1}, {}, {"payId": "B"}):
-        services.receive_notification(payment, read(notification_fields(payment, **changes)))
+        event = receive_notification(payment.url_key, read(notification_fields(payment, **changes)))
 
-        assert columns(payment) == columns(stored(payment))
+        assert event
+        assert columns(event.payment) == columns(stored(payment))
 
 
 def test_two_transactions_of_a_success_without_id_are_paid_twice(payment: Payment, notify: Notify) -> None:
-    notify(payment, payId="")
-    stale = stored(payment)
-    notify(payment, payId="A")
-
-    services.receive_notification(stale, read(notification_fields(payment, payId="B")))
+    for gateway_id in ("", "A", "B"):
+        notify(payment, payId=gateway_id)
 
     assert stored(payment).gateway_id == "A"
     assert findings(payment) == [f"paid_twice: {payment.reference} B"]
 
 
-def test_stale_copy_keeps_the_findings_of_others(payment: Payment, notify: Notify) -> None:
-    stale = stored(payment)
-    notify(payment, amount=1)
-
-    services.receive_notification(stale, read(notification_fields(payment, amount=2)))
+def test_findings_are_added_to_those_of_others(payment: Payment, notify: Notify) -> None:
+    for amount in (1, 2):
+        notify(payment, amount=amount)
 
     assert findings(payment) == ["amount_mismatch: 1 != 12500", "amount_mismatch: 2 != 12500"]
 

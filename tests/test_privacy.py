@@ -136,7 +136,7 @@ BOOKS = (
     *("reference", "attempt", "merchant_id", "amount", "currency", "channel", "content_type", "object_id", "status"),
     *("needs_review", "settled_by", "settled_attempt", "opened_attempt", "gateway_id", "gateway_key"),
     *("gateway_channel", "effective_channel", "transaction_date", "response_code", "refunded_amount", "created_at"),
-    *("updated_at", "initialized_at", "settled_at", "claimed_until", "checked_at", "asked_attempt", "url_nonce"),
+    *("updated_at", "initialized_at", "settled_at", "leased_until", "checked_at", "asked_attempt", "url_nonce"),
 )
 PERSONS = (*services.privacy.BLANK, "blanked_at")
 
@@ -498,12 +498,12 @@ def test_only_what_is_old_and_at_rest_is_blanked() -> None:
 
 def test_a_payment_that_is_being_taken_to_the_gateway_is_left() -> None:
     payment = old(status="failed")
-    Payment.objects.filter(pk=payment.pk).update(claimed_until=timezone.now() + timedelta(seconds=20))
+    Payment.objects.filter(pk=payment.pk).update(leased_until=timezone.now() + timedelta(seconds=20))
 
     assert prune().payments == 0
     assert services.erase_personal_data(email=payment.customer_email) == services.Blanked(left=1)
 
-    Payment.objects.filter(pk=payment.pk).update(claimed_until=timezone.now() - timedelta(seconds=1))
+    Payment.objects.filter(pk=payment.pk).update(leased_until=timezone.now() - timedelta(seconds=1))
     assert prune().payments == 1
 
 

@@ -25,7 +25,7 @@ from django.core.management import call_command
 from django.db import connection
 from django.utils import timezone
 
-from django_paiementpro.models import Payment, PaymentEvent
+from django_paiementpro.models import Payment, PaymentEvent, ReconciliationRun
 from django_paiementpro.signals import payment_succeeded
 from django_paiementpro.testing import make_payment
 from django_paiementpro.testing.wire import notification_fields
@@ -40,9 +40,9 @@ pytestmark = [pytest.mark.process, pytest.mark.django_db(transaction=True)]
 ROOT = Path(__file__).parent.parent
 OK = (200, None, b"OK")
 
-# Connect and read; and how long a claim lasts with them.
+# Connect and read; and how long a lease lasts with them.
 TIMEOUT = (DEADLINE, DEADLINE)
-LONGEST_CLAIM = timedelta(seconds=sum(TIMEOUT) + 5)
+LONGEST_LEASE = timedelta(seconds=sum(TIMEOUT) + 5)
 
 START = """
 import json, os, signal, sys
@@ -77,7 +77,7 @@ with {death}:
 """
 
 NEVER = "never()"
-AFTER_CLAIM = "at('UPDATE', 'claimed_until', after=die)"
+AFTER_LEASE = "at('UPDATE', 'leased_until', after=die)"
 # On PostgreSQL the transition is a single statement, and a transaction of its own.
 BEFORE_COMMIT, AFTER_COMMIT = {
     "postgresql": (
@@ -188,14 +188,16 @@ def calls_and_deliveries(payment: Payment) -> tuple[int, int]:
 
 
 def let_leases_run_out() -> None:
-    """Turn back the clock of leases by their five minutes."""
+    """Turn back the clock of leases by their five minutes, and with it that of heartbeats."""
     for event in PaymentEvent.objects.exclude(deliver_at=None):
         PaymentEvent.objects.filter(pk=event.pk).update(deliver_at=event.deliver_at - timedelta(minutes=5))
+    for run in ReconciliationRun.objects.all():
+        ReconciliationRun.objects.filter(pk=run.pk).update(seen_at=run.seen_at - timedelta(minutes=5))
 
 
 def assert_fulfilled_once(payment: Payment) -> None:
     payment.refresh_from_db()
-    assert (payment.status, payment.claimed_until, payment.needs_review) == ("succeeded", None, False)
+    assert (payment.status, payment.leased_until, payment.needs_review) == ("succeeded", None, False)
     assert calls_and_deliveries(payment) == (1, 1)
     assert not payment.events.exclude(deliver_at=None).exists()
 
@@ -204,11 +206,11 @@ def assert_fulfilled_once(payment: Payment) -> None:
 
 
 def assert_can_be_paid_again(serve: Serve, gateway: FakeGateway, payment: Payment) -> None:
-    """Restart the site, and pay as the payer and the gateway would: the claim of the dead ends by itself."""
+    """Restart the site, and pay as the payer and the gateway would: the lease of the dead process expires."""
     with serve() as server:
         soon = timezone.now() + timedelta(seconds=1)
-        assert Payment.objects.filter(pk=payment.pk, claimed_until__lte=timezone.now() + LONGEST_CLAIM).update(
-            claimed_until=soon
+        assert Payment.objects.filter(pk=payment.pk, leased_until__lte=timezone.now() + LONGEST_LEASE).update(
+            leased_until=soon
         )
         answer = server.check_out(payment)
         assert answer.location == gateway.page_of(f"{payment.reference}-2")
@@ -218,17 +220,17 @@ def assert_can_be_paid_again(serve: Serve, gateway: FakeGateway, payment: Paymen
     assert_fulfilled_once(payment)
 
 
-def test_killed_between_claim_and_call(serve: Serve, gateway: FakeGateway) -> None:
+def test_killed_between_lease_and_call(serve: Serve, gateway: FakeGateway) -> None:
     payment = bought()
 
-    with serve(AFTER_CLAIM) as server:
+    with serve(AFTER_LEASE) as server:
         with pytest.raises(ConnectionError):
             server.check_out(payment)
         assert server.is_dead()
 
     payment.refresh_from_db()
     assert (payment.status, payment.attempt) == ("created", 1)
-    assert payment.claimed_until > timezone.now()
+    assert payment.leased_until > timezone.now()
     assert gateway.references == []
     assert_can_be_paid_again(serve, gateway, payment)
     assert gateway.references == [f"{payment.reference}-2"]
@@ -421,7 +423,9 @@ def test_a_run_that_follows_another_asks_anew(gateway: FakeGateway, start_run: S
     assert gateway.asked == [payment.reference] * 2
 
 
-def test_a_run_that_was_killed_holds_nobody_up(gateway: FakeGateway, start_run: Start, pause: Event) -> None:
+def test_a_killed_run_holds_nobody_up_once_its_heartbeat_is_stale(
+    gateway: FakeGateway, start_run: Start, pause: Event
+) -> None:
     payments = [make_payment(status="pending", attempt=1) for _ in range(20)]
 
     with start_run("--workers=2") as killed:
@@ -429,6 +433,7 @@ def test_a_run_that_was_killed_holds_nobody_up(gateway: FakeGateway, start_run: 
         killed.kill()
     pause.set()
     gateway.play_status = knows_paid(12500)
+    let_leases_run_out()
 
     assert finished(start_run(""))["settled"] == 20
     assert not Payment.objects.filter(pk__in=[payment.pk for payment in payments]).exclude(status="succeeded").exists()

@@ -17,6 +17,7 @@ from django_paiementpro.models import Payment
 from django_paiementpro.signals import payment_succeeded
 from django_paiementpro.testing import FakeGateway
 from tests.conftest import Notify
+from tests.docs.test_howto import run
 from tests.host.models import Order
 
 ROOT = Path(__file__).parent.parent
@@ -99,7 +100,29 @@ def test_the_sample_sells_an_order_once(
     assert host["LANGUAGE_CODE"] == {"README.rst": "en", "LISEZMOI.rst": "fr"}[page]
     assert host["INSTALLED_APPS"] == ["django_paiementpro"]
     assert host["PAIEMENTPRO_MERCHANT_ID"] == payment.merchant_id
+    assert host["PAIEMENTPRO_SITE_URL"] == "https://shop.example.com"
     assert host["urlpatterns"][0].app_name == "paiementpro"
+
+
+@pytest.mark.process
+@pytest.mark.parametrize("page", ["README.rst", "LISEZMOI.rst"])
+def test_a_new_project_can_still_run_its_own_tests(page: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Django's test runner turns DEBUG off, and runs the system checks."""
+    monkeypatch.setenv("PAIEMENTPRO_MERCHANT_ID", "PP-F324")
+    run(tmp_path, "-m", "django", "startproject", "shop", ".")
+    [_, settings, urls, *_] = re.split(r"^# \w+\.py.*\n", sample(page), flags=re.MULTILINE)
+    for name, text in {"settings": settings, "urls": urls}.items():
+        path = tmp_path / "shop" / f"{name}.py"
+        path.write_text(path.read_text() + text, encoding="utf-8")
+    (tmp_path / "tests.py").write_text(
+        "from django.conf import settings\nfrom django.test import TestCase\n\n\n"
+        "class Shop(TestCase):\n    def test_debug_is_off(self):\n        self.assertFalse(settings.DEBUG)\n"
+    )
+
+    said = run(tmp_path, "manage.py", "test")
+
+    assert "Ran 1 test" in said
+    assert "System check identified no issues" in said
 
 
 @pytest.mark.parametrize("page", ["README.rst", "LISEZMOI.rst"])

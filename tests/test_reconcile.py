@@ -14,8 +14,10 @@ from django.test import override_settings
 from django.utils import timezone
 
 from django_paiementpro import services
-from django_paiementpro.messages import parse_date
+from django_paiementpro.gateway.messages import parse_date
 from django_paiementpro.models import Payment, PaymentEvent
+from django_paiementpro.services.reconciliation import due_payments, newest_first, oldest_first, undelivered_events
+from django_paiementpro.services.status import is_just_checked
 from django_paiementpro.testing import FakeGateway, make_payment
 from django_paiementpro.testing.wire import NO_TRANSACTION
 from tests.conftest import STATUS_URL, Heard, Statements, due_event, stored
@@ -111,15 +113,15 @@ def test_no_answer_is_no_proof(payment: Payment, gateway: FakeGateway, body: Any
     assert services.check_payment(payment) == "pending"
 
 
-@pytest.mark.parametrize(("age", "is_just_checked"), [(None, False), (0, True), (4, True), (5, False), (3600, False)])
+@pytest.mark.parametrize(("age", "expected"), [(None, False), (0, True), (4, True), (5, False), (3600, False)])
 def test_who_was_asked_a_few_seconds_ago_is_not_asked_again(
-    age: int | None, is_just_checked: bool, monkeypatch: pytest.MonkeyPatch
+    age: int | None, expected: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     now = timezone.now()
     monkeypatch.setattr(timezone, "now", lambda: now)
     payment = make_payment(checked_at=None if age is None else now - timedelta(seconds=age))
 
-    assert services.is_just_checked(payment) == is_just_checked
+    assert is_just_checked(payment) == expected
 
 
 def test_every_attempt_is_asked_about_the_newest_first(gateway: FakeGateway) -> None:
@@ -160,7 +162,7 @@ def test_only_who_waits_is_spared_the_attempts_that_take_long(
         now += seconds
         return 200, {}, json.dumps(NO_TRANSACTION)
 
-    monkeypatch.setattr(services.evidence, "time", SimpleNamespace(monotonic=lambda: now))
+    monkeypatch.setattr(services.status, "time", SimpleNamespace(monotonic=lambda: now))
     payment = make_payment(status="pending", attempt=4)
     for attempt in range(1, 5):
         gateway.tells(payment.reference_of(attempt), take_time)
@@ -233,7 +235,7 @@ def test_reconciliation_asks_about_what_is_open(gateway: FakeGateway, capsys: py
 
     assert sorted(gateway.look_ups) == sorted([paid.reference, unpaid.reference, lost.reference])
     assert [stored(payment).status for payment in (paid, unpaid, lost)] == ["succeeded", "pending", "succeeded"]
-    assert summary.startswith("3 asked about, 2 paid, 0 expired, 0 without an answer; ")
+    assert summary.startswith("3 checked, 2 paid, 0 expired, 0 without an answer; ")
 
 
 def test_one_bad_answer_does_not_stop_the_rest(gateway: FakeGateway, capsys: pytest.CaptureFixture[str]) -> None:
@@ -269,7 +271,7 @@ def test_what_nobody_paid_in_time_expires_after_asking_once_more(
         ("expiry", "accepted", "")
     ]
     assert sorted(name for name, _ in heard) == ["payment_expired", "payment_expired", "payment_succeeded"]
-    assert not services.due_payments(timezone.now()).exists()
+    assert not due_payments(timezone.now()).exists()
 
 
 def test_it_expires_at_the_very_moment(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -297,7 +299,7 @@ def test_expiry_does_not_need_the_look_up(gateway: FakeGateway, capsys: pytest.C
 def test_a_payment_that_is_being_tried_again_does_not_expire(
     gateway: FakeGateway, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    payment = old(claimed_until=timezone.now() + timedelta(seconds=20))
+    payment = old(leased_until=timezone.now() + timedelta(seconds=20))
 
     reconcile(capsys)
 
@@ -351,7 +353,7 @@ def test_what_is_owed_comes_with_its_payment(statements: Statements) -> None:
     due_event(paid)
 
     with statements:
-        assert [event.payment for event in services.undelivered_events()] == [paid]
+        assert [event.payment for event in undelivered_events()] == [paid]
     assert len(statements) == 1
 
 
@@ -370,7 +372,7 @@ def test_what_is_owed_does_not_wait_for_the_gateway(
 
 def test_a_clock_that_was_set_back_blocks_nothing(gateway: FakeGateway, capsys: pytest.CaptureFixture[str]) -> None:
     tomorrow = timezone.now() + timedelta(days=1)
-    payment = old(checked_at=tomorrow, claimed_until=tomorrow)
+    payment = old(checked_at=tomorrow, leased_until=tomorrow)
 
     reconcile(capsys)
 
@@ -385,7 +387,7 @@ def test_a_stale_copy_is_told_what_is_stored(payment: Payment, gateway: FakeGate
 
 def test_a_payer_who_waits_is_not_kept_by_many_attempts(gateway: FakeGateway, monkeypatch: pytest.MonkeyPatch) -> None:
     payment = make_payment(status="pending", attempt=5)
-    monkeypatch.setattr(services.evidence, "PATIENCE", 0.0)
+    monkeypatch.setattr(services.status, "PATIENCE", 0.0)
 
     assert services.check_waiting_payment(payment) == "pending"
     assert gateway.look_ups == [payment.reference_of(5)]
@@ -395,8 +397,8 @@ def test_rows_are_read_in_pages(statements: Statements) -> None:
     payments = [make_payment() for _ in range(5)]
 
     with statements:
-        assert list(services.newest_first(Payment.objects.all(), 2)) == payments[::-1]
-        assert list(services.oldest_first(Payment.objects.all(), 2)) == payments
+        assert list(newest_first(Payment.objects.all(), 2)) == payments[::-1]
+        assert list(oldest_first(Payment.objects.all(), 2)) == payments
     assert len(statements) == 8
 
 
@@ -451,4 +453,4 @@ def test_page_opened_a_few_seconds_ahead_keeps_its_date(gateway: FakeGateway) ->
 
 
 def test_look_up_of_a_clock_that_ran_ahead_is_not_a_recent_one() -> None:
-    assert not services.is_just_checked(make_payment(checked_at=timezone.now() + timedelta(days=30)))
+    assert not is_just_checked(make_payment(checked_at=timezone.now() + timedelta(days=30)))

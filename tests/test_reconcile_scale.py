@@ -12,18 +12,20 @@ from typing import Any
 import pytest
 import requests
 from django.core.management import CommandError, call_command
-from django.db import OperationalError, connection
+from django.db import OperationalError, connection, connections
 from django.test import override_settings
 from django.utils import timezone, translation
 
 from django_paiementpro import services
+from django_paiementpro.delivery import outbox
 from django_paiementpro.management.commands import paiementpro_reconcile
 from django_paiementpro.models import Payment, PaymentEvent, ReconciliationRun
-from django_paiementpro.services import pool, reconciliation, runs
+from django_paiementpro.services import reconciliation, runs
+from django_paiementpro.services.reconciliation import due_payments, overdue_payments
 from django_paiementpro.signals import payment_succeeded
 from django_paiementpro.testing import FakeGateway, make_payment
-from tests.conftest import Heard, Statements, due_event, stored
-from tests.server.threads import DEADLINE, wait_until
+from tests.conftest import Heard, due_event, stored
+from tests.server.threads import DEADLINE, Gate, meanwhile, wait_until
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("look_up")]
 
@@ -69,7 +71,7 @@ def test_the_older_the_rarer(opened: timedelta, asked: timedelta | None, is_due:
     with override_settings(PAIEMENTPRO_EXPIRES_AFTER=timedelta(hours=48)):
         pending(initialized_at=now - opened, checked_at=None if asked is None else now - asked)
 
-        assert services.due_payments(now).exists() is is_due
+        assert due_payments(now).exists() is is_due
 
 
 @pytest.mark.parametrize(
@@ -81,7 +83,7 @@ def test_a_page_that_was_lost_is_as_old_as_the_last_word_of_it(attempt: int, age
     make_payment(attempt=attempt, checked_at=now - timedelta(seconds=5))
     Payment.objects.update(updated_at=now - age)
 
-    assert services.due_payments(now).exists() is is_due
+    assert due_payments(now).exists() is is_due
 
 
 def test_what_is_overdue_is_told_by_the_newest_page() -> None:
@@ -91,7 +93,7 @@ def test_what_is_overdue_is_told_by_the_newest_page() -> None:
     pending(created_at=long_ago)
     pending(initialized_at=None)
 
-    assert list(services.overdue_payments(now).order_by("pk")) == overdue
+    assert list(overdue_payments(now).order_by("pk")) == overdue
 
 
 @pytest.mark.parametrize("status", ["failed", "expired", "cancelled"])
@@ -116,7 +118,7 @@ def test_what_may_be_paid_late_is_asked_about_for_three_days(
     pending(status=status, checked_at=None if asked is None else now - asked, **values)
     Payment.objects.update(updated_at=now if has_page else now - opened)
 
-    assert services.due_payments(now).exists() is is_due
+    assert due_payments(now).exists() is is_due
     assert services.foresee()["asked"] == is_due
 
 
@@ -129,14 +131,14 @@ def test_what_expired_unheard_is_asked_about_until_it_is_heard(asked: timedelta 
         checked_at=None if asked is None else now - asked,
     )
 
-    assert services.due_payments(now).exists() is is_due
+    assert due_payments(now).exists() is is_due
 
 
 @pytest.mark.parametrize("status", ["failed", "cancelled"])
 def test_payment_given_up_without_an_attempt_is_not_asked_about(status: str) -> None:
     pending(status=status, attempt=0, initialized_at=None)
 
-    assert not services.due_payments(timezone.now()).exists()
+    assert not due_payments(timezone.now()).exists()
 
 
 @pytest.mark.parametrize(
@@ -186,7 +188,7 @@ def test_there_are_as_many_threads_as_wanted(gateway: FakeGateway) -> None:
     for payment in payments:
         answer(gateway, payment, together.wait)
 
-    look_ups = list(pool.Pool(number, 0, threading.Event(), lambda: None).look_up(iter(payments)))
+    look_ups = list(reconciliation.Workers(number, 0, threading.Event()).ask_about(iter(payments)))
 
     assert [look_up.bug for look_up in look_ups] == [None] * number
 
@@ -236,7 +238,7 @@ def test_the_database_is_left_to_one_thread(gateway: FakeGateway) -> None:
 
 
 def test_no_more_look_ups_in_a_minute_than_allowed(gateway: FakeGateway, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(pool, "MINUTE", 0.5)
+    monkeypatch.setattr(reconciliation, "MINUTE", 0.5)
     payments = [*pending(3), *pending(2, attempt=2)]
     for payment in payments:
         for attempt in range(1, payment.attempt + 1):
@@ -260,10 +262,10 @@ def test_a_turn_is_waited_for_to_the_moment(monkeypatch: pytest.MonkeyPatch) -> 
             now += timeout or 0
             return False
 
-    monkeypatch.setattr(pool.time, "monotonic", lambda: now)
-    pace = pool.Pace(2, Clockwork())
+    monkeypatch.setattr(reconciliation.time, "monotonic", lambda: now)
+    limiter = reconciliation.RateLimiter(2, Clockwork())
 
-    assert all(pace.may_ask() for _ in range(5))
+    assert all(limiter.wait() for _ in range(5))
     assert pauses == [60, 60]
 
 
@@ -323,7 +325,7 @@ def test_what_expires_half_answered_is_asked_about_again(gateway: FakeGateway) -
 @pytest.mark.parametrize(("body", "status"), [(b"<html>", 404), (b"", 500), (b"[]", 200), (b'{"detail": "no"}', 403)])
 def test_answers_of_no_use_to_the_newest_do_not_hide_the_older(gateway: FakeGateway, body: bytes, status: int) -> None:
     (paid,) = pending(initialized_at=timezone.now() - timedelta(hours=25))
-    for payment in pending(pool.AWAY_AFTER * 2):
+    for payment in pending(reconciliation.AWAY_AFTER * 2):
         gateway.tells(payment.reference, body, status)
     gateway.confirms(paid)
 
@@ -333,19 +335,19 @@ def test_answers_of_no_use_to_the_newest_do_not_hide_the_older(gateway: FakeGate
 
 
 def test_where_no_answer_is_of_any_use_the_gateway_is_left_alone(gateway: FakeGateway) -> None:
-    payments = pending(pool.USELESS_AFTER + 5)
+    payments = pending(reconciliation.USELESS_AFTER + 5)
     for payment in payments:
         gateway.tells(payment.reference, b"", 500)
 
     totals = services.reconcile(workers=1)
 
-    assert (totals.gateway_away, totals.asked) == (True, pool.USELESS_AFTER)
+    assert (totals.gateway_away, totals.asked) == (True, reconciliation.USELESS_AFTER)
 
 
 def test_what_is_of_use_in_between_shows_that_the_gateway_is_there(
     gateway: FakeGateway, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(pool, "USELESS_AFTER", 3)
+    monkeypatch.setattr(reconciliation, "USELESS_AFTER", 3)
     payments = pending(6)
     for payment in payments:
         gateway.tells(payment.reference, b"", 500)
@@ -358,16 +360,16 @@ def test_what_is_of_use_in_between_shows_that_the_gateway_is_there(
 
 
 def test_too_many_questions_end_the_asking(gateway: FakeGateway) -> None:
-    for payment in pending(pool.AWAY_AFTER + 2):
+    for payment in pending(reconciliation.AWAY_AFTER + 2):
         gateway.tells(payment.reference, b'{"message": "Too Many Requests"}', 429)
 
     totals = services.reconcile(workers=1)
 
-    assert (totals.gateway_away, totals.asked) == (True, pool.AWAY_AFTER)
+    assert (totals.gateway_away, totals.asked) == (True, reconciliation.AWAY_AFTER)
 
 
 def test_an_answer_that_comes_late_does_not_hide_that_the_gateway_is_away(gateway: FakeGateway) -> None:
-    payments = pending(pool.AWAY_AFTER + 1)
+    payments = pending(reconciliation.AWAY_AFTER + 1)
     for payment in payments[:-1]:
         gateway.tells(payment.reference, b"", 503)
     newest = payments[-1]  # asked about first
@@ -584,47 +586,17 @@ def test_a_run_that_has_ended_is_not_joined() -> None:
     assert asks_again()
 
 
-def test_a_run_that_has_not_been_seen_lately_is_not_joined() -> None:
-    run(seen_at=timezone.now() - runs.SILENCE)
-    assert asks_again()
-
-
-@pytest.mark.parametrize(
-    ("error", "is_joined"), [(None, True), (ProcessLookupError(), False), (PermissionError(), True)]
-)
-def test_a_run_on_this_machine_is_joined_while_its_process_lives(
-    monkeypatch: pytest.MonkeyPatch, error: Exception | None, is_joined: bool
-) -> None:
-    run(host="here", process_id=4321)
-    monkeypatch.setattr(runs.socket, "gethostname", lambda: "here")
-
-    def kill(process_id: int, number: int) -> None:
-        assert (process_id, number) == (4321, 0)
-        if error:
-            raise error
-
-    monkeypatch.setattr(runs.os, "kill", kill)
+@pytest.mark.parametrize(("age", "is_joined"), [(timedelta(seconds=119), True), (timedelta(minutes=2), False)])
+def test_a_run_whose_heartbeat_is_stale_is_not_joined(age: timedelta, is_joined: bool) -> None:
+    run(seen_at=timezone.now() - age)
     assert asks_again() is not is_joined
-
-
-def test_no_process_is_asked_for_where_that_would_end_it(monkeypatch: pytest.MonkeyPatch) -> None:
-    run(host="here", process_id=4321)
-    monkeypatch.setattr(runs.socket, "gethostname", lambda: "here")
-    monkeypatch.setattr(runs.os, "name", "nt")
-    assert not asks_again()
-
-
-def test_a_run_of_an_earlier_process_with_our_number_is_not_joined(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(runs.socket, "gethostname", lambda: "here")
-    run(host="here", process_id=os.getpid())
-    assert asks_again()
 
 
 def test_a_run_in_another_thread_is_joined() -> None:
     first, since, _is_alone = runs.begin_run()
     second, joined_since, _is_alone = runs.begin_run()
     assert joined_since == since
-    runs.leave_run(first)
+    runs.finish_run(first, {})
     assert runs.begin_run()[1] == second.started_at
 
 
@@ -652,25 +624,17 @@ def test_where_an_earlier_run_has_not_ended_the_gateway_is_asked_first_for_an_ho
     ("values", "is_left"),
     [
         ({}, True),
-        ({"host": "here", "seen_at": timezone.now() - timedelta(minutes=30)}, True),
-        ({"host": "here", "process_id": 4321}, False),
+        ({"seen_at": timezone.now() + timedelta(minutes=1)}, True),
+        ({"started_at": timezone.now() - timedelta(days=2)}, True),
         ({"seen_at": timezone.now() - timedelta(minutes=3)}, False),
         ({"seen_at": timezone.now() + timedelta(days=30)}, False),
-        ({"started_at": timezone.now() - timedelta(minutes=61)}, False),
         ({"finished_at": timezone.now()}, False),
     ],
-    ids=["beats", "lives", "died", "silent", "ahead", "old", "ended"],
+    ids=["alive", "a little ahead", "old", "stale", "far ahead", "ended"],
 )
 def test_a_receiver_that_hangs_is_not_called_again_while_its_run_lives(
-    heard: Heard, monkeypatch: pytest.MonkeyPatch, values: dict[str, Any], is_left: bool
+    heard: Heard, values: dict[str, Any], is_left: bool
 ) -> None:
-    monkeypatch.setattr(runs.socket, "gethostname", lambda: "here")
-
-    def kill(process_id: int, _number: int) -> None:
-        if process_id == 4321:
-            raise ProcessLookupError
-
-    monkeypatch.setattr(runs.os, "kill", kill)
     hangs, other = (make_payment(status="succeeded") for _ in range(2))
     event = due_event(hangs)
     due_event(other)
@@ -680,6 +644,65 @@ def test_a_receiver_that_hangs_is_not_called_again_while_its_run_lives(
 
     assert (totals.delivered, totals.undelivered) == ((1, 1) if is_left else (2, 0))
     assert [payment for _name, payment in heard] == ([other] if is_left else [hangs, other])
+
+
+@pytest.fixture
+def short_times(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Make heartbeats due, and leases expire, within a second."""
+    monkeypatch.setattr(runs, "HEARTBEAT", timedelta(seconds=0.05))
+    monkeypatch.setattr(outbox, "LEASE", timedelta(seconds=0.1))
+
+
+@pytest.mark.usefixtures("short_times")
+def test_a_run_whose_receiver_hangs_goes_on_recording_heartbeats(heard: Heard) -> None:
+    hangs, other = (make_payment(status="succeeded") for _ in range(2))
+    due_event(hangs)
+    gate = Gate()
+
+    def hang(payment: Payment, **kwargs: Any) -> None:
+        if payment == hangs:
+            gate()
+
+    payment_succeeded.connect(hang, dispatch_uid="hang")
+    try:
+        with meanwhile(services.reconcile) as first:
+            gate.await_arrival()
+            long_ago = timezone.now() - runs.STALE_AFTER
+            ReconciliationRun.objects.update(seen_at=long_ago)
+            wait_until(lambda: ReconciliationRun.objects.get().seen_at > long_ago)
+            time.sleep(0.2)  # until its lease has expired
+            due_event(other)
+            totals = services.reconcile()
+            gate.open()
+    finally:
+        payment_succeeded.disconnect(dispatch_uid="hang")
+
+    assert (totals.delivered, totals.undelivered) == (1, 1)
+    assert [payment for _name, payment in heard] == [hangs, other]
+    assert first.result(DEADLINE).delivered == 1
+
+
+@pytest.mark.usefixtures("short_times")
+def test_a_heartbeat_that_fails_is_followed_by_another(monkeypatch: pytest.MonkeyPatch) -> None:
+    found_open: list[bool] = []
+    stored_runs = runs._runs
+
+    def fail_first() -> Any:
+        if threading.current_thread().name == "paiementpro-heartbeats":
+            found_open.append(any(each.connection for each in connections.all(initialized_only=True)))
+            if len(found_open) == 1:
+                raise OperationalError("gone")
+        return stored_runs()
+
+    monkeypatch.setattr(runs, "_runs", fail_first)
+    begun, _since, _is_alone = runs.begin_run()
+    with runs.heartbeats(begun):
+        wait_until(lambda: len(found_open) >= 3)
+    count = len(found_open)
+    time.sleep(0.2)
+
+    assert ReconciliationRun.objects.get().seen_at > begun.seen_at
+    assert found_open == [False] * count
 
 
 def test_a_run_notes_whose_receivers_it_calls(heard: Heard) -> None:
@@ -705,48 +728,6 @@ def test_the_name_of_a_machine_may_be_long(monkeypatch: pytest.MonkeyPatch) -> N
     assert begun.host == "h" * 255
 
 
-@pytest.mark.parametrize(
-    ("later", "is_said"),
-    [
-        (-timedelta(microseconds=1), True),  # by a clock that was set back since
-        (timedelta(0), False),
-        (runs.BEAT - timedelta(microseconds=1), False),
-        (runs.BEAT, True),
-    ],
-)
-def test_a_run_says_once_in_a_while_that_it_lives(
-    later: timedelta, is_said: bool, monkeypatch: pytest.MonkeyPatch, statements: Statements
-) -> None:
-    begun, _since, _is_alone = runs.begin_run()
-    begun_at, now = begun.seen_at, begun.seen_at + later
-    monkeypatch.setattr(timezone, "now", lambda: now)
-
-    with statements:
-        runs.beat(begun)
-
-    assert len(statements) == is_said
-    assert ReconciliationRun.objects.get().seen_at == begun.seen_at == (now if is_said else begun_at)
-
-
-def test_a_run_says_that_it_lives(monkeypatch: pytest.MonkeyPatch, gateway: FakeGateway) -> None:
-    seen = []
-    monkeypatch.setattr(runs, "BEAT", timedelta(0))
-    (payment,) = pending()
-    answer(gateway, payment)
-
-    def note(execute: Any, sql: str, *arguments: Any) -> Any:
-        if sql.startswith("UPDATE") and "reconciliationrun" in sql:
-            seen.append(sql)
-        return execute(sql, *arguments)
-
-    with connection.execute_wrapper(note):
-        services.reconcile()
-
-    assert len(seen) >= 2
-    ended = ReconciliationRun.objects.get()
-    assert ended.seen_at == ended.finished_at is not None
-
-
 def test_runs_are_remembered_for_a_week() -> None:
     now = timezone.now()
     run(started_at=now - timedelta(days=8))
@@ -765,8 +746,12 @@ def test_a_run_that_breaks_off_is_not_finished() -> None:
     with pytest.raises(OperationalError):
         services.reconcile(progress=broken)
 
-    assert ReconciliationRun.objects.get().finished_at is None
-    assert asks_again()
+    broken_off = ReconciliationRun.objects.get()
+    assert broken_off.finished_at is None
+    assert runs.begin_run()[1] == broken_off.started_at
+    ReconciliationRun.objects.update(seen_at=timezone.now() - runs.STALE_AFTER)
+    begun, since, _is_alone = runs.begin_run()
+    assert since == begun.started_at
 
 
 # The command ---------------------------------------------------------------------------------------------------------
@@ -787,7 +772,7 @@ def test_cron_reads_the_exit_code(gateway: FakeGateway, capsys: pytest.CaptureFi
     for payment in payments:
         gateway.tells(payment.reference, b"", 502)
     assert exit_code() == 3
-    assert "The gateway gave no answer any more" in capsys.readouterr().err
+    assert "The gateway stopped answering" in capsys.readouterr().err
 
     for payment in payments:
         gateway.tells(payment.reference, KeyError("a bug"))
@@ -852,7 +837,7 @@ def test_a_dry_run_does_nothing(gateway: FakeGateway, capsys: pytest.CaptureFixt
     pending(3, initialized_at=timezone.now() - timedelta(hours=25))
 
     call_command("paiementpro_reconcile", "--dry-run")
-    assert capsys.readouterr().out.startswith("To do: 5 to ask about, 3 to expire")
+    assert capsys.readouterr().out.startswith("To do: 5 to check, 3 to expire")
     with override_settings(PAIEMENTPRO_STATUS_URL=None):
         call_command("paiementpro_reconcile", "--dry-run", "--json")
     assert json.loads(capsys.readouterr().out) == {"dry_run": True, "asked": 0, "expired": 3, "delivered": 0}
@@ -885,7 +870,7 @@ def test_a_signal_ends_it_cleanly(
     assert exit_code("--workers=1") == 0
 
     captured = capsys.readouterr()
-    assert captured.out.startswith("1 asked about")
+    assert captured.out.startswith("1 checked")
     assert captured.err.startswith("Stopped before the end")
     assert signal.getsignal(number) == handler
 

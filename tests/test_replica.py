@@ -15,8 +15,14 @@ from django.db.backends.dummy.base import DatabaseWrapper
 from django.test import override_settings
 from django.utils import timezone
 
-from django_paiementpro import services, statements
+from django_paiementpro import services
+from django_paiementpro.db import sql
+from django_paiementpro.gateway.messages import Notification
 from django_paiementpro.models import Finding, IdempotencyKey, Payment, PaymentEvent, Refund
+from django_paiementpro.monitoring.health import health
+from django_paiementpro.services.idempotency import IdempotentRequest, find_key, forget_keys, store_payment
+from django_paiementpro.services.notifications import receive_notification
+from django_paiementpro.services.staff import undelivered_events_of
 from django_paiementpro.testing import FakeGateway, make_payment
 from django_paiementpro.testing.wire import NO_TRANSACTION
 from tests.conftest import EVENT_INSERTS, STATUS_URL, Notify, due_event, stored
@@ -82,13 +88,13 @@ def test_notifications_are_judged_by_the_primary(payment: Payment, notify: Notif
     assert notify(payment, amount=1).status_code == 400
     assert notify(payment).status_code == 200
     assert notify(payment, payId="another").status_code == 200
-    services.receive_notification(payment, notification_of(payment))
+    receive_notification(payment.url_key, notification_of(payment))
     assert stored(payment).status == "succeeded"
 
 
 def notification_of(payment: Payment) -> Any:
     fields = {"merchantId": "PP-F324", "referenceNumber": payment.reference, "amount": "12500", "responsecode": "0"}
-    return services.evidence.Notification.from_fields(list(fields.items()))
+    return Notification.from_fields(list(fields.items()))
 
 
 @pytest.mark.usefixtures("replica")
@@ -106,12 +112,12 @@ def test_pages_are_opened_by_the_primary(gateway: FakeGateway, client: Any) -> N
 
 @pytest.mark.usefixtures("replica")
 def test_who_waited_for_another_process_is_told_by_the_primary(monkeypatch: pytest.MonkeyPatch) -> None:
-    payment = make_payment(attempt=1, claimed_until=timezone.now() + timedelta(seconds=20))
+    payment = make_payment(attempt=1, leased_until=timezone.now() + timedelta(seconds=20))
     event = PaymentEvent(payment=payment, kind="initialize", outcome="refused", message="Echec")
 
     def give_up(seconds: float) -> None:
         event.save(using="default")
-        Payment.objects.using("default").update(claimed_until=None)
+        Payment.objects.using("default").update(leased_until=None)
 
     monkeypatch.setattr(services.checkout.time, "sleep", give_up)
     with override_settings(PAIEMENTPRO_SITE_URL="https://example.com"), pytest.raises(Exception, match="Echec"):
@@ -130,7 +136,7 @@ def test_reconciliation_reads_the_primary(gateway: FakeGateway) -> None:
     totals = services.reconcile()
 
     assert (totals.asked, totals.settled, totals.expired, totals.failed) == (2, 1, 1, 0)
-    assert services.health().undelivered == 1
+    assert health().undelivered == 1
 
 
 @pytest.mark.usefixtures("replica")
@@ -145,7 +151,7 @@ def test_staff_act_on_the_primary(awa: User, gateway: FakeGateway) -> None:
     assert finding.note == "Nothing"
     services.ask_gateway(payment, awa, "She says so")
     services.confirm_payment(payment, awa, gateway_id="CI1", amount=12500, reason="Seen")
-    assert not services.undelivered_events_of(payment)
+    assert not undelivered_events_of(payment)
     services.refund_payment(payment, awa, amount=1, reference="R", reason="One franc too many")
     services.refund_payment(payment, awa, amount=12499, reference="R2", reason="Returned")
     other = make_payment(status="pending", attempt=1)
@@ -173,16 +179,16 @@ def test_personal_data_are_blanked_on_the_primary() -> None:
 
 
 @pytest.mark.usefixtures("replica")
-def test_keys_are_recalled_from_the_primary() -> None:
-    claim = services.Claim.of("1", "key", "{}")
+def test_keys_are_found_on_the_primary() -> None:
+    request = IdempotentRequest.of("1", "key", "{}")
     payment = make_payment()
-    assert services.store_payment(payment, claim) is None
-    found = services.recall(claim)
+    assert store_payment(payment, request) is None
+    found = find_key(request)
     assert found is not None
     assert found.payment == payment
 
     IdempotencyKey.objects.using("default").update(created_at=timezone.now() - timedelta(days=2))
-    services.keys.forget_keys()
+    forget_keys()
     assert not IdempotencyKey.objects.using("default").exists()
 
 
@@ -212,9 +218,9 @@ def test_payments_may_be_in_another_database(
     )
     gateway.confirms(payment)
     assert services.check_payment(Payment.objects.get(pk=payment.pk)) == "succeeded"
-    claim = services.Claim.of("1", "key", "{}")
-    assert services.store_payment(make_payment(), claim) is None
-    assert services.recall(claim) is not None
+    request = IdempotentRequest.of("1", "key", "{}")
+    assert store_payment(make_payment(), request) is None
+    assert find_key(request) is not None
     assert services.reconcile().failed == 0
     assert list(Payment.objects.filter(status="succeeded").order_by("pk")) == [payment, other]
 
@@ -233,11 +239,11 @@ def test_what_another_database_gives_up_is_done_again_outside_of_the_hosts_trans
     with connections["elsewhere"].execute_wrapper(conflict):
         left.append(OperationalError("deadlock"))
         with pytest.raises(OperationalError), transaction.atomic(using="elsewhere"):
-            services.receive_notification(payment, notification_of(payment))
+            receive_notification(payment.url_key, notification_of(payment))
         payment.refresh_from_db()
         assert payment.status == "pending"
         left.append(OperationalError("deadlock"))
-        services.receive_notification(payment, notification_of(payment))
+        receive_notification(payment.url_key, notification_of(payment))
     assert Payment.objects.get(pk=payment.pk).status == "succeeded"
 
 
@@ -245,7 +251,7 @@ def test_what_another_database_gives_up_is_done_again_outside_of_the_hosts_trans
 def test_what_another_database_refuses_breaks_its_own_transaction(payment: Payment, elsewhere: None) -> None:
     with transaction.atomic(using="elsewhere"):
         with pytest.raises(IntegrityError):
-            statements.update(Payment, {"pk": payment.pk}, {"amount": 0})
+            sql.update(Payment, {"pk": payment.pk}, {"amount": 0})
         with pytest.raises(transaction.TransactionManagementError):
             Payment.objects.exists()
         transaction.set_rollback(True, using="elsewhere")

@@ -17,10 +17,11 @@ from django.utils.formats import time_format
 from django.utils.timezone import localtime
 
 from django_paiementpro import services
-from django_paiementpro.messages import Notification
+from django_paiementpro.gateway.messages import Notification
+from django_paiementpro.gateway.parsing import body_fields
 from django_paiementpro.sandbox import payer, sending, wire
 from django_paiementpro.sandbox.checks import check_switch
-from django_paiementpro.sandbox.models import LIFETIME, SandboxSession
+from django_paiementpro.sandbox.models import LIFETIME, SandboxSession, generate_session_id
 from django_paiementpro.sandbox.operators import offered_operators, split_operators
 from django_paiementpro.sandbox.payer import AWKWARD_WAYS, Way
 from django_paiementpro.sandbox.views import InitializeView
@@ -114,6 +115,11 @@ def shop(settings: Any) -> Iterator[Shop]:
     shop.server.shutdown()
     shop.server.server_close()
     thread.join()
+
+
+@pytest.fixture(autouse=True)
+def return_hosts(settings: Any) -> None:
+    settings.PAIEMENTPRO_RETURN_HOSTS = ["shop.example"]
 
 
 def initialize(**changes: Any) -> Any:
@@ -311,49 +317,219 @@ def test_other_currency_is_read_as_francs(db: None, shop: Shop) -> None:
 # The payer's page.
 
 
+def takes(**urls: str) -> bool:
+    """Ask for a page with these URLs; one that is refused is refused in words, and leaves nothing behind."""
+    answer = initialize(**{"notificationURL": None, "returnURL": None, "referenceNumber": generate_session_id()} | urls)
+    assert answer["success"] or answer["message"] == wire.URL_NOT_ALLOWED
+    assert SandboxSession.objects.exists() == answer["success"]
+    SandboxSession.objects.all().delete()
+    return bool(answer["success"])
+
+
+def calls_and_returns_to(url: str) -> tuple[bool, bool]:
+    return takes(notificationURL=url), takes(returnURL=url)
+
+
+#: What neither this site nor this machine is, however it is spelt, and with DEBUG or without.
+ELSEWHERE = [
+    "https://evil.example/a",
+    "https://shop.example.evil.example/a",
+    "https://evilshop.example/a",
+    "https://shop.example:8443/a",
+    "https://shop.example:0/a",
+    "https://shop.example:/a",
+    "https://shop.example:443:443/a",
+    "https://shop.example:4430000/a",
+    "https://shop.example:٤٤٣/a",
+    "https://shop.example./a",
+    "https://shop.example@evil.example/a",
+    "https://user@shop.example/a",
+    "https://user:password@shop.example/a",
+    "https://evil.example#@shop.example/a",
+    "https://evil.example?@shop.example/a",
+    "https://evil.example\\@shop.example/a",
+    "https://shop.example\\@evil.example/a",
+    "https://shop.example\\.evil.example/a",
+    "https://shop.example%2f@evil.example/a",
+    "https://shop.example%00.evil.example/a",
+    "https://shop\N{IDEOGRAPHIC FULL STOP}example/a",
+    "https://shop\N{SOFT HYPHEN}.example/a",
+    "https://\N{FULLWIDTH LATIN SMALL LETTER S}hop.example/a",
+    "https://\N{CYRILLIC SMALL LETTER DZE}hop.example/a",
+    "https://shop.example/a\r\nSet-Cookie: a=b",
+    "https://shop.example/a b",
+    "https://shop.example\n.evil.example/a",
+    "https://shop.example\t/a",
+    "https://shop.example\x00/a",
+    "https://shop.example\x7f/a",
+    " https://shop.example/a",
+    "https:/shop.example/a",
+    "https:///shop.example/a",
+    "https:shop.example",
+    "https://",
+    "https://[",
+    "https://[shop.example]/a",
+    "https://shop.example]/a",
+    "//shop.example/a",
+    "/a",
+    "http://shop.example/a",
+    "http://shop.example:443/a",
+    "http\N{LATIN SMALL LETTER LONG S}://shop.example/a",
+    "http\N{LATIN SMALL LETTER LONG S}://127.0.0.1/a",
+    "http://169.254.169.254/latest/meta-data/",
+    "https://169.254.169.254/latest/meta-data/",
+    "http://192.168.1.5:8000/a",
+    "https://10.0.0.1/a",
+    "http://[fd00::1]/a",
+    "http://[::]/a",
+    "http://[::ffff:127.0.0.1]/a",
+    "http://[0:0:0:0:0:0:0:1]/a",
+    "http://[::1%25lo]/a",
+    "http://[127.0.0.1]/a",
+    "http://::1/a",
+    "http://0.0.0.0/a",
+    "http://0/a",
+    "http://2130706433/a",
+    "http://0x7f000001/a",
+    "http://0x7f.0.0.1/a",
+    "http://0177.0.0.1/a",
+    "http://127.1/a",
+    "http://127.0.0.01/a",
+    "http://127.0.0.1./a",
+    "http://127.0.0.1.nip.io/a",
+    "http://128.0.0.1/a",
+    "http://12\N{FULLWIDTH DIGIT SEVEN}.0.0.1/a",
+    "http://①②⑦.0.0.1/a",
+    "http://localhost./a",
+    "http://evil.localhost/a",
+    "http://localhost.evil.example/a",
+    "http://localhost@evil.example/a",
+    "http://127.0.0.1:8000@evil.example/a",
+    "http://127.0.0.1\\@evil.example/a",
+    "javascript:alert(document.domain)//",
+    " JavaScript:alert(1)",
+    "java\nscript:alert(1)",
+    "javascript://shop.example/%0aalert(1)",
+    "data:text/html,x",
+    "file:///etc/passwd",
+    "ftp://shop.example/a",
+    "gopher://127.0.0.1:6379/_FLUSHALL",
+    "ws://127.0.0.1/a",
+    "otherapp://paid",
+]
+
+#: This machine, in each of its usual spellings.
+LOOPBACK = [
+    "http://127.0.0.1:8000/a",
+    "http://127.0.0.1",
+    "http://127.8.9.1:1/a",
+    "http://localhost:8000?a=b",
+    "HTTP://LOCALHOST/a",
+    "http://[::1]:8000/a",
+    "https://localhost:8443/a",
+]
+
+
+@pytest.mark.parametrize("debug", [False, True])
+@pytest.mark.parametrize("url", ELSEWHERE)
+def test_sandbox_calls_and_returns_to_nobody_else(db: None, settings: Any, url: str, debug: bool) -> None:
+    settings.PAIEMENTPRO_SITE_URL = "https://shop.example"
+    settings.DEBUG = debug
+
+    assert calls_and_returns_to(url) == (False, False)
+
+
 @pytest.mark.parametrize(
-    ("url", "may_be_called"),
+    "url",
     [
-        ("https://shop.example/a", True),
-        ("http://shop.example:8000/a", True),
-        ("http://shop.example:8889/a", False),
-        ("http://testserver/a", False),
-        ("http://127.0.0.1:8889/internal?do=delete", False),
-        ("http://shop.example:8000@127.0.0.1/a", False),
-        ("http://[", False),
-        ("ftp://shop.example:8000/a", False),
-        ("//shop.example:8000/a", False),
-        ("https:///evil.example/a", False),
-        ("https:evil.example", False),
-        ("javascript:alert(document.domain)//", False),
-        (" JavaScript:alert(1)", False),
-        ("data:text/html,x", False),
-        ("file:///etc/passwd", False),
-        ("otherapp://paid", False),
+        "https://shop.example/a",
+        "https://shop.example",
+        "https://shop.example?a=b",
+        "https://shop.example#a",
+        "https://shop.example:443/a",
+        "HTTPS://Shop.Example/a",
+        "https://shop.example/a?b=user@evil.example:8000",
     ],
 )
-def test_sandbox_calls_and_redirects_to_https_or_its_own_site(
-    db: None, settings: Any, url: str, may_be_called: bool
-) -> None:
-    settings.PAIEMENTPRO_SITE_URL = "http://shop.example:8000"
-    settings.PAIEMENTPRO_RETURN_HOSTS = ["shopapp://", "http://testserver"]
+def test_sandbox_calls_and_returns_to_its_own_site(db: None, settings: Any, url: str) -> None:
+    settings.PAIEMENTPRO_SITE_URL = "https://shop.example"
 
-    answers = [initialize(**{name: url}, referenceNumber=name) for name in ("notificationURL", "returnURL")]
-
-    assert [answer["success"] for answer in answers] == [may_be_called] * 2
-    assert may_be_called or {answer["message"] for answer in answers} == {wire.URL_NOT_ALLOWED}
-    assert not initialize(notificationURL="shopapp://paid")["success"]
-    assert initialize(returnURL="shopapp://paid")["success"]
+    assert calls_and_returns_to(url) == (True, True)
 
 
-def test_sandbox_in_development_calls_any_web_server(db: None, settings: Any) -> None:
+@pytest.mark.parametrize("url", LOOPBACK)
+def test_loopback_is_called_in_development_alone(db: None, settings: Any, url: str) -> None:
+    settings.PAIEMENTPRO_SITE_URL = "https://shop.example"
+
+    assert calls_and_returns_to(url) == (False, False)
     settings.DEBUG = True
+    assert calls_and_returns_to(url) == (True, True)
+
+
+def test_site_on_the_loopback_interface_is_called_on_its_own_port(db: None, settings: Any) -> None:
+    """As in a test with a live server, where Django turns DEBUG off."""
+    settings.PAIEMENTPRO_SITE_URL = "http://localhost:8000"
+
+    assert calls_and_returns_to("http://localhost:8000/a") == (True, True)
+    for url in ["http://localhost:8001/a", "http://127.0.0.1:8000/a", "https://localhost:8000/a"]:
+        assert calls_and_returns_to(url) == (False, False)
+    settings.PAIEMENTPRO_SITE_URL = "http://127.0.0.1"
+    assert calls_and_returns_to("http://127.0.0.1:80/a") == (True, True)
+    assert calls_and_returns_to("http://127.0.0.1:443/a") == (False, False)
+
+
+@pytest.mark.parametrize("debug", [False, True])
+@pytest.mark.parametrize("site_url", ["http://shop.example:8000", "http://192.168.1.5:8000"])
+def test_site_without_https_is_not_called(db: None, settings: Any, site_url: str, debug: bool) -> None:
+    settings.PAIEMENTPRO_SITE_URL = site_url
+    settings.DEBUG = debug
+
+    assert calls_and_returns_to(f"{site_url}/a") == (False, False)
+
+
+def test_site_may_have_a_port_or_an_international_name(db: None, settings: Any) -> None:
+    settings.PAIEMENTPRO_SITE_URL = "https://attiéké.example:8443"
+
+    assert calls_and_returns_to("https://attiéké.example:8443/a") == (True, True)
+    assert calls_and_returns_to("https://attiéké.example/a") == (False, False)
+
+
+def test_without_site_url_the_site_is_the_host_that_was_asked_for(db: None, settings: Any) -> None:
     settings.PAIEMENTPRO_SITE_URL = None
 
-    for number, scheme in enumerate(["http", "https"]):
-        url = f"{scheme}://192.168.1.5:8000/a"
-        assert initialize(notificationURL=url, returnURL=url, referenceNumber=f"a{number}")["success"]
-    assert not initialize(returnURL="javascript:alert(1)")["success"]
+    assert calls_and_returns_to("https://testserver/a") == (True, True)
+    for url in ["https://testserver:8443/a", "http://testserver/a", "https://evil.example/a"]:
+        assert calls_and_returns_to(url) == (False, False)
+    # The client chooses the port, and any host that is not validated.
+    content = json.dumps(REQUEST | {"notificationURL": "https://testserver:8443/a"})
+    response = Client().post(INITIALIZE, content, content_type="application/json", headers={"host": "testserver:8443"})
+    assert response.json()["message"] == wire.URL_NOT_ALLOWED
+    settings.ALLOWED_HOSTS = ["*"]
+    assert calls_and_returns_to("https://testserver/a") == (False, False)
+
+
+@pytest.mark.parametrize(
+    ("url", "is_returned_to"),
+    [
+        ("https://shop.example/a", True),
+        ("https://below.shop.example/a", False),
+        ("https://app.example:8443/a", True),
+        ("https://app.example/a", False),
+        ("shopapp://paid", True),
+        ("http://shop.example/a", False),
+        ("http://plain.example/a", False),
+        ("HTTP://plain.example/a", False),
+    ],
+)
+def test_payer_may_return_to_listed_hosts_and_apps(db: None, settings: Any, url: str, is_returned_to: bool) -> None:
+    settings.PAIEMENTPRO_RETURN_HOSTS = [
+        "shop.example",
+        "https://app.example:8443",
+        "shopapp://",
+        "http://plain.example",
+    ]
+
+    assert calls_and_returns_to(url) == (False, is_returned_to)
 
 
 def test_page_shows_what_is_paid_to_whom(db: None, client: Client) -> None:
@@ -475,7 +651,7 @@ def test_notification_is_as_the_samples_show(db: None, shop: Shop) -> None:
     assert values["responsecode"] == "0"
     assert values["returnContext"] == '{"order_id":"123"}'
     assert values["channel"] == "OMCIV2"
-    notification = Notification.from_request(urlsplit(path).query, headers["Content-Type"], body)
+    notification = Notification.from_fields(body_fields(headers["Content-Type"], body, []))
     assert (notification.is_success, notification.amount) == (True, 12500)
 
 
@@ -506,9 +682,9 @@ def test_return_may_be_to_an_app_and_carry_much(db: None, settings: Any) -> None
     assert session.shop_url == ""
 
 
-def test_return_url_splits_no_header(db: None) -> None:
-    response = choose(open_session(returnURL="https://shop.example/reçu\r\nSet-Cookie: a=b"), "pay")
-    assert response["Location"].startswith("https://shop.example/re%C3%A7u%0D%0ASet-Cookie:%20a=b?merchantId=")
+def test_return_url_is_written_in_ascii(db: None) -> None:
+    response = choose(open_session(returnURL="https://testserver/reçu"), "pay")
+    assert response["Location"].startswith("https://testserver/re%C3%A7u?merchantId=")
 
 
 def test_payer_without_return_url_stays(db: None) -> None:

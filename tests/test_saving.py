@@ -48,7 +48,7 @@ APP_FIELDS = {
     "settled_at": timezone.now(),
     "created_at": timezone.now(),
     "blanked_at": timezone.now(),
-    "claimed_until": timezone.now(),
+    "leased_until": timezone.now(),
     "checked_at": timezone.now(),
     "asked_attempt": 9,
 }

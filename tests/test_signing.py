@@ -11,8 +11,9 @@ from django.forms.models import model_to_dict
 from django.test import Client, RequestFactory, override_settings
 
 from django_paiementpro import services, signing
-from django_paiementpro.messages import SUCCESS_CODE
+from django_paiementpro.gateway.messages import SUCCESS_CODE
 from django_paiementpro.models import Payment
+from django_paiementpro.services.notifications import receive_notification
 from django_paiementpro.testing import FakeGateway, make_payment, notify
 from django_paiementpro.testing.wire import notification_of
 from tests.conftest import Statements
@@ -97,7 +98,7 @@ def test_urls_of_a_deleted_payment_do_not_fit_its_successor(
     successor = make_payment(reference=reference, status="pending", attempt=1)
 
     assert notify(deleted).status_code == 404
-    assert services.receive_webhook(deleted.url_key, notification_of(successor, SUCCESS_CODE)) is None
+    assert receive_notification(deleted.url_key, notification_of(successor, SUCCESS_CODE)) is None
     assert [client.get(url).status_code for url in urls] == [404, 405, 404, 404]
     assert not successor.events.exists()
     assert gateway.page_requests == []

@@ -18,6 +18,7 @@ from django.utils import timezone, translation
 from django_paiementpro import services, signals
 from django_paiementpro.exceptions import GatewayUnavailableError
 from django_paiementpro.models import Finding, Payment, PaymentEvent
+from django_paiementpro.services.staff import missing_receivers_of, undelivered_events_of
 from django_paiementpro.signals import payment_refunded
 from django_paiementpro.testing import FakeGateway, make_payment, notify, pay
 from django_paiementpro.testing.wire import notification_fields
@@ -521,6 +522,27 @@ def test_a_gateway_that_is_away_is_told(awa: User, payment: Payment, gateway: Fa
 
 
 @pytest.mark.usefixtures("look_up")
+def test_receivers_keep_no_place_of_those_who_ask(
+    awa: User, payment: Payment, gateway: FakeGateway, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(services.status, "WEB_LOOK_UPS", 1)
+    gateway.confirms(payment)
+    free: list[bool] = []
+
+    def look(**kwargs: Any) -> None:
+        with services.status.look_up_place() as is_free:
+            free.append(is_free)
+
+    signals.payment_succeeded.connect(look, dispatch_uid="look")
+    try:
+        services.ask_gateway(payment, awa, "She says so")
+    finally:
+        signals.payment_succeeded.disconnect(dispatch_uid="look")
+
+    assert free == [True]
+
+
+@pytest.mark.usefixtures("look_up")
 def test_no_transaction_is_open_while_the_gateway_is_asked(awa: User, payment: Payment) -> None:
     with transaction.atomic(), pytest.raises(RuntimeError):
         services.ask_gateway(payment, awa, "She says so")
@@ -557,7 +579,7 @@ def test_only_who_has_not_had_it_is_called(awa: User, payment: Payment, notify: 
         signals.payment_succeeded.disconnect(fails_once)
     assert len(tries) == 3
     assert heard.names == ["payment_succeeded"]
-    assert not services.undelivered_events_of(payment).exists()
+    assert not undelivered_events_of(payment).exists()
 
 
 def test_a_receiver_that_fails_is_owed_it(awa: User, heard: Heard) -> None:
@@ -570,7 +592,7 @@ def test_a_receiver_that_fails_is_owed_it(awa: User, heard: Heard) -> None:
         assert services.redeliver_signals(payment, awa, "Try") is False
     finally:
         signals.payment_succeeded.disconnect(fails)
-    assert services.undelivered_events_of(payment).count() == 1
+    assert undelivered_events_of(payment).count() == 1
 
 
 @pytest.mark.parametrize("status", ["created", "pending", "cancelled"])
@@ -600,7 +622,7 @@ def owing(payment: Payment, **values: Any) -> PaymentEvent:
 def test_what_missing_receivers_are_owed_is_let_go(awa: User) -> None:
     payment = make_payment(**PAID)
     event = owing(payment)
-    assert services.missing_receivers_of(payment) == ["payment_succeeded shop.gone"]
+    assert missing_receivers_of(payment) == ["payment_succeeded shop.gone"]
 
     act = services.discard_signals(payment, awa, "It was renamed")
 
@@ -669,7 +691,7 @@ def test_a_signal_that_this_version_does_not_have_is_not_delivered_by_hand(awa: 
     assert services.redeliver_signals(payment, awa, "Try") is False
     services.discard_signals(payment, awa, "A version was taken back")
 
-    assert not services.undelivered_events_of(payment).exists()
+    assert not undelivered_events_of(payment).exists()
 
 
 # Replays
@@ -848,7 +870,7 @@ def test_signals_of_refunds_are_delivered_again_with_their_refunds(awa: User) ->
     finally:
         payment_refunded.disconnect(receive)
     assert amounts == [500, 12000, 500, 12000]
-    assert not services.undelivered_events_of(payment).exists()
+    assert not undelivered_events_of(payment).exists()
 
 
 def test_payment_to_review_without_findings_can_leave_the_queue(awa: User) -> None:

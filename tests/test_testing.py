@@ -14,9 +14,10 @@ from django.http import HttpRequest, HttpResponse
 from django.test import Client, TestCase, override_settings
 
 from django_paiementpro import services
-from django_paiementpro.engines import FRAMEWORK
+from django_paiementpro.delivery.backends import FRAMEWORK
 from django_paiementpro.exceptions import GatewayRefusedError, GatewayUnavailableError
-from django_paiementpro.messages import Notification
+from django_paiementpro.gateway.messages import Notification
+from django_paiementpro.gateway.parsing import body_fields
 from django_paiementpro.models import Payment
 from django_paiementpro.signals import payment_succeeded
 from django_paiementpro.testing import (
@@ -86,7 +87,7 @@ def test_the_fields_travel_as_the_encoding_says(encoding: Encoding, in_query: bo
     assert content_type.partition(";")[0] == in_body
     assert bool(body) is bool(in_body)
     if in_body:
-        assert Notification.from_request("", content_type, body).as_fields() == fields
+        assert Notification.from_fields(body_fields(content_type, body, [])).as_fields() == fields
     assert b"filename" not in body
 
 

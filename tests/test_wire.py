@@ -13,16 +13,16 @@ from urllib.parse import parse_qsl, urlencode, urlsplit
 
 import pytest
 
-from django_paiementpro.messages import MAX_BODY
+from django_paiementpro.gateway.parsing import MAX_BODY
 from django_paiementpro.models import Payment
 from django_paiementpro.signing import NOTIFICATION, sign, unsign
 from django_paiementpro.testing import make_payment
 from django_paiementpro.testing.wire import notification_fields
+from tests.gateway.test_messages import multipart
 from tests.server import wire
 from tests.server.gateway import UNKNOWN, Call, FakeGateway
 from tests.server.site import ChunkedSite, Site, running
 from tests.server.threads import DEADLINE
-from tests.test_messages import multipart
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -392,7 +392,7 @@ def test_a_refusal_of_the_seed_is_kept_and_not_shown(site: Site, gateway: FakeGa
 
     assert answer.status == 502
     assert message not in answer.body.decode()
-    assert (payment.status, payment.attempt, payment.claimed_until) == ("created", 1, None)
+    assert (payment.status, payment.attempt, payment.leased_until) == ("created", 1, None)
     event = payment.events.get()
     assert (event.kind, event.outcome, event.message) == ("initialize", "refused", message)
 
@@ -522,7 +522,7 @@ UNUSABLE = [
 
 
 def assert_may_be_tried_again(site: Site, gateway: FakeGateway, payment: Payment) -> None:
-    assert (payment.status, payment.attempt, payment.claimed_until) == ("created", 1, None)
+    assert (payment.status, payment.attempt, payment.leased_until) == ("created", 1, None)
     assert [event.outcome for event in payment.events.all()] == ["failed"]
     gateway.play = Call.opens
     assert check_out(site, payment).location == gateway.page_of("REF772105-2")

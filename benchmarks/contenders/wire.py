@@ -8,7 +8,7 @@ from io import BytesIO
 from typing import Any
 from urllib.parse import parse_qsl, urlencode
 
-from django_paiementpro.messages import USER_AGENT
+from django_paiementpro.gateway.messages import USER_AGENT
 
 MERCHANT = "PP-F324"
 AMOUNT = 12500

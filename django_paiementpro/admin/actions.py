@@ -27,6 +27,12 @@ from django_paiementpro.conf import conf
 from django_paiementpro.enums import RefundKind, Status
 from django_paiementpro.exceptions import GatewayUnavailableError
 from django_paiementpro.models import Payment, PaymentEvent, format_amount
+from django_paiementpro.services.staff import (
+    SIGNAL_OF_STATUS,
+    is_confirmable,
+    missing_receivers_of,
+    undelivered_events_of,
+)
 
 MAX_REASON = 1000
 
@@ -89,7 +95,7 @@ class DiscardForm(ReasonForm):
     def __init__(self, data: QueryDict | None, payment: Payment) -> None:
         super().__init__(data, payment)
         self.fields["reason"].help_text = _("These receivers would get nothing: %(receivers)s") % {
-            "receivers": ", ".join(services.missing_receivers_of(payment))
+            "receivers": ", ".join(missing_receivers_of(payment))
         }
 
 
@@ -201,13 +207,13 @@ class CheckAction(StaffAction):
     )
 
     def is_possible(self, payment: Payment) -> bool:
-        return bool(conf.status_url) and services.is_confirmable(payment)
+        return bool(conf.status_url) and is_confirmable(payment)
 
     def perform(self, payment: Payment, user: AbstractBaseUser, values: Mapping[str, Any]) -> Report:
         try:
             status = services.ask_gateway(payment, user, values["reason"], PATIENCE)
         except GatewayUnavailableError:
-            return "warning", _("The gateway gave no answer. Try again in a few minutes.")
+            return "warning", _("The gateway is not answering right now; try again in a moment.")
         if status.is_paid:
             return "success", _("The gateway knows of the payment: it is paid.")
         return "info", _("The gateway tells of no payment. That proves nothing: look in its back office too.")
@@ -223,7 +229,7 @@ class ConfirmAction(StaffAction):
     form_class = ConfirmForm
 
     def is_possible(self, payment: Payment) -> bool:
-        return services.is_confirmable(payment)
+        return is_confirmable(payment)
 
     def perform(self, payment: Payment, user: AbstractBaseUser, values: Mapping[str, Any]) -> Report:
         services.confirm_payment(
@@ -269,8 +275,8 @@ class RedeliverAction(StaffAction):
     )
 
     def is_possible(self, payment: Payment) -> bool:
-        is_told = Status(payment.status) in services.SIGNAL_OF_STATUS
-        return is_told or services.undelivered_events_of(payment).exists()
+        is_told = Status(payment.status) in SIGNAL_OF_STATUS
+        return is_told or undelivered_events_of(payment).exists()
 
     def perform(self, payment: Payment, user: AbstractBaseUser, values: Mapping[str, Any]) -> Report:
         if services.redeliver_signals(payment, user, values["reason"]):
@@ -291,7 +297,7 @@ class DiscardAction(StaffAction):
     form_class = DiscardForm
 
     def is_possible(self, payment: Payment) -> bool:
-        return bool(services.missing_receivers_of(payment))
+        return bool(missing_receivers_of(payment))
 
     def perform(self, payment: Payment, user: AbstractBaseUser, values: Mapping[str, Any]) -> Report:
         services.discard_signals(payment, user, values["reason"])

@@ -39,10 +39,13 @@ from django_paiementpro.admin.filters import (
     StatusFilter,
 )
 from django_paiementpro.admin.search import search
-from django_paiementpro.decorators import non_atomic
 from django_paiementpro.enums import Kind, Status
 from django_paiementpro.exceptions import GatewayUnavailableError
+from django_paiementpro.http import non_atomic
 from django_paiementpro.models import Payment, PaymentEvent
+from django_paiementpro.services.checkout import absolute_url
+from django_paiementpro.services.reconciliation import newest_first
+from django_paiementpro.services.status import is_just_checked
 
 if TYPE_CHECKING:
     ModelAdmin = admin.ModelAdmin[Payment]
@@ -210,12 +213,12 @@ class PaymentAdmin(ColumnsMixin, ReadOnlyMixin, ModelAdmin):
         deadline = time.monotonic() + PATIENCE
         asked = paid = unanswered = 0
         unpaid = queryset.exclude(status__in=[status for status in Status if status.is_paid])
-        for payment in services.newest_first(unpaid):
+        for payment in newest_first(unpaid):
             patience = deadline - time.monotonic()
             if patience < 0:
                 self.message_user(request, _("There was no time for all of them: select fewer."), messages.WARNING)
                 break
-            if not ACTIONS["check"].is_possible(payment) or services.is_just_checked(payment):
+            if not ACTIONS["check"].is_possible(payment) or is_just_checked(payment):
                 continue
             asked += 1
             try:
@@ -413,4 +416,4 @@ def _parameters(list_filter: Any) -> Sequence[str]:
 def _payer_link(request: HttpRequest, payment: Payment) -> str:
     """Return the link by which the customer can pay, to be given to them; empty where nothing is to be paid."""
     is_payable = Status(payment.status).is_payable and payment.has_payer
-    return services.absolute_url(payment.get_checkout_url(), request) if is_payable else ""
+    return absolute_url(payment.get_checkout_url(), request) if is_payable else ""

@@ -17,13 +17,13 @@ from django.utils.text import capfirst
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
-from django_paiementpro import outbox
 from django_paiementpro.conf import conf
+from django_paiementpro.delivery import outbox
 from django_paiementpro.enums import Channel, Kind, Outcome, Reason, RefundKind, SettledBy, Status
 from django_paiementpro.exceptions import InvalidNotification
-from django_paiementpro.messages import Notification, stored_fields
+from django_paiementpro.gateway.messages import Notification, stored_fields
 from django_paiementpro.models import Finding, Payment, PaymentEvent, Refund, format_amount
-from django_paiementpro.services import Decision
+from django_paiementpro.services.rules import Decision
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,8 +9,9 @@ from django.utils.translation import gettext as _
 from rest_framework.exceptions import ParseError
 from rest_framework.request import Request
 
-from django_paiementpro import messages
-from django_paiementpro.messages import MAX_BODY, clean
+from django_paiementpro.gateway import parsing
+from django_paiementpro.gateway.parsing import MAX_BODY
+from django_paiementpro.gateway.text import clean
 
 MAX_DEPTH = 16
 
@@ -36,7 +37,7 @@ def bound_body(request: Any) -> None:
     if (request.content_params or {}).get("charset", "utf-8").lower() not in {"utf-8", "utf8"}:
         raise ParseError(_("The body is not UTF-8."))
     try:
-        content = messages.read_body(request)
+        content = parsing.read_body(request)
     except ValueError as error:
         raise ParseError(_("The length of the body is no number.")) from error
     except RawPostDataException:

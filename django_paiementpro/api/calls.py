@@ -12,7 +12,7 @@ from django.utils.translation import gettext as _
 
 from django_paiementpro.api.problems import BUSY_SECONDS, Problem
 from django_paiementpro.conf import conf
-from django_paiementpro.services import Bulkhead
+from django_paiementpro.services.bulkhead import Bulkhead
 
 _bulkhead = Bulkhead()
 

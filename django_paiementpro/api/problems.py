@@ -22,8 +22,8 @@ from rest_framework import exceptions
 from rest_framework.renderers import JSONRenderer
 from rest_framework.response import Response
 
-from django_paiementpro import polling
 from django_paiementpro.exceptions import GatewayRefusedError, GatewayUnavailableError, TooManyRefusalsError
+from django_paiementpro.http import UNAVAILABLE_SECONDS
 from django_paiementpro.models import Payment
 
 PREFIX = "urn:paiementpro:problem:"
@@ -146,7 +146,7 @@ def gateway_problem(error: GatewayRefusedError | GatewayUnavailableError, member
         "gateway-unavailable",
         503,
         gettext("The payment is kept. Please try again in a moment."),
-        wait=polling.AWAY_SECONDS,
+        wait=UNAVAILABLE_SECONDS,
         members=members,
     )
 

@@ -161,7 +161,7 @@ KEY = OpenApiParameter(
     OpenApiParameter.HEADER,
     description=(
         "A new UUID for each payment. For 24 hours the same key with the same URL and body gives the same payment and "
-        "the same answer, however often it is sent, also at once; with another URL or body it is answered 422. "
+        "the same answer, however often it is sent, also at once; with another URL or body it is answered with 422. "
         "A key of a client that is not signed in has 32 characters or more."
     ),
     examples=[OpenApiExample("a UUID", "8e03978e-40d5-43dd-bc93-6894a57f9324")],

@@ -8,12 +8,13 @@ from django.utils.http import url_has_allowed_host_and_scheme
 from django.utils.translation import gettext_lazy as _
 from rest_framework import serializers
 
-from django_paiementpro import returns, services
+from django_paiementpro import return_urls
 from django_paiementpro.api.pages import PaymentPagination, is_storable
 from django_paiementpro.api.problems import PREFIX, TITLES
 from django_paiementpro.conf import conf
 from django_paiementpro.enums import Status
 from django_paiementpro.models import Payment, offered_channels
+from django_paiementpro.services.checkout import absolute_url
 
 #: What the shop decides, and no client.
 DECIDED_BY_THE_SHOP = frozenset({"amount", "currency", "merchant_id", "status"})
@@ -114,7 +115,7 @@ class NewPaymentSerializer(StrictSerializer):
         target = value.replace("{reference}", "0")
         request = self.context["request"]
         is_own = target[:1] == "/" != target[1:2] and url_has_allowed_host_and_scheme(target, {request.get_host()})
-        if value and not is_own and not returns.is_listed(target, conf.return_hosts):
+        if value and not is_own and not return_urls.is_allowed(target, conf.return_hosts):
             raise serializers.ValidationError(_("The payer may not be sent there."), code="return_to")
         return value
 
@@ -153,7 +154,7 @@ class OpenedPaymentSerializer(serializers.Serializer[Payment]):
         return self._absolute(payment.get_status_url())
 
     def _absolute(self, path: str) -> str:
-        return services.absolute_url(path, self.context["request"]._request)
+        return absolute_url(path, self.context["request"]._request)
 
 
 class PaymentSerializer(OpenedPaymentSerializer):

@@ -1,5 +1,6 @@
 """From REST framework to ``services`` and back."""
 
+import functools
 import json
 import re
 from collections.abc import Mapping
@@ -21,7 +22,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.viewsets import GenericViewSet
 
-from django_paiementpro import log, polling, services
+from django_paiementpro import log, services
 from django_paiementpro.api import calls, schema
 from django_paiementpro.api.bodies import BoundedRequest, read_body
 from django_paiementpro.api.pages import PaymentPagination
@@ -40,10 +41,13 @@ from django_paiementpro.api.serializers import (
     PaymentSerializer,
 )
 from django_paiementpro.conf import conf
-from django_paiementpro.decorators import non_atomic, reread
+from django_paiementpro.db.connections import database, read
 from django_paiementpro.enums import Status
 from django_paiementpro.exceptions import GatewayRefusedError, GatewayUnavailableError
+from django_paiementpro.http import conditional_response, non_atomic, reread
 from django_paiementpro.models import IdempotencyKey, Payment
+from django_paiementpro.services.checkout import require_payable
+from django_paiementpro.services.idempotency import IdempotentRequest, find_key, store_payment
 
 #: What an anonymous caller's key must have: all of them share one space, in which nobody may guess another's.
 ANONYMOUS_KEY_LENGTH = 32
@@ -84,7 +88,7 @@ class PaymentViewSet(GenericViewSet[Payment]):
         Users of a model other than ``AUTH_USER_MODEL`` see none, whatever their key.
         """
         user = self._user
-        payments = Payment.objects.primary()
+        payments = Payment.objects.using(database())
         if user is None:
             return payments.none()
         has_perm = getattr(user, "has_perm", None)  # a host's user model may have none
@@ -148,22 +152,22 @@ class PaymentViewSet(GenericViewSet[Payment]):
         waiting_time = None if payment.is_final else payment.waiting_time
         # Of two forms of the same, each has a tag of its own.
         content = JSONRenderer().render(data) + str(request.accepted_media_type).encode()
-        return polling.answer(Response(data), content, request.headers.get("If-None-Match", ""), waiting_time)
+        return conditional_response(request._request, Response(data), content, waiting_time)
 
     def create(self, request: Request, *args: Any, **kwargs: Any) -> Response:
         serializer = self.get_serializer(data=read_body(request))
         serializer.is_valid(raise_exception=True)
-        claim = self._claim(request)
-        stored = services.recall(claim) if claim else None
+        idempotent = self._idempotent_request(request)
+        stored = find_key(idempotent) if idempotent else None
         if stored is None:
             with calls.place():
                 payment = self.make_payment(serializer.validated_data)
                 self._check(payment)
-                stored = _store(payment, claim)
+                stored = _store(payment, idempotent)
                 if stored is None:
                     self._open(payment)
                     return self._created(payment)
-        if claim and not claim.fits(stored):
+        if idempotent and not idempotent.matches(stored):
             raise Problem("key-reused", 422, _("Send another key with another request."))
         return self._repeat(stored)
 
@@ -186,7 +190,8 @@ class PaymentViewSet(GenericViewSet[Payment]):
     def initial(self, request: Request, *args: Any, **kwargs: Any) -> None:
         if request.method == "POST" and "POST" not in self.allowed_methods:
             raise MethodNotAllowed("POST")
-        super().initial(request, *args, **kwargs)
+        # In most POST requests this is the first to read from the database.
+        read(functools.partial(super().initial, request, *args, **kwargs))
 
     @property
     def allowed_methods(self) -> Any:
@@ -199,8 +204,9 @@ class PaymentViewSet(GenericViewSet[Payment]):
         """Return the payment, to the letter; 404 also where it is another's."""
         self._require_user()
         reference = self.kwargs[self.lookup_field]
-        is_reference = re.fullmatch("[A-Za-z0-9_-]{1,64}", reference)
-        payment = self.get_queryset().filter(reference=reference).first() if is_reference else None
+        payment = None
+        if re.fullmatch("[A-Za-z0-9_-]{1,64}", reference):
+            payment = read(lambda: self.get_queryset().filter(reference=reference).first())
         if payment is None or payment.reference != reference:
             raise NotFound
         self.check_object_permissions(self.request, payment)
@@ -257,8 +263,8 @@ class PaymentViewSet(GenericViewSet[Payment]):
         if self._principal is None:
             raise NotAuthenticated
 
-    def _claim(self, request: Request) -> services.Claim | None:
-        """Return what the request's key says of it; None where it has none. Raises ``Problem``."""
+    def _idempotent_request(self, request: Request) -> IdempotentRequest | None:
+        """Return the request as its key identifies it, or None if it has no key. Raises ``Problem``."""
         header = request.headers.get("Idempotency-Key")
         if header is None:
             if conf.api_key_required:
@@ -274,12 +280,12 @@ class PaymentViewSet(GenericViewSet[Payment]):
         # The URL too may say which shop is asked.
         url = [request.get_host().lower(), request.get_full_path()]
         content = json.dumps([url, body], sort_keys=True, default=str)
-        return services.Claim.of(f"{self.basename} {caller or 'anonymous'}", key, content)
+        return IdempotentRequest.of(f"{self.basename} {caller or 'anonymous'}", key, content)
 
     def _check(self, payment: Payment) -> None:
         """Check its state, all that would be stored, and what would be sent. Raises ``Problem``."""
         try:
-            services.require_payable(payment)
+            require_payable(payment)
             payment.full_clean(exclude={"user", "content_type"}, validate_unique=False, validate_constraints=False)
         except ValidationError as error:
             log.write_invalid(payment, error)
@@ -320,11 +326,11 @@ class PaymentViewSet(GenericViewSet[Payment]):
         return {name: data[name] for name in ("reference", "checkout_url", "status_url")}
 
 
-def _store(payment: Payment, claim: services.Claim | None) -> IdempotencyKey | None:
+def _store(payment: Payment, request: IdempotentRequest | None) -> IdempotencyKey | None:
     try:
-        return services.store_payment(payment, claim)
+        return store_payment(payment, request)
     except IntegrityError as error:
-        if not Payment.objects.primary().filter(reference=payment.reference).exists():
+        if not Payment.objects.using(database()).filter(reference=payment.reference).exists():
             raise
         errors = {"reference": [_("There is a payment of this reference already.")]}
         raise Problem("invalid-payment", 400, _("Some of its data are not valid."), errors=errors) from error

@@ -11,8 +11,8 @@ from typing import Any
 from django.utils.module_loading import import_string
 from django.utils.translation import gettext as _
 
-from django_paiementpro import outbox
-from django_paiementpro.engines import FRAMEWORK
+from django_paiementpro.delivery import outbox
+from django_paiementpro.delivery.backends import FRAMEWORK
 
 task: Callable[[Callable[..., None]], Any] = import_string(f"{FRAMEWORK}.task")
 
@@ -27,7 +27,7 @@ def enqueue(event: int, lease: str) -> None:
     deliver_event.enqueue(event, lease)
 
 
-def idleness() -> str:
+def why_idle() -> str:
     backend = deliver_event.get_backend()
     if isinstance(backend, import_string(f"{FRAMEWORK}.backends.immediate.ImmediateBackend")):
         return _("ImmediateBackend runs tasks in the web process, before the gateway is answered")

@@ -6,11 +6,11 @@ from collections.abc import Iterator
 from django.db import connections
 from django.utils.translation import gettext as _
 
+from django_paiementpro.db.connections import database
 from django_paiementpro.doctor.findings import Finding, failure, passed, warning
 from django_paiementpro.doctor.visits import Visit
-from django_paiementpro.services.transitions import database
 
-# In seconds. A claim lasts 5 s longer than its call may: processes whose clocks differ by more may both ask for a page.
+# In seconds. A lease lasts 5 s longer than its call may: processes whose clocks differ by more may both ask for a page.
 NOTICEABLE = 2.0
 HARMFUL = 30.0
 

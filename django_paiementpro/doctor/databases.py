@@ -13,11 +13,11 @@ from django.db import connections, router
 from django.db.backends.base.base import BaseDatabaseWrapper
 from django.utils.translation import gettext as _
 
+from django_paiementpro.db.connections import database
 from django_paiementpro.doctor.findings import Finding, Verdict, failure, passed, warning
 from django_paiementpro.doctor.tables import MODELS
 from django_paiementpro.doctor.visits import Visit
 from django_paiementpro.models import Payment
-from django_paiementpro.services.transitions import database
 
 # PostgreSQL's default; on MySQL and MariaDB it is Django's.
 ISOLATION = "read committed"

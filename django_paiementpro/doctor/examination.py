@@ -22,7 +22,7 @@ from django_paiementpro.doctor import (
 )
 from django_paiementpro.doctor.findings import Finding, Verdict, failure, warning, whereabouts
 from django_paiementpro.doctor.visits import Visit
-from django_paiementpro.messages import without_signed_urls
+from django_paiementpro.gateway.text import without_signed_urls
 
 HIDDEN = "…"
 

@@ -6,14 +6,14 @@ from django.urls import NoReverseMatch
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
-from django_paiementpro import probe
 from django_paiementpro.doctor import redirects, stack, wire
 from django_paiementpro.doctor.clocks import compare
 from django_paiementpro.doctor.findings import Finding, failure, passed, warning
 from django_paiementpro.doctor.visits import Visit
 from django_paiementpro.doctor.wire import Answer, Trouble
-from django_paiementpro.messages import parse_json_object
-from django_paiementpro.probe import Sighting
+from django_paiementpro.gateway import probe
+from django_paiementpro.gateway.parsing import parse_json_object
+from django_paiementpro.gateway.probe import ProbeReport
 
 # What the app answers to a stranger.
 STRANGERS_ANSWER = b"Not Found"
@@ -82,11 +82,11 @@ def findings(visit: Visit) -> Iterator[Finding]:
     yield failure(_("A notification sent to oneself over the network was not recognised."), *_explain(url, answer))
 
 
-def _sighting(nonce: str, answer: Answer) -> Sighting | None:
+def _sighting(nonce: str, answer: Answer) -> ProbeReport | None:
     if answer.status != 200:
         return None
     try:
-        return Sighting.from_json(nonce, parse_json_object(answer.content))
+        return ProbeReport.from_json(nonce, parse_json_object(answer.content))
     except ValueError:
         return None
 
@@ -173,7 +173,7 @@ def _unknown_signature(answer: Answer) -> tuple[str, ...]:
     )
 
 
-def _way_findings(visit: Visit, sighting: Sighting) -> Iterator[Finding]:
+def _way_findings(visit: Visit, sighting: ProbeReport) -> Iterator[Finding]:
     """Say what the way has changed."""
     yield from _field_findings(sighting)
     if sighting.scheme != visit.parts.scheme:
@@ -182,7 +182,7 @@ def _way_findings(visit: Visit, sighting: Sighting) -> Iterator[Finding]:
         yield _host_finding(visit, sighting)
 
 
-def _field_findings(sighting: Sighting) -> Iterator[Finding]:
+def _field_findings(sighting: ProbeReport) -> Iterator[Finding]:
     if sighting.altered:
         yield failure(
             _("Fields arrive altered (%(names)s): notifications would be refused.")
@@ -204,7 +204,7 @@ def _field_findings(sighting: Sighting) -> Iterator[Finding]:
         )
 
 
-def _scheme_finding(visit: Visit, sighting: Sighting) -> Finding:
+def _scheme_finding(visit: Visit, sighting: ProbeReport) -> Finding:
     shown = {"scheme": sighting.scheme, "sent": visit.parts.scheme}
     if sighting.forwarded_scheme == visit.parts.scheme:
         remedy = _('Write SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https").')
@@ -216,7 +216,7 @@ def _scheme_finding(visit: Visit, sighting: Sighting) -> Finding:
     return warning(_("It was sent by %(sent)s, and the app takes it for %(scheme)s.") % shown, remedy)
 
 
-def _host_finding(visit: Visit, sighting: Sighting) -> Finding:
+def _host_finding(visit: Visit, sighting: ProbeReport) -> Finding:
     shown = {"host": sighting.host or "?", "sent": visit.authority}
     if sighting.forwarded_host == visit.authority:
         remedy = _("Have the proxy pass the Host header on as it came, or write USE_X_FORWARDED_HOST = True.")

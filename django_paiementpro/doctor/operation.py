@@ -13,11 +13,12 @@ from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
 from django_paiementpro import services
+from django_paiementpro.db.connections import database
 from django_paiementpro.doctor.findings import Finding, failure, passed, warning
 from django_paiementpro.doctor.visits import Visit
 from django_paiementpro.enums import SettledBy, Status
 from django_paiementpro.models import Payment, ReconciliationRun
-from django_paiementpro.services.transitions import database
+from django_paiementpro.services.reconciliation import overdue_payments, undelivered_events
 
 # It is meant to run every few minutes: after an hour something keeps it from doing so.
 LATE = timedelta(hours=1)
@@ -34,7 +35,7 @@ def reconciliation_findings(visit: Visit) -> Iterator[Finding]:
     now = timezone.now()
     if seen_at is None:
         # A fresh installation has nothing to reconcile yet.
-        is_needed = Payment.objects.primary().filter(created_at__lt=now - LATE).exists()
+        is_needed = Payment.objects.using(database()).filter(created_at__lt=now - LATE).exists()
         verdict = failure if is_needed else warning
         yield verdict(_("paiementpro_reconcile has never run."), _in_cron())
     elif seen_at < now - LATE:
@@ -75,7 +76,7 @@ def waiting_findings(visit: Visit) -> Iterator[Finding]:
 
 
 def _undelivered() -> Iterator[Finding]:
-    events = services.undelivered_events()
+    events = undelivered_events()
     if count := events.count():
         oldest = events.aggregate(oldest=Min("created_at"))["oldest"]
         verdict = failure if oldest < timezone.now() - LATE else warning
@@ -107,7 +108,7 @@ def _to_review() -> Iterator[Finding]:
 
 def _too_old() -> Iterator[Finding]:
     """Look for what reconciliation should have expired."""
-    if count := services.overdue_payments(timezone.now() - LATE).count():
+    if count := overdue_payments(timezone.now() - LATE).count():
         yield failure(
             ngettext(
                 "%d payment is pending that should have expired: see why paiementpro_reconcile does not do it.",
@@ -120,7 +121,7 @@ def _too_old() -> Iterator[Finding]:
 
 def _never_notified() -> Iterator[Finding]:
     """Learn from what has happened: where only the look-up or staff settle, notifications do not arrive."""
-    recent = Payment.objects.primary().filter(settled_at__gte=timezone.now() - RECENT, status=Status.SUCCEEDED)
+    recent = Payment.objects.using(database()).filter(settled_at__gte=timezone.now() - RECENT, status=Status.SUCCEEDED)
     ways = list(recent.order_by("-settled_at").values_list("settled_by", flat=True)[:100])
     if len(ways) >= ENOUGH and SettledBy.NOTIFICATION not in ways:
         yield warning(

@@ -6,13 +6,14 @@ from urllib.parse import urlsplit
 from django.urls import NoReverseMatch, reverse
 from django.utils.translation import gettext as _
 
-from django_paiementpro import gateway, signing
+from django_paiementpro import signing
 from django_paiementpro.conf import conf
 from django_paiementpro.doctor.findings import Finding, failure, passed, warning
 from django_paiementpro.doctor.stack import probe_path
 from django_paiementpro.doctor.visits import Visit
 from django_paiementpro.exceptions import GatewayRefusedError, GatewayUnavailableError
-from django_paiementpro.messages import PageRequest
+from django_paiementpro.gateway import client
+from django_paiementpro.gateway.messages import PageRequest
 from django_paiementpro.models import generate_reference
 
 
@@ -29,7 +30,7 @@ def _page_findings(visit: Visit) -> Iterator[Finding]:
         return  # told already
     name = {"gateway": urlsplit(conf.gateway_url).netloc}
     try:
-        url = gateway.open_page(request)
+        url = client.open_page(request)
     except GatewayRefusedError as error:
         yield failure(
             _("The gateway (%(gateway)s) refuses a page: “%(message)s”.") % {**name, "message": error.message},
@@ -74,7 +75,7 @@ def _status_findings() -> Iterator[Finding]:
         return
     name = {"service": urlsplit(conf.status_url).netloc}
     try:
-        answer = gateway.look_up(generate_reference())
+        answer = client.look_up(generate_reference())
     except GatewayUnavailableError as error:
         yield warning(
             _("The status look-up (%(service)s) gives no answer: %(error)s.") % {**name, "error": error},

@@ -21,11 +21,13 @@ from django.urls import NoReverseMatch, get_script_prefix, resolve, reverse
 from django.utils import translation
 from django.utils.translation import gettext as _
 
-from django_paiementpro import probe, signing
+from django_paiementpro import signing
 from django_paiementpro.doctor import redirects
 from django_paiementpro.doctor.findings import Finding, failure, passed, warning, whereabouts
 from django_paiementpro.doctor.visits import Visit
-from django_paiementpro.messages import USER_AGENT, parse_json_object
+from django_paiementpro.gateway import probe
+from django_paiementpro.gateway.messages import USER_AGENT
+from django_paiementpro.gateway.parsing import parse_json_object
 
 K = TypeVar("K")
 
@@ -69,7 +71,7 @@ def middleware_findings(visit: Visit) -> Iterator[Finding]:
     host = visit.host or _any_host()
     if not validate_host(host, settings.ALLOWED_HOSTS or (DEBUG_HOSTS if settings.DEBUG else ())):
         yield failure(
-            _("ALLOWED_HOSTS does not have %(host)s: every request to it is answered 400.") % {"host": host},
+            _("ALLOWED_HOSTS does not have %(host)s: every request to it is answered with 400.") % {"host": host},
             _("Add it."),
         )
         return
@@ -185,7 +187,7 @@ class Question:
         if response.status_code != 200 or response.streaming:
             return False
         try:
-            return probe.Sighting.from_json(self.nonce, parse_json_object(response.content)) is not None
+            return probe.ProbeReport.from_json(self.nonce, parse_json_object(response.content)) is not None
         except ValueError:
             return False
 

@@ -8,9 +8,9 @@ from django.db.migrations.executor import MigrationExecutor
 from django.utils.translation import gettext as _
 
 from django_paiementpro import models
+from django_paiementpro.db.connections import database
 from django_paiementpro.doctor.findings import Finding, failure, passed, warning
 from django_paiementpro.doctor.visits import Visit
-from django_paiementpro.services.transitions import database
 
 APP_LABEL = "paiementpro"
 MODELS = (

@@ -190,7 +190,7 @@ class Migration(migrations.Migration):
                     "blanked_at",
                     models.DateTimeField(blank=True, editable=False, null=True, verbose_name="personal data erased"),
                 ),
-                ("claimed_until", models.DateTimeField(blank=True, editable=False, null=True)),
+                ("leased_until", models.DateTimeField(blank=True, editable=False, null=True)),
                 ("checked_at", models.DateTimeField(blank=True, editable=False, null=True)),
                 ("asked_attempt", models.PositiveSmallIntegerField(blank=True, editable=False, null=True)),
                 (

@@ -25,8 +25,8 @@ def check_switch(app_configs: Sequence[AppConfig] | None = None, **kwargs: Any) 
         Error(
             "The sandbox of Paiement Pro is installed where it must not run: anyone could pay without money.",
             hint=(
-                'Take "django_paiementpro.sandbox" out of INSTALLED_APPS. On a machine for development or tests, '
-                "write DEBUG = True or PAIEMENTPRO_SANDBOX = True."
+                'Take "django_paiementpro.sandbox" out of INSTALLED_APPS. For development, write DEBUG = True. For '
+                "tests, where Django turns DEBUG off, write PAIEMENTPRO_SANDBOX = True in settings of their own."
             ),
             id="paiementpro_sandbox.E001",
         )

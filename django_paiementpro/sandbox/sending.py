@@ -13,7 +13,7 @@ from collections.abc import Callable
 import requests
 from django.db import connections
 
-from django_paiementpro.messages import USER_AGENT
+from django_paiementpro.gateway.messages import USER_AGENT
 from django_paiementpro.sandbox.wire import Fields
 
 logger = logging.getLogger("django_paiementpro.sandbox")

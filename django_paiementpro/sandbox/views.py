@@ -9,11 +9,11 @@ import re
 from collections.abc import Callable
 from typing import Any, TypeVar, cast
 
+from django.conf import settings
 from django.contrib.auth.decorators import login_not_required
 from django.core.exceptions import RequestDataTooBig
-from django.db import connections, transaction
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseBadRequest, JsonResponse, UnreadablePostError
-from django.http.request import RawPostDataException
+from django.http.request import RawPostDataException, split_domain_port
 from django.shortcuts import render
 from django.urls import reverse
 from django.utils.decorators import method_decorator
@@ -23,7 +23,8 @@ from django.views import View
 from django.views.decorators.cache import never_cache
 from django.views.decorators.csrf import csrf_exempt
 
-from django_paiementpro.messages import clean
+from django_paiementpro.gateway.text import clean
+from django_paiementpro.http import non_atomic
 from django_paiementpro.sandbox import payer, wire
 from django_paiementpro.sandbox.checks import is_switched_on
 from django_paiementpro.sandbox.models import SandboxSession
@@ -31,13 +32,6 @@ from django_paiementpro.sandbox.operators import Operator, find_operator, offere
 from django_paiementpro.sandbox.payer import AWKWARD_WAYS, Way
 
 V = TypeVar("V", bound=Callable[..., Any])
-
-
-def _non_atomic(view: V) -> V:
-    """Exempt a view from ATOMIC_REQUESTS on every database, where Django's decorator alone covers one."""
-    for alias in connections:
-        view = transaction.non_atomic_requests(using=alias)(view)
-    return view
 
 
 def _switched_on(view: V) -> V:
@@ -50,7 +44,7 @@ def _switched_on(view: V) -> V:
     return cast("V", wrapper)
 
 
-open_to_all = [login_not_required, never_cache, _non_atomic, _switched_on]
+open_to_all = [login_not_required, never_cache, non_atomic, _switched_on]
 
 
 @method_decorator([csrf_exempt, *open_to_all], name="dispatch")
@@ -59,7 +53,7 @@ class InitializeView(View):
 
     def post(self, request: HttpRequest) -> HttpResponse:
         try:
-            values = wire.read_request(_body(request))
+            values = wire.read_request(_body(request), _validated_host(request))
         except wire.RefusedError as error:
             return JsonResponse(wire.not_initialized(str(error)))
         merchant_id, reference = values.pop("merchant_id"), values.pop("reference")
@@ -122,6 +116,11 @@ def _body(request: HttpRequest) -> bytes:
         return request.body
     except (RequestDataTooBig, RawPostDataException, UnreadablePostError):
         return b""
+
+
+def _validated_host(request: HttpRequest) -> str:
+    """Return the host of the request, without its port; nothing if ``ALLOWED_HOSTS`` allows any host."""
+    return "" if "*" in settings.ALLOWED_HOSTS else split_domain_port(request.get_host())[0]
 
 
 def _find(request: HttpRequest) -> SandboxSession | None:

@@ -6,15 +6,17 @@ reads JSON and cleans text, nothing that knows a field.
 """
 
 import re
+from ipaddress import IPv4Address
 from typing import Any
-from urllib.parse import SplitResult, urlencode, urlsplit
+from urllib.parse import urlencode
 
 from django.conf import settings
 from django.utils.crypto import salted_hmac
 
 from django_paiementpro.conf import conf
-from django_paiementpro.messages import clean, parse_json_object
-from django_paiementpro.returns import is_app_link, is_listed
+from django_paiementpro.gateway.parsing import parse_json_object
+from django_paiementpro.gateway.text import clean
+from django_paiementpro.return_urls import is_allowed
 from django_paiementpro.sandbox.models import SandboxSession
 
 SUCCESS_CODE = "0"
@@ -37,7 +39,10 @@ REFERENCE_USED = f"{NOT_INITIALIZED} : Référence déjà utilisée"
 FIELDS_MISSING = "Veuillez renseigner les champs obligatoire"
 UNKNOWN_MERCHANT = "ID marchand inconnu"
 AMOUNT_TOO_SMALL = "Le montant minimum est de 100 fr"
-URL_NOT_ALLOWED = f"{NOT_INITIALIZED} : URL non autorisée"
+URL_NOT_ALLOWED = (
+    f"{NOT_INITIALIZED} : URL non autorisée. Le bac à sable n'accepte que celles de ce site (PAIEMENTPRO_SITE_URL, "
+    "en https) ou, si DEBUG est actif, de cette machine"
+)
 NO_TRANSACTION = "Aucune transaction"
 
 # The wire's name of each column. The spelling of the last name is the gateway's, whose names have to match to the
@@ -59,6 +64,13 @@ OPTIONAL = {
     "return_context": "returnContext",
 }
 
+# No user info, backslash, space or control character, which browsers and libraries read differently.
+ORIGIN = re.compile(
+    r"(?P<scheme>https?)://(?P<host>\[[0-9a-f:]+\]|[^/?#@:\[\]]+)(?::(?P<port>[0-9]{1,5}))?(?=[/?#]|\Z)",
+    re.ASCII | re.IGNORECASE,
+)
+UNSAFE = re.compile(r"[\x00-\x20\x7f-\x9f\\]")
+
 Fields = list[tuple[str, str]]
 
 
@@ -66,8 +78,12 @@ class RefusedError(Exception):
     """The gateway says no, in these words."""
 
 
-def read_request(content: bytes) -> dict[str, Any]:
-    """Return the columns of a new session. Raises ``RefusedError``."""
+def read_request(content: bytes, request_host: str) -> dict[str, Any]:
+    """
+    Return the columns of a new session. Raises ``RefusedError``.
+
+    ``request_host`` has no port; it is empty if ``ALLOWED_HOSTS`` allows any host.
+    """
     try:
         request = parse_json_object(content)  # numbers as text
     except ValueError as error:
@@ -86,8 +102,8 @@ def read_request(content: bytes) -> dict[str, Any]:
     if len(values["reference"]) > MAX_REFERENCE or any(len(value) > MAX_TEXT for value in values.values()):
         raise RefusedError(NOT_INITIALIZED)
     notification_url, return_url = values["notification_url"], values["return_url"]
-    if (notification_url and not may_be_called(notification_url)) or (
-        return_url and not may_be_returned_to(return_url)
+    if (notification_url and not may_be_called(notification_url, request_host)) or (
+        return_url and not may_be_returned_to(return_url, request_host)
     ):
         raise RefusedError(URL_NOT_ALLOWED)
     # What the gateway makes of a channel that the merchant has not is not known: here the payer chooses.
@@ -95,28 +111,48 @@ def read_request(content: bytes) -> dict[str, Any]:
     return {**values, "amount": int(values["amount"]), "channel": channel}
 
 
-def may_be_called(url: str) -> bool:
+def may_be_called(url: str, request_host: str) -> bool:
     """
-    Return whether the sandbox may post to a notification URL.
+    Return whether the sandbox may post to a notification URL, so that strangers cannot reach other servers through it.
 
-    It must be https, or on the host of ``PAIEMENTPRO_SITE_URL``: on a public server, strangers must not reach internal
-    services through it. With DEBUG, any http:// URL will do.
+    The URL must be this site's, by https: ``PAIEMENTPRO_SITE_URL`` or, where that is not set, the request's host. It
+    may also be ``PAIEMENTPRO_SITE_URL`` if that is on the loopback interface and, with DEBUG, anything on it.
     """
-    parts = _split(url)
-    is_allowed_http = settings.DEBUG or parts.netloc == _split(conf.site_url or "").netloc
-    return bool(parts.hostname) and (parts.scheme == "https" or (parts.scheme == "http" and is_allowed_http))
+    origin = _origin(url)
+    if origin is None:
+        return False
+    scheme, host, _port = origin
+    is_this_site = origin == _origin(conf.site_url or f"https://{request_host}")
+    return (is_this_site and scheme == "https") or ((is_this_site or settings.DEBUG) and _is_loopback(host))
 
 
-def may_be_returned_to(url: str) -> bool:
-    """Return whether the payer may be sent to a return URL: likewise, or to an app of ``PAIEMENTPRO_RETURN_HOSTS``."""
-    return may_be_called(url) or (is_app_link(url) and is_listed(url, conf.return_hosts))
+def may_be_returned_to(url: str, request_host: str) -> bool:
+    """
+    Return whether the payer may be sent to a return URL.
+
+    It may be whatever may be called, and the https hosts and the apps of ``PAIEMENTPRO_RETURN_HOSTS``.
+    """
+    is_http = url.lower().startswith("http:")
+    return may_be_called(url, request_host) or (not is_http and is_allowed(url, conf.return_hosts))
 
 
-def _split(url: str) -> SplitResult:
+def _origin(url: str) -> tuple[str, str, int] | None:
+    """Return the scheme, host and port of a URL that every browser and library reads alike; None for any other URL."""
+    match = ORIGIN.match(url)
+    if not match or UNSAFE.search(url):
+        return None
+    scheme = match["scheme"].lower()
+    return scheme, match["host"].lower(), int(match["port"] or (443 if scheme == "https" else 80))
+
+
+def _is_loopback(host: str) -> bool:
+    """Return whether a host is the loopback interface, in one of its usual spellings."""
+    if host in {"localhost", "[::1]"}:
+        return True
     try:
-        return urlsplit(url)
+        return IPv4Address(host).is_loopback
     except ValueError:
-        return urlsplit("")
+        return False
 
 
 def is_phone(text: str) -> bool:

@@ -5,7 +5,6 @@ import math
 import re
 import time
 from collections.abc import Mapping
-from copy import copy
 from datetime import timedelta
 from functools import partial
 from itertools import takewhile
@@ -21,8 +20,10 @@ from django.utils.encoding import iri_to_uri
 from django.utils.translation import gettext_lazy as _
 from django.views.decorators.debug import sensitive_variables
 
-from django_paiementpro import gateway, log, statements
+from django_paiementpro import log
 from django_paiementpro.conf import conf
+from django_paiementpro.db import sql
+from django_paiementpro.db.connections import database
 from django_paiementpro.enums import Kind, Outcome, Status
 from django_paiementpro.exceptions import (
     GatewayError,
@@ -30,24 +31,21 @@ from django_paiementpro.exceptions import (
     GatewayUnavailableError,
     TooManyRefusalsError,
 )
-from django_paiementpro.messages import PageRequest
+from django_paiementpro.gateway import client
+from django_paiementpro.gateway.messages import PageRequest
 from django_paiementpro.models import Payment
 from django_paiementpro.phones import normalize_phone
-from django_paiementpro.services.claims import CLOCK_SKEW, claim, free, is_claimed
+from django_paiementpro.services.bulkhead import breaker_of
+from django_paiementpro.services.leases import CLOCK_SKEW, acquire, is_held, release
+from django_paiementpro.services.rules import Decision
+from django_paiementpro.services.transactions import Fit, commit, existing, next_date, outside_transactions, read_again
 from django_paiementpro.services.transitions import (
-    Decision,
-    Fit,
-    commit,
-    commit_texts,
-    database,
-    existing,
     expect_personal_data,
+    fitted,
+    has_new_region,
     insert_event,
     is_one_statement,
     new_event,
-    next_date,
-    outside_transactions,
-    read_again,
 )
 
 POLL_SECONDS = 0.1
@@ -117,10 +115,13 @@ def initialize_payment(payment: Payment, request: HttpRequest | None = None, *, 
     while True:
         page_request = _page_request(payment, request)
         _require_patience(payment, page_request)
-        if claim(payment):
-            return _open_page(payment, page_request)
-        if page := _await_other_claim(payment):
-            return page
+        with breaker_of(conf.gateway_url).enter() as may_wait:
+            if not may_wait:
+                raise GatewayUnavailableError("the gateway does not answer, and another thread is waiting for it")
+            if acquire(payment):
+                return _open_page(payment, page_request)
+            if page := _await_other_lease(payment):
+                return page
 
 
 def _fresh_page(payment: Payment) -> str:
@@ -151,23 +152,23 @@ def _page_digest(payment: Payment) -> str:
 
 
 def _open_page(payment: Payment, page_request: PageRequest) -> str:
-    """Ask the gateway for a page under a claim. The attempt is counted: its reference is never sent again."""
+    """Ask the gateway for a page under a lease. The attempt is counted: its reference is never sent again."""
     asked_at = time.monotonic()
     try:
-        url = gateway.open_page(page_request)
+        url = breaker_of(conf.gateway_url).call(partial(client.open_page, page_request))
     except GatewayError as error:
         _record_no_page(payment, page_request, error, time.monotonic() - asked_at)
         read_again(payment)
         require_payable(payment)  # paid or cancelled in the meantime: there must be no second try
         raise
     except BaseException:
-        free(payment, payment.attempt)
+        release(payment, payment.attempt)
         raise
     if _record_page(payment, page_request, url, time.monotonic() - asked_at):
         return url
     read_again(payment)
     require_payable(payment)
-    # Another process has opened a newer page, since this call took longer than its claim.
+    # Another process has opened a newer page, since this call took longer than its lease.
     if page := _fresh_page(payment):
         return page
     raise GatewayUnavailableError("the page came too late to be used")
@@ -265,7 +266,7 @@ def _base_url(request: HttpRequest | None) -> str:
     return f"https://{re.sub(':[0-9]+$', '', request.get_host())}{prefix}"
 
 
-def _await_other_claim(payment: Payment) -> str:
+def _await_other_lease(payment: Payment) -> str:
     """
     Wait while another process asks for the page, and return it, or an empty string if this process may ask now.
 
@@ -274,10 +275,10 @@ def _await_other_claim(payment: Payment) -> str:
     """
     read_again(payment)
     require_payable(payment)
-    if not is_claimed(payment):
+    if not is_held(payment):
         return _fresh_page(payment)
     attempt = payment.attempt
-    while is_claimed(payment) and payment.attempt == attempt:
+    while is_held(payment) and payment.attempt == attempt:
         time.sleep(POLL_SECONDS)
         read_again(payment)
     require_payable(payment)
@@ -285,7 +286,7 @@ def _await_other_claim(payment: Payment) -> str:
     # other data, which leaves this process to ask.
     if payment.status == Status.PENDING and payment.opened_attempt is not None and payment.opened_attempt >= attempt:
         return payment.payment_url if _is_page_up_to_date(payment) else ""
-    if payment.attempt == attempt and payment.claimed_until is not None:
+    if payment.attempt == attempt and payment.leased_until is not None:
         return ""  # the process has died: its lease has run out
     event = payment.events.using(database()).filter(kind=Kind.INITIALIZE).last()
     if event and event.outcome == Outcome.REFUSED:
@@ -303,20 +304,18 @@ def _record_page(payment: Payment, page_request: PageRequest, url: str, duration
         "page_digest": _page_digest(payment),
         "initialized_at": timezone.now(),
         "opened_attempt": attempt,
-        "claimed_until": None,
+        "leased_until": None,
     }
     decision = Decision(Outcome.ACCEPTED)
 
-    def store(unchanged: statements.Where) -> bool:
+    def store(unchanged: sql.Where, _fit: Fit) -> bool:
         event = new_event(payment, Kind.INITIALIZE, decision, page_request.for_audit())
         # If the database crashes in the next moment, only the page is lost: the attempt is counted, and may be paid.
-        if not statements.update_and_insert(Payment, unchanged, changes, event, is_durable=False):
+        if not sql.update_and_insert(Payment, unchanged, changes, event, is_durable=False):
             return False
         expect_personal_data(payment)
-        opened = copy(payment)
-        opened.apply(changes)
-        if opened.phone_region != payment.phone_region:
-            opened.store_search_keys()
+        if has_new_region(payment, changes):
+            payment.store_search_keys()
         return True
 
     def has_just_failed() -> bool:
@@ -325,15 +324,15 @@ def _record_page(payment: Payment, page_request: PageRequest, url: str, duration
             payment.status == Status.FAILED and payment.settled_attempt == attempt and payment.settled_at != settled_at
         )
 
-    def give_up() -> None:
-        free(payment, attempt)
+    def give_up(_fit: Fit) -> None:
+        release(payment, attempt)
         insert_event(payment, Kind.INITIALIZE, decision, page_request.for_audit())
 
     while payment.attempt == attempt and Status(payment.status).is_payable and not has_just_failed():
         # Neither a finding that was raised meanwhile nor a failure on an earlier page is a reason to discard the page.
         changes["updated_at"] = next_date(payment)
         unchanged = {"pk": payment.pk, "status": payment.status, "attempt": attempt}
-        if commit(partial(store, unchanged), is_atomic=is_one_statement(payment, changes)):
+        if commit(partial(store, unchanged), is_one_statement=is_one_statement(payment, changes)):
             payment.apply(changes)
             log.write("page_opened", payment, outcome=Outcome.ACCEPTED, duration=duration)
             return True
@@ -351,9 +350,9 @@ def _record_no_page(payment: Payment, page_request: PageRequest, error: GatewayE
         decision, line, text = Decision(Outcome.FAILED, message=str(error)), "page_unavailable", str(error)
 
     def store(fit: Fit) -> None:
-        free(payment, payment.attempt)
-        insert_event(payment, Kind.INITIALIZE, decision.fitted(fit), fit(page_request.for_audit()))
+        release(payment, payment.attempt)
+        insert_event(payment, Kind.INITIALIZE, fitted(decision, fit), fit(page_request.for_audit()))
 
     with existing(payment):
-        commit_texts(store)
+        commit(store)
     log.write(line, payment, outcome=decision.outcome, duration=duration, error=text)

@@ -18,18 +18,19 @@ from typing import Any, TypeVar
 from django.contrib.auth import get_user_model
 from django.contrib.contenttypes.models import ContentType
 from django.db import connections
-from django.db.models import Count, Exists, OuterRef, Q
+from django.db.models import Count, Exists, OuterRef, Q, QuerySet
 from django.utils import timezone
 
 from django_paiementpro import log
+from django_paiementpro.db.connections import database
 from django_paiementpro.enums import Kind, Outcome, Reason, Status
-from django_paiementpro.messages import without_personal_data
-from django_paiementpro.models import Finding, Payment, PaymentEvent, PaymentQuerySet, Refund, SearchKey
+from django_paiementpro.gateway.messages import without_personal_data
+from django_paiementpro.models import Finding, Payment, PaymentEvent, Refund, SearchKey
 from django_paiementpro.normalization import email_key
 from django_paiementpro.phones import parse_phone, search_phones
-from django_paiementpro.services.claims import is_free
+from django_paiementpro.services.leases import not_held
 from django_paiementpro.services.reconciliation import oldest_first
-from django_paiementpro.services.transitions import commit, database
+from django_paiementpro.services.transactions import Fit, commit
 
 T = TypeVar("T")
 
@@ -83,7 +84,7 @@ class Blanked:
     left: int = 0
 
 
-def prunable_payments(before: datetime) -> PaymentQuerySet:
+def prunable_payments(before: datetime) -> QuerySet[Payment]:
     """
     Return the payments to blank: created before that moment, not pending, no event since, no signal owed.
 
@@ -94,14 +95,14 @@ def prunable_payments(before: datetime) -> PaymentQuerySet:
     return _unpruned(before).filter(~is_in_use, created_at__lt=before)
 
 
-def _unpruned(before: datetime) -> PaymentQuerySet:
+def _unpruned(before: datetime) -> QuerySet[Payment]:
     """Return what is blanked only as long as it is so: the rest of ``prunable_payments`` does not change."""
     return _at_rest().filter(blanked_at=None, updated_at__lt=before)
 
 
-def _at_rest() -> PaymentQuerySet:
+def _at_rest() -> QuerySet[Payment]:
     """Return the payments that nobody is paying, nor about to: their payer's data have been sent, or are needed."""
-    return Payment.objects.primary().filter(is_free(timezone.now())).exclude(status=Status.PENDING)
+    return Payment.objects.using(database()).filter(not_held(timezone.now())).exclude(status=Status.PENDING)
 
 
 def prune_personal_data(
@@ -176,7 +177,7 @@ def _payments_of_person(email: str, phone: str) -> Iterator[Payment]:
     number = parse_phone(phone) if phone else ""
     keys = SearchKey.objects.using(database()).filter(text__in={email_key(email), number} - {""})
     columns = ("pk", "status", "channel", "gateway_channel", "customer_email", "customer_phone")
-    for payment in oldest_first(Payment.objects.primary().filter(pk__in=keys.values("payment")).only(*columns)):
+    for payment in oldest_first(Payment.objects.using(database()).filter(pk__in=keys.values("payment")).only(*columns)):
         has_email = bool(email) and _canonical(payment.customer_email) == email
         if has_email or (number and payment.phone_number == number):
             yield payment
@@ -190,7 +191,7 @@ def _canonical(email: str) -> str:
 
 def _blank_all(
     batches: Iterable[list[Payment]],
-    unchanged: Callable[[], PaymentQuerySet],
+    unchanged: Callable[[], QuerySet[Payment]],
     progress: Callable[[int], object] | None = None,
 ) -> Blanked:
     """Blank batch by batch, and log what was done, also where somebody stops it."""
@@ -216,12 +217,12 @@ def _blank_all(
     return total
 
 
-def _blank(pks: list[int], unchanged: PaymentQuerySet) -> Blanked:
+def _blank(pks: list[int], unchanged: QuerySet[Payment]) -> Blanked:
     """Blank those of the payments that are still as they were found, and their events, in one commit."""
-    payments = Payment.objects.primary()
+    payments = Payment.objects.using(database())
     now = timezone.now()
 
-    def work() -> Blanked:
+    def work(_fit: Fit) -> Blanked:
         count = unchanged.filter(pk__in=pks).update(**BLANK, blanked_at=now)
         ours = pks
         if count < len(pks):
@@ -234,7 +235,7 @@ def _blank(pks: list[int], unchanged: PaymentQuerySet) -> Blanked:
 
 def _blank_rows_of(pks: list[int]) -> None:
     """Blank the rows that belong to the payments, and an order that is a user."""
-    payments = Payment.objects.primary().filter(pk__in=pks)
+    payments = Payment.objects.using(database()).filter(pk__in=pks)
     payments.filter(content_type=ContentType.objects.get_for_model(get_user_model())).update(
         content_type=None, object_id=None
     )

@@ -1,32 +1,36 @@
 """What is done for payments and signals that wait, by ``paiementpro_reconcile``."""
 
-import functools
 import math
 import time
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from datetime import datetime, timedelta
-from threading import Event
+from threading import Event, Lock
 from typing import Any, TypeVar, cast
 
-from django.db import connections
+from django.db import close_old_connections
 from django.db.models import Model, Q, QuerySet
 from django.db.models.functions import Coalesce
 from django.utils import timezone
 
-from django_paiementpro import log, outbox
+from django_paiementpro import log
 from django_paiementpro.conf import conf
+from django_paiementpro.db.connections import database
+from django_paiementpro.delivery import outbox
 from django_paiementpro.enums import MAY_BE_PAID_LATE, Kind, Outcome, Status
-from django_paiementpro.models import Payment, PaymentEvent, PaymentQuerySet, ReconciliationRun
-from django_paiementpro.services.claims import CLOCK_SKEW, claim_check, give_back_check, is_claimed
-from django_paiementpro.services.evidence import receive_answer, report_silence
-from django_paiementpro.services.keys import forget_keys
-from django_paiementpro.services.pool import ATTEMPTS_AT_ONCE, LookUp, Pool
-from django_paiementpro.services.runs import beat, begin_run, finish_run, leave_event, leave_run, take_event
+from django_paiementpro.exceptions import GatewayUnavailableError
+from django_paiementpro.models import Payment, PaymentEvent, ReconciliationRun
+from django_paiementpro.services.idempotency import forget_keys
+from django_paiementpro.services.leases import CLOCK_SKEW, acquire_check, is_held, release_check
+from django_paiementpro.services.rules import Decision
+from django_paiementpro.services.runs import begin_run, finish_run, heartbeats, leave_event, take_event
 from django_paiementpro.services.staff import flag_reused_transaction, recently_confirmed
-from django_paiementpro.services.transitions import Decision, as_read, commit, database, outside_transactions, store
+from django_paiementpro.services.status import Reply, ask, every_attempt, receive_reply, report_silence
+from django_paiementpro.services.transactions import outside_transactions
+from django_paiementpro.services.transitions import store
 
 M = TypeVar("M", bound=Model)
 
@@ -52,6 +56,20 @@ LONGEST_INTERVAL = timedelta(days=1)
 DELIVERY_FIRST = 30.0
 
 PAGE_SIZE = 500
+
+#: After how many payments in a row without any response the gateway is taken to be unavailable.
+AWAY_AFTER = 5
+
+#: The same for responses of which none was usable: some of these may be the payments' own fault.
+USELESS_AFTER = 25
+
+#: How many of the newest attempts of a payment a run asks about, and how many of the older ones.
+ATTEMPTS_AT_ONCE = 5
+
+#: How often, in seconds, to look whether to stop.
+ATTENTION = 0.5
+
+MINUTE = 60.0
 
 
 @dataclass(slots=True)
@@ -95,7 +113,7 @@ def reconcile(
     what has begun. Two runs at once share the work. All of the database's work is done by the caller's thread.
     """
     run, since, is_alone = begin_run()
-    try:
+    with heartbeats(run):
         _correct_clocks(run.started_at)
         reconciler = _Reconciler(run, since, stop or Event(), progress)
         # Where an earlier run has not ended, a receiver may be what holds it: the gateway is asked first.
@@ -108,11 +126,9 @@ def reconcile(
         reconciler.report_missing()
         reconciler.compare_confirmations()
         forget_keys()
-        totals = reconciler.totals
-        totals.stopped = reconciler.stop.is_set()
-        finish_run(run, asdict(totals))
-    finally:
-        leave_run(run)
+    totals = reconciler.totals
+    totals.stopped = reconciler.stop.is_set()
+    finish_run(run, asdict(totals))
     log.write("reconcile_finished", duration=(timezone.now() - run.started_at).total_seconds(), **asdict(totals))
     return totals
 
@@ -127,7 +143,7 @@ def foresee() -> dict[str, int]:
     }
 
 
-def due_payments(now: datetime) -> PaymentQuerySet:
+def due_payments(now: datetime) -> QuerySet[Payment]:
     """Return the payments to ask the gateway about now: those that wait, and those that may still be paid late."""
     waits = Q(status=Status.PENDING) | Q(status=Status.CREATED, attempt__gte=1, updated_at__gte=now - LOST_PAGE_AGE)
     earliest = now - LATE_AGE
@@ -138,10 +154,10 @@ def due_payments(now: datetime) -> PaymentQuerySet:
     is_due = Q(checked_at=None) | Q(checked_at__gt=now + CLOCK_SKEW) | Q(checked_at__lte=now - LONGEST_INTERVAL)
     for age, interval in INTERVALS:
         is_due |= Q(opened_at__gt=now - age, checked_at__lte=now - interval)
-    # One about which nobody was there to answer when it expired has no date: it is asked about until somebody is.
+    # A payment that expired while the gateway was away has no date: it is checked until the gateway answers.
     is_unheard = Q(status=Status.EXPIRED, checked_at=None)
     return (
-        Payment.objects.primary()
+        Payment.objects.using(database())
         .alias(opened_at=Coalesce("initialized_at", "updated_at"))
         .filter((waits & (is_due | _is_overdue(now))) | (may_be_paid_late & is_due) | is_unheard)
     )
@@ -149,13 +165,13 @@ def due_payments(now: datetime) -> PaymentQuerySet:
 
 def _correct_clocks(now: datetime) -> None:
     """Date pages in the future as of now: the clock that opened them ran ahead, and they would not expire for long."""
-    ahead = Payment.objects.primary().filter(status=Status.PENDING, initialized_at__gt=now + CLOCK_SKEW)
+    ahead = Payment.objects.using(database()).filter(status=Status.PENDING, initialized_at__gt=now + CLOCK_SKEW)
     ahead.update(initialized_at=now)
 
 
-def overdue_payments(now: datetime) -> PaymentQuerySet:
+def overdue_payments(now: datetime) -> QuerySet[Payment]:
     """Return the pending payments that nobody has paid in time."""
-    return Payment.objects.primary().filter(_is_overdue(now), status=Status.PENDING)
+    return Payment.objects.using(database()).filter(_is_overdue(now), status=Status.PENDING)
 
 
 def _is_overdue(now: datetime) -> Q:
@@ -190,6 +206,144 @@ def _place_of(event: PaymentEvent) -> tuple[datetime, int]:
     return cast("datetime", event.deliver_at), event.pk
 
 
+@dataclass(slots=True)
+class LookUp:
+    """What the status service said about a payment. There are no replies if it was not asked after all."""
+
+    payment: Payment
+    replies: list[Reply] = field(default_factory=list)
+    duration: float = 0.0
+    bug: Exception | None = None
+    #: How many attempts there were to ask about.
+    attempts: int = 0
+
+    @property
+    def errors(self) -> list[GatewayUnavailableError]:
+        return [reply.error for reply in self.replies if reply.error]
+
+    @property
+    def is_heard(self) -> bool:
+        """Whether the service responded about every attempt, however usefully."""
+        return len(self.replies) == self.attempts and not any(error.is_away for error in self.errors)
+
+    @property
+    def is_useless(self) -> bool:
+        """Whether no response was usable."""
+        return bool(self.replies) and len(self.errors) == len(self.replies)
+
+    @property
+    def is_away(self) -> bool:
+        """Whether the service did not respond at all."""
+        return self.is_useless and all(error.is_away for error in self.errors)
+
+
+def attempts_to_ask_about(payment: Payment) -> list[int]:
+    """
+    Return the attempts that one run asks about: the newest few, and a few of the older ones.
+
+    A customer may have made hundreds of attempts, which must not keep other payments waiting. The older ones take turns
+    from run to run, beginning again once all have had theirs.
+    """
+    every = every_attempt(payment)
+    newest, older = every[:ATTEMPTS_AT_ONCE], every[ATTEMPTS_AT_ONCE:]
+    left = [attempt for attempt in older if attempt < (payment.asked_attempt or payment.attempt)] or older
+    return [*newest, *left[:ATTEMPTS_AT_ONCE]]
+
+
+class RateLimiter:
+    """Lets at most ``rate`` look-ups begin in any minute; any number if the rate is 0."""
+
+    def __init__(self, rate: int, stop: Event) -> None:
+        self._begun: deque[float] = deque(maxlen=rate)
+        self._stop = stop
+        self._lock = Lock()
+
+    def wait(self) -> bool:
+        """Wait for a turn. Return False once ``stop`` is set."""
+        while not self._stop.is_set():
+            pause = self._take_turn()
+            if not pause:
+                return True
+            self._stop.wait(pause)
+        return False
+
+    def _take_turn(self) -> float:
+        """Return for how many seconds to wait, or 0 once the turn is taken."""
+        with self._lock:
+            now = time.monotonic()
+            if self._begun.maxlen and len(self._begun) == self._begun.maxlen and self._begun[0] + MINUTE > now:
+                return self._begun[0] + MINUTE - now
+            self._begun.append(now)
+            return 0.0
+
+
+class Workers:
+    """
+    Threads that ask the status service, while the caller's thread alone uses the database.
+
+    At most one payment per thread is under way. After ``stop``, only what has begun is waited for. ``is_away`` says
+    that the service was asked no more, since it did not respond.
+    """
+
+    def __init__(self, count: int, rate: int, stop: Event) -> None:
+        self.count = count
+        self.is_away = False
+        self._stop = stop
+        self._closed = Event()
+        self._limiter = RateLimiter(rate, self._closed)
+        self._silent = self._useless = 0
+
+    def ask_about(self, payments: Iterator[Payment]) -> Iterator[LookUp]:
+        """Ask about the payments, and yield the look-ups in the order in which they end."""
+        waiting: set[Future[LookUp]] = set()
+        with ThreadPoolExecutor(self.count, thread_name_prefix="paiementpro") as threads:
+            try:
+                while not self._must_end and (payment := next(payments, None)):
+                    waiting.add(threads.submit(self._ask, payment))
+                    if len(waiting) == self.count:
+                        yield from self._ended(waiting)
+                while waiting:
+                    yield from self._ended(waiting)
+            finally:
+                self._closed.set()
+
+    @property
+    def _must_end(self) -> bool:
+        return self._stop.is_set() or self.is_away
+
+    def _ask(self, payment: Payment) -> LookUp:
+        started_at = time.monotonic()
+        attempts = attempts_to_ask_about(payment)
+        look_up = LookUp(payment, attempts=len(attempts))
+        try:
+            look_up.replies.extend(ask(payment, may_ask=self._limiter.wait, attempts=attempts))
+        except Exception as error:  # noqa: BLE001  the caller's thread reports it
+            look_up.bug = error
+        look_up.duration = time.monotonic() - started_at
+        return look_up
+
+    def _ended(self, waiting: set[Future[LookUp]]) -> Iterator[LookUp]:
+        """Wait for one or more look-ups; the stop may come meanwhile."""
+        done: set[Future[LookUp]] = set()
+        while not done:
+            if self._must_end:
+                self._closed.set()  # those that wait for a turn give up
+            done, _pending = wait(waiting, ATTENTION, FIRST_COMPLETED)
+        waiting -= done
+        for future in done:
+            look_up = future.result()
+            self._count_silence(look_up)
+            yield look_up
+
+    def _count_silence(self, look_up: LookUp) -> None:
+        if not look_up.replies:
+            return
+        self._silent = self._silent + 1 if look_up.is_away else 0
+        self._useless = self._useless + 1 if look_up.is_useless else 0
+        if self._silent >= AWAY_AFTER or self._useless >= USELESS_AFTER:
+            self.is_away = True
+
+
 class _Reconciler:
     """One run. What goes wrong with one payment or event must not keep the others waiting."""
 
@@ -199,7 +353,6 @@ class _Reconciler:
         self.since = since
         self.stop = stop
         self.progress = progress
-        self.beat = functools.partial(beat, run)
         self.totals = Reconciliation()
         self.missing: Counter[tuple[str, str]] = Counter()
         #: Where the delivery left off: the end of an event's last lease, and its key.
@@ -256,21 +409,21 @@ class _Reconciler:
     def ask(self, workers: int, rate: int) -> None:
         """Ask about the payments that are due, the newest first; what is settled is delivered there and then."""
         payments = due_payments(self.started_at)
-        pool = Pool(workers, rate, self.stop, self.beat)
-        look_ups = pool.look_up(self._claimed(newest_first(payments)))
+        threads = Workers(workers, rate, self.stop)
+        look_ups = threads.ask_about(self._leased(newest_first(payments)))
         for look_up in self.progress(PAYMENTS, look_ups, payments.count()):
             with self._catching(look_up.payment):
                 self._receive(look_up)
-        if pool.is_away:
+        if threads.is_away:
             self.totals.gateway_away = True
             log.write("gateway_away", outcome=Outcome.FAILED)
 
     def expire(self) -> None:
-        """Expire what is overdue and was not asked about above: the gateway is away, or there is no look-up."""
+        """Expire what is overdue and was not checked above: the gateway is away, or there is no look-up."""
         payments = overdue_payments(self.started_at)
         for payment in self._each(EXPIRY, newest_first(payments), payments.count()):
             with self._catching(payment):
-                if claim_check(payment, self.since):
+                if acquire_check(payment, self.since):
                     self._expire(payment, is_answered=not conf.status_url)
 
     def compare_confirmations(self) -> None:
@@ -283,19 +436,17 @@ class _Reconciler:
         for row in self.progress(step, rows, count):
             if self.stop.is_set():
                 return
-            self.beat()
             yield row
 
-    def _claimed(self, payments: Iterator[Payment]) -> Iterator[Payment]:
-        """Take the payments that no other run has taken, and remember when they were asked about before."""
+    def _leased(self, payments: Iterator[Payment]) -> Iterator[Payment]:
+        """Take the payments that no other run has taken, and remember when they were checked before."""
         for payment in payments:
-            self.beat()
             if self.stop.is_set():
                 return
             is_ours = False
             with self._catching(payment):
                 self._checked_at[payment.pk] = payment.checked_at
-                is_ours = claim_check(payment, self.since)
+                is_ours = acquire_check(payment, self.since)
             if is_ours:
                 yield payment
             else:
@@ -303,39 +454,38 @@ class _Reconciler:
 
     def _receive(self, look_up: LookUp) -> None:
         payment, checked_at = look_up.payment, self._checked_at.pop(look_up.payment.pk)
-        if look_up.bug or not look_up.answers:
-            give_back_check(payment, checked_at)
+        if look_up.bug or not look_up.replies:
+            release_check(payment, checked_at)
         if look_up.bug:
             raise look_up.bug
-        if not look_up.answers:
+        if not look_up.replies:
             return
-        for answer in look_up.answers:
-            receive_answer(payment, answer)
+        for reply in look_up.replies:
+            receive_reply(payment, reply)
         report_silence(payment, look_up.errors, look_up.duration)
         if look_up.is_heard and look_up.attempts > ATTEMPTS_AT_ONCE:
-            asked = look_up.answers[-1].attempt
-            Payment.objects.primary().filter(pk=payment.pk).update(asked_attempt=asked)
+            asked = look_up.replies[-1].attempt
+            Payment.objects.using(database()).filter(pk=payment.pk).update(asked_attempt=asked)
         self.totals.asked += 1
-        self.totals.look_ups += len(look_up.answers)
+        self.totals.look_ups += len(look_up.replies)
         self.totals.unanswered += bool(look_up.errors)
         self.totals.settled += Status(payment.status).is_paid
         is_expired = self._expire(payment, is_answered=look_up.is_heard)
         if not is_expired and not look_up.is_heard:
             # That nobody was there is no answer: the next run asks again.
-            give_back_check(payment, checked_at)
+            release_check(payment, checked_at)
 
     def _expire(self, payment: Payment, *, is_answered: bool) -> bool:
         """
         Expire a pending payment whose newest page is too old, unless it has moved on since it was read.
 
-        One that the gateway could not be asked about is asked about when it is back.
+        One that could not be checked is checked when the gateway is back.
         """
-        if payment.status != Status.PENDING or payment.waiting_time < conf.expires_after or is_claimed(payment):
+        if payment.status != Status.PENDING or payment.waiting_time < conf.expires_after or is_held(payment):
             return False
         changes = {"status": Status.EXPIRED} | ({} if is_answered else {"checked_at": None})
         decision = Decision(Outcome.ACCEPTED, changes=changes, signals=["payment_expired"])
-        work = functools.partial(store, payment, as_read(payment), Kind.EXPIRY, decision)
-        is_expired = commit(work) is not None
+        is_expired = store(payment, decision, Kind.EXPIRY) is not None
         self.totals.expired += is_expired
         return is_expired
 
@@ -348,4 +498,4 @@ class _Reconciler:
         except Exception as error:  # noqa: BLE001  logged
             self.totals.failed += 1
             log.write("reconcile_failed", raised=error, pk=row.pk)
-            connections[database()].close_if_unusable_or_obsolete()
+            close_old_connections()

@@ -7,6 +7,7 @@ done. Pass the payment that was on the page.
 """
 
 import math
+import time
 from collections.abc import Mapping
 from dataclasses import replace
 from datetime import date, datetime
@@ -16,28 +17,30 @@ from typing import Any
 from django.contrib.auth.base_user import AbstractBaseUser
 from django.contrib.contenttypes.models import ContentType
 from django.core.exceptions import ValidationError
-from django.db.models import QuerySet
+from django.db.models import Count, QuerySet
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
-from django_paiementpro import outbox
+from django_paiementpro.db.connections import database
+from django_paiementpro.delivery import outbox
 from django_paiementpro.enums import Kind, Outcome, Reason, RefundKind, SettledBy, Status
 from django_paiementpro.exceptions import GatewayUnavailableError, InvalidNotification
-from django_paiementpro.messages import TOO_MANY_FIELDS, Notification, stored_fields
+from django_paiementpro.gateway.messages import TOO_MANY_FIELDS, Notification, stored_fields
 from django_paiementpro.models import Finding, Payment, PaymentEvent, Refund
 from django_paiementpro.normalization import transaction_key
-from django_paiementpro.services.evidence import Evidence, confirmed_by_staff, decide_on, look_up, success
-from django_paiementpro.services.transitions import (
+from django_paiementpro.services.notifications import confirmed_by_staff, verify
+from django_paiementpro.services.rules import (
     Decide,
     Decision,
+    Evidence,
     Fact,
-    database,
+    decide_on_notification,
     flagged,
-    outside_transactions,
-    read_again,
-    settle,
-    with_news,
+    success,
 )
+from django_paiementpro.services.status import ask, look_up_place, receive_replies
+from django_paiementpro.services.transactions import outside_transactions, read_again
+from django_paiementpro.services.transitions import settle, store, with_news
 
 #: The signal that tells where a payment stands.
 SIGNAL_OF_STATUS = {
@@ -70,11 +73,18 @@ def ask_gateway(payment: Payment, user: AbstractBaseUser, reason: str, patience:
     Ask the gateway about every attempt, settle on proof, and return where the payment stands.
 
     After ``patience`` seconds, no further attempts are looked up. Raises ``GatewayUnavailableError`` if the gateway
-    gave no usable answer about an attempt, and none of its answers proved the payment.
+    gave no usable answer about an attempt, and none of its answers proved the payment; also if enough threads of this
+    process are waiting for it already, in which case nothing is stored.
     """
-    asked = Decision(Outcome.ACCEPTED, changes={"checked_at": timezone.now()})
-    _act(payment, user, "check", reason, lambda payment: asked)
-    errors = look_up(payment, patience)
+    with look_up_place() as is_free:
+        if not is_free:
+            raise GatewayUnavailableError("enough threads are waiting for the status look-up")
+        asked = Decision(Outcome.ACCEPTED, changes={"checked_at": timezone.now()})
+        _act(payment, user, "check", reason, lambda payment: asked)
+        started_at = time.monotonic()
+        replies = list(ask(payment, patience))
+    # The place is free again: a receiver must not keep it.
+    errors = receive_replies(payment, replies, started_at)
     read_again(payment)
     status = Status(payment.status)
     if errors and not status.is_paid:
@@ -110,7 +120,7 @@ def confirm_payment(
         if not key.isalnum():
             # Letters of other alphabets, escaped in the key, may look like those of an id that has paid already.
             raise ValidationError(_("A transaction id has Latin letters and digits only."), code="gateway_id_invalid")
-        decision = success(payment, Evidence(SettledBy.STAFF, 0, "", gateway_id, payment.channel, None))
+        decision = success(payment, Evidence(SettledBy.STAFF, 0, "", gateway_id, payment.channel))
         return replace(decision, then=partial(_require_unused, key))
 
     event = _act(payment, user, "confirm", reason, decide, {"gateway_id": gateway_id, "amount": amount})
@@ -127,7 +137,7 @@ def flag_reused_transaction(confirmed: Payment) -> None:
     reconciliation.
     """
     paid = [status for status in Status if status.is_paid]
-    others = Payment.objects.primary().filter(gateway_key=confirmed.gateway_key, status__in=paid)
+    others = Payment.objects.using(database()).filter(gateway_key=confirmed.gateway_key, status__in=paid)
     others = others.exclude(pk=confirmed.pk).exclude(findings__reason=Reason.TRANSACTION_REUSED)
     for other in others if confirmed.gateway_key else ():
         detail = f"{other.gateway_id} {confirmed.reference}"
@@ -141,19 +151,20 @@ def _flag(fact: Fact, payment: Payment) -> Decision:
 
 def recently_confirmed(since: datetime) -> QuerySet[Payment]:
     """Return the payments that staff have confirmed since then."""
-    return Payment.objects.primary().filter(settled_by=SettledBy.STAFF, settled_at__gte=since)
+    return Payment.objects.using(database()).filter(settled_by=SettledBy.STAFF, settled_at__gte=since)
 
 
 def _require_unused(key: str, event: PaymentEvent) -> None:
     """
     Raise ``ValidationError`` (``gateway_id_taken``) if a transaction belongs to another payment.
 
-    It runs inside the database transaction that confirms the payment. The row of Payment's content type serves as a
-    mutex: of two simultaneous confirmations, the second waits and then sees the first.
+    It runs inside the database transaction that confirms the payment. Neither a constraint nor a row of its own
+    protects a transaction id, since the gateway may report one twice. The row of Payment's content type therefore
+    serves as a mutex for confirmations, which are rare: the second of two at once waits, and then sees the first.
     """
     kinds = ContentType.objects.using(database()).select_for_update()
     list(kinds.filter(app_label=Payment._meta.app_label, model=Payment._meta.model_name))
-    others = Payment.objects.primary().exclude(pk=event.payment_id)
+    others = Payment.objects.using(database()).exclude(pk=event.payment_id)
     paid = [status for status in Status if status.is_paid]
     if other := others.filter(gateway_key=key, status__in=paid).first():
         raise ValidationError(
@@ -260,6 +271,12 @@ def review_payment(payment: Payment, user: AbstractBaseUser, note: str, finding:
     return _act(payment, user, "review", note, decide, details)
 
 
+def count_payments_to_review() -> int:
+    """Return how many payments have open findings."""
+    findings = Finding.objects.using(database()).filter(reviewed_at=None)
+    return int(findings.aggregate(count=Count("payment", distinct=True))["count"])
+
+
 def undelivered_events_of(payment: Payment) -> QuerySet[PaymentEvent]:
     """Return the payment's events that still owe a signal to a receiver, oldest first."""
     return payment.events.using(database()).filter(deliver_at__isnull=False).select_related("payment")
@@ -298,9 +315,9 @@ def missing_receivers_of(payment: Payment) -> list[str]:
 
 def discard_signals(payment: Payment, user: AbstractBaseUser, reason: str) -> PaymentEvent:
     """
-    Let go of what is owed to receivers that this process does not know, such as those that were renamed or removed.
+    Give up delivery to receivers that this process does not know, such as those that were renamed or removed.
 
-    What is owed to receivers that are connected here stays owed. The event names those that were let go
+    Signals owed to receivers that are connected here are kept. The event names the receivers given up
     (``data["receivers"]``). Raises ``ValidationError`` (``nothing_to_discard``) if there are none, or if another
     process is delivering.
     """
@@ -325,7 +342,7 @@ def _missing_of(payment: Payment) -> list[tuple[PaymentEvent, list[outbox.Owed]]
 
 def preview_replay(event: PaymentEvent) -> Decision:
     """Return what a received notification would change if it came today. Nothing is written."""
-    return with_news(event.payment, _replay(event)(event.payment))
+    return _decide_again(event.payment, _notification_of(event))
 
 
 def replay_notification(event: PaymentEvent, user: AbstractBaseUser, reason: str) -> PaymentEvent:
@@ -335,10 +352,10 @@ def replay_notification(event: PaymentEvent, user: AbstractBaseUser, reason: str
     It came through the payment's own signed URL, and must match the payment like any other. Sends the signals as usual.
     Raises ``ValidationError`` (``nothing_changes``) if it would change nothing.
     """
-    decide_again = _replay(event)
+    notification = _notification_of(event)
 
     def decide(payment: Payment) -> Decision:
-        decision = with_news(payment, decide_again(payment))
+        decision = _decide_again(payment, notification)
         if not decision.changes:
             raise ValidationError(_("Replaying this notification would change nothing."), code="nothing_changes")
         return decision
@@ -347,17 +364,23 @@ def replay_notification(event: PaymentEvent, user: AbstractBaseUser, reason: str
     return _act(event.payment, user, "replay", reason, decide, data)
 
 
-def _replay(event: PaymentEvent) -> Decide:
+def _notification_of(event: PaymentEvent) -> Notification | InvalidNotification:
     if event.kind != Kind.NOTIFICATION:
         raise ValidationError(_("Only a notification can be replayed."), code="not_replayable")
     if event.message == TOO_MANY_FIELDS:
         # Not all of it was stored: what is missing may contradict the rest.
-        return decide_on(InvalidNotification(Reason.MALFORMED, TOO_MANY_FIELDS))
+        return InvalidNotification(Reason.MALFORMED, TOO_MANY_FIELDS)
     try:
-        notification = Notification.from_fields(stored_fields(event.fields))
+        return Notification.from_fields(stored_fields(event.fields))
     except InvalidNotification as error:
-        return decide_on(error)
-    return decide_on(notification, partial(confirmed_by_staff, event.payment.reference, notification.gateway_id))
+        return error
+
+
+def _decide_again(payment: Payment, notification: Notification | InvalidNotification) -> Decision:
+    key = transaction_key(notification.gateway_id) if isinstance(notification, Notification) else ""
+    other = confirmed_by_staff(payment, key)
+    decision = decide_on_notification(payment, notification, is_authentic=verify(notification), confirmed_other=other)
+    return with_news(payment, decision)
 
 
 def _act(
@@ -370,8 +393,9 @@ def _act(
 ) -> PaymentEvent:
     """Store what a person has decided about the payment that they have seen, unless it has changed since."""
     seen = payment.updated_at
-
-    def decide_on_what_was_seen(payment: Payment) -> Decision:
+    details = {"action": action, "user": user.get_username(), "user_id": str(user.pk), **(data or {})}
+    while True:
+        read_again(payment)
         # It may be older than what was seen, if that was rolled back.
         if payment.updated_at > seen:
             raise _changed()
@@ -380,10 +404,9 @@ def _act(
             details["finding"] = decision.message
         details.update(data or {})
         # Even an action that changes nothing else gives the payment a new date, which stops the second click.
-        return replace(decision, message=reason, changes={"updated_at": seen, **decision.changes})
-
-    details = {"action": action, "user": user.get_username(), "user_id": str(user.pk), **(data or {})}
-    return settle(payment, decide_on_what_was_seen, Kind.STAFF, details, is_exclusive=True)
+        decision = replace(decision, message=reason, changes={"updated_at": seen, **decision.changes})
+        if event := store(payment, decision, Kind.STAFF, details, is_exclusive=True):
+            return event
 
 
 def _changed() -> ValidationError:

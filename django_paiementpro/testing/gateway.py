@@ -9,11 +9,11 @@ from urllib.parse import unquote
 import requests
 from requests import PreparedRequest
 
-from django_paiementpro import services
 from django_paiementpro.conf import conf
-from django_paiementpro.gateway import INITIALIZE_PATH
-from django_paiementpro.messages import PageAnswer, PageRequest
+from django_paiementpro.gateway.client import INITIALIZE_PATH
+from django_paiementpro.gateway.messages import PageAnswer, PageRequest
 from django_paiementpro.models import Payment
+from django_paiementpro.services.status import forget_silence
 from django_paiementpro.testing.wire import (
     NO_TRANSACTION,
     SESSION_ID,
@@ -129,7 +129,7 @@ class FakeGateway:
         """
         self._known.clear()
         self._unknown = _play(NO_TRANSACTION)
-        services.forget_silence()
+        forget_silence()
 
     def is_away(self, how: Outage = "timeout") -> None:
         """
@@ -147,11 +147,12 @@ class FakeGateway:
     def answers(self, body: Body | Play, status: int = 200, content_type: str = "text/html") -> None:
         """Answer whoever asks for a page with anything at all: a body, or a function of the request."""
         self._page = body if callable(body) else _play(body, status, content_type)
+        forget_silence()
 
     def tells(self, reference: str, body: Body | Play, status: int = 200) -> None:
         """Have the status look-up answer anything at all about one reference of the gateway's."""
         self._known[reference] = body if callable(body) else _play(body, status)
-        services.forget_silence()
+        forget_silence()
 
     def _open(self, request: PreparedRequest) -> tuple[int, dict[str, str], Any]:
         self.page_requests.append(PageRequest.from_json(json.loads(request.body or b"")))

@@ -8,11 +8,12 @@ from django.http import HttpResponse
 from django.test import Client
 from django.urls import reverse
 
-from django_paiementpro import services, signing
+from django_paiementpro import signing
 from django_paiementpro.conf import conf
 from django_paiementpro.enums import Status
-from django_paiementpro.messages import FAILURE_CODE, SUCCESS_CODE, USER_AGENT
+from django_paiementpro.gateway.messages import FAILURE_CODE, SUCCESS_CODE, USER_AGENT
 from django_paiementpro.models import Payment
+from django_paiementpro.services.staff import undelivered_events_of
 from django_paiementpro.testing.signals import deliver_signals
 from django_paiementpro.testing.wire import (
     Encoding,
@@ -116,7 +117,7 @@ def _settle(payment: Payment, code: str, status: Status, encoding: Encoding, fie
     if payment.status != status:
         answer = f"{response.status_code} {response.content.decode()[:200]!r}"
         raise AssertionError(f"the payment is {payment.status}, not {status}; the shop has answered {answer}")
-    if conf.delivery == "immediate" and (event := services.undelivered_events_of(payment).first()):
+    if conf.delivery == "immediate" and (event := undelivered_events_of(payment).first()):
         raise AssertionError(
             f"the payment is {status}, but a receiver of {', '.join(event.signals)} has failed: "
             "the log of django_paiementpro has its traceback"

@@ -1,10 +1,10 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from django.db import connections, router
+from django.db import connections
 from django.test import TestCase
 
-from django_paiementpro.models import Payment
+from django_paiementpro.db.connections import database
 
 
 @contextmanager
@@ -25,7 +25,7 @@ def deliver_signals() -> Iterator[None]:
     ``PAIEMENTPRO_DELIVERY = "task"`` what is run is the queueing: have the tests' task backend run tasks at once, or
     set ``"immediate"``.
     """
-    using = router.db_for_write(Payment)
+    using = database()
     connection = connections[using]
     count = len(connection.run_on_commit)
     try:

@@ -9,7 +9,7 @@ from django.utils import timezone
 
 from django_paiementpro.conf import conf
 from django_paiementpro.enums import Channel
-from django_paiementpro.messages import SUCCESS_CODE, Notification, PageAnswer, StatusAnswer, encode_context
+from django_paiementpro.gateway.messages import SUCCESS_CODE, Notification, PageAnswer, StatusAnswer, encode_context
 from django_paiementpro.models import Payment
 
 #: How a notification's fields travel: what the gateway has been seen to do (FIELD_GUIDE section 6).

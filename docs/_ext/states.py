@@ -21,10 +21,12 @@ from sphinx.application import Sphinx
 from sphinx.ext.graphviz import graphviz
 from sphinx.util.docutils import SphinxDirective
 
-from django_paiementpro import gateway, services
+from django_paiementpro import services
 from django_paiementpro.enums import Status
-from django_paiementpro.messages import Notification
+from django_paiementpro.gateway import client
+from django_paiementpro.gateway.messages import Notification
 from django_paiementpro.models import Payment
+from django_paiementpro.services.notifications import receive_notification
 
 SITE_URL = "https://example.com"
 STAFF = User(pk=1, username="staff")
@@ -46,7 +48,7 @@ COLOURS = {
 def notify(payment: Payment, code: str) -> None:
     fields = {"merchantId": payment.merchant_id, "referenceNumber": payment.gateway_reference}
     fields |= {"amount": str(payment.amount), "responsecode": code, "payId": "CI1"}
-    services.receive_notification(payment, Notification.from_fields(list(fields.items())))
+    receive_notification(payment.url_key, Notification.from_fields(list(fields.items())))
 
 
 def expire(payment: Payment) -> None:
@@ -97,7 +99,7 @@ def arrows() -> dict[tuple[Status, Status], list[str]]:
     STAFF.save()
     found: dict[tuple[Status, Status], list[str]] = {}
     page = "https://www.paiementpro.net/page"
-    with patch.object(gateway, "open_page", return_value=page), override_settings(PAIEMENTPRO_SITE_URL=SITE_URL):
+    with patch.object(client, "open_page", return_value=page), override_settings(PAIEMENTPRO_SITE_URL=SITE_URL):
         for status in Status:
             for name, act in ACTS.items():
                 payment = make_payment(status)

@@ -7,8 +7,8 @@ from http.server import BaseHTTPRequestHandler, HTTPServer
 from socketserver import ThreadingMixIn
 from typing import Any
 
-from django_paiementpro.gateway import INITIALIZE_PATH
-from django_paiementpro.messages import SUCCESS_CODE, Notification
+from django_paiementpro.gateway.client import INITIALIZE_PATH
+from django_paiementpro.gateway.messages import SUCCESS_CODE, Notification
 from django_paiementpro.testing.wire import NO_TRANSACTION, page_answer, paid_answer
 
 UNKNOWN = json.dumps(NO_TRANSACTION).encode()

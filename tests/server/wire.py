@@ -7,7 +7,7 @@ from http.client import HTTPResponse
 from typing import Any, NamedTuple
 from urllib.parse import urlsplit
 
-from django_paiementpro.messages import USER_AGENT
+from django_paiementpro.gateway.messages import USER_AGENT
 from django_paiementpro.testing.wire import prepare_notification
 from tests.server.threads import DEADLINE
 

@@ -15,7 +15,7 @@ from urllib.parse import urlsplit
 
 from django.db import connection
 
-from django_paiementpro.engines import CELERY_APP
+from django_paiementpro.delivery.backends import CELERY_APP
 from django_paiementpro.models import Payment
 from django_paiementpro.testing.wire import notification_fields
 from tests.server import wire

@@ -253,7 +253,7 @@ def test_workers_killed_again_and_again(host: Host, broker: Any, prefix: str) ->
     assert again["quick"] + again["slow"] <= len(killed_at)
 
 
-# What the engine drops, or brings late.
+# What the backend drops, or brings late.
 
 
 def test_a_broker_that_loses_its_messages(host: Host, broker: Any, prefix: str) -> None:

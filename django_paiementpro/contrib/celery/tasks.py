@@ -12,7 +12,7 @@ from django.core.management import call_command
 from django.utils.translation import gettext as _
 from kombu import Connection
 
-from django_paiementpro import outbox
+from django_paiementpro.delivery import outbox
 
 # How long a notification may wait for a broker that does not answer, at each step: connecting, writing, reading.
 BROKER_SECONDS = 2
@@ -48,7 +48,7 @@ def enqueue(event: int, lease: str) -> None:
         deliver_event.apply_async((event, lease), producer=producer, retry=False)
 
 
-def idleness() -> str:
+def why_idle() -> str:
     if current_app.conf.task_always_eager:
         return _("task_always_eager has Celery run tasks in the web process, before the gateway is answered")
     if not current_app.conf.broker_write_url:

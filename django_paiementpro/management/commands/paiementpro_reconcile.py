@@ -77,7 +77,7 @@ class Command(BaseCommand):
             return
         self.stdout.write(
             _(
-                "To do: %(asked)d to ask about, %(expired)d to expire unless the gateway knows better, "
+                "To do: %(asked)d to check, %(expired)d to expire unless the gateway knows better, "
                 "%(delivered)d signals to deliver. Nothing was done."
             )
             % numbers
@@ -86,13 +86,13 @@ class Command(BaseCommand):
     def report(self, totals: services.Reconciliation) -> None:
         self.stdout.write(
             _(
-                "%(asked)d asked about, %(settled)d paid, %(expired)d expired, %(unanswered)d without an answer; "
+                "%(asked)d checked, %(settled)d paid, %(expired)d expired, %(unanswered)d without an answer; "
                 "%(delivered)d signals delivered, %(undelivered)d still owed; %(failed)d errors"
             )
             % asdict(totals)
         )
         if totals.gateway_away:
-            self.stderr.write(_("The gateway gave no answer any more: the rest is asked about by the next run."))
+            self.stderr.write(_("The gateway stopped answering: the next run checks the rest."))
         if totals.stopped:
             self.stderr.write(_("Stopped before the end, as it was told to: the next run goes on."))
 

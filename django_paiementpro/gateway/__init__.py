@@ -1,0 +1,1 @@
+"""The gateway: what is sent to it and received from it, without models."""
