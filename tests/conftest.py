@@ -25,7 +25,7 @@ from tests.host.models import Order
 
 pytest_plugins = ["django_paiementpro.testing.fixtures"]
 
-# A slow machine is no finding. make prove takes the other profile, by --hypothesis-profile.
+# Slow machines do not fail tests. make prove uses the other profile, by --hypothesis-profile.
 hypothesis.settings.register_profile(
     "any machine", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow]
 )
@@ -67,7 +67,7 @@ def expire_leases() -> None:
 
 
 def due_event(payment: Payment) -> PaymentEvent:
-    """Return an event whose signal is owed and that nobody delivers."""
+    """Return an event with an owed signal and no deliverer."""
     return PaymentEvent.objects.create(
         payment=payment,
         kind="notification",
@@ -97,7 +97,7 @@ def notify() -> Notify:
 
 
 class Heard(list[tuple[str, Payment]]):
-    """The signals sent, in order: name and payment."""
+    """The signals sent so far: name and payment."""
 
     @property
     def names(self) -> list[str]:
@@ -122,7 +122,7 @@ def heard() -> Iterator[Heard]:
         signal.disconnect(dispatch_uid=f"heard.{name}")
 
 
-#: What stores a transition and its event, and what may store either, by the first word of each statement.
+#: The first words of the statements that store a transition with its event, or either of them.
 TRANSITION = ["WITH"] if connection.vendor == "postgresql" else ["UPDATE", "INSERT"]
 EVENT_INSERTS = ("WITH", "INSERT")
 PAYMENT_UPDATES = ("WITH", "UPDATE")
@@ -153,7 +153,7 @@ def statements() -> Statements:
 
 @contextmanager
 def just_before(act: Callable[[], object], *words: str) -> Iterator[None]:
-    """Act once, just before the first statement of the ``with`` block that has all of these words."""
+    """Act once, just before the first statement of the ``with`` block that contains all these words."""
     acts = [act]
 
     def watch(execute: Callable[..., Any], sql: str, *arguments: Any) -> Any:
@@ -176,7 +176,7 @@ def alone() -> Iterator[None]:
 
 @pytest.fixture(autouse=True)
 def closed_shop() -> Iterator[None]:
-    """Keep the receivers of the example shop out of tests that are not about it."""
+    """Disconnect the receivers of the example shop in tests that are not about it."""
     for name, signal in signals.SIGNALS.items():
         for receiver in signal.receiver_names(Payment):
             assert receiver.startswith("shop."), f"a test left {receiver} connected to {name}"
@@ -187,24 +187,24 @@ def closed_shop() -> Iterator[None]:
 
 @pytest.fixture(autouse=True)
 def fresh_memory() -> None:
-    """Forget how the operators fared in an earlier test, and that the status service was silent."""
+    """Clear the cache, and forget that the status service was silent."""
     cache.clear()
     forget_silence()
 
 
 @pytest.fixture(autouse=True)
 def english() -> None:
-    """Forget the language that an earlier test's request left active in this thread."""
+    """Activate English, whatever language an earlier test left active."""
     translation.activate("en")
 
 
-# What tests give as a payer's data, and the signature of a URL.
+# The customer's data in tests, and the signature of a URL.
 INDISCREET = re.compile(r"awa@example|Koné|0707123456|07 07 12 34 56|\.[A-Za-z0-9_-]{43}\b")
 
 
 @pytest.fixture(autouse=True)
 def discreet_log(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """Read all that the app's logger says in each test: names that are documented, no payer's data, no signed URL."""
+    """Check every line of the app's log in each test: documented names, no customer data, no signed URLs."""
     handler = logging.Handler(logging.DEBUG)
     records: list[logging.LogRecord] = []
     monkeypatch.setattr(handler, "emit", records.append)

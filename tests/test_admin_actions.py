@@ -1,4 +1,4 @@
-"""What staff do from a payment's page: who may, with which words, and never twice."""
+"""Staff actions on the payment page: permissions, texts, and never twice."""
 
 import re
 from datetime import date, datetime, timedelta
@@ -49,7 +49,7 @@ ALL = sorted(set(PERMISSIONS.values()))
 
 
 def payment_for(action: str) -> Payment:
-    """Return a payment to which it can be done."""
+    """Return a payment that allows the action."""
     if action in {"refund", "redeliver"}:
         return make_payment(status="succeeded", attempt=1, created_at=datetime(2025, 11, 10, 12, tzinfo=tz.utc))
     payment = make_payment(status="pending", attempt=1)
@@ -87,7 +87,7 @@ def url_of(action: str, payment: Payment) -> str:
 
 
 def form_of(client: Client, url: str) -> dict[str, str]:
-    """Return what the page's hidden field says, as a browser would send it."""
+    """Return the value of the page's hidden field."""
     content = text_of(client.get(url))
     return {"seen": content.split('name="seen" value="')[1].split('"')[0]}
 
@@ -105,7 +105,7 @@ def now(payment: Payment) -> Payment:
 
 
 @pytest.mark.parametrize("action", list(VALUES))
-def test_it_takes_the_permission(action: str, heard: Heard) -> None:
+def test_action_requires_its_permission(action: str, heard: Heard) -> None:
     others = client_of(*(codename for codename in ALL if codename != PERMISSIONS[action]))
     payment = payment_for(action)
     url = url_of(action, payment)
@@ -120,14 +120,14 @@ def test_it_takes_the_permission(action: str, heard: Heard) -> None:
 
 
 @pytest.mark.parametrize("action", list(VALUES))
-def test_it_takes_the_permission_to_look(action: str) -> None:
+def test_action_requires_the_view_permission(action: str) -> None:
     client = client_of(PERMISSIONS[action])
     User.objects.get().user_permissions.remove(Permission.objects.get(codename="view_payment"))
     assert client.get(url_of(action, payment_for(action))).status_code == 403
 
 
 @pytest.mark.parametrize("action", list(VALUES))
-def test_who_may_finds_it_on_the_payments_page(action: str) -> None:
+def test_permitted_staff_see_the_action_on_the_payment_page(action: str) -> None:
     client = client_of(PERMISSIONS[action])
     payment = payment_for(action)
     url = url_of(action, payment)
@@ -135,7 +135,7 @@ def test_who_may_finds_it_on_the_payments_page(action: str) -> None:
 
 
 @pytest.mark.parametrize("action", list(VALUES))
-def test_another_site_cannot_do_it(action: str) -> None:
+def test_action_requires_a_csrf_token(action: str) -> None:
     client = client_of(PERMISSIONS[action])
     client.handler.enforce_csrf_checks = True
     payment = payment_for(action)
@@ -143,11 +143,11 @@ def test_another_site_cannot_do_it(action: str) -> None:
     assert client.post(url_of(action, payment), values).status_code == 403
 
 
-# Never without a reason, never twice
+# A reason is required; nothing happens twice
 
 
 @pytest.mark.parametrize("action", list(VALUES))
-def test_looking_at_its_page_does_nothing(action: str, heard: Heard) -> None:
+def test_get_of_an_action_page_changes_nothing(action: str, heard: Heard) -> None:
     client = client_of(PERMISSIONS[action])
     payment = payment_for(action)
     url = url_of(action, payment)
@@ -158,7 +158,7 @@ def test_looking_at_its_page_does_nothing(action: str, heard: Heard) -> None:
 
 
 @pytest.mark.parametrize("action", list(VALUES))
-def test_it_takes_a_reason(action: str, heard: Heard) -> None:
+def test_action_requires_a_reason(action: str, heard: Heard) -> None:
     client = client_of(PERMISSIONS[action])
     payment = payment_for(action)
     url = url_of(action, payment)
@@ -171,7 +171,7 @@ def test_it_takes_a_reason(action: str, heard: Heard) -> None:
 
 
 @pytest.mark.parametrize("action", list(VALUES))
-def test_a_double_click_does_it_once(action: str, gateway: FakeGateway, heard: Heard) -> None:
+def test_double_click_acts_once(action: str, gateway: FakeGateway, heard: Heard) -> None:
     client = client_of(PERMISSIONS[action])
     payment = payment_for(action)
     url = url_of(action, payment)
@@ -191,7 +191,7 @@ def test_a_double_click_does_it_once(action: str, gateway: FakeGateway, heard: H
     "seen",
     ["", "x", "2026-11-25", "2026-11-25T10:00:00", "2020-01-01T00:00:00+00:00", "0001-01-01T00:00:00+14:00", "9" * 999],
 )
-def test_rubbish_for_what_was_seen_does_nothing(seen: str, heard: Heard) -> None:
+def test_invalid_seen_state_does_nothing(seen: str, heard: Heard) -> None:
     client = client_of("confirm_payment")
     payment = payment_for("confirm")
     response = client.post(url_of("confirm", payment), {**VALUES["confirm"], "seen": seen})
@@ -201,7 +201,7 @@ def test_rubbish_for_what_was_seen_does_nothing(seen: str, heard: Heard) -> None
 
 @pytest.mark.usefixtures("heard")
 @pytest.mark.parametrize("action", list(VALUES))
-def test_the_story_names_who_did_it_and_why(action: str, gateway: FakeGateway) -> None:
+def test_history_names_the_user_and_the_reason(action: str, gateway: FakeGateway) -> None:
     client = client_of(PERMISSIONS[action])
     payment = payment_for(action)
 
@@ -215,12 +215,12 @@ def test_the_story_names_who_did_it_and_why(action: str, gateway: FakeGateway) -
 
 
 @pytest.mark.parametrize("action", list(VALUES))
-def test_no_transaction_of_the_hosts_is_around_it(action: str) -> None:
+def test_action_runs_outside_the_hosts_transaction(action: str) -> None:
     view = resolve(url_of(action, payment_for(action))).func
     assert view._non_atomic_requests == {"default"}
 
 
-def test_the_list_is_outside_of_the_hosts_transaction() -> None:
+def test_list_action_runs_outside_the_hosts_transaction() -> None:
     assert resolve(LIST).func._non_atomic_requests == {"default"}
 
 
@@ -235,7 +235,7 @@ def test_the_gateway_is_asked(gateway: FakeGateway, heard: Heard) -> None:
     assert (now(payment).settled_by, heard.names) == ("status", ["payment_succeeded"])
 
 
-def test_no_transaction_is_open_while_it_is_asked(gateway: FakeGateway) -> None:
+def test_no_transaction_is_open_during_the_lookup(gateway: FakeGateway) -> None:
     payment = payment_for("check")
     were_open = []
 
@@ -248,7 +248,7 @@ def test_no_transaction_is_open_while_it_is_asked(gateway: FakeGateway) -> None:
     assert were_open == [False]
 
 
-def test_a_gateway_that_is_away_is_told(gateway: FakeGateway) -> None:
+def test_unavailable_gateway_is_reported(gateway: FakeGateway) -> None:
     payment = payment_for("check")
     gateway.tells(payment.reference, "", status=500)
     assert "The gateway is not answering right now" in do(client_of("check_payment"), "check", payment)
@@ -265,7 +265,7 @@ def test_staff_do_not_wait_where_enough_others_do(gateway: FakeGateway, monkeypa
     assert not payment.events.filter(kind="staff").exists()
 
 
-def test_without_a_look_up_nothing_is_asked(settings: Settings) -> None:
+def test_without_a_status_url_nothing_is_looked_up(settings: Settings) -> None:
     settings.PAIEMENTPRO_STATUS_URL = None
     client = client_of("check_payment")
     payment = payment_for("check")
@@ -295,14 +295,14 @@ def test_a_payment_is_confirmed_by_hand(heard: Heard) -> None:
         ({"reason": "x" * 2000}, "at most 1000 characters"),
     ],
 )
-def test_what_is_no_proof_confirms_nothing(values: dict[str, str], complaint: str, heard: Heard) -> None:
+def test_confirmation_without_proof_is_refused(values: dict[str, str], complaint: str, heard: Heard) -> None:
     make_payment(status="succeeded", gateway_id="taken")
     payment = payment_for("confirm")
     assert complaint in do(client_of("confirm_payment"), "confirm", payment, **values)
     assert (now(payment).status, heard) == ("pending", [])
 
 
-def test_what_a_person_types_is_inert(heard: Heard) -> None:
+def test_typed_text_is_escaped(heard: Heard) -> None:
     payment = payment_for("confirm")
     content = do(client_of("confirm_payment"), "confirm", payment, reason="<script>1</script>", gateway_id="<b>1")
     assert now(payment).status == "succeeded"
@@ -363,7 +363,7 @@ def test_refund_form_starts_with_what_is_left_and_today() -> None:
         ("confirm", {"gateway_id": "TAKEN"}, "gateway_id"),
     ],
 )
-def test_refusal_stands_beside_its_field(action: str, values: dict[str, str], field: str) -> None:
+def test_refusal_is_shown_beside_its_field(action: str, values: dict[str, str], field: str) -> None:
     make_payment(status="succeeded", gateway_id="taken")
     content = do(client_of(PERMISSIONS[action]), action, payment_for(action), **values)
     assert re.findall(r'<ul class="errorlist" id="id_(\w+)_error"', content) == [field]
@@ -415,7 +415,7 @@ def test_signals_are_delivered_again(heard: Heard) -> None:
     assert heard.names == ["payment_succeeded"]
 
 
-def test_a_receiver_that_fails_again_is_told(heard: Heard) -> None:
+def test_repeated_receiver_failure_is_reported(heard: Heard) -> None:
     def fails(**kwargs: Any) -> None:
         raise OSError
 
@@ -430,12 +430,12 @@ def test_a_receiver_that_fails_again_is_told(heard: Heard) -> None:
     assert "still owed to a receiver" in content
 
 
-def test_nobody_who_listens_is_told(payment: Payment) -> None:
+def test_redelivery_without_receivers_is_reported(payment: Payment) -> None:
     payment = payment_for("redeliver")
     assert "no receiver is connected" in do(client_of("redeliver_payment"), "redeliver", payment)
 
 
-def test_what_any_state_owes_can_be_delivered(heard: Heard) -> None:
+def test_owed_signals_can_be_delivered_in_any_status(heard: Heard) -> None:
     payment = payment_for("review")
     PaymentEvent.objects.create(
         payment=payment,
@@ -448,7 +448,7 @@ def test_what_any_state_owes_can_be_delivered(heard: Heard) -> None:
     assert heard.names == ["payment_flagged"]
 
 
-def test_missing_receivers_are_named_and_let_go() -> None:
+def test_missing_receivers_are_named_and_discarded() -> None:
     payment = payment_for("discard")
     client = client_of("redeliver_payment")
     page = text_of(client.get(page_of(payment)))
@@ -463,7 +463,7 @@ def test_missing_receivers_are_named_and_let_go() -> None:
     assert "still owed" not in content
 
 
-def test_a_connected_receiver_that_is_owed_is_named(heard: Heard) -> None:
+def test_owed_connected_receiver_is_named(heard: Heard) -> None:
     payment = payment_for("discard")
     assert "still owed to heard.payment_failed" in text_of(client_of().get(page_of(payment)))
 
@@ -555,7 +555,7 @@ def test_finding_of_another_payment_is_not_reviewed() -> None:
         ("review", "failed"),
     ],
 )
-def test_what_a_state_forbids_is_not_offered(action: str, status: str) -> None:
+def test_forbidden_actions_are_not_offered(action: str, status: str) -> None:
     client = client_of(PERMISSIONS[action])
     payment = make_payment(status=status, attempt=1)
     url = url_of(action, payment)
@@ -566,7 +566,7 @@ def test_what_a_state_forbids_is_not_offered(action: str, status: str) -> None:
 # Replays
 
 
-def test_a_replay_shows_first_what_would_change(heard: Heard) -> None:
+def test_replay_previews_the_changes(heard: Heard) -> None:
     client = client_of("confirm_payment")
     payment = payment_for("replay")
     url = url_of("replay", payment)
@@ -580,7 +580,7 @@ def test_a_replay_shows_first_what_would_change(heard: Heard) -> None:
     assert (now(payment).status, heard) == ("pending", [])
 
 
-def test_a_replay_is_done_for_real(heard: Heard) -> None:
+def test_replay_applies_the_changes(heard: Heard) -> None:
     payment = payment_for("replay")
     content = do(client_of("confirm_payment"), "replay", payment)
     assert "The notification was replayed: the payment is now “Paid”." in content
@@ -588,7 +588,7 @@ def test_a_replay_is_done_for_real(heard: Heard) -> None:
     assert now(payment).gateway_id == "9210824147867"
 
 
-def test_a_replay_that_changes_nothing_is_not_offered(payment: Payment, notify: Notify, heard: Heard) -> None:
+def test_replay_without_changes_is_not_offered(payment: Payment, notify: Notify, heard: Heard) -> None:
     client = client_of("confirm_payment")
     notify(payment, amount=1)
     url = f"{LIST}{payment.pk}/events/{payment.events.get().pk}/replay/"
@@ -603,7 +603,7 @@ def test_a_replay_that_changes_nothing_is_not_offered(payment: Payment, notify: 
     assert not PaymentEvent.objects.filter(kind="staff").exists()
 
 
-def test_a_replay_that_would_flag_says_so(notify: Notify) -> None:
+def test_replay_preview_shows_findings(notify: Notify) -> None:
     payment = make_payment(status="pending", attempt=1)
     notify(payment)
     notify(payment, payId="another")
@@ -634,7 +634,7 @@ def test_replay_that_raises_a_finding_signals_it_once(notify: Notify, heard: Hea
     assert PaymentEvent.objects.get(kind="staff", data__action="replay").signals == ["payment_flagged"]
 
 
-def test_a_dry_run_writes_dates_as_people_do(payment: Payment, notify: Notify, settings: Settings) -> None:
+def test_preview_formats_dates(payment: Payment, notify: Notify, settings: Settings) -> None:
     settings.PAIEMENTPRO_CURRENCIES = {"XOF": "950"}
     notify(payment, countryCurrencyCode="952", transactiondt="2026-09-25 15:44:25")
     settings.PAIEMENTPRO_CURRENCIES = {"XOF": "952"}
@@ -643,7 +643,7 @@ def test_a_dry_run_writes_dates_as_people_do(payment: Payment, notify: Notify, s
     assert "<td></td><td>25/09/2026 15:44</td>" in content
 
 
-def test_a_notification_that_says_nothing_new_changes_nothing(payment: Payment, notify: Notify) -> None:
+def test_replay_of_a_known_notification_changes_nothing(payment: Payment, notify: Notify) -> None:
     notify(payment)
     url = f"{LIST}{payment.pk}/events/{payment.events.get().pk}/replay/"
     assert "It says nothing new." in text_of(client_of("confirm_payment").get(url))
@@ -660,7 +660,7 @@ def test_only_a_notification_of_this_payment_is_replayed(payment: Payment, notif
     assert client.get(f"{LIST}{other.pk}/events/{'9' * 40}/replay/").status_code == 404
 
 
-def test_question_about_many_attempts_ends_in_time(gateway: FakeGateway, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_lookup_of_many_attempts_ends_in_time(gateway: FakeGateway, monkeypatch: pytest.MonkeyPatch) -> None:
     now = 100.0
 
     def take_time(request: Any) -> Any:

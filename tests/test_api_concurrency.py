@@ -1,4 +1,4 @@
-"""The REST API under load: through real sockets, with the gateway on one too."""
+"""The REST API under load, with the site and the gateway on real sockets."""
 
 import threading
 import time
@@ -38,7 +38,7 @@ def gateway(site: Site, settings: Any) -> Iterator[FakeGateway]:
 
 
 def opener(site: Site, order: Order, key: str = "") -> Callable[[], requests.Response]:
-    # A connection that is kept would keep the site from closing where a test fails.
+    # A kept-alive connection would keep the site from closing when a test fails.
     headers = {"Connection": "close"} | ({"Idempotency-Key": key} if key else {})
 
     def post() -> requests.Response:
@@ -62,7 +62,7 @@ def test_a_key_sent_twenty_times_at_once_opens_one_payment(site: Site, gateway: 
     assert len(gateway.calls) == Payment.objects.count() == IdempotencyKey.objects.count() == 1
 
 
-def test_stranger_who_sends_half_a_body_is_answered_at_once(site: Site) -> None:
+def test_anonymous_half_body_is_answered_immediately(site: Site) -> None:
     head = "POST /api/payments/x/checkout/ HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: application/json\r\n"
 
     answer = wire.send(site.url, f"{head}Content-Length: 1000\r\n\r\n{{".encode())

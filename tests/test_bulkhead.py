@@ -1,4 +1,4 @@
-"""How many threads of a process wait for the status service, and for how long it is left alone when it is silent."""
+"""Limits on look-ups from web threads, and the pause after the status service was silent."""
 
 from typing import Any
 

@@ -63,7 +63,7 @@ def gateway(site: Site, settings: Any, monkeypatch: pytest.MonkeyPatch) -> Itera
 
 @pytest.fixture
 def calls(db: None) -> Iterator[Order]:
-    """Let a host listen to ``payment_succeeded``, for payments of ``bought``: it counts its calls, and fulfils."""
+    """Connect receivers that count their calls and fulfil orders, for payments of ``bought``."""
     payment_succeeded.connect(receivers.count_call)
     payment_succeeded.connect(receivers.fulfil)
     yield Order.objects.create()
@@ -84,7 +84,7 @@ def assert_fulfilled_once(calls: Order, payments: list[Payment]) -> None:
 
 @contextmanager
 def timed(what: str) -> Iterator[None]:
-    """Tell the log how long it takes: ``pytest --log-cli-level=INFO``."""
+    """Log the duration; see it with ``pytest --log-cli-level=INFO``."""
     started_at = time.monotonic()
     yield
     logger.info("%s: %.2f s", what, time.monotonic() - started_at)
@@ -103,7 +103,7 @@ def outcomes(payment: Payment, kind: str = "notification") -> list[str]:
 
 
 def stands(payment: Payment, status: str) -> None:
-    """Assert where a payment stands, with nothing left behind."""
+    """Assert a payment's status, without open claims or owed signals."""
     payment.refresh_from_db()
     assert (payment.status, payment.leased_until) == (status, None)
     assert not payment.events.exclude(deliver_at=None).exists()
@@ -118,7 +118,7 @@ READS_OF_WHO_WAITS = 3
 
 @contextmanager
 def slow(gateway: FakeGateway, answer: Callable[[Call], object], others: int) -> Iterator[None]:
-    """Let the gateway answer once so many others wait for what it says, or have asked it themselves."""
+    """Let the gateway answer once this many others wait for it, or have asked it themselves."""
     reads = Count()
 
     def play(call: Call) -> None:
@@ -148,9 +148,7 @@ def test_twenty_checkouts_at_once_ask_for_one_page(
 
 
 @pytest.mark.parametrize(("body", "answer"), [(b'{"success": false}', 502), (b"", 503)])
-def test_twenty_checkouts_at_once_share_what_went_wrong(
-    site: Site, gateway: FakeGateway, body: bytes, answer: int
-) -> None:
+def test_twenty_checkouts_at_once_share_an_error(site: Site, gateway: FakeGateway, body: bytes, answer: int) -> None:
     payment = make_payment()
 
     with slow(gateway, lambda call: call.says(body), others=19):
@@ -219,7 +217,7 @@ def test_an_answer_that_outlives_its_lease_replaces_no_page(site: Site, gateway:
     assert (payment.attempt, payment.payment_url) == (2, page)
 
 
-# Clocks of several servers are never quite the same.
+# Clocks of several servers differ.
 AHEAD = timedelta(seconds=1)
 
 
@@ -256,7 +254,7 @@ def test_a_success_during_the_call_is_not_undone_by_the_page(site: Site, gateway
 
 
 @pytest.mark.parametrize("body", [b"", b'{"success": false}'])
-def test_a_success_during_the_call_is_not_undone_by_no_page(site: Site, gateway: FakeGateway, body: bytes) -> None:
+def test_success_during_the_call_is_not_undone_by_an_error(site: Site, gateway: FakeGateway, body: bytes) -> None:
     payment = make_payment()
 
     def play(call: Call) -> None:
@@ -330,7 +328,7 @@ def test_checkout_and_success_at_once_end_paid(site: Site, gateway: FakeGateway,
 # Notifications.
 
 
-def test_fifty_successes_at_once_are_one(site: Site, heard: Heard, calls: Order) -> None:
+def test_fifty_successes_at_once_settle_once(site: Site, heard: Heard, calls: Order) -> None:
     payment = bought(calls)
 
     with timed("50 notifications at once"):
@@ -344,7 +342,7 @@ def test_fifty_successes_at_once_are_one(site: Site, heard: Heard, calls: Order)
     assert not payment.needs_review
 
 
-def test_fifty_successes_of_fifty_payments_at_once_are_fifty(site: Site, calls: Order) -> None:
+def test_fifty_payments_at_once_are_all_settled(site: Site, calls: Order) -> None:
     payments = [bought(calls) for _ in range(50)]
 
     with timed("50 notifications of 50 payments at once"):
@@ -392,9 +390,7 @@ def test_success_and_failure_at_once_end_paid(site: Site, heard: Heard) -> None:
 
 
 @pytest.mark.parametrize("gateway_id", ["9210824147867", None])
-def test_a_failure_that_was_read_before_the_success_is_a_conflict(
-    site: Site, heard: Heard, gateway_id: str | None
-) -> None:
+def test_failure_that_loses_the_race_is_a_conflict(site: Site, heard: Heard, gateway_id: str | None) -> None:
     payment = make_payment(status="pending", attempt=1)
     settlement = Gate()
     failure = notification(site, payment, responsecode=-1, payId=gateway_id)
@@ -412,9 +408,7 @@ def test_a_failure_that_was_read_before_the_success_is_a_conflict(
 
 
 @pytest.mark.parametrize("gateway_id", ["9210824147867", None])
-def test_a_success_that_was_read_before_the_failure_is_a_late_one(
-    site: Site, heard: Heard, gateway_id: str | None
-) -> None:
+def test_success_that_loses_the_race_is_accepted_late(site: Site, heard: Heard, gateway_id: str | None) -> None:
     payment = make_payment(status="pending", attempt=1)
     settlement = Gate()
     success = notification(site, payment, payId=gateway_id)
@@ -452,7 +446,7 @@ def test_two_payments_of_one_debt_at_once_are_flagged_once(site: Site, heard: He
         assert_paid_twice(payment, heard)
 
 
-def test_a_payment_that_was_read_before_another_is_paid_twice(site: Site, heard: Heard) -> None:
+def test_second_transaction_that_loses_the_race_is_flagged(site: Site, heard: Heard) -> None:
     payment = make_payment(status="pending", attempt=1)
     settlement = Gate()
 
@@ -465,7 +459,7 @@ def test_a_payment_that_was_read_before_another_is_paid_twice(site: Site, heard:
     assert_paid_twice(payment, heard)
 
 
-def test_two_ids_at_once_for_a_success_without_one_are_paid_twice(site: Site, heard: Heard) -> None:
+def test_two_gateway_ids_at_once_are_paid_twice(site: Site, heard: Heard) -> None:
     payment = make_payment(status="pending", attempt=1)
     naming = Gate()
     assert notification(site, payment, payId=None)() == OK
@@ -539,7 +533,7 @@ def test_two_deliverers_at_once_call_a_receiver_once(calls: Order) -> None:
     assert_fulfilled_once(calls, payments)
 
 
-def test_a_second_deliverer_leaves_a_delivery_under_way_alone(transactional_db: None, held: tuple[Gate, Count]) -> None:
+def test_second_deliverer_skips_a_delivery_under_way(transactional_db: None, held: tuple[Gate, Count]) -> None:
     gate, count = held
     event = due_event(make_payment(status="succeeded", attempt=1))
     copies = [PaymentEvent.objects.get(pk=event.pk) for _ in range(2)]
@@ -554,7 +548,7 @@ def test_a_second_deliverer_leaves_a_delivery_under_way_alone(transactional_db: 
     assert int(count) == 1
 
 
-def test_reconciliation_leaves_a_delivery_under_way_alone(site: Site, held: tuple[Gate, Count]) -> None:
+def test_reconciliation_skips_a_delivery_under_way(site: Site, held: tuple[Gate, Count]) -> None:
     gate, count = held
     payment = make_payment(status="pending", attempt=1)
 
@@ -568,7 +562,7 @@ def test_reconciliation_leaves_a_delivery_under_way_alone(site: Site, held: tupl
     stands(payment, "succeeded")
 
 
-def test_a_receiver_that_is_told_finds_it_stored(site: Site) -> None:
+def test_receiver_sees_the_committed_payment(site: Site) -> None:
     payment = make_payment(status="pending", attempt=1)
     seen: list[str] = []
 

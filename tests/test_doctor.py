@@ -1,4 +1,4 @@
-"""The doctor as a command, and what it says of settings, receivers, addresses, cron and the gateway."""
+"""The doctor command, and its findings on settings, receivers, addresses, cron and the gateway."""
 
 import json
 import socket
@@ -53,7 +53,7 @@ def shop(settings: Any) -> None:
 
 @pytest.fixture(autouse=True)
 def dns(monkeypatch: pytest.MonkeyPatch) -> dict[str, str]:
-    """The names that the test's DNS knows, and no proxy in the environment."""
+    """Fake DNS names, and an environment without a proxy."""
     names = {"shop.example": PUBLIC_ADDRESS}
     ask = socket.getaddrinfo
 
@@ -69,7 +69,7 @@ def dns(monkeypatch: pytest.MonkeyPatch) -> dict[str, str]:
 
 
 def told(topic: str, visit: Visit | None = None, **values: Any) -> Lines:
-    """Return what is said on one topic."""
+    """Return the lines on one topic."""
     [examine] = [entry.examine for entry in TOPICS if entry.name == topic]
     with override_settings(**values):
         return [(finding.verdict.value, finding.text) for finding in examine(visit or Visit())]
@@ -86,7 +86,7 @@ def only(lines: Lines, verdict: str) -> str:
 
 @pytest.fixture
 def answering(gateway: FakeGateway) -> FakeGateway:
-    """A site of this name whose server is away, so that nothing leaves the machine."""
+    """A site of this name with an unreachable server, so that nothing leaves the machine."""
     return gateway
 
 
@@ -103,7 +103,7 @@ def run(capsys: pytest.CaptureFixture[str], *args: str, code: int = 1) -> str:
 
 
 @pytest.mark.usefixtures("answering")
-def test_all_topics_are_told_in_their_order(capsys: pytest.CaptureFixture[str]) -> None:
+def test_topics_are_reported_in_order(capsys: pytest.CaptureFixture[str]) -> None:
     findings = json.loads(run(capsys, "--json"))
 
     topics = list(dict.fromkeys(finding["topic"] for finding in findings))
@@ -120,14 +120,14 @@ def test_each_line_begins_with_its_verdict(capsys: pytest.CaptureFixture[str]) -
 
 
 @pytest.mark.usefixtures("answering")
-def test_it_speaks_french(payment: Payment, capsys: pytest.CaptureFixture[str]) -> None:
+def test_output_is_translated(payment: Payment, capsys: pytest.CaptureFixture[str]) -> None:
     flag(payment)
     flag(payment, "paid_twice")
     assert "warn  1 paiement est à vérifier" in run(capsys, "--language", "fr")
     assert "warn  1 payment is to be reviewed" in run(capsys)
 
 
-def test_where_nothing_fails_the_exit_code_is_0(dns: dict[str, str], capsys: pytest.CaptureFixture[str]) -> None:
+def test_exit_code_is_0_without_failures(dns: dict[str, str], capsys: pytest.CaptureFixture[str]) -> None:
     with override_settings(PAIEMENTPRO_SITE_URL=None, DEBUG=True):
         out = run(capsys, code=0)
     assert "warn  PAIEMENTPRO_SITE_URL is not set" in out
@@ -139,13 +139,13 @@ def test_another_base_can_be_examined(capsys: pytest.CaptureFixture[str]) -> Non
     assert "ALLOWED_HOSTS does not have www.shop.example" in run(capsys, "--url", "https://www.shop.example/")
 
 
-def test_a_base_that_is_none_is_refused() -> None:
+def test_invalid_base_url_is_refused() -> None:
     with pytest.raises(CommandError, match="--url: write"):
         call_command("paiementpro_doctor", "--url", "shop.example")
 
 
 @pytest.mark.usefixtures("answering")
-def test_a_wrong_setting_hides_nothing_else(capsys: pytest.CaptureFixture[str]) -> None:
+def test_invalid_setting_does_not_hide_other_findings(capsys: pytest.CaptureFixture[str]) -> None:
     with override_settings(PAIEMENTPRO_TIMEOUT=20, PAIEMENTPRO_TYPO=1):
         out = run(capsys)
     assert "fail  PAIEMENTPRO_TIMEOUT: write (connect, read)" in out
@@ -155,7 +155,7 @@ def test_a_wrong_setting_hides_nothing_else(capsys: pytest.CaptureFixture[str]) 
 
 
 @pytest.mark.usefixtures("answering")
-def test_a_database_that_is_away_is_told(capsys: pytest.CaptureFixture[str]) -> None:
+def test_unavailable_database_is_reported(capsys: pytest.CaptureFixture[str]) -> None:
     def away(*arguments: Any) -> None:
         raise DatabaseError("secret")
 
@@ -180,7 +180,7 @@ class Broken:
 
 
 @pytest.mark.usefixtures("answering")
-def test_code_of_the_project_that_raises_is_told(capsys: pytest.CaptureFixture[str]) -> None:
+def test_error_in_project_code_is_reported(capsys: pytest.CaptureFixture[str]) -> None:
     with override_settings(DATABASE_ROUTERS=[Broken()]):
         out = run(capsys)
     assert "fail  Not looked at any further: the project’s own code raised LookupError (test_doctor.py:" in out
@@ -193,7 +193,7 @@ class Indiscreet:
 
 
 @pytest.mark.usefixtures("answering")
-def test_what_others_say_of_secrets_is_blanked(
+def test_secrets_in_error_messages_are_masked(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     databases = {"default": {**settings.DATABASES["default"], "PASSWORD": "tiger"}}
@@ -226,7 +226,7 @@ def test_good_settings_pass() -> None:
         ({"PAIEMENTPRO_MERCHANT_ID": ""}, "fail", "PAIEMENTPRO_MERCHANT_ID: write the merchant id"),
     ],
 )
-def test_a_wrong_setting_is_told(values: dict[str, Any], verdict: str, expected: str) -> None:
+def test_invalid_setting_is_reported(values: dict[str, Any], verdict: str, expected: str) -> None:
     assert expected in only(told("settings", **values), verdict)
 
 
@@ -278,7 +278,7 @@ def test_plain_http_fails() -> None:
 
 
 @pytest.mark.parametrize("host", ["nowhere.example", "a..b", "é" * 70 + ".example"])
-def test_an_unknown_name_fails(host: str) -> None:
+def test_unknown_host_name_fails(host: str) -> None:
     assert "no address belongs to it" in only(told("address", Visit(f"https://{host}")), "fail")
 
 
@@ -332,7 +332,7 @@ def test_a_reconciliation_of_late_passes() -> None:
     assert only(told("reconciliation"), "pass") == "paiementpro_reconcile last ended 4\xa0minutes ago."
 
 
-def test_a_fresh_installation_is_told_of_cron() -> None:
+def test_fresh_installation_is_reminded_of_cron() -> None:
     text = only(told("reconciliation"), "warn")
     assert "has never run" in text
     assert f"*/5 * * * * {sys.executable} manage.py paiementpro_reconcile" in text
@@ -351,13 +351,13 @@ def test_a_reconciliation_long_ago_fails() -> None:
 
 
 @pytest.mark.parametrize("finished", [None, HOURS])
-def test_runs_that_never_end_are_told(finished: timedelta | None) -> None:
+def test_unfinished_runs_are_reported(finished: timedelta | None) -> None:
     reconciled(HOURS, finished)
     reconciled(MINUTES, None)
     assert "none of its runs has come to its end" in only(told("reconciliation"), "warn")
 
 
-def test_what_the_last_run_met_is_told() -> None:
+def test_problems_of_the_last_run_are_reported() -> None:
     reconciled(MINUTES * 2, MINUTES * 2, failed=1)
     reconciled(MINUTES, MINUTES, gateway_away=True, failed=2)
     lines = told("reconciliation")
@@ -366,12 +366,12 @@ def test_what_the_last_run_met_is_told() -> None:
     assert lines[2][1].startswith("2 rows raised an error")
 
 
-def test_where_nothing_waits_it_passes() -> None:
+def test_nothing_pending_passes() -> None:
     assert only(told("waiting"), "pass") == "Nothing waits for a receiver, a person or its end."
 
 
 @pytest.mark.parametrize(("age", "verdict"), [(timedelta(minutes=1), "warn"), (HOURS, "fail")])
-def test_an_event_that_waits_is_told(payment: Payment, age: timedelta, verdict: str) -> None:
+def test_pending_event_is_reported(payment: Payment, age: timedelta, verdict: str) -> None:
     moment = timezone.now() - age
     PaymentEvent.objects.create(
         payment=payment, kind="host", outcome="accepted", created_at=moment, deliver_at=timezone.now()
@@ -381,21 +381,21 @@ def test_an_event_that_waits_is_told(payment: Payment, age: timedelta, verdict: 
     assert ("The oldest has waited for 3\xa0hours" in text) == (verdict == "fail")
 
 
-def test_payments_to_review_are_told() -> None:
+def test_payments_to_review_are_reported() -> None:
     assert told("waiting")[0][0] == "pass"
     for _ in range(2):
         flag(make_payment())
     assert only(told("waiting"), "warn").startswith("2 payments are to be reviewed")
 
 
-def test_a_payment_that_should_have_expired_is_told() -> None:
+def test_overdue_payment_is_reported() -> None:
     make_payment(status="pending", attempt=1, initialized_at=timezone.now() - timedelta(hours=24, minutes=50))
     assert told("waiting")[0][0] == "pass"
     make_payment(status="pending", attempt=1, initialized_at=timezone.now() - timedelta(hours=25, minutes=10))
     assert "1 payment is pending that should have expired" in only(told("waiting"), "fail")
 
 
-def test_payments_that_no_notification_settled_are_told() -> None:
+def test_payments_settled_without_notification_are_reported() -> None:
     for way in ("status", "staff", "status"):
         assert told("waiting")[0][0] == "pass"
         make_payment(status="succeeded", settled_by=way, settled_at=timezone.now())
@@ -432,7 +432,7 @@ def test_a_page_of_the_gateway_passes_and_touches_no_payment(gateway: FakeGatewa
     assert not Payment.objects.exists()
 
 
-def test_a_refusal_is_told_in_the_gateways_words(gateway: FakeGateway) -> None:
+def test_refusal_is_reported_with_the_gateways_message(gateway: FakeGateway) -> None:
     gateway.refuses("ID marchand inconnu")
     verdict, text = asked()[0]
     assert verdict == "fail"
@@ -450,14 +450,14 @@ def test_a_refusal_is_told_in_the_gateways_words(gateway: FakeGateway) -> None:
         ("<html>", 200, "is no JSON object. See PAIEMENTPRO_GATEWAY_URL"),
     ],
 )
-def test_a_gateway_that_is_away_is_told(gateway: FakeGateway, body: Any, status: int, expected: str) -> None:
+def test_unavailable_gateway_is_reported(gateway: FakeGateway, body: Any, status: int, expected: str) -> None:
     gateway.answers(body, status)
     verdict, text = asked()[0]
     assert verdict == "fail"
     assert expected in text
 
 
-def test_a_page_on_another_host_is_told_without_its_url(gateway: FakeGateway) -> None:
+def test_page_on_another_host_is_reported_without_its_url(gateway: FakeGateway) -> None:
     gateway.opens(PAGE_URL.replace("paiementpro.net", "example.com"))
     verdict, text = asked()[0]
     assert verdict == "fail"
@@ -474,20 +474,20 @@ def look_up(gateway: FakeGateway, monkeypatch: pytest.MonkeyPatch, body: Any, st
     return asked(**STATUS)[1]
 
 
-def test_a_look_up_that_knows_nothing_passes(gateway: FakeGateway, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_lookup_without_a_match_passes(gateway: FakeGateway, monkeypatch: pytest.MonkeyPatch) -> None:
     assert look_up(gateway, monkeypatch, '{"success": false, "error": "Aucune transaction"}') == (
         "pass",
         "The status look-up (api.paiementpro.net) answers: “Aucune transaction”.",
     )
 
 
-def test_a_look_up_that_is_away_is_told(gateway: FakeGateway, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_unavailable_lookup_is_reported(gateway: FakeGateway, monkeypatch: pytest.MonkeyPatch) -> None:
     verdict, text = look_up(gateway, monkeypatch, "", 500)
     assert verdict == "warn"
     assert "Until then notifications alone settle payments." in text
 
 
-def test_a_look_up_that_knows_everything_fails(gateway: FakeGateway, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_lookup_that_confirms_everything_fails(gateway: FakeGateway, monkeypatch: pytest.MonkeyPatch) -> None:
     verdict, text = look_up(gateway, monkeypatch, '{"success": true}')
     assert verdict == "fail"
     assert "knows a payment that nobody has made" in text

@@ -24,7 +24,7 @@ def told(examine: Any) -> Lines:
     return lines(examine.findings(Visit()))
 
 
-# What is said of the database that these tests run on.
+# The database that these tests run on.
 
 UNSAFE = {
     "sqlite": ("PRAGMA synchronous = OFF", "PRAGMA synchronous = FULL", "PRAGMA synchronous is OFF"),
@@ -41,7 +41,7 @@ def test_the_database_of_these_tests_keeps_what_it_is_given() -> None:
 
 
 @pytest.mark.django_db(transaction=True)
-def test_a_promise_that_is_broken_in_earnest_is_seen() -> None:
+def test_weak_durability_of_this_database_is_reported() -> None:
     spoil, mend, expected = UNSAFE[connection.vendor]
     with connection.cursor() as cursor:
         cursor.execute(spoil)
@@ -53,7 +53,7 @@ def test_a_promise_that_is_broken_in_earnest_is_seen() -> None:
 
 
 @pytest.mark.django_db
-def test_a_database_that_nobody_has_tried_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_untested_database_is_reported(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(connection, "display_name", "Oracle")
     monkeypatch.setattr(connection, "vendor", "oracle")
     [(verdict, text)] = told(databases)
@@ -81,7 +81,7 @@ GOOD_MYSQL = {
 }
 
 
-def test_good_servers_have_nothing_to_be_said() -> None:
+def test_sound_servers_pass() -> None:
     assert lines(judge_postgresql(GOOD_POSTGRESQL)) == []
     assert lines(judge_postgresql(GOOD_POSTGRESQL | {"synchronous_commit": "remote_apply"})) == []
     assert lines(judge_mysql(GOOD_MYSQL)) == []
@@ -103,7 +103,7 @@ def test_good_servers_have_nothing_to_be_said() -> None:
         (judge_mysql, {"isolation": "REPEATABLE-READ"}, "warn", "“repeatable read”"),
     ],
 )
-def test_a_promise_that_is_broken_is_told(judge: Any, values: dict[str, Any], verdict: str, expected: str) -> None:
+def test_weak_durability_is_reported(judge: Any, values: dict[str, Any], verdict: str, expected: str) -> None:
     good = GOOD_MYSQL if judge is judge_mysql else GOOD_POSTGRESQL
     [(said, text)] = lines(judge({**good, **values}))
     assert said == verdict
@@ -120,7 +120,7 @@ def test_a_promise_that_is_broken_is_told(judge: Any, values: dict[str, Any], ve
         ("", 2, [("fail", "in memory")]),
     ],
 )
-def test_a_file_is_judged(tmp_path: Path, file: str, synchronous: int, expected: Lines) -> None:
+def test_sqlite_file_is_checked(tmp_path: Path, file: str, synchronous: int, expected: Lines) -> None:
     (tmp_path / "db.sqlite3").touch()
     path = str(tmp_path / file) if file else ""
     findings = lines(judge_sqlite({"file": path, "synchronous": synchronous, "journal_mode": "wal"}))
@@ -142,7 +142,7 @@ class Apart:
 
 
 @pytest.mark.django_db(transaction=True)
-def test_a_replica_is_told() -> None:
+def test_replica_is_reported() -> None:
     with override_settings(DATABASE_ROUTERS=[Replica()]):
         verdict, text = told(databases)[0]
     assert verdict == "pass"
@@ -150,7 +150,7 @@ def test_a_replica_is_told() -> None:
 
 
 @pytest.mark.django_db(transaction=True)
-def test_tables_apart_are_told() -> None:
+def test_split_tables_are_reported() -> None:
     with override_settings(DATABASE_ROUTERS=[Apart()]):
         verdict, text = told(databases)[0]
     assert verdict == "fail"
@@ -166,13 +166,13 @@ def test_tables_up_to_date_pass() -> None:
 
 
 @pytest.mark.django_db
-def test_a_migration_that_has_not_run_is_told() -> None:
+def test_missing_migration_is_reported() -> None:
     MigrationRecorder(connection).record_unapplied("paiementpro", MIGRATIONS[-1])
     assert told(tables) == [("fail", "The tables are not up to date: run “manage.py migrate”.")]
 
 
 @pytest.mark.django_db(transaction=True)
-def test_a_table_that_is_gone_is_told() -> None:
+def test_missing_table_is_reported() -> None:
     name = ReconciliationRun._meta.db_table
     with connection.schema_editor() as editor:
         editor.alter_db_table(ReconciliationRun, name, "gone")
@@ -184,7 +184,7 @@ def test_a_table_that_is_gone_is_told() -> None:
 
 
 @pytest.mark.django_db
-def test_tables_of_a_newer_version_are_told() -> None:
+def test_tables_of_a_newer_version_are_reported() -> None:
     MigrationRecorder(connection).record_applied("paiementpro", "0999_later")
     findings = told(tables)
     assert [verdict for verdict, _text in findings] == ["warn", "pass"]

@@ -23,7 +23,7 @@ from tests.server.site import running
 
 pytestmark = pytest.mark.process
 
-# A gateway of this machine: what stands on this machine may be told to it.
+# A local gateway may be given local URLs.
 LOCAL_GATEWAY = "http://127.0.0.1:9/sandbox"
 
 BEHIND_HTTPS = {"SECURE_PROXY_SSL_HEADER": ["HTTP_X_FORWARDED_PROTO", "https"]}
@@ -31,7 +31,7 @@ BEHIND_HTTPS = {"SECURE_PROXY_SSL_HEADER": ["HTTP_X_FORWARDED_PROTO", "https"]}
 
 @pytest.fixture(scope="session")
 def migrated(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The database of a fresh project that cron has reconciled."""
+    """The database of a fresh project after one reconciliation."""
     installation = Installation(tmp_path_factory.mktemp("migrated"))
     assert installation.manage("migrate", "--verbosity=0").code == 0
     assert installation.manage("paiementpro_reconcile").code == 0
@@ -40,7 +40,7 @@ def migrated(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def installation(migrated: Path, tmp_path: Path) -> Installation:
-    """A sound one, but for its server, which each test starts, or does not."""
+    """A valid installation; each test starts its server if it needs one."""
     installation = Installation(tmp_path / "project", DEBUG=True, PAIEMENTPRO_GATEWAY_URL=LOCAL_GATEWAY)
     shutil.copy(migrated, installation.folder)
     return installation
@@ -57,12 +57,12 @@ Put = Callable[..., str]
 
 @pytest.fixture
 def put(cases: ExitStack) -> Put:
-    """Put a front before a site, or in its place, and return its base URL."""
+    """Put a front before a site, or in place of one, and return its base URL."""
     return lambda *args, **kwargs: cases.enter_context(running(Front(*args, **kwargs))).url
 
 
 def diagnosis(name: str, report: Report, code: int = 1) -> Report:
-    """Show what was said, which holds no secret, and return it."""
+    """Print the report, check that it holds no secret, and return it."""
     print(f"\n{name} (exit code {report.code})\n{report.out}", end="")  # noqa: T201
     assert not INDISCREET.search(report.out + report.error)
     assert "of-the-shop" not in report.out + report.error
@@ -72,7 +72,7 @@ def diagnosis(name: str, report: Report, code: int = 1) -> Report:
 
 
 def only(report: Report) -> str:
-    """Return the one line that does not pass."""
+    """Return the only line that does not pass."""
     [complaint] = report.complaints
     return complaint
 
@@ -89,7 +89,7 @@ def authority() -> trustme.CA:
 
 @pytest.fixture
 def https(authority: trustme.CA, installation: Installation) -> ssl.SSLContext:
-    """Https of an authority that the installation's machine trusts."""
+    """HTTPS with a certificate that the installation trusts."""
     authority.cert_pem.write_to_path(str(installation.folder / "ca.pem"))
     installation.environment["REQUESTS_CA_BUNDLE"] = str(installation.folder / "ca.pem")
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
@@ -101,7 +101,7 @@ def as_proxies_should(visitor: Visitor) -> None:
     visitor.passes_on(**{"X-Forwarded-Proto": "https"})
 
 
-def test_a_sound_installation_has_nothing_to_mend(installation: Installation, put: Put, https: ssl.SSLContext) -> None:
+def test_valid_installation_has_no_findings(installation: Installation, put: Put, https: ssl.SSLContext) -> None:
     with installation.serving(SECURE_SSL_REDIRECT=True, **BEHIND_HTTPS) as site:
         url = put(as_proxies_should, site, https)
         report = installation.examine(PAIEMENTPRO_SITE_URL=url, SECURE_SSL_REDIRECT=True, **BEHIND_HTTPS)
@@ -239,7 +239,7 @@ def test_urls_that_cannot_be_imported(installation: Installation) -> None:
     assert only(report).endswith("the project’s own code raised ImportError (shop_urls.py:9).")
 
 
-def test_languages_that_nothing_chooses(installation: Installation) -> None:
+def test_unactivated_language_prefix(installation: Installation) -> None:
     urls = "from django.conf.urls.i18n import i18n_patterns\n" + URLS + "urlpatterns = i18n_patterns(*urlpatterns)\n"
     installation.write("shop_urls.py", urls)
     settings = _settings(installation) + 'MIDDLEWARE.remove("django.middleware.locale.LocaleMiddleware")\n'
@@ -309,7 +309,7 @@ PaymentEvent.objects.create(
 """
 
 
-def test_cron_forgotten(installation: Installation) -> None:
+def test_missing_cron_job(installation: Installation) -> None:
     installation.does(FORGOTTEN)
 
     with installation.serving() as site:
@@ -336,7 +336,7 @@ def test_migrations_that_were_not_run(installation: Installation) -> None:
     assert only(report) == "fail  The tables are not up to date: run “manage.py migrate”."
 
 
-def test_a_database_that_is_away(installation: Installation) -> None:
+def test_unavailable_database(installation: Installation) -> None:
     database = {"ENGINE": "django.db.backends.sqlite3", "NAME": str(installation.folder / "nowhere" / "db.sqlite3")}
     installation.settings["DATABASES"] = {"default": database}
 

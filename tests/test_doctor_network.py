@@ -1,4 +1,4 @@
-"""The doctor's notification to itself, through real sockets and what may stand on the way."""
+"""The doctor's notification to itself, through real sockets, proxies and other servers."""
 
 import ssl
 from collections.abc import Callable, Iterator
@@ -41,7 +41,7 @@ Put = Callable[..., Front]
 
 @pytest.fixture
 def put() -> Iterator[Put]:
-    """Put something before the site, or in its place."""
+    """Put a front before the site, or in place of it."""
     with ExitStack() as stack:
         yield lambda *args, **kwargs: stack.enter_context(running(Front(*args, **kwargs)))
 
@@ -72,7 +72,7 @@ def test_a_notification_to_oneself_is_recognised(site: Site) -> None:
     assert not PaymentEvent.objects.exists()
 
 
-def test_it_is_sent_as_the_gateway_sends(put: Put, site: Site) -> None:
+def test_probe_looks_like_a_gateway_notification(put: Put, site: Site) -> None:
     front = put(Visitor.passes_on, site.url)
     told(front.url)
     [visitor] = front.visitors
@@ -97,17 +97,17 @@ def test_without_urls_nothing_is_sent() -> None:
 # No answer.
 
 
-def test_a_refused_connection_is_told() -> None:
+def test_refused_connection_is_reported() -> None:
     assert "refuses the connection" in only(told("http://127.0.0.1:9"))
 
 
 @pytest.mark.parametrize("play", [fronts.hangs, fronts.drips])
-def test_a_server_that_hangs_is_told(put: Put, play: Any) -> None:
+def test_hanging_server_is_reported(put: Put, play: Any) -> None:
     with override_settings(PAIEMENTPRO_TIMEOUT=(0.5, 0.5)):
         assert "does not answer in time" in only(told(put(play).url))
 
 
-def test_a_server_that_hangs_up_is_told(put: Put) -> None:
+def test_closed_connection_is_reported(put: Put) -> None:
     assert "hangs up without an answer" in only(told(put(fronts.hangs_up).url))
 
 
@@ -115,7 +115,7 @@ def test_an_answer_without_an_end_is_not_read(put: Put) -> None:
     assert "The answer is 200" in only(told(put(fronts.floods).url))
 
 
-def test_an_unknown_name_is_told() -> None:
+def test_unknown_host_name_is_reported() -> None:
     assert "is not known here" in only(told("http://shop.invalid"))
     with override_settings(PAIEMENTPRO_GATEWAY_URL=None):
         assert told("http://shop.invalid") == []  # told of the address
@@ -137,7 +137,7 @@ def served_with(certificate: Any) -> ssl.SSLContext:
 
 @pytest.fixture
 def trusted(authority: trustme.CA, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Trust the authority of these tests, as this machine trusts the public ones."""
+    """Trust the certificate authority of these tests."""
     authority.cert_pem.write_to_path(str(tmp_path / "ca.pem"))
     monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(tmp_path / "ca.pem"))
 
@@ -154,24 +154,24 @@ def test_a_good_certificate_passes(put: Put, site: Site, authority: trustme.CA) 
 
 
 @pytest.mark.usefixtures("trusted")
-def test_an_expired_certificate_is_told(put: Put, authority: trustme.CA) -> None:
+def test_expired_certificate_is_reported(put: Put, authority: trustme.CA) -> None:
     yesterday = datetime.now(timezone.utc) - timedelta(days=1)
     certificate = authority.issue_cert("127.0.0.1", not_before=yesterday - timedelta(days=90), not_after=yesterday)
     assert "has expired" in only(told(put(Visitor.answers, context=served_with(certificate)).url))
 
 
 @pytest.mark.usefixtures("trusted")
-def test_a_certificate_for_another_name_is_told(put: Put, authority: trustme.CA) -> None:
+def test_certificate_for_another_name_is_reported(put: Put, authority: trustme.CA) -> None:
     certificate = authority.issue_cert("www.shop.example")
     assert "is for another name" in only(told(put(Visitor.answers, context=served_with(certificate)).url))
 
 
-def test_an_unknown_authority_is_told(put: Put, authority: trustme.CA) -> None:
+def test_unknown_certificate_authority_is_reported(put: Put, authority: trustme.CA) -> None:
     certificate = authority.issue_cert("127.0.0.1")
     assert "its chain is incomplete" in only(told(put(Visitor.answers, context=served_with(certificate)).url))
 
 
-def test_a_certificate_signed_by_itself_is_told(put: Put, authority: trustme.CA, tmp_path: Path) -> None:
+def test_self_signed_certificate_is_reported(put: Put, authority: trustme.CA, tmp_path: Path) -> None:
     authority.cert_pem.write_to_path(str(tmp_path / "cert.pem"))
     authority.private_key_pem.write_to_path(str(tmp_path / "key.pem"))
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
@@ -179,7 +179,7 @@ def test_a_certificate_signed_by_itself_is_told(put: Put, authority: trustme.CA,
     assert "is signed by itself" in only(told(put(Visitor.answers, context=context).url))
 
 
-def test_a_server_that_speaks_no_tls_is_told(put: Put) -> None:
+def test_server_without_tls_is_reported(put: Put) -> None:
     url = put(Visitor.answers).url.replace("http:", "https:")
     assert "No TLS connection" in only(told(url))
 
@@ -224,13 +224,13 @@ LOGIN_PAGE = b"<form><input name='password' type='password'></form>"
         (b"", 502, "the proxy before it is out of order"),
     ],
 )
-def test_somebody_elses_answer_is_told(put: Put, body: bytes, status: int, expected: str) -> None:
+def test_answer_of_another_site_is_reported(put: Put, body: bytes, status: int, expected: str) -> None:
     text = only(told(put(lambda visitor: visitor.answers(body, status)).url))
     assert text.startswith("A notification sent to oneself over the network was not recognised.")
     assert expected in text
 
 
-def test_another_key_is_told(put: Put) -> None:
+def test_other_secret_key_is_reported(put: Put) -> None:
     text = only(told(put(lambda visitor: visitor.answers(b"Not Found", 404)).url))
     assert "does not know the signature" in text
     assert "clock" not in text
@@ -252,7 +252,7 @@ def without_a_date(visitor: Visitor) -> None:
     visitor.answers(b"Not Found", 404)
 
 
-def test_a_server_without_a_date_is_no_trouble(put: Put) -> None:
+def test_missing_date_header_is_ignored(put: Put) -> None:
     assert "clock" not in only(told(put(without_a_date).url))
 
 
@@ -269,7 +269,7 @@ def test_a_server_without_a_date_is_no_trouble(put: Put) -> None:
         (fronts.cleans, "fail", "Fields arrive altered (returnContext): notifications would be refused."),
     ],
 )
-def test_what_is_taken_off_on_the_way_is_told(put: Put, site: Site, play: Any, verdict: str, expected: str) -> None:
+def test_parts_removed_by_proxies_are_reported(put: Put, site: Site, play: Any, verdict: str, expected: str) -> None:
     lines = told(put(play, site.url).url)
     assert (lines[0][0], lines[1][0]) == ("pass", verdict)
     assert expected in lines[1][1]
@@ -283,7 +283,7 @@ def test_what_is_taken_off_on_the_way_is_told(put: Put, site: Site, play: Any, v
         ({"X-Forwarded-Proto": "https"}, "for http. Write SECURE_PROXY_SSL_HEADER = ("),
     ],
 )
-def test_https_that_the_app_does_not_see_is_told(
+def test_undetected_https_is_reported(
     put: Put, site: Site, authority: trustme.CA, headers: dict[str, str], expected: str
 ) -> None:
     context = served_with(authority.issue_cert("127.0.0.1"))
@@ -294,7 +294,7 @@ def test_https_that_the_app_does_not_see_is_told(
 
 
 @pytest.mark.parametrize(("forwards", "expected"), [(True, "USE_X_FORWARDED_HOST = True"), (False, "as it came.")])
-def test_a_host_that_the_proxy_changes_is_told(put: Put, site: Site, forwards: bool, expected: str) -> None:
+def test_changed_host_header_is_reported(put: Put, site: Site, forwards: bool, expected: str) -> None:
     def play(visitor: Visitor) -> None:
         visitor.passes_on(Host="localhost:8001", **{"X-Forwarded-Host": visitor.server.netloc if forwards else ""})
 

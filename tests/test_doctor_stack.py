@@ -1,4 +1,4 @@
-"""The doctor on the URLs of the app and on what stands before them in the host's own process."""
+"""The doctor's findings on the app's URLs and the middleware in front of them."""
 
 import logging
 from collections.abc import Callable
@@ -45,7 +45,7 @@ class Urls:
 
 
 def page(request: HttpRequest, **kwargs: Any) -> None:
-    """Stand in the way; nothing is asked of it."""
+    """A view that is never called."""
 
 
 def test_included_urls_pass() -> None:
@@ -66,7 +66,7 @@ def test_a_pattern_before_the_app_is_named() -> None:
     assert told(middleware_findings, ROOT_URLCONF=urls) == []
 
 
-def test_a_language_before_the_path_is_told() -> None:
+def test_language_prefix_is_reported() -> None:
     urls = Urls(*i18n_patterns(path("pay/", APP)))
     findings = told(url_findings, ROOT_URLCONF=urls)
     assert [verdict for verdict, _text in findings] == ["warn", "pass"]
@@ -149,7 +149,7 @@ def streams(get_response: GetResponse) -> GetResponse:
 
 
 class StrictCsrf(CsrfViewMiddleware):
-    """Asks for a token of every view, exempt or not."""
+    """Require a token for every view, exempt or not."""
 
     def process_view(self, request: Any, callback: Any, callback_args: Any, callback_kwargs: Any) -> Any:
         def strict(*args: Any) -> None: ...
@@ -172,7 +172,7 @@ class StrictCsrf(CsrfViewMiddleware):
         (streams, "The answer is 200"),
     ],
 )
-def test_what_answers_in_the_place_of_the_app_is_named(
+def test_answering_middleware_or_view_is_named(
     middleware: Callable[..., Any], expected: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     name = f"{here}.{middleware.__name__}"
@@ -200,12 +200,12 @@ def refuses(get_response: GetResponse) -> GetResponse:
     return lambda request: HttpResponse(status=403)
 
 
-def test_a_refusal_that_is_not_for_a_token_is_told_apart() -> None:
+def test_other_403_is_not_taken_for_a_csrf_failure() -> None:
     findings = told(middleware_findings, MIDDLEWARE=[f"{here}.refuses"])
     assert "The answer is 403, and not the app’s" in findings[0][1]
 
 
-def test_a_redirect_to_https_is_told() -> None:
+def test_redirect_to_https_is_reported() -> None:
     findings = told(middleware_findings, url="http://shop.example", SECURE_SSL_REDIRECT=True)
     assert "It is redirected to https." in findings[0][1]
     assert "SecurityMiddleware that answers." in findings[0][1]
@@ -226,6 +226,6 @@ def test_a_prefix_of_the_server_is_taken_off() -> None:
         set_script_prefix("/")
 
 
-def test_logging_is_as_it_was() -> None:
+def test_logging_is_restored() -> None:
     told(middleware_findings)
     assert logging.root.manager.disable == logging.NOTSET

@@ -31,7 +31,7 @@ def staff(db: None) -> User:
     return User.objects.create_user("fatou", is_staff=True)
 
 
-def test_a_mismatch_is_a_row(payment: Payment, notify: Notify) -> None:
+def test_mismatch_is_stored_as_a_finding(payment: Payment, notify: Notify) -> None:
     assert notify(payment, amount=6250).status_code == 400
     [finding] = payment.findings.all()
     event = payment.events.get()
@@ -47,7 +47,7 @@ def test_a_mismatch_is_a_row(payment: Payment, notify: Notify) -> None:
     assert payment.needs_review
 
 
-def test_all_mismatches_of_a_notification_are_rows(payment: Payment, notify: Notify) -> None:
+def test_every_mismatch_is_stored_as_a_finding(payment: Payment, notify: Notify) -> None:
     notify(payment, amount=1, merchantId="PP-F9", countryCurrencyCode="840")
     assert facts(payment) == [
         ("merchant_mismatch", "PP-F9 != PP-F324"),
@@ -56,7 +56,7 @@ def test_all_mismatches_of_a_notification_are_rows(payment: Payment, notify: Not
     ]
 
 
-def test_the_same_fact_is_neither_raised_nor_signalled_again(payment: Payment, notify: Notify, heard: Heard) -> None:
+def test_repeated_finding_is_neither_stored_nor_signalled(payment: Payment, notify: Notify, heard: Heard) -> None:
     for _ in range(3):
         notify(payment, amount=6250)
     assert facts(payment) == [("amount_mismatch", "6250 != 12500")]
@@ -64,9 +64,7 @@ def test_the_same_fact_is_neither_raised_nor_signalled_again(payment: Payment, n
     assert payment.events.count() == 3
 
 
-def test_the_thousandth_repeat_of_the_hundredth_fact_is_not_signalled(
-    payment: Payment, notify: Notify, heard: Heard
-) -> None:
+def test_many_findings_are_still_deduplicated(payment: Payment, notify: Notify, heard: Heard) -> None:
     for amount in range(1, 121):
         notify(payment, amount=amount)
     heard.clear()
@@ -78,7 +76,7 @@ def test_the_thousandth_repeat_of_the_hundredth_fact_is_not_signalled(
     assert heard.names == ["payment_flagged"]
 
 
-def test_a_grave_finding_is_kept_behind_many_long_ones(payment: Payment, notify: Notify) -> None:
+def test_finding_is_kept_behind_many_long_ones(payment: Payment, notify: Notify) -> None:
     for number in range(60):
         notify(payment, merchantId=f"PP-F{number}" + "x" * 60)
     pay(payment)
@@ -124,7 +122,7 @@ def test_a_review_may_close_one_finding(payment: Payment, notify: Notify, staff:
     assert not payment.needs_review
 
 
-def test_a_fact_is_raised_anew_after_its_review(payment: Payment, notify: Notify, staff: User, heard: Heard) -> None:
+def test_finding_is_raised_again_after_its_review(payment: Payment, notify: Notify, staff: User, heard: Heard) -> None:
     notify(payment, amount=1)
     payment.refresh_from_db()
     services.review_payment(payment, staff, "Nothing was paid.")
@@ -135,9 +133,7 @@ def test_a_fact_is_raised_anew_after_its_review(payment: Payment, notify: Notify
 
 
 @pytest.mark.django_db(transaction=True)
-def test_the_same_mismatch_many_times_at_once_is_raised_and_signalled_once(
-    payment: Payment, notify: Notify, heard: Heard
-) -> None:
+def test_concurrent_mismatches_are_flagged_once(payment: Payment, notify: Notify, heard: Heard) -> None:
     notify(payment, amount=1)  # already under review for something else
     heard.clear()
 
@@ -153,7 +149,7 @@ def test_the_same_mismatch_many_times_at_once_is_raised_and_signalled_once(
     assert heard.names == ["payment_flagged"] * 2
 
 
-def test_a_fact_that_another_process_raises_in_between_is_raised_once(payment: Payment, notify: Notify) -> None:
+def test_finding_of_another_process_is_not_repeated(payment: Payment, notify: Notify) -> None:
     notify(payment, amount=1)  # under review already, so that this flag tells nothing
     others: list[int] = []
 
@@ -216,7 +212,7 @@ def test_a_price_raised_while_the_gateway_is_asked_is_compared(
     answer = paid_answer(notification_of(payment))
 
     def play(request: PreparedRequest) -> tuple[int, dict[str, str], Any]:
-        # Reconciliation asks in a thread of its own.
+        # Reconciliation makes look-ups in other threads.
         with ThreadPoolExecutor(1) as thread:
             thread.submit(raise_price_and_close, payment.pk).result()
         return 200, {}, json.dumps(answer)
@@ -235,9 +231,7 @@ def test_a_price_raised_while_the_gateway_is_asked_is_compared(
 
 
 @pytest.mark.django_db(transaction=True)
-def test_a_look_up_that_keeps_telling_of_another_amount_is_one_row(
-    payment: Payment, gateway: FakeGateway, heard: Heard
-) -> None:
+def test_repeated_lookup_mismatch_is_stored_once(payment: Payment, gateway: FakeGateway, heard: Heard) -> None:
     gateway.confirms(payment, amount=100)
     with override_settings(PAIEMENTPRO_STATUS_URL=STATUS_URL):
         for _ in range(3):

@@ -78,7 +78,7 @@ def test_a_failure_fails_it(payment: Payment, notify: Notify, heard: Heard) -> N
 
 
 @real_commits
-def test_repeats_are_silent(payment: Payment, notify: Notify, heard: Heard) -> None:
+def test_repeated_notification_changes_nothing(payment: Payment, notify: Notify, heard: Heard) -> None:
     for responsecode in (-1, -1, 0, 0, 0):
         assert notify(payment, responsecode=responsecode).content == b"OK"
 
@@ -90,9 +90,7 @@ def test_repeats_are_silent(payment: Payment, notify: Notify, heard: Heard) -> N
 
 
 @real_commits
-def test_success_takes_four_statements_and_duplicate_three_at_most(
-    payment: Payment, notify: Notify, heard: Heard, statements: Statements
-) -> None:
+def test_notification_takes_few_queries(payment: Payment, notify: Notify, heard: Heard, statements: Statements) -> None:
     with statements:
         notify(payment)
     assert verbs(statements) == ["SELECT", *TRANSITION, "UPDATE"]
@@ -148,7 +146,7 @@ def test_an_unknown_payment_is_not_found(payment: Payment) -> None:
     assert not PaymentEvent.objects.exists()
 
 
-def test_a_reference_is_read_to_the_letter() -> None:
+def test_reference_is_case_sensitive() -> None:
     payment = make_payment(reference="abc")
 
     assert Client().post(Payment(reference="ABC").get_notification_url()).status_code == 404
@@ -210,7 +208,7 @@ def test_each_new_finding_sends_the_signal(payment: Payment, notify: Notify, hea
 @pytest.mark.parametrize(
     "name", ["countryCurrencyCode", "payId", "channel", "transactiondt", "sessionId", "returnContext"]
 )
-def test_what_does_not_decide_may_be_absent(payment: Payment, notify: Notify, name: str) -> None:
+def test_other_fields_may_be_absent(payment: Payment, notify: Notify, name: str) -> None:
     assert notify(payment, **{name: None}).status_code == 200
     assert stored(payment).status == "succeeded"
 
@@ -245,7 +243,7 @@ def test_an_unknown_code_changes_no_state(payment: Payment, notify: Notify, hear
         {"amount": "\u0661\u0662"},
     ],
 )
-def test_what_is_malformed_is_refused(payment: Payment, fields: dict[str, Any]) -> None:
+def test_malformed_notification_is_refused(payment: Payment, fields: dict[str, Any]) -> None:
     body = urlencode(notification_fields(payment, **fields))
     url = payment.get_notification_url()
 
@@ -308,7 +306,7 @@ def test_a_body_at_the_bound_is_read(payment: Payment) -> None:
         ("-1", "no merchantId"),
     ],
 )
-def test_a_strange_length_is_survived(payment: Payment, length: str, message: str) -> None:
+def test_invalid_content_length_is_no_server_error(payment: Payment, length: str, message: str) -> None:
     request = RequestFactory().post(payment.get_notification_url())
     request.META["CONTENT_LENGTH"] = length
     signed = payment.get_notification_url().split("/")[-2]
@@ -335,14 +333,14 @@ def test_a_body_that_the_hosts_middleware_has_parsed_is_read(payment: Payment) -
 
 
 def asgi_request(payment: Payment, content_type: str, body: BinaryIO) -> ASGIRequest:
-    """Return a request without a length, as ASGI hands over what comes in chunks."""
+    """Return a request without a length, as ASGI passes on chunked bodies."""
     headers = [(b"host", b"testserver"), (b"content-type", content_type.encode())]
     path = payment.get_notification_url()
     return ASGIRequest({"type": "http", "method": "POST", "path": path, "query_string": b"", "headers": headers}, body)
 
 
 def nothing_read(request: HttpRequest) -> None:
-    """Read nothing before the view does."""
+    """Do not read the body before the view does."""
 
 
 def body_read(request: HttpRequest) -> None:
@@ -392,7 +390,7 @@ def test_chunked_body_that_the_hosts_middleware_has_read_is_read(
     assert stored(payment).status == "succeeded"
 
 
-def test_values_too_long_for_their_column_are_cut_there_and_whole_in_the_event(payment: Payment) -> None:
+def test_long_values_are_truncated_but_kept_in_the_event(payment: Payment) -> None:
     fields = notification_fields(payment, payId="p" * 5000, channel="c" * 5000, transactiondt="nonsense")
     client = Client()
 
@@ -417,7 +415,7 @@ def test_any_text_is_stored(payment: Payment, value: str) -> None:
 
 @pytest.mark.parametrize("status", ["created", "failed", "expired"])
 @real_commits
-def test_a_late_success_is_one(notify: Notify, heard: Heard, status: str) -> None:
+def test_late_success_settles(notify: Notify, heard: Heard, status: str) -> None:
     payment = make_payment(status=status, attempt=1)
 
     assert notify(payment).status_code == 200
@@ -441,7 +439,7 @@ def test_success_after_cancellation_is_flagged(notify: Notify, heard: Heard) -> 
 
 @pytest.mark.parametrize("status", ["expired", "cancelled", "failed"])
 @real_commits
-def test_a_failure_when_it_is_over_changes_nothing(notify: Notify, heard: Heard, status: str) -> None:
+def test_failure_of_a_final_payment_changes_nothing(notify: Notify, heard: Heard, status: str) -> None:
     payment = make_payment(status=status, attempt=1)
 
     assert notify(payment, responsecode=-1).status_code == 200
@@ -451,7 +449,7 @@ def test_a_failure_when_it_is_over_changes_nothing(notify: Notify, heard: Heard,
 
 
 @real_commits
-def test_a_failure_of_the_page_that_the_payer_has_is_one(notify: Notify, heard: Heard) -> None:
+def test_failure_of_the_current_page_fails_the_payment(notify: Notify, heard: Heard) -> None:
     payment = make_payment(status="pending", attempt=2, opened_attempt=1)
 
     notify(payment, referenceNumber=payment.reference_of(1), responsecode=-1)
@@ -460,7 +458,7 @@ def test_a_failure_of_the_page_that_the_payer_has_is_one(notify: Notify, heard: 
 
 
 @real_commits
-def test_a_failure_while_a_later_page_is_asked_for_changes_nothing(notify: Notify) -> None:
+def test_failure_during_a_later_call_changes_nothing(notify: Notify) -> None:
     leased_until = django_timezone.now() + timedelta(seconds=20)
     payment = make_payment(status="pending", attempt=2, opened_attempt=1, leased_until=leased_until)
 
@@ -523,9 +521,7 @@ def test_second_success_is_paid_twice(notify: Notify, heard: Heard, attempt: int
 
 
 @real_commits
-def test_a_gateway_id_that_comes_later_is_learned_and_no_difference(
-    payment: Payment, notify: Notify, heard: Heard
-) -> None:
+def test_missing_gateway_id_is_learned_later(payment: Payment, notify: Notify, heard: Heard) -> None:
     notify(payment, payId=None)
     notify(payment)
     notify(payment, payId="")
@@ -586,13 +582,13 @@ def test_verifier_decides_about_the_hashcode(
 
 
 @override_settings(PAIEMENTPRO_HASHCODE_VERIFIER="tests.test_notification.interrupt")
-def test_person_may_stop_the_server_in_the_verifier(payment: Payment) -> None:
+def test_keyboard_interrupt_in_the_verifier_is_raised(payment: Payment) -> None:
     with pytest.raises(KeyboardInterrupt):
         receive_notification(payment.url_key, read(notification_fields(payment)))
 
 
 @real_commits
-def test_nothing_is_half_written_when_the_database_goes_away(payment: Payment, notify: Notify, heard: Heard) -> None:
+def test_database_failure_leaves_no_partial_write(payment: Payment, notify: Notify, heard: Heard) -> None:
     def away(execute: Any, sql: str, *arguments: Any) -> Any:
         if sql.startswith(EVENT_INSERTS):
             raise DatabaseError
@@ -609,7 +605,7 @@ def test_nothing_is_half_written_when_the_database_goes_away(payment: Payment, n
 
 
 @real_commits
-def test_the_world_is_told_after_the_commit(payment: Payment) -> None:
+def test_signals_are_sent_after_the_commit(payment: Payment) -> None:
     notification = read(notification_fields(payment))
     states = []
 
@@ -625,7 +621,7 @@ def test_the_world_is_told_after_the_commit(payment: Payment) -> None:
     assert states == [False]
 
 
-def test_who_says_so_is_recorded_where_that_is_known(payment: Payment, notify: Notify) -> None:
+def test_remote_address_is_recorded(payment: Payment, notify: Notify) -> None:
     receive_notification(payment.url_key, read(notification_fields(payment)))
     assert last_event(payment).remote_address == ""
     notify(payment, amount="")
@@ -636,7 +632,7 @@ def test_who_says_so_is_recorded_where_that_is_known(payment: Payment, notify: N
 
 @real_commits
 @pytest.mark.parametrize("errors", [1, 3])
-def test_what_the_database_gives_up_is_done_again(payment: Payment, notify: Notify, heard: Heard, errors: int) -> None:
+def test_aborted_statement_is_retried(payment: Payment, notify: Notify, heard: Heard, errors: int) -> None:
     left = [OperationalError("deadlock")] * errors
 
     def conflict(execute: Any, sql: str, *arguments: Any) -> Any:
@@ -688,7 +684,7 @@ def test_copy_at_hand_is_unchanged_after_an_error(payment: Payment, monkeypatch:
 
 
 @real_commits
-def test_what_another_has_done_meanwhile_is_not_done_again(
+def test_transition_of_another_process_is_not_repeated(
     payment: Payment, notify: Notify, heard: Heard, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     left = [OperationalError("deadlock")]
@@ -709,9 +705,7 @@ def test_what_another_has_done_meanwhile_is_not_done_again(
 
 
 @real_commits
-def test_a_database_that_gives_up_for_good_is_an_error(
-    payment: Payment, heard: Heard, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_persistent_database_error_is_raised(payment: Payment, heard: Heard, monkeypatch: pytest.MonkeyPatch) -> None:
     def away(execute: Any, sql: str, *arguments: Any) -> Any:
         if sql.startswith(TRANSITION[0]):
             raise OperationalError

@@ -107,7 +107,7 @@ Start = Callable[[str], "subprocess.Popen[str]"]
 
 @pytest.fixture
 def start(gateway: FakeGateway, settings: Any) -> Start:
-    """Start a process of the host, on the test's database and the test's gateway."""
+    """Start a host process with the test's database and gateway."""
     database = ["ENGINE", "NAME", "USER", "PASSWORD", "HOST", "PORT", "OPTIONS", "ATOMIC_REQUESTS"]
     values = {
         "DATABASES": {"default": {name: connection.settings_dict[name] for name in database}},
@@ -146,7 +146,7 @@ Serve = Callable[..., Any]
 
 @pytest.fixture
 def serve(start: Start) -> Serve:
-    """Serve the host's site, until the moment of its death or the end of the ``with`` block."""
+    """Serve the host's site until it is killed, or until the end of the ``with`` block."""
 
     @contextmanager
     def serve(death: str = NEVER) -> Iterator[Server]:
@@ -176,7 +176,7 @@ def reconcile(gateway: FakeGateway, settings: Any) -> Iterator[Reconcile]:
 
 
 def bought(**values: Any) -> Payment:
-    """Return the payment of an order, with a row in which its first receiver counts its calls."""
+    """Return the payment of an order, with a row that counts the calls of its first receiver."""
     calls = Order.objects.create()
     return make_payment(content_object=Order.objects.create(), return_context={"calls": calls.pk}, **values)
 
@@ -372,7 +372,7 @@ RUN = "from django.core.management import execute_from_command_line as run; run(
 
 @pytest.fixture
 def start_run(start: Start) -> Start:
-    """Start ``manage.py paiementpro_reconcile`` with some options."""
+    """Start ``manage.py paiementpro_reconcile`` with these options."""
     arguments = ["manage.py", "paiementpro_reconcile", "--json"]
     return lambda options: start(RUN.format(arguments=[*arguments, *options.split()]))
 
@@ -398,9 +398,7 @@ def pause(gateway: FakeGateway) -> Event:
     return is_over
 
 
-def test_a_run_that_begins_while_another_is_at_work_shares_the_work(
-    gateway: FakeGateway, start_run: Start, pause: Event
-) -> None:
+def test_concurrent_runs_share_the_work(gateway: FakeGateway, start_run: Start, pause: Event) -> None:
     references = {make_payment(status="pending", attempt=1).reference for _ in range(60)}
 
     runs = [start_run("--workers=2")]
@@ -415,7 +413,7 @@ def test_a_run_that_begins_while_another_is_at_work_shares_the_work(
     assert min(numbers) > 0
 
 
-def test_a_run_that_follows_another_asks_anew(gateway: FakeGateway, start_run: Start) -> None:
+def test_next_run_asks_again(gateway: FakeGateway, start_run: Start) -> None:
     payment = make_payment(status="pending", attempt=1)
 
     for _ in range(2):
@@ -439,7 +437,7 @@ def test_a_killed_run_holds_nobody_up_once_its_heartbeat_is_stale(
     assert not Payment.objects.filter(pk__in=[payment.pk for payment in payments]).exclude(status="succeeded").exists()
 
 
-def test_sigterm_ends_a_run_once_what_has_begun_is_recorded(gateway: FakeGateway, start_run: Start) -> None:
+def test_sigterm_ends_a_run_after_recording_its_answers(gateway: FakeGateway, start_run: Start) -> None:
     for _ in range(40):
         make_payment(status="pending", attempt=1)
     is_sent = Event()

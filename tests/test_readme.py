@@ -25,7 +25,7 @@ ROOT = Path(__file__).parent.parent
 
 @dataclass
 class Orders:
-    """What the host's views know as ``Order``: the only one that there is, and whose it is."""
+    """The ``Order`` of the host's views: a single order with its owner."""
 
     order: Order
     buyer: User
@@ -38,7 +38,7 @@ class Orders:
 
 
 def sample(page: str) -> str:
-    """Return the only block of Python of a page."""
+    """Return the page's only Python block."""
     text = (ROOT / page).read_text(encoding="utf-8")
     [block] = re.findall(r"^\.\. code-block:: python\n\n((?: {4}.*\n|\n)+)", text, re.MULTILINE)
     return textwrap.dedent(block)
@@ -76,7 +76,7 @@ def test_the_sample_sells_an_order_once(
                 pay(User.objects.create(username="another"))
             assert not Payment.objects.exists()
 
-            # What has expired or was cancelled is over; what waits is gone on with.
+            # Expired and cancelled payments are final; pending ones are continued.
             for status in ("expired", "cancelled"):
                 pay(buyer)
                 Payment.objects.filter(status="created").update(status=status)
@@ -86,7 +86,7 @@ def test_the_sample_sells_an_order_once(
             assert client.get(to_pay).headers["Location"] == gateway.page_url
             assert notify(payment).status_code == 200
 
-            # Once it is paid, the same link offers no page.
+            # Once paid, the link opens no page.
             assert pay(buyer).headers["Location"] == to_pay
             assert client.get(to_pay).headers["Location"] != gateway.page_url
             assert len(gateway.page_requests) == 1
@@ -126,7 +126,7 @@ def test_a_new_project_can_still_run_its_own_tests(page: str, tmp_path: Path, mo
 
 
 @pytest.mark.parametrize("page", ["README.rst", "LISEZMOI.rst"])
-def test_the_pages_that_it_names_are_there(page: str) -> None:
+def test_linked_pages_exist(page: str) -> None:
     text = (ROOT / page).read_text(encoding="utf-8")
     names = [name for name in re.findall(r"[`<](docs/[\w./-]+)[`>]", text) if not name.startswith("docs/_build/")]
 

@@ -1,4 +1,4 @@
-"""Many payments at once: who is asked about when, how many at a time, how fast, and until when."""
+"""Reconciliation of many payments: order, concurrency, rate and end."""
 
 import json
 import os
@@ -38,7 +38,7 @@ def pending(number: int = 1, **values: Any) -> list[Payment]:
 
 
 def answer(gateway: FakeGateway, payment: Payment, before: Callable[[], Any] = lambda: None) -> None:
-    """Let the gateway know nothing of the payment, once ``before`` has returned."""
+    """Let the gateway answer that it does not know the payment, after calling ``before``."""
 
     def tell(request: Any) -> tuple[int, dict[str, str], bytes]:
         before()
@@ -66,7 +66,7 @@ def answer(gateway: FakeGateway, payment: Payment, before: Callable[[], Any] = l
         (timedelta(hours=2), -timedelta(hours=5), True),  # by a clock that was set back since
     ],
 )
-def test_the_older_the_rarer(opened: timedelta, asked: timedelta | None, is_due: bool) -> None:
+def test_older_payments_are_checked_less_often(opened: timedelta, asked: timedelta | None, is_due: bool) -> None:
     now = timezone.now()
     with override_settings(PAIEMENTPRO_EXPIRES_AFTER=timedelta(hours=48)):
         pending(initialized_at=now - opened, checked_at=None if asked is None else now - asked)
@@ -78,7 +78,7 @@ def test_the_older_the_rarer(opened: timedelta, asked: timedelta | None, is_due:
     ("attempt", "age", "is_due"),
     [(0, timedelta(0), False), (1, timedelta(minutes=59), True), (1, timedelta(minutes=61), False)],
 )
-def test_a_page_that_was_lost_is_as_old_as_the_last_word_of_it(attempt: int, age: timedelta, is_due: bool) -> None:
+def test_lost_page_ages_from_its_last_event(attempt: int, age: timedelta, is_due: bool) -> None:
     now = timezone.now()
     make_payment(attempt=attempt, checked_at=now - timedelta(seconds=5))
     Payment.objects.update(updated_at=now - age)
@@ -86,7 +86,7 @@ def test_a_page_that_was_lost_is_as_old_as_the_last_word_of_it(attempt: int, age
     assert due_payments(now).exists() is is_due
 
 
-def test_what_is_overdue_is_told_by_the_newest_page() -> None:
+def test_overdue_counts_from_the_newest_page() -> None:
     now = timezone.now()
     long_ago = now - timedelta(hours=25)
     overdue = [*pending(initialized_at=long_ago), *pending(initialized_at=None, created_at=long_ago)]
@@ -110,7 +110,7 @@ def test_what_is_overdue_is_told_by_the_newest_page() -> None:
     ],
 )
 @pytest.mark.parametrize("has_page", [True, False])
-def test_what_may_be_paid_late_is_asked_about_for_three_days(
+def test_final_payments_are_checked_for_three_days(
     opened: timedelta, asked: timedelta | None, is_due: bool, status: str, has_page: bool
 ) -> None:
     now = timezone.now()
@@ -123,7 +123,7 @@ def test_what_may_be_paid_late_is_asked_about_for_three_days(
 
 
 @pytest.mark.parametrize(("asked", "is_due"), [(timedelta(hours=25), False), (None, True)])
-def test_what_expired_unheard_is_asked_about_until_it_is_heard(asked: timedelta | None, is_due: bool) -> None:
+def test_unanswered_expired_payment_is_checked_until_answered(asked: timedelta | None, is_due: bool) -> None:
     now = timezone.now()
     pending(
         status="expired",
@@ -171,7 +171,7 @@ def test_the_newest_are_asked_about_first(gateway: FakeGateway) -> None:
 # How many, how fast --------------------------------------------------------------------------------------------------
 
 
-def test_so_many_are_asked_about_at_once(gateway: FakeGateway) -> None:
+def test_lookups_run_in_parallel(gateway: FakeGateway) -> None:
     together = threading.Barrier(4, timeout=DEADLINE)
     for payment in pending(8):
         answer(gateway, payment, together.wait)
@@ -181,7 +181,7 @@ def test_so_many_are_asked_about_at_once(gateway: FakeGateway) -> None:
     assert (totals.asked, totals.look_ups, totals.failed) == (8, 8, 0)
 
 
-def test_there_are_as_many_threads_as_wanted(gateway: FakeGateway) -> None:
+def test_thread_count_follows_the_option(gateway: FakeGateway) -> None:
     number = 33  # more than Python takes by itself
     together = threading.Barrier(number, timeout=DEADLINE)
     payments = [Payment(status="pending", attempt=1) for _ in range(number)]
@@ -193,7 +193,7 @@ def test_there_are_as_many_threads_as_wanted(gateway: FakeGateway) -> None:
     assert [look_up.bug for look_up in look_ups] == [None] * number
 
 
-def test_never_more_than_so_many(gateway: FakeGateway) -> None:
+def test_parallel_lookups_are_limited(gateway: FakeGateway) -> None:
     lock, numbers, under_way = threading.Lock(), [], 0
 
     def count() -> None:
@@ -213,7 +213,7 @@ def test_never_more_than_so_many(gateway: FakeGateway) -> None:
     assert max(numbers) <= 3
 
 
-def test_the_threads_say_whose_they_are(gateway: FakeGateway) -> None:
+def test_threads_are_named(gateway: FakeGateway) -> None:
     names = []
     for payment in pending(3):
         answer(gateway, payment, lambda: names.append(threading.current_thread().name))
@@ -223,7 +223,7 @@ def test_the_threads_say_whose_they_are(gateway: FakeGateway) -> None:
     assert names == ["paiementpro_0"] * 3
 
 
-def test_the_database_is_left_to_one_thread(gateway: FakeGateway) -> None:
+def test_one_thread_uses_the_database(gateway: FakeGateway) -> None:
     threads = set()
 
     def note(execute: Any, *arguments: Any) -> Any:
@@ -252,7 +252,7 @@ def test_no_more_look_ups_in_a_minute_than_allowed(gateway: FakeGateway, monkeyp
     assert time.monotonic() - started_at >= 1.5
 
 
-def test_a_turn_is_waited_for_to_the_moment(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_rate_limiter_waits_exactly(monkeypatch: pytest.MonkeyPatch) -> None:
     now, pauses = 1000.0, []
 
     class Clockwork(threading.Event):
@@ -272,7 +272,7 @@ def test_a_turn_is_waited_for_to_the_moment(monkeypatch: pytest.MonkeyPatch) -> 
 # Until when ----------------------------------------------------------------------------------------------------------
 
 
-def test_a_gateway_that_is_away_is_left_alone_and_the_rest_goes_on(gateway: FakeGateway, heard: Heard) -> None:
+def test_outage_ends_lookups_but_not_the_run(gateway: FakeGateway, heard: Heard) -> None:
     now = timezone.now()
     before = now - timedelta(minutes=5)
     overdue, *payments = [*pending(initialized_at=now - timedelta(hours=25)), *pending(20, checked_at=before)]
@@ -298,7 +298,7 @@ def test_a_gateway_that_is_away_is_left_alone_and_the_rest_goes_on(gateway: Fake
     assert stored(overdue).status == "succeeded"
 
 
-def test_one_answer_in_between_shows_that_the_gateway_is_there(gateway: FakeGateway) -> None:
+def test_one_answer_resets_the_outage_count(gateway: FakeGateway) -> None:
     payments = pending(9)
     for payment in payments:
         gateway.tells(payment.reference, b"", 503)
@@ -309,7 +309,7 @@ def test_one_answer_in_between_shows_that_the_gateway_is_there(gateway: FakeGate
     assert (totals.gateway_away, totals.asked, totals.unanswered) == (False, 9, 8)
 
 
-def test_what_expires_half_answered_is_asked_about_again(gateway: FakeGateway) -> None:
+def test_partly_answered_expired_payment_is_checked_again(gateway: FakeGateway) -> None:
     (payment,) = pending(attempt=2, initialized_at=timezone.now() - timedelta(hours=25))
     gateway.tells(payment.reference, b"", 503)
 
@@ -323,7 +323,7 @@ def test_what_expires_half_answered_is_asked_about_again(gateway: FakeGateway) -
 
 
 @pytest.mark.parametrize(("body", "status"), [(b"<html>", 404), (b"", 500), (b"[]", 200), (b'{"detail": "no"}', 403)])
-def test_answers_of_no_use_to_the_newest_do_not_hide_the_older(gateway: FakeGateway, body: bytes, status: int) -> None:
+def test_unusable_newest_answers_do_not_hide_older_ones(gateway: FakeGateway, body: bytes, status: int) -> None:
     (paid,) = pending(initialized_at=timezone.now() - timedelta(hours=25))
     for payment in pending(reconciliation.AWAY_AFTER * 2):
         gateway.tells(payment.reference, body, status)
@@ -334,7 +334,7 @@ def test_answers_of_no_use_to_the_newest_do_not_hide_the_older(gateway: FakeGate
     assert (totals.gateway_away, totals.unanswered, totals.settled) == (False, 10, 1)
 
 
-def test_where_no_answer_is_of_any_use_the_gateway_is_left_alone(gateway: FakeGateway) -> None:
+def test_unusable_answers_end_lookups(gateway: FakeGateway) -> None:
     payments = pending(reconciliation.USELESS_AFTER + 5)
     for payment in payments:
         gateway.tells(payment.reference, b"", 500)
@@ -344,9 +344,7 @@ def test_where_no_answer_is_of_any_use_the_gateway_is_left_alone(gateway: FakeGa
     assert (totals.gateway_away, totals.asked) == (True, reconciliation.USELESS_AFTER)
 
 
-def test_what_is_of_use_in_between_shows_that_the_gateway_is_there(
-    gateway: FakeGateway, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_usable_answer_resets_the_outage_count(gateway: FakeGateway, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(reconciliation, "USELESS_AFTER", 3)
     payments = pending(6)
     for payment in payments:
@@ -359,7 +357,7 @@ def test_what_is_of_use_in_between_shows_that_the_gateway_is_there(
     assert (totals.gateway_away, totals.asked, totals.unanswered) == (False, 6, 4)
 
 
-def test_too_many_questions_end_the_asking(gateway: FakeGateway) -> None:
+def test_status_429_ends_lookups(gateway: FakeGateway) -> None:
     for payment in pending(reconciliation.AWAY_AFTER + 2):
         gateway.tells(payment.reference, b'{"message": "Too Many Requests"}', 429)
 
@@ -368,7 +366,7 @@ def test_too_many_questions_end_the_asking(gateway: FakeGateway) -> None:
     assert (totals.gateway_away, totals.asked) == (True, reconciliation.AWAY_AFTER)
 
 
-def test_an_answer_that_comes_late_does_not_hide_that_the_gateway_is_away(gateway: FakeGateway) -> None:
+def test_late_answer_does_not_hide_an_outage(gateway: FakeGateway) -> None:
     payments = pending(reconciliation.AWAY_AFTER + 1)
     for payment in payments[:-1]:
         gateway.tells(payment.reference, b"", 503)
@@ -380,7 +378,7 @@ def test_an_answer_that_comes_late_does_not_hide_that_the_gateway_is_away(gatewa
     assert (totals.gateway_away, totals.asked) == (True, 6)
 
 
-def test_a_stop_ends_the_search_for_what_no_other_run_has_taken(gateway: FakeGateway) -> None:
+def test_stop_ends_the_search_for_payments(gateway: FakeGateway) -> None:
     run()
     stop = threading.Event()
     payments = pending(5, checked_at=timezone.now() - timedelta(minutes=1))
@@ -399,7 +397,7 @@ def test_a_stop_ends_the_search_for_what_no_other_run_has_taken(gateway: FakeGat
     assert (taken, len(payments), gateway.look_ups) == (1, 5, [])
 
 
-def test_what_is_settled_now_and_not_delivered_waits_for_the_next_run(gateway: FakeGateway) -> None:
+def test_undelivered_new_settlement_waits_for_the_next_run(gateway: FakeGateway) -> None:
     run()  # so that what is owed is delivered last
     calls: list[Payment] = []
 
@@ -418,7 +416,7 @@ def test_what_is_settled_now_and_not_delivered_waits_for_the_next_run(gateway: F
         payment_succeeded.disconnect(dispatch_uid="fail")
 
 
-def test_what_was_half_asked_when_it_stopped_is_asked_about_again(gateway: FakeGateway) -> None:
+def test_interrupted_check_is_repeated(gateway: FakeGateway) -> None:
     stop = threading.Event()
     (payment,) = pending(attempt=2, initialized_at=timezone.now() - timedelta(hours=25))
     gateway.tells(
@@ -432,7 +430,7 @@ def test_what_was_half_asked_when_it_stopped_is_asked_about_again(gateway: FakeG
     assert services.reconcile().settled == 1
 
 
-def test_what_expired_while_the_gateway_was_away_for_weeks_is_asked_about_when_it_is_back(gateway: FakeGateway) -> None:
+def test_expired_payment_is_checked_after_a_long_outage(gateway: FakeGateway) -> None:
     (payment,) = pending(status="expired")
     Payment.objects.update(updated_at=timezone.now() - timedelta(days=40))
     gateway.confirms(payment)
@@ -440,7 +438,7 @@ def test_what_expired_while_the_gateway_was_away_for_weeks_is_asked_about_when_i
     assert services.reconcile().settled == 1
 
 
-def test_a_stop_ends_it_after_what_has_begun(gateway: FakeGateway) -> None:
+def test_stop_ends_a_run_after_pending_lookups(gateway: FakeGateway) -> None:
     stop = threading.Event()
     payments = pending(6, initialized_at=timezone.now() - timedelta(hours=25))
     for payment in payments:
@@ -452,7 +450,7 @@ def test_a_stop_ends_it_after_what_has_begun(gateway: FakeGateway) -> None:
     assert len(gateway.look_ups) == 1
 
 
-def test_a_stop_ends_the_wait_for_a_turn_and_gives_back_what_was_taken(gateway: FakeGateway) -> None:
+def test_stop_ends_the_wait_and_releases_payments(gateway: FakeGateway) -> None:
     stop = threading.Event()
     before = timezone.now() - timedelta(minutes=5)
     for payment in pending(3, checked_at=before):
@@ -469,7 +467,7 @@ def test_a_stop_ends_the_wait_for_a_turn_and_gives_back_what_was_taken(gateway: 
     assert Payment.objects.filter(checked_at=before).count() == 2
 
 
-def test_a_stop_before_the_end_delivers_no_more(heard: Heard) -> None:
+def test_stop_ends_deliveries(heard: Heard) -> None:
     stop = threading.Event()
     stop.set()
     due_event(make_payment(status="succeeded"))
@@ -495,7 +493,7 @@ def test_slow_receivers_do_not_keep_the_gateway_from_being_asked(
     assert [payment for _name, payment in heard] == [owed[0], paid, owed[1], owed[2]]
 
 
-def test_what_fails_is_called_once_in_a_run(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_failing_receiver_is_called_once_per_run(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(reconciliation, "DELIVERY_FIRST", 0.0)
     calls: list[str] = []
 
@@ -516,7 +514,7 @@ def test_what_fails_is_called_once_in_a_run(monkeypatch: pytest.MonkeyPatch) -> 
     assert calls == [payment.reference for payment in payments]
 
 
-def test_what_was_tried_least_recently_is_delivered_first(heard: Heard) -> None:
+def test_least_recently_tried_is_delivered_first(heard: Heard) -> None:
     payments = [make_payment(status="succeeded") for _ in range(4)]
     for payment, minutes in zip(payments, (1, 9, 5, 9), strict=True):
         event = due_event(payment)
@@ -527,7 +525,7 @@ def test_what_was_tried_least_recently_is_delivered_first(heard: Heard) -> None:
     assert [payment for _name, payment in heard] == [payments[index] for index in (1, 3, 2, 0)]
 
 
-def test_what_is_owed_is_read_in_pages(heard: Heard, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_owed_events_are_read_in_batches(heard: Heard, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(reconciliation, "PAGE_SIZE", 2)
     payments = [make_payment(status="succeeded") for _ in range(5)]
     moment = timezone.now() - timedelta(hours=1)
@@ -542,7 +540,7 @@ def test_what_is_owed_is_read_in_pages(heard: Heard, monkeypatch: pytest.MonkeyP
     assert [payment for _name, payment in heard] == [payments[0], *payments[2:]]
 
 
-def test_a_payment_on_which_the_database_fails_does_not_stop_the_others(gateway: FakeGateway) -> None:
+def test_database_error_on_a_payment_stops_no_other(gateway: FakeGateway) -> None:
     (bad,), (good,) = pending(pk=987_654), pending()
     gateway.confirms(bad)
     gateway.confirms(good)
@@ -563,7 +561,7 @@ def test_a_payment_on_which_the_database_fails_does_not_stop_the_others(gateway:
 
 
 def run(**values: Any) -> ReconciliationRun:
-    """Note a run that began two minutes ago and is at work, on another machine."""
+    """Record a run that began two minutes ago on another machine and is still running."""
     now = timezone.now()
     return ReconciliationRun.objects.create(
         **{"host": "elsewhere", "process_id": 1, "started_at": now - timedelta(minutes=2), "seen_at": now, **values}
@@ -571,12 +569,12 @@ def run(**values: Any) -> ReconciliationRun:
 
 
 def asks_again() -> bool:
-    """Whether a run that begins now asks about what was asked about a minute ago."""
+    """Whether a run that begins now checks payments checked a minute ago."""
     _run, since, _is_alone = runs.begin_run()
     return since > timezone.now() - timedelta(minutes=1)
 
 
-def test_a_run_joins_one_that_is_at_work() -> None:
+def test_run_joins_a_running_one() -> None:
     assert str(run()) == "elsewhere:1"
     assert not asks_again()
 
@@ -600,14 +598,14 @@ def test_a_run_in_another_thread_is_joined() -> None:
     assert runs.begin_run()[1] == second.started_at
 
 
-def test_a_run_that_takes_hours_keeps_nobody_from_asking() -> None:
+def test_hours_long_run_does_not_block_checks() -> None:
     run(started_at=timezone.now() - timedelta(minutes=50))
     _run, since, _is_alone = runs.begin_run()
     assert since > timezone.now() - runs.LOOK_BACK - timedelta(minutes=1)
 
 
 @pytest.mark.parametrize(("age", "is_asked_first"), [(timedelta(minutes=40), True), (timedelta(minutes=61), False)])
-def test_where_an_earlier_run_has_not_ended_the_gateway_is_asked_first_for_an_hour(
+def test_unfinished_run_makes_lookups_come_first(
     gateway: FakeGateway, heard: Heard, age: timedelta, is_asked_first: bool
 ) -> None:
     run(seen_at=timezone.now() - timedelta(minutes=30), started_at=timezone.now() - age)
@@ -632,9 +630,7 @@ def test_where_an_earlier_run_has_not_ended_the_gateway_is_asked_first_for_an_ho
     ],
     ids=["alive", "a little ahead", "old", "stale", "far ahead", "ended"],
 )
-def test_a_receiver_that_hangs_is_not_called_again_while_its_run_lives(
-    heard: Heard, values: dict[str, Any], is_left: bool
-) -> None:
+def test_hanging_receiver_is_not_called_by_another_run(heard: Heard, values: dict[str, Any], is_left: bool) -> None:
     hangs, other = (make_payment(status="succeeded") for _ in range(2))
     event = due_event(hangs)
     due_event(other)
@@ -705,7 +701,7 @@ def test_a_heartbeat_that_fails_is_followed_by_another(monkeypatch: pytest.Monke
     assert found_open == [False] * count
 
 
-def test_a_run_notes_whose_receivers_it_calls(heard: Heard) -> None:
+def test_run_records_the_current_delivery(heard: Heard) -> None:
     noted: list[int | None] = []
 
     def note(event: PaymentEvent, **kwargs: Any) -> None:
@@ -722,7 +718,7 @@ def test_a_run_notes_whose_receivers_it_calls(heard: Heard) -> None:
     assert ReconciliationRun.objects.get().event_id is None
 
 
-def test_the_name_of_a_machine_may_be_long(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_long_host_name_is_stored(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(runs.socket, "gethostname", lambda: "h" * 300)
     begun, _since, _is_alone = runs.begin_run()
     assert begun.host == "h" * 255
@@ -739,7 +735,7 @@ def test_runs_are_remembered_for_a_week() -> None:
     assert ReconciliationRun.objects.latest("pk").totals["failed"] == 0
 
 
-def test_a_run_that_breaks_off_is_not_finished() -> None:
+def test_aborted_run_is_not_finished() -> None:
     def broken(step: str, rows: Iterator[Any], count: int) -> Iterator[Any]:
         raise OperationalError("gone")
 
@@ -765,7 +761,7 @@ def exit_code(*arguments: str) -> int:
     return 0
 
 
-def test_cron_reads_the_exit_code(gateway: FakeGateway, capsys: pytest.CaptureFixture[str]) -> None:
+def test_exit_code_shows_failures(gateway: FakeGateway, capsys: pytest.CaptureFixture[str]) -> None:
     assert exit_code() == 0
 
     payments = pending(5)
@@ -779,13 +775,13 @@ def test_cron_reads_the_exit_code(gateway: FakeGateway, capsys: pytest.CaptureFi
     assert exit_code() == 1
 
 
-def test_a_signal_that_is_still_owed_is_told(capsys: pytest.CaptureFixture[str]) -> None:
+def test_owed_signal_is_reported(capsys: pytest.CaptureFixture[str]) -> None:
     due_event(make_payment(status="succeeded"))
     assert exit_code() == 1
     assert "1 still owed" in capsys.readouterr().out
 
 
-def test_what_another_process_delivers_is_not_owed(heard: Heard) -> None:
+def test_signal_leased_elsewhere_is_not_owed(heard: Heard) -> None:
     first, second = (make_payment(status="succeeded") for _ in range(2))
     due_event(first)
     due_event(second)
@@ -802,14 +798,14 @@ def test_what_another_process_delivers_is_not_owed(heard: Heard) -> None:
     assert [payment for _name, payment in heard] == [first]
 
 
-def test_a_host_that_calls_the_command_gets_no_exit(gateway: FakeGateway) -> None:
+def test_call_command_does_not_exit(gateway: FakeGateway) -> None:
     for payment in pending(5):
         gateway.tells(payment.reference, b"", 500)
 
     call_command("paiementpro_reconcile")
 
 
-def test_a_program_reads_json(gateway: FakeGateway, capsys: pytest.CaptureFixture[str]) -> None:
+def test_json_option_prints_json(gateway: FakeGateway, capsys: pytest.CaptureFixture[str]) -> None:
     (payment,) = pending()
     gateway.confirms(payment)
 
@@ -832,7 +828,7 @@ def test_a_program_reads_json(gateway: FakeGateway, capsys: pytest.CaptureFixtur
     }
 
 
-def test_a_dry_run_does_nothing(gateway: FakeGateway, capsys: pytest.CaptureFixture[str]) -> None:
+def test_dry_run_changes_nothing(gateway: FakeGateway, capsys: pytest.CaptureFixture[str]) -> None:
     pending(2)
     pending(3, initialized_at=timezone.now() - timedelta(hours=25))
 
@@ -848,19 +844,19 @@ def test_a_dry_run_does_nothing(gateway: FakeGateway, capsys: pytest.CaptureFixt
 
 
 @pytest.mark.parametrize("option", ["--workers=0", "--workers=129", "--workers=x", "--rate=-1", "--rate=1.5"])
-def test_a_wrong_number_is_told(option: str) -> None:
+def test_invalid_number_is_refused(option: str) -> None:
     with pytest.raises(CommandError, match="whole number"):
         call_command("paiementpro_reconcile", option)
 
 
-def test_it_speaks_french(capsys: pytest.CaptureFixture[str]) -> None:
+def test_output_is_translated(capsys: pytest.CaptureFixture[str]) -> None:
     with translation.override("fr"):
         call_command("paiementpro_reconcile")
     assert "expirés" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-def test_a_signal_ends_it_cleanly(
+def test_process_signal_stops_the_run(
     gateway: FakeGateway, capsys: pytest.CaptureFixture[str], number: signal.Signals
 ) -> None:
     handler = signal.getsignal(number)
@@ -876,7 +872,7 @@ def test_a_signal_ends_it_cleanly(
 
 
 @pytest.mark.django_db(transaction=False)
-def test_it_runs_in_a_test_case_of_the_host(gateway: FakeGateway) -> None:
+def test_command_runs_in_a_test_case(gateway: FakeGateway) -> None:
     payments = pending(3)
     for payment in payments:
         gateway.confirms(payment)
@@ -886,7 +882,7 @@ def test_it_runs_in_a_test_case_of_the_host(gateway: FakeGateway) -> None:
     assert [stored(payment).status for payment in payments] == ["succeeded"] * 3
 
 
-def test_it_runs_in_a_thread_that_gets_no_signals(gateway: FakeGateway) -> None:
+def test_command_runs_outside_the_main_thread(gateway: FakeGateway) -> None:
     with paiementpro_reconcile._stopping() as outside:
         assert not outside.is_set()
     found: list[threading.Event] = []
@@ -926,7 +922,7 @@ def test_few_attempts_are_all_asked_about_in_each_run(gateway: FakeGateway) -> N
         assert gateway.look_ups == [payment.reference_of(attempt) for attempt in range(10, 0, -1)]
 
 
-def test_newer_attempts_begin_the_older_ones_where_they_were_left(gateway: FakeGateway) -> None:
+def test_older_attempts_are_resumed_after_newer_ones(gateway: FakeGateway) -> None:
     (payment,) = pending(attempt=17)
     services.reconcile()
     Payment.objects.update(attempt=20)
@@ -937,7 +933,7 @@ def test_newer_attempts_begin_the_older_ones_where_they_were_left(gateway: FakeG
     assert gateway.look_ups == [payment.reference_of(attempt) for attempt in (20, 19, 18, 17, 16, 7, 6, 5, 4, 3)]
 
 
-def test_attempts_that_were_not_heard_of_are_asked_about_again(gateway: FakeGateway) -> None:
+def test_unanswered_attempts_are_checked_again(gateway: FakeGateway) -> None:
     (payment,) = pending(attempt=17)
     gateway.tells(payment.reference_of(10), b"", 503)
 
@@ -946,7 +942,7 @@ def test_attempts_that_were_not_heard_of_are_asked_about_again(gateway: FakeGate
     assert stored(payment).asked_attempt is None
 
 
-def test_payments_of_many_attempts_do_not_hold_up_the_others(gateway: FakeGateway) -> None:
+def test_many_attempts_do_not_delay_other_payments(gateway: FakeGateway) -> None:
     honest = pending(3)
     pending(8, attempt=999)
     for payment in honest:

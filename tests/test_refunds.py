@@ -1,4 +1,4 @@
-"""Refunds are rows: several, partial, chargebacks with a fee, and never more than was paid."""
+"""Refunds: several, partial, chargebacks with a fee, and never more than was paid."""
 
 from concurrent.futures import ThreadPoolExecutor
 from datetime import date, timedelta
@@ -61,7 +61,7 @@ def test_a_partial_refund_leaves_the_payment_succeeded(paid: Payment, staff: Use
 
 
 @pytest.mark.django_db(transaction=True)
-def test_several_refunds_add_up_and_the_last_one_ends_it(paid: Payment, staff: User, heard: Heard) -> None:
+def test_last_partial_refund_completes_the_refund(paid: Payment, staff: User, heard: Heard) -> None:
     refund(paid, staff, 1000)
     refund(paid, staff, 500, refunded_on=timezone.localdate())
     assert status_and_refund(paid) == ("succeeded", 1500)
@@ -97,7 +97,7 @@ def test_a_chargeback_has_a_fee(paid: Payment, staff: User) -> None:
         ({"amount": 1, "refunded_on": timezone.localdate() + timedelta(days=1)}, "invalid"),
     ],
 )
-def test_what_cannot_be_refunded_is_refused(paid: Payment, staff: User, values: dict[str, Any], code: str) -> None:
+def test_unpaid_payment_cannot_be_refunded(paid: Payment, staff: User, values: dict[str, Any], code: str) -> None:
     with pytest.raises(ValidationError) as caught:
         refund(paid, staff, **values)
     assert caught.value.code == code
@@ -105,7 +105,7 @@ def test_what_cannot_be_refunded_is_refused(paid: Payment, staff: User, values: 
     assert not paid.refunds.exists()
 
 
-def test_no_more_is_refunded_than_is_left(paid: Payment, staff: User) -> None:
+def test_refund_is_limited_to_the_remaining_amount(paid: Payment, staff: User) -> None:
     refund(paid, staff, 12000)
     with pytest.raises(ValidationError) as caught:
         refund(paid, staff, 501)
@@ -113,7 +113,7 @@ def test_no_more_is_refunded_than_is_left(paid: Payment, staff: User) -> None:
     assert caught.value.messages == ["A refund cannot exceed what is left of the payment: 500 francs."]
 
 
-def test_a_second_click_refunds_nothing(paid: Payment, staff: User) -> None:
+def test_second_click_refunds_nothing(paid: Payment, staff: User) -> None:
     seen = Payment.objects.get(pk=paid.pk)
     refund(paid, staff, 1000)
     with pytest.raises(ValidationError) as caught:
@@ -171,7 +171,7 @@ def test_the_status_tells_the_amount(paid: Payment, staff: User, client: Client)
     assert (answer["status"], answer["refunded_amount"]) == ("succeeded", 1000)
 
 
-def test_the_customer_is_told_of_a_partial_refund(paid: Payment, staff: User, client: Client) -> None:
+def test_customer_sees_a_partial_refund(paid: Payment, staff: User, client: Client) -> None:
     assert "refunded" not in client.get(paid.get_return_url()).content.decode()
     refund(paid, staff, 1000)
     page = client.get(paid.get_return_url()).content.decode()

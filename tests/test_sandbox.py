@@ -63,13 +63,13 @@ NOTIFICATION = [
 
 
 class Shop:
-    """A shop that hears notifications over a real socket: what came in, byte by byte."""
+    """A shop that receives notifications on a real socket, and records them."""
 
     def __init__(self) -> None:
         self.status = 200
         self.heard: list[Any] = []
         self.arrived = threading.Condition()
-        #: Called while the shop is being notified, before it answers.
+        #: Called during a notification, before the shop answers.
         self.meanwhile: Callable[[], Any] = lambda: None
         shop = self
 
@@ -123,7 +123,7 @@ def return_hosts(settings: Any) -> None:
 
 
 def initialize(**changes: Any) -> Any:
-    """Ask for a page as a shop does; None leaves a field out."""
+    """Request a page as a shop does; None omits a field."""
     fields = {name: value for name, value in (REQUEST | changes).items() if value is not None}
     return ask(json.dumps(fields))
 
@@ -221,7 +221,7 @@ def test_obligatory_field_cannot_be_missing(db: None, name: str, value: object) 
     assert not SandboxSession.objects.exists()
 
 
-def test_names_match_to_the_letter(db: None) -> None:
+def test_field_names_are_case_sensitive(db: None) -> None:
     assert initialize(customerLastname=None, customerLastName="Lamine")["success"] is False
 
 
@@ -276,7 +276,7 @@ def test_whole_amounts_are_taken(db: None, settings: Any, amount: object) -> Non
         json.dumps(REQUEST | {"description": "\x00\ud800"}).encode(),
     ],
 )
-def test_garbage_is_no_server_error(db: None, content: bytes) -> None:
+def test_invalid_requests_are_no_server_error(db: None, content: bytes) -> None:
     assert isinstance(ask(content)["success"], bool)
 
 
@@ -562,7 +562,7 @@ def test_page_offers_every_way(db: None, client: Client) -> None:
     assert Way.PAY.advice == ""
 
 
-def test_page_preselects_the_first_where_the_shop_names_no_channel(db: None, client: Client) -> None:
+def test_page_preselects_the_first_operator(db: None, client: Client) -> None:
     assert 'value="OMCIV2" checked' in client.get(page_of(open_session(channel=None))).content.decode()
     session = open_session(channel="WAVE", referenceNumber="unknown-channel")
     assert 'value="OMCIV2" checked' in client.get(page_of(session)).content.decode()
@@ -673,7 +673,7 @@ def test_return_url_with_a_query_gets_a_second_question_mark(db: None) -> None:
     assert response["Location"].startswith("https://shop.example/return?order=1?merchantId=PP-F324&sessionId=")
 
 
-def test_return_may_be_to_an_app_and_carry_much(db: None, settings: Any) -> None:
+def test_return_url_may_be_a_long_app_url(db: None, settings: Any) -> None:
     settings.PAIEMENTPRO_RETURN_HOSTS = ["shopapp://"]
     session = open_session(returnURL="shopapp://paid", returnContext="é" * 5000)
     response = choose(session, "pay")
@@ -695,7 +695,7 @@ def test_payer_without_return_url_stays(db: None) -> None:
 
 
 @pytest.mark.parametrize("way", ["refuse", "cancel"])
-def test_failure_is_told_and_can_be_paid_after_all(db: None, shop: Shop, way: str) -> None:
+def test_failed_session_can_be_paid_afterwards(db: None, shop: Shop, way: str) -> None:
     session = open_session(notificationURL=shop.url)
     response = choose(session, way, channel="", phone="")
     assert dict(parse_qsl(response["Location"]))["responsecode"] == "-1"
@@ -800,7 +800,7 @@ def test_return_without_payment_lies(db: None, shop: Shop) -> None:
     assert look_up(session.reference)["success"] is False
 
 
-def test_leaving_tells_nobody(db: None, shop: Shop) -> None:
+def test_leaving_sends_no_notification(db: None, shop: Shop) -> None:
     session = open_session(notificationURL=shop.url)
     response = choose(session, "leave")
     assert response.status_code == 200
@@ -827,7 +827,7 @@ def test_paid_session_is_not_paid_again(db: None, shop: Shop) -> None:
 
 
 @pytest.mark.parametrize("way", ["pay", "refuse", "refused_then_paid"])
-def test_click_that_comes_second_decides_nothing(db: None, shop: Shop, way: str) -> None:
+def test_second_click_decides_nothing(db: None, shop: Shop, way: str) -> None:
     session = open_session(notificationURL=shop.url)
     late_click = SandboxSession.objects.get()
     choose(session, "pay")
@@ -932,7 +932,7 @@ def test_shop_that_cannot_be_reached_is_logged(db: None, caplog: pytest.LogCaptu
     assert "SIGNATURE" not in caplog.text
 
 
-def test_shop_that_is_silent_is_waited_for_no_longer_than_the_time_out(
+def test_silent_shop_is_given_up_after_the_timeout(
     db: None, shop: Shop, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     assert sending.TIMEOUT == 10
@@ -945,7 +945,7 @@ def test_shop_that_is_silent_is_waited_for_no_longer_than_the_time_out(
     answered.set()
 
 
-def test_proxies_of_the_environment_are_passed_by(db: None, shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_environment_proxies_are_ignored(db: None, shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("http_proxy", "http://127.0.0.1:9")
     monkeypatch.delenv("no_proxy", raising=False)
     choose(open_session(notificationURL=shop.url), "pay")
@@ -974,7 +974,7 @@ def test_threads_leave_no_database_connection_open(db: None, shop: Shop) -> None
 
 
 def take_payment(way: str, live_server: Any) -> tuple[Any, str]:
-    """Take a payment to the sandbox, choose the way in a browser's place; return it, and what the return page says."""
+    """Take a payment through the sandbox; return it with the text of the return page."""
     payment = make_payment()
     page = services.initialize_payment(payment)
     with requests.Session() as browser:
@@ -1009,12 +1009,12 @@ def site(transactional_db: None, live_server: Any, settings: Any) -> Any:
         ("wrong_amount", "pending", True),
     ],
 )
-def test_app_meets_every_way(site: Any, way: str, status: str, needs_review: bool) -> None:
+def test_app_handles_every_sandbox_choice(site: Any, way: str, status: str, needs_review: bool) -> None:
     payment, _page = take_payment(way, site)
     assert (payment.status, payment.needs_review) == (status, needs_review)
 
 
-def test_app_finds_what_was_lost(site: Any, settings: Any) -> None:
+def test_app_recovers_a_lost_notification(site: Any, settings: Any) -> None:
     settings.PAIEMENTPRO_STATUS_URL = site.url + "/sandbox/status"
     payment, _page = take_payment("lost", site)
     assert (payment.status, payment.settled_by) == ("succeeded", "status")

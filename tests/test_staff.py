@@ -1,4 +1,4 @@
-"""What staff decide: ``services`` beyond the gateway's word."""
+"""Decisions of staff: ``services`` without proof from the gateway."""
 
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -61,7 +61,7 @@ def findings(payment: Payment) -> list[str]:
 
 
 def code_of(error: pytest.ExceptionInfo[ValidationError]) -> str:
-    """Return the code of a refusal, which is told in French as well."""
+    """Return the code of a refusal, after checking its French translation."""
     english = error.value.messages
     with translation.override("fr"):
         assert error.value.messages != english
@@ -109,7 +109,7 @@ def test_a_cancelled_payment_that_is_confirmed_is_flagged(awa: User, heard: Hear
 
 
 @pytest.mark.parametrize("values", [{"status": "succeeded"}, {"status": "refunded"}, {"status": "created"}])
-def test_what_is_paid_or_was_never_sent_is_not_confirmed(awa: User, heard: Heard, values: dict[str, str]) -> None:
+def test_paid_or_unsent_payment_cannot_be_confirmed(awa: User, heard: Heard, values: dict[str, str]) -> None:
     payment = make_payment(**values)
     with pytest.raises(ValidationError) as error:
         services.confirm_payment(payment, awa, **PROOF)
@@ -344,7 +344,7 @@ def test_notification_after_the_confirmation_is_a_duplicate(
     assert heard.names == ["payment_succeeded"]
 
 
-def test_another_transaction_after_the_confirmation_is_paid_twice(
+def test_second_transaction_after_the_confirmation_is_flagged(
     awa: User, payment: Payment, notify: Notify, heard: Heard
 ) -> None:
     services.confirm_payment(payment, awa, **PROOF)
@@ -382,7 +382,7 @@ def test_a_second_click_does_nothing(awa: User, heard: Heard, action: str) -> No
     assert payment.events.filter(kind="staff").count() == 1
 
 
-def test_what_the_gateway_said_meanwhile_stands(awa: User, payment: Payment, notify: Notify, heard: Heard) -> None:
+def test_notification_received_meanwhile_prevails(awa: User, payment: Payment, notify: Notify, heard: Heard) -> None:
     seen = stored(payment)
     notify(payment)
     with pytest.raises(ValidationError) as error:
@@ -421,7 +421,7 @@ def test_act_is_done_again_after_a_rollback(awa: User, heard: Heard, action: str
 
 
 @pytest.mark.parametrize("status", ["succeeded", "expired", "cancelled", "refunded"])
-def test_what_is_over_is_not_cancelled(heard: Heard, status: str) -> None:
+def test_final_payment_is_not_cancelled(heard: Heard, status: str) -> None:
     payment = make_payment(status=status)
     with pytest.raises(ValidationError) as error:
         services.cancel_payment(payment, "Given up")
@@ -453,7 +453,7 @@ def test_unpaid_or_refunded_payment_cannot_be_refunded(awa: User, heard: Heard, 
 
 
 @pytest.mark.parametrize(("amount", "status"), [(1, "succeeded"), (12499, "succeeded"), (12500, "refunded")])
-def test_refund_is_from_one_franc_to_the_whole_amount(awa: User, heard: Heard, amount: int, status: str) -> None:
+def test_refund_may_be_any_part_of_the_amount(awa: User, heard: Heard, amount: int, status: str) -> None:
     payment = make_payment(**PAID)
     services.refund_payment(payment, awa, **{**REFUND, "amount": amount})
     assert (stored(payment).refunded_amount, stored(payment).status) == (amount, status)
@@ -489,7 +489,7 @@ def test_finding_is_raised_again_after_the_review(awa: User, payment: Payment, n
     assert heard.names == ["payment_flagged", "payment_flagged"]
 
 
-def test_nothing_is_reviewed_where_nothing_was_found(awa: User, payment: Payment) -> None:
+def test_payment_without_findings_is_not_reviewed(awa: User, payment: Payment) -> None:
     with pytest.raises(ValidationError) as error:
         services.review_payment(payment, awa, "?")
     assert code_of(error) == "not_to_review"
@@ -514,7 +514,7 @@ def test_a_gateway_that_knows_nothing_proves_nothing(awa: User, payment: Payment
 
 
 @pytest.mark.usefixtures("look_up")
-def test_a_gateway_that_is_away_is_told(awa: User, payment: Payment, gateway: FakeGateway) -> None:
+def test_unavailable_gateway_is_reported(awa: User, payment: Payment, gateway: FakeGateway) -> None:
     gateway.tells(payment.reference, "", status=500)
     with pytest.raises(GatewayUnavailableError):
         services.ask_gateway(payment, awa, "She says so")
@@ -562,7 +562,7 @@ def test_signals_are_sent_again(awa: User, heard: Heard, settings: Settings) -> 
     assert event.data["action"] == "redeliver"
 
 
-def test_only_who_has_not_had_it_is_called(awa: User, payment: Payment, notify: Notify, heard: Heard) -> None:
+def test_only_owed_receivers_are_called(awa: User, payment: Payment, notify: Notify, heard: Heard) -> None:
     tries: list[str] = []
 
     def fails_once(**kwargs: Any) -> None:
@@ -582,7 +582,7 @@ def test_only_who_has_not_had_it_is_called(awa: User, payment: Payment, notify: 
     assert not undelivered_events_of(payment).exists()
 
 
-def test_a_receiver_that_fails_is_owed_it(awa: User, heard: Heard) -> None:
+def test_failing_receiver_stays_owed(awa: User, heard: Heard) -> None:
     def fails(**kwargs: Any) -> None:
         raise OSError
 
@@ -602,7 +602,7 @@ def test_a_state_without_a_signal_delivers_none(awa: User, heard: Heard, status:
     assert (code_of(error), heard) == ("nothing_to_deliver", [])
 
 
-def test_where_nobody_listens_nothing_is_delivered(awa: User) -> None:
+def test_without_receivers_nothing_is_delivered(awa: User) -> None:
     with pytest.raises(ValidationError) as error:
         services.redeliver_signals(make_payment(**PAID), awa, "?")
     assert code_of(error) == "nothing_to_deliver"
@@ -612,14 +612,14 @@ def test_where_nobody_listens_nothing_is_delivered(awa: User) -> None:
 
 
 def owing(payment: Payment, **values: Any) -> PaymentEvent:
-    """Return an event that owes a receiver which no process has any more."""
+    """Return an event owed to a receiver that no longer exists."""
     owed = {"signals": ["payment_succeeded"], "receivers": ["payment_succeeded shop.gone"]}
     past = timezone.now() - timedelta(hours=1)
     kind = {"payment": payment, "kind": "notification", "outcome": "accepted"}
     return PaymentEvent.objects.create(**kind | {"deliver_at": past} | owed | values)
 
 
-def test_what_missing_receivers_are_owed_is_let_go(awa: User) -> None:
+def test_signals_owed_to_missing_receivers_can_be_discarded(awa: User) -> None:
     payment = make_payment(**PAID)
     event = owing(payment)
     assert missing_receivers_of(payment) == ["payment_succeeded shop.gone"]
@@ -633,7 +633,7 @@ def test_what_missing_receivers_are_owed_is_let_go(awa: User) -> None:
     assert services.reconcile().undelivered == 0
 
 
-def test_receivers_that_were_called_stay_in_the_story_when_others_are_let_go(awa: User) -> None:
+def test_called_receivers_stay_in_the_history(awa: User) -> None:
     payment = make_payment(**PAID)
     event = owing(payment, delivered=["payment_succeeded shop.mail"])
 
@@ -643,7 +643,7 @@ def test_receivers_that_were_called_stay_in_the_story_when_others_are_let_go(awa
     assert (event.signals, event.deliver_at) == (["payment_succeeded"], None)
 
 
-def test_what_connected_receivers_are_owed_is_not_let_go(awa: User, heard: Heard) -> None:
+def test_signals_owed_to_connected_receivers_are_kept(awa: User, heard: Heard) -> None:
     payment = make_payment(**PAID)
     event = owing(payment, signals=["payment_succeeded", "payment_teleported"])
 
@@ -657,7 +657,7 @@ def test_what_connected_receivers_are_owed_is_not_let_go(awa: User, heard: Heard
 
 
 @pytest.mark.parametrize("lease", [None, timedelta(minutes=4)])
-def test_where_no_receiver_is_missing_nothing_is_let_go(awa: User, lease: timedelta | None) -> None:
+def test_without_missing_receivers_nothing_is_discarded(awa: User, lease: timedelta | None) -> None:
     payment = make_payment(**PAID)
     event = owing(payment, deliver_at=lease and timezone.now() + lease)
 
@@ -668,7 +668,7 @@ def test_where_no_receiver_is_missing_nothing_is_let_go(awa: User, lease: timede
     assert PaymentEvent.objects.get() == event
 
 
-def test_nothing_is_let_go_that_another_process_has_taken(awa: User) -> None:
+def test_signals_leased_elsewhere_are_not_discarded(awa: User) -> None:
     payment = make_payment(**PAID)
     event = owing(payment)
 
@@ -684,7 +684,7 @@ def test_nothing_is_let_go_that_another_process_has_taken(awa: User) -> None:
     assert PaymentEvent.objects.get().receivers == ["payment_succeeded shop.gone"]
 
 
-def test_a_signal_that_this_version_does_not_have_is_not_delivered_by_hand(awa: User) -> None:
+def test_unknown_signal_cannot_be_redelivered(awa: User) -> None:
     payment = make_payment(**PAID)
     owing(payment, signals=["payment_teleported"], receivers=[])
 
@@ -704,7 +704,7 @@ def refused_by_a_wrong_setting(settings: Settings, payment: Payment, notify: Not
     return newest_event()
 
 
-def test_a_replay_settles_what_a_wrong_setting_refused(
+def test_replay_settles_what_a_wrong_setting_refused(
     awa: User, payment: Payment, notify: Notify, heard: Heard, settings: Settings
 ) -> None:
     event = refused_by_a_wrong_setting(settings, payment, notify)
@@ -766,7 +766,7 @@ def test_replay_raises_a_reviewed_finding_again(awa: User, payment: Payment, not
     assert heard.names == ["payment_flagged", "payment_flagged"]
 
 
-def test_what_could_not_be_read_can_be_replayed_once_it_can(awa: User, payment: Payment, notify: Notify) -> None:
+def test_unreadable_notification_can_be_replayed_later(awa: User, payment: Payment, notify: Notify) -> None:
     notify(payment, responsecode=None)
     event = newest_event()
     assert services.preview_replay(event).reason == "malformed"
@@ -776,7 +776,7 @@ def test_what_could_not_be_read_can_be_replayed_once_it_can(awa: User, payment: 
     assert stored(payment).status == "succeeded"
 
 
-def test_what_was_too_long_to_be_stored_is_not_replayed(payment: Payment, client: Client) -> None:
+def test_truncated_notification_is_not_replayed(payment: Payment, client: Client) -> None:
     fields = [*notification_fields(payment).items(), *((f"x{number}", "1") for number in range(600)), ("amount", "1")]
     assert client.post(f"{payment.get_notification_url()}?{urlencode(fields)}").status_code == 400
     decision = services.preview_replay(newest_event())
@@ -794,7 +794,7 @@ def test_fields_of_several_values_are_replayed_as_they_came(payment: Payment, cl
 
 @pytest.mark.django_db(transaction=True)
 def test_confirmation_while_the_verifier_runs_is_flagged(awa: User, client: Client) -> None:
-    """The verifier of the notification of one payment takes its time; staff confirm another with its transaction."""
+    """Staff confirm another payment with the same transaction while a slow verifier runs."""
     first, second = (make_payment(status="pending", attempt=1) for _ in range(2))
 
     def confirm(notification: object) -> bool:
@@ -812,8 +812,8 @@ def verifier(notification: object) -> bool:
 
 
 @pytest.mark.parametrize("at", ["confirmation", "reconciliation"])
-def test_transaction_that_pays_two_payments_at_the_same_moment_is_flagged(awa: User, at: str) -> None:
-    """Neither side sees the other before it is committed: the confirmation looks again, and so does reconciliation."""
+def test_concurrent_use_of_one_transaction_is_flagged(awa: User, at: str) -> None:
+    """Neither side sees the other before the commit: both compare again afterwards."""
     first = pay(make_payment(status="pending", attempt=1), payId="CI1")
     Payment.objects.filter(pk=first.pk).update(gateway_key="")  # not visible yet
     second = make_payment(status="pending", attempt=1)
@@ -855,7 +855,7 @@ def test_transaction_of_a_refused_notification_is_that_payments(awa: User, clien
 
 
 @pytest.mark.django_db(transaction=True)
-def test_signals_of_refunds_are_delivered_again_with_their_refunds(awa: User) -> None:
+def test_redelivered_refund_signals_have_their_refunds(awa: User) -> None:
     amounts: list[int] = []
 
     def receive(sender: object, event: PaymentEvent, **kwargs: object) -> None:
@@ -897,7 +897,7 @@ def test_only_notifications_are_replayed(awa: User, payment: Payment) -> None:
         ("review", ["SELECT", "SELECT", "SELECT", *TRANSITION, "UPDATE"]),
     ],
 )
-def test_number_of_statements(awa: User, statements: Statements, action: str, expected: list[str]) -> None:
+def test_query_count_is_bounded(awa: User, statements: Statements, action: str, expected: list[str]) -> None:
     payment = flagged(status="succeeded" if action == "refund" else "pending", attempt=1)
     with statements:
         acts(awa)[action](payment)

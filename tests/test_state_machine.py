@@ -48,7 +48,7 @@ Events = list[tuple[str, str]]
 
 @dataclass
 class Debt:
-    """What a payment has to be."""
+    """The expected state of a payment."""
 
     pk: int
     status: str = "created"
@@ -74,7 +74,7 @@ class Debt:
         return self.status == "pending" and not self.age and not self.is_edited
 
     def flag(self, reason: str, detail: str) -> bool:
-        """Raise a finding, unless it is open already. Return whether it is news."""
+        """Record a finding unless it is open already. Return whether it is new."""
         finding = f"{reason}: {detail}".strip()
         is_news = finding not in self.findings
         if is_news:
@@ -83,7 +83,7 @@ class Debt:
         return is_news
 
     def succeed(self, kind: str, attempt: int | None, gateway_id: str) -> None:
-        """Money has come."""
+        """Record a success."""
         if self.status not in PAID:
             was_cancelled = self.status == "cancelled"
             self.status, self.settled_attempt, self.gateway_id = "succeeded", attempt, gateway_id
@@ -102,7 +102,7 @@ class Debt:
             self.events.append((kind, "duplicate"))
 
     def fail(self, attempt: int, gateway_id: str) -> None:
-        """The gateway says no, by notification."""
+        """Record a failure notification."""
         if self.status in PAID:
             self.flag("failure_after_success", self.payment.reference_of(attempt))
             self.events.append(("notification", "conflict"))
@@ -114,7 +114,7 @@ class Debt:
             self.events.append(("notification", "duplicate"))
 
     def open_page(self) -> None:
-        """The gateway has given a page."""
+        """Record an opened page."""
         self.attempt += 1
         self.status, self.opened_attempt, self.age, self.is_edited = "pending", self.attempt, 0, False
         self.settled_attempt, self.gateway_id = None, ""
@@ -128,7 +128,7 @@ class Debt:
 
 
 def mismatch(name: str, value: Any) -> tuple[str, str]:
-    """Return reason and detail of what a wrong field is flagged for."""
+    """Return reason and detail of the finding for a wrong field."""
     return {
         "amount": ("amount_mismatch", f"{value} != 12500"),
         "countryCurrencyCode": ("currency_mismatch", f"{value} != 952"),
@@ -139,7 +139,7 @@ def mismatch(name: str, value: Any) -> tuple[str, str]:
 
 
 class Receivers:
-    """Two of each signal: a good one, and one that raises while it is broken."""
+    """Two receivers per signal: one works, one raises while it is broken."""
 
     def __init__(self) -> None:
         self.good: list[tuple[str, int, int]] = []
@@ -186,7 +186,7 @@ class Shop(RuleBasedStateMachine):
         self.posts = 0
 
     def teardown(self) -> None:
-        """Nothing is lost: once the receivers are mended, each has had each signal once, and nothing is owed."""
+        """Check that nothing is lost: repaired receivers have had each signal once, and nothing is owed."""
         self.receivers.is_broken = False
         try:
             with self.step():
@@ -202,7 +202,7 @@ class Shop(RuleBasedStateMachine):
 
     @contextmanager
     def step(self) -> Iterator[None]:
-        """Do something, and see that all is as it has to be."""
+        """Act, and check the invariants."""
         before = [debt.payment.status for debt in self.debts]
         heard = len(self.receivers.good)
         for debt in self.debts:
@@ -264,13 +264,13 @@ class Shop(RuleBasedStateMachine):
 
     @rule(number=debts_of, answers=st.lists(st.sampled_from(["opens", "is lost"]), min_size=1, max_size=3))
     def come_back_later(self, number: int, answers: list[str]) -> None:
-        """An attempt is seldom the only one."""
+        """Open further attempts often."""
         for answer in answers:
             self.time_passes(1)
             self.checkout(number, answer)
 
     def pause_ends(self) -> None:
-        """The payer waits as long as the checkout pauses."""
+        """Wait until the checkout's pause is over."""
         tries = PaymentEvent.objects.filter(kind="initialize")
         tries.update(created_at=F("created_at") - timedelta(minutes=15))
 
@@ -288,7 +288,7 @@ class Shop(RuleBasedStateMachine):
 
     @rule(number=debts_of)
     def come_back(self, number: int) -> None:
-        """The payer's URL may carry what it likes: it proves nothing."""
+        """Return with arbitrary fields, which prove nothing."""
         debt = self.debts[number]
         with self.step():
             response = Client().get(f"{debt.payment.get_return_url()}?{urlencode(notification_fields(debt.payment))}")
@@ -320,7 +320,7 @@ class Shop(RuleBasedStateMachine):
 
     @rule(number=debts_of, code=st.sampled_from(["0", "-1"]), gateway_id=gateway_ids)
     def notify_of_an_earlier_page(self, number: int, code: str, gateway_id: str) -> None:
-        """The payer has two pages open."""
+        """Keep two pages open."""
         self.come_back_later(number, ["opens", "opens"])
         self.notify(number, 1, code, gateway_id, 1)
 
@@ -366,7 +366,7 @@ class Shop(RuleBasedStateMachine):
 
     @rule(number=debts_of, forgery=st.sampled_from(["return", "checkout", "status", "the other's", "none"]))
     def forge(self, number: int, forgery: str) -> None:
-        """Whoever does not know the URL says nothing, and costs nothing."""
+        """Forged notifications change and cost nothing."""
         debt, other = self.debts[number], self.debts[1 - number]
         urls = {
             "return": debt.payment.get_return_url(),
@@ -384,7 +384,7 @@ class Shop(RuleBasedStateMachine):
 
     def post(self, debt: Debt, **fields: Any) -> int:
         values = notification_fields(debt.payment, **fields)
-        # In another order the body is read by itself.
+        # With another order of fields the body is parsed separately.
         body = dict(reversed(values.items())) if self.posts % 2 else values
         self.posts += 1
         return Client().post(f"{debt.payment.get_notification_url()}?{urlencode(values)}", body).status_code
@@ -396,7 +396,7 @@ class Shop(RuleBasedStateMachine):
         lie=st.sampled_from([{}, {}, {}, {"amount": 1}, {"marchant_id": "PP-F1"}, {"success": "true"}]),
     )
     def look_up(self, number: int, paid: set[int], gateway_id: str, lie: dict[str, Any]) -> None:
-        """Ask about each attempt. What is said of the wrong thing, and what is no plain yes, proves nothing."""
+        """Look up each attempt. Mismatched and unclear answers prove nothing."""
         debt = self.debts[number]
         with self.step():
             for attempt in range(debt.attempt, 0, -1):
@@ -426,7 +426,7 @@ class Shop(RuleBasedStateMachine):
 
     @rule(number=debts_of)
     def save_a_stale_copy(self, number: int) -> None:
-        """A host that saves what it read long ago undoes nothing. The page shows another description, though."""
+        """Save a stale copy: it undoes nothing but the description."""
         with self.step():
             self.stale[number].description += "."
             self.stale[number].save()
@@ -434,7 +434,7 @@ class Shop(RuleBasedStateMachine):
 
     @rule(number=debts_of, changes=st.sampled_from([{"amount": 1}, {"merchant_id": "PP-F1"}, {"currency": "XAF"}]))
     def save_other_terms(self, number: int, changes: dict[str, Any]) -> None:
-        """Once a page has been asked for, the terms are fixed."""
+        """Try to change terms fixed by a requested page."""
         debt = self.debts[number]
         copy = debt.payment
         copy.apply(changes)
@@ -445,7 +445,7 @@ class Shop(RuleBasedStateMachine):
 
     @rule(number=debts_of)
     def initialize_a_stale_copy(self, number: int) -> None:
-        """A host that takes what it read long ago to the gateway gets what the payment is due now."""
+        """Check out a stale copy: the current terms apply."""
         debt = self.debts[number]
         with self.step():
             self.gateway.opens()
@@ -512,7 +512,7 @@ class Shop(RuleBasedStateMachine):
                 debt.events.append(("staff", "accepted"))
 
     def act(self, debt: Debt, act: Callable[[Payment], None], rollbacks: int) -> None:
-        """Do something in transactions that are rolled back, to the copy ``self.seen``: nothing has happened."""
+        """Act on ``self.seen`` in transactions that are rolled back: nothing changes."""
         self.seen = debt.payment
         for _ in range(rollbacks):
             with self.step(), transaction.atomic():
@@ -531,7 +531,7 @@ class Shop(RuleBasedStateMachine):
 
     @rule(hours=st.sampled_from([1, 23, 90]))
     def time_passes(self, hours: int) -> None:
-        """Move all that has been into the past."""
+        """Move everything into the past."""
         interval = timedelta(hours=hours)
         for model in (Payment, PaymentEvent, ReconciliationRun):
             moments = [column.name for column in model._meta.concrete_fields if isinstance(column, DateTimeField)]
@@ -541,7 +541,7 @@ class Shop(RuleBasedStateMachine):
 
     @rule(answer=st.sampled_from(["off", "silent", "no"]))
     def reconcile(self, answer: str) -> None:
-        """What nobody has paid in time expires, whatever is known; what is owed is delivered."""
+        """Reconcile: overdue payments expire, and owed signals are delivered."""
         with self.step(), override_settings(PAIEMENTPRO_STATUS_URL=None if answer == "off" else STATUS_URL):
             for debt in self.debts:
                 for attempt in range(debt.attempt, 0, -1):
@@ -554,7 +554,7 @@ class Shop(RuleBasedStateMachine):
 
     @rule(number=debts_of, gateway_id=gateway_ids)
     def reconcile_at_last(self, number: int, gateway_id: str) -> None:
-        """What the gateway knows of at the last moment is not expired."""
+        """Reconcile with late proof: paid payments do not expire."""
         debt = self.debts[number]
         self.time_passes(90)
         with self.step():
@@ -564,7 +564,7 @@ class Shop(RuleBasedStateMachine):
             if debt.attempt:
                 self.gateway.confirms(debt.payment, debt.attempt, pay_id=gateway_id)
             services.reconcile()
-            # About others that may be paid it may have been asked already, or too long ago.
+            # Other payable payments may have been checked already, or are too old.
             may_be_asked = debt.attempt and debt.status in {"created", "expired"}
             if debt.status == "pending" or (may_be_asked and debt.payment.status == "succeeded"):
                 debt.succeed("status", debt.attempt, gateway_id)
@@ -590,13 +590,13 @@ class Shop(RuleBasedStateMachine):
 
 @pytest.mark.django_db
 @pytest.mark.hypothesis
-def test_whatever_comes_in_whatever_order(gateway: FakeGateway) -> None:
+def test_any_events_in_any_order_keep_the_invariants(gateway: FakeGateway) -> None:
     receivers, staff = Receivers(), User.objects.create_user("awa")
     profile = settings.default
     with receivers.connected():
         run_state_machine_as_test(
             lambda: Shop(gateway, receivers, staff),
-            # A failure is told as it was found: to make it smaller takes longer than a test may.
+            # Failures are not shrunk: that would take too long.
             settings=settings(
                 profile,
                 max_examples=profile.max_examples // 4,

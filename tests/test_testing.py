@@ -96,7 +96,7 @@ def test_an_unknown_encoding_is_an_error() -> None:
         notify(make_payment(), encoding="xml")
 
 
-def test_each_field_may_be_another() -> None:
+def test_each_field_can_be_overridden() -> None:
     payment = make_payment()
 
     answer = notify(payment, amount=1)
@@ -131,7 +131,7 @@ def test_a_forged_signature_is_a_strangers() -> None:
     assert not payment.events.exists()
 
 
-def test_what_comes_twice_pays_once(heard: Heard) -> None:
+def test_repeated_notification_pays_once(heard: Heard) -> None:
     payment = make_payment()
     answers = [notify(payment) for _ in range(2)]
     assert [answer.content for answer in answers] == [b"OK", b"OK"]
@@ -147,7 +147,7 @@ def test_a_success_may_come_late(heard: Heard, status: str, is_flagged: bool) ->
     assert heard.names[0] == "payment_succeeded"
 
 
-def test_the_newest_attempt_is_told_of_though_the_copy_is_old() -> None:
+def test_stale_copy_notifies_for_the_newest_attempt() -> None:
     payment = make_payment(status="pending", attempt=1)
     Payment.objects.update(attempt=2)
 
@@ -156,7 +156,7 @@ def test_the_newest_attempt_is_told_of_though_the_copy_is_old() -> None:
     assert payment.events.get().data["referenceNumber"] == f"{payment.reference}-2"
 
 
-def test_who_notifies_is_the_gateways_browser_and_the_hosts_client() -> None:
+def test_notify_uses_the_gateways_user_agent_and_the_client() -> None:
     seen = []
 
     class Curious(Client):
@@ -176,7 +176,7 @@ def test_who_notifies_is_the_gateways_browser_and_the_hosts_client() -> None:
 
 
 def needs_a_token(get_response: Callable[[HttpRequest], HttpResponse]) -> Callable[[HttpRequest], HttpResponse]:
-    """Play middleware of a host's that takes a notification for a form of the site's own."""
+    """Simulate host middleware that reads the notification as a form."""
 
     def middleware(request: HttpRequest) -> HttpResponse:
         is_excused = getattr(request, "_dont_enforce_csrf_checks", False)
@@ -185,7 +185,7 @@ def needs_a_token(get_response: Callable[[HttpRequest], HttpResponse]) -> Callab
     return middleware
 
 
-def test_no_token_comes_with_it(settings: Any) -> None:
+def test_notification_has_no_csrf_token(settings: Any) -> None:
     settings.MIDDLEWARE = [*settings.MIDDLEWARE, f"{__name__}.needs_a_token"]
 
     assert notify(make_payment()).status_code == 403
@@ -193,7 +193,7 @@ def test_no_token_comes_with_it(settings: Any) -> None:
         pay(make_payment())
 
 
-def test_a_host_that_redirects_to_https_is_asked_by_https() -> None:
+def test_notification_uses_https_when_the_host_redirects() -> None:
     payment = make_payment()
     with override_settings(SECURE_SSL_REDIRECT=True):
         pay(payment)
@@ -230,7 +230,7 @@ def test_a_receiver_that_fails_is_an_error() -> None:
 
 
 @pytest.mark.usefixtures("broken_receiver")
-def test_a_receiver_that_a_worker_runs_later_is_none(settings: Any) -> None:
+def test_queued_receiver_error_is_not_raised(settings: Any) -> None:
     settings.PAIEMENTPRO_DELIVERY = "task"
     settings.TASKS = {"default": {"BACKEND": f"{FRAMEWORK}.backends.dummy.DummyBackend"}}
     assert pay(make_payment()).status == "succeeded"
@@ -239,7 +239,7 @@ def test_a_receiver_that_a_worker_runs_later_is_none(settings: Any) -> None:
 # Payers ---------------------------------------------------------------------------------------------------------------
 
 
-def test_who_comes_back_unpaid_is_not_believed() -> None:
+def test_return_without_payment_is_not_believed() -> None:
     payment = make_payment(status="pending", attempt=1)
 
     answer = come_back(payment)
@@ -251,25 +251,25 @@ def test_who_comes_back_unpaid_is_not_believed() -> None:
     assert payment.status == "pending"
 
 
-def test_who_comes_back_brings_what_the_test_says() -> None:
+def test_return_carries_the_given_fields() -> None:
     answer = come_back(make_payment(), responsecode=[0, -1], amount=None)
 
     assert answer.wsgi_request.GET.getlist("responsecode") == ["0", "-1"]
     assert "amount" not in answer.wsgi_request.GET
 
 
-def test_who_has_paid_is_sent_on() -> None:
+def test_paid_payer_is_redirected() -> None:
     payment = pay(make_payment(success_url="/thanks/"))
     assert come_back(payment)["Location"] == "/thanks/"
 
 
-def test_who_comes_back_is_who_the_client_is() -> None:
+def test_return_uses_the_given_client() -> None:
     client = Client(headers={"accept-language": "fr"})
     assert 'lang="fr"' in come_back(make_payment(), client=client).content.decode()
 
 
 @pytest.mark.usefixtures("look_up")
-def test_the_look_up_settles_for_who_comes_back(heard: Heard) -> None:
+def test_return_settles_by_lookup(heard: Heard) -> None:
     payment = make_payment(status="pending", attempt=1)
     with FakeGateway() as gateway:
         gateway.confirms(payment)
@@ -281,7 +281,7 @@ def test_the_look_up_settles_for_who_comes_back(heard: Heard) -> None:
 
 
 @pytest.mark.usefixtures("look_up")
-def test_a_day_goes_by(heard: Heard) -> None:
+def test_expire_passes_a_day(heard: Heard) -> None:
     young, payment = (make_payment(status="pending", attempt=1) for _ in range(2))
     with FakeGateway() as gateway:
         assert expire(payment) is payment
@@ -310,18 +310,18 @@ class UnderTestCase(TestCase):
     def receive(self, payment: Payment, **kwargs: Any) -> None:
         transaction.on_commit(lambda: self.calls.append(payment))
 
-    def test_a_receiver_and_what_it_leaves_for_the_commit_are_run(self) -> None:
+    def test_receivers_and_their_commit_hooks_run(self) -> None:
         payment = pay(make_payment())
         assert self.calls == [payment]
 
-    def test_nothing_is_run_twice_where_the_host_plays_commits_too(self) -> None:
+    def test_captured_commits_run_hooks_once(self) -> None:
         with self.captureOnCommitCallbacks(execute=True) as callbacks:
             payment = pay(make_payment())
             transaction.on_commit(lambda: self.calls.append(payment))
         assert self.calls == [payment] * 2
         assert len(callbacks) == 1
 
-    def test_nothing_is_run_twice_where_the_block_raises(self) -> None:
+    def test_raising_block_runs_hooks_once(self) -> None:
         outer, inner = self.captureOnCommitCallbacks(execute=True), deliver_signals()
         payment = make_payment()
         with outer, pytest.raises(ZeroDivisionError), inner:
@@ -329,7 +329,7 @@ class UnderTestCase(TestCase):
         assert len(self.calls) == 1
 
     @override_settings(PAIEMENTPRO_STATUS_URL=STATUS_URL)
-    def test_a_command_of_the_hosts_delivers(self) -> None:
+    def test_command_in_deliver_signals_delivers(self) -> None:
         payment = make_payment(status="pending", attempt=1)
         with FakeGateway() as gateway, deliver_signals():
             gateway.confirms(payment)
@@ -354,7 +354,7 @@ def check_out(payment: Payment) -> HttpResponse:
     return Client().get(payment.get_checkout_url())
 
 
-def test_it_opens_a_page_and_writes_down_what_it_was_sent() -> None:
+def test_fake_gateway_records_page_requests() -> None:
     payment = make_payment(amount=2500, channel="WAVECI", return_context={"order": 7})
     with FakeGateway() as gateway:
         assert check_out(payment)["Location"] == gateway.page_url == PAGE_URL
@@ -364,20 +364,20 @@ def test_it_opens_a_page_and_writes_down_what_it_was_sent() -> None:
     assert asked.notification_url == f"https://testserver{payment.get_notification_url()}"
 
 
-def test_it_stands_where_the_settings_say() -> None:
+def test_fake_gateway_uses_the_configured_urls() -> None:
     with FakeGateway() as gateway, override_settings(PAIEMENTPRO_GATEWAY_URL="http://127.0.0.1:8000/sandbox"):
         assert check_out(make_payment())["Location"] == gateway.page_url
         assert gateway.page_url.startswith("http://127.0.0.1:8000/sandbox/webservice/")
     assert len(gateway.page_requests) == 1
 
 
-def test_it_opens_the_page_that_it_is_told_to() -> None:
+def test_fake_gateway_opens_the_given_page() -> None:
     with FakeGateway() as gateway:
         gateway.opens("https://evil.example/")
         assert check_out(make_payment()).status_code == 503
 
 
-def test_it_refuses_in_its_own_words(rf: Any) -> None:
+def test_fake_gateway_refuses_with_a_message(rf: Any) -> None:
     with FakeGateway() as gateway:
         gateway.refuses("ID marchand inconnu")
         assert check_out(make_payment()).status_code == 502
@@ -390,7 +390,7 @@ def test_it_refuses_in_its_own_words(rf: Any) -> None:
 
 @pytest.mark.usefixtures("look_up")
 @pytest.mark.parametrize("how", get_args(Outage))
-def test_it_is_away(rf: Any, heard: Heard, how: Outage) -> None:
+def test_fake_gateway_can_be_away(rf: Any, heard: Heard, how: Outage) -> None:
     payment = make_payment(status="pending", attempt=1)
     with FakeGateway() as gateway:
         gateway.confirms(payment)
@@ -408,7 +408,7 @@ def test_it_is_away(rf: Any, heard: Heard, how: Outage) -> None:
 
 
 @pytest.mark.usefixtures("look_up")
-def test_it_knows_nothing_until_it_is_told() -> None:
+def test_fake_gateway_knows_no_payment_by_default() -> None:
     first, second = (make_payment(status="pending", attempt=1) for _ in range(2))
     with FakeGateway() as gateway:
         assert requests.get(f"{STATUS_URL}/abc", timeout=1).json() == {"success": False, "error": "Aucune transaction"}
@@ -423,7 +423,7 @@ def test_it_knows_nothing_until_it_is_told() -> None:
 
 
 @pytest.mark.usefixtures("look_up")
-def test_what_it_notifies_and_what_it_confirms_are_one_transaction() -> None:
+def test_notification_and_lookup_share_a_transaction() -> None:
     payment = make_payment(status="pending", attempt=2)
     with FakeGateway() as gateway:
         gateway.confirms(payment)
@@ -434,7 +434,7 @@ def test_what_it_notifies_and_what_it_confirms_are_one_transaction() -> None:
 
 @pytest.mark.usefixtures("look_up")
 @pytest.mark.parametrize("changes", [{"amount": 1}, {"marchant_id": "PP-F1"}, {"reference": None}, {"success": "true"}])
-def test_what_it_confirms_of_something_else_proves_nothing(changes: dict[str, Any]) -> None:
+def test_mismatched_confirmation_proves_nothing(changes: dict[str, Any]) -> None:
     payment = make_payment(status="pending", attempt=1)
     with FakeGateway() as gateway:
         gateway.confirms(payment, **changes)
@@ -442,7 +442,7 @@ def test_what_it_confirms_of_something_else_proves_nothing(changes: dict[str, An
 
 
 @pytest.mark.usefixtures("look_up")
-def test_it_answers_whatever_it_is_told_to() -> None:
+def test_fake_gateway_returns_the_given_answer() -> None:
     payment = make_payment(status="pending", attempt=1)
     with FakeGateway() as gateway:
         gateway.answers({"success": False, "error": "Non"})
@@ -460,7 +460,7 @@ def test_it_answers_whatever_it_is_told_to() -> None:
 
 @pytest.mark.parametrize("url", ["https://sms.example/", "https://www.paiementpro.net/", f"{STATUS_URL}s"])
 @pytest.mark.usefixtures("look_up")
-def test_nothing_else_is_reached_but_by_leave(url: str) -> None:
+def test_other_hosts_are_blocked_by_default(url: str) -> None:
     with FakeGateway() as gateway:
         for method in ("GET", "POST"):
             with pytest.raises(requests.ConnectionError, match="Connection refused by Responses"):
@@ -470,13 +470,13 @@ def test_nothing_else_is_reached_but_by_leave(url: str) -> None:
     assert (gateway.page_requests, gateway.look_ups) == ([], [])
 
 
-def test_what_is_off_is_not_asked() -> None:
+def test_disabled_lookup_is_not_asked() -> None:
     with FakeGateway() as gateway, pytest.raises(requests.ConnectionError):
         requests.get(f"{STATUS_URL}/abc", timeout=1)
     assert gateway.look_ups == []
 
 
-def test_the_network_is_given_back() -> None:
+def test_network_is_restored() -> None:
     send = requests.adapters.HTTPAdapter.send
     with FakeGateway():
         assert requests.adapters.HTTPAdapter.send is not send
@@ -484,7 +484,7 @@ def test_the_network_is_given_back() -> None:
 
 
 @pytest.mark.usefixtures("look_up")
-def test_an_earlier_attempt_may_be_the_one_that_was_paid() -> None:
+def test_earlier_attempt_can_be_confirmed() -> None:
     payment = make_payment(status="pending", attempt=3)
     with FakeGateway() as gateway:
         gateway.confirms(payment, 2)
@@ -501,7 +501,7 @@ def test_the_fixtures_are_a_gateway_and_a_payment_that_waits(
     assert pay(paiementpro_payment).status == "succeeded"
 
 
-def test_without_the_extra_it_says_how_to_get_it(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_missing_extra_is_explained(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "responses", None)
     monkeypatch.delitem(sys.modules, "django_paiementpro.testing.gateway")
 

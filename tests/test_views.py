@@ -15,7 +15,7 @@ from tests.host.models import Member
 
 
 @pytest.mark.parametrize("view", [views.CheckoutView, views.NotificationView, views.ReturnView, views.StatusView])
-def test_the_host_wraps_no_transaction_login_or_token_around_a_view(view: type[views.View]) -> None:
+def test_views_are_exempt_from_transactions_login_and_csrf(view: type[views.View]) -> None:
     function = view.as_view()
 
     assert function._non_atomic_requests == set(connections)

@@ -1,4 +1,4 @@
-"""A host whose URLs begin with the language."""
+"""A host with language prefixes in its URLs."""
 
 from django.conf.urls.i18n import i18n_patterns
 from django.urls import include, path

@@ -33,7 +33,7 @@ def demo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Demo]:
 
 @pytest.fixture(scope="module")
 def cut_off_demo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Demo]:
-    """A shop whose gateway is away."""
+    """A shop whose gateway is unavailable."""
     settings = {"PAIEMENTPRO_GATEWAY_URL": f"http://{HOST}:9"}
     with Demo(tmp_path_factory.mktemp("cut_off_demo"), **settings).running() as demo:
         yield demo
@@ -41,7 +41,7 @@ def cut_off_demo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Demo]:
 
 @pytest.fixture(scope="module")
 def deaf_demo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Demo]:
-    """A shop whose status look-up is answered by nobody: it depends on notifications."""
+    """A shop without a working status look-up: it depends on notifications."""
     settings = {"PAIEMENTPRO_STATUS_URL": f"http://{HOST}:9/status"}
     with Demo(tmp_path_factory.mktemp("deaf_demo"), **settings).running() as demo:
         yield demo
@@ -49,7 +49,7 @@ def deaf_demo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Demo]:
 
 @pytest.fixture(scope="module")
 def moody_front() -> Iterator[Front]:
-    """What stands before a shop's gateway, and has moods: ``play`` says which."""
+    """A proxy in front of the gateway; ``play`` sets its behaviour."""
     with running(Front(lambda visitor: None)) as front:
         yield front
 
@@ -64,7 +64,7 @@ def moody_demo(tmp_path_factory: pytest.TempPathFactory, moody_front: Front) -> 
 
 @pytest.fixture(scope="module")
 def shots(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Where the pictures go: into the folder that SCREENSHOTS names."""
+    """The folder for screenshots: SCREENSHOTS, or a temporary one."""
     folder = Path(os.environ.get("SCREENSHOTS") or tmp_path_factory.mktemp("screenshots"))
     folder.mkdir(parents=True, exist_ok=True)
     return folder
@@ -80,7 +80,7 @@ def come_to(demo: Demo, browser: Browser, shots: Path, request: pytest.FixtureRe
 
 @pytest.fixture(params=KINDS, ids="-".join)
 def payer(request: pytest.FixtureRequest, browser: Browser, demo: Demo, shots: Path) -> Iterator[Person]:
-    """Somebody at the shop: on a phone and at a desk, in French and in English."""
+    """A payer at the shop: on a phone and at a desk, in French and in English."""
     with come_to(demo, browser, shots, request) as person:
         yield person
 
@@ -89,20 +89,20 @@ def payer(request: pytest.FixtureRequest, browser: Browser, demo: Demo, shots: P
 def unlucky_payer(
     request: pytest.FixtureRequest, browser: Browser, cut_off_demo: Demo, shots: Path
 ) -> Iterator[Person]:
-    """The same, at the shop whose gateway is away."""
+    """A payer at the shop with an unavailable gateway."""
     with come_to(cut_off_demo, browser, shots, request) as person:
         yield person
 
 
 @pytest.fixture(params=[("phone", "en"), ("desk", "fr")], ids="-".join)
 def patient_payer(request: pytest.FixtureRequest, browser: Browser, deaf_demo: Demo, shots: Path) -> Iterator[Person]:
-    """The same, at the shop that depends on notifications."""
+    """A payer at the shop that depends on notifications."""
     with come_to(deaf_demo, browser, shots, request) as person:
         yield person
 
 
 @pytest.fixture
 def moody_payer(request: pytest.FixtureRequest, browser: Browser, moody_demo: Demo, shots: Path) -> Iterator[Person]:
-    """The same, at the shop whose gateway has moods."""
+    """A payer at the shop with the misbehaving gateway."""
     with come_to(moody_demo, browser, shots, request) as person:
         yield person

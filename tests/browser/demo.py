@@ -16,7 +16,7 @@ START_SECONDS = 60
 
 
 class Demo:
-    """What ``make demo`` runs, on a port and a database of its own."""
+    """The server of ``make demo``, with its own port and database."""
 
     def __init__(self, directory: Path, **settings: str) -> None:
         with socket.create_server((HOST, 0)) as server:
@@ -69,7 +69,7 @@ class Demo:
         subprocess.run([sys.executable, MANAGE, *arguments], env=self.environ, check=True, timeout=60)
 
     def execute(self, sql: str, *values: Any) -> list[Any]:
-        """Return the rows, as they are stored; their bare values, where each has one."""
+        """Return the rows; rows of one column as bare values."""
         with closing(sqlite3.connect(self.database, timeout=20)) as connection, connection:
             rows = connection.execute(sql, values).fetchall()
         return [row[0] if len(row) == 1 else row for row in rows]
@@ -85,11 +85,11 @@ class Demo:
         return self.execute("SELECT status, attempt FROM paiementpro_payment WHERE customer_email = ?", email)
 
     def sessions_of(self, email: str) -> list[str]:
-        """Return the state of each page that the gateway has opened."""
+        """Return the state of each page opened by the gateway."""
         return self.execute("SELECT state FROM paiementpro_sandbox_sandboxsession WHERE customer_email = ?", email)
 
     def outcomes_of(self, email: str) -> list[str]:
-        """Return what became of each notification."""
+        """Return the outcome of each notification."""
         return self.execute(
             "SELECT outcome FROM paiementpro_paymentevent WHERE kind = 'notification' AND payment_id IN "
             "(SELECT id FROM paiementpro_payment WHERE customer_email = ?) ORDER BY id",

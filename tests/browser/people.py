@@ -103,7 +103,7 @@ LOOK = """() => {
 
 
 class Person:
-    """Somebody with a browser, who notes what goes wrong in it."""
+    """A person with a browser; errors in it are recorded."""
 
     def __init__(self, browser: Browser, demo: Demo, kind: tuple[str, str], shots: Path, **options: Any) -> None:
         self.browser, self.demo, self.kind, self.shots = browser, demo, kind, shots
@@ -145,13 +145,13 @@ class Person:
             self.troubles.append(f"in the console: {message.text} ({message.location})")
 
     def forgets_troubles(self, what: str) -> None:
-        """Take as told what was asked for: answers that a browser writes into its console as errors."""
+        """Expect responses that the browser logs as console errors."""
         assert self.troubles
         assert all(what in trouble for trouble in self.troubles)
         self.troubles.clear()
 
     def other(self, **options: Any) -> "Person":
-        """Return somebody at another browser, which knows nothing of the first."""
+        """Return a person with another browser, without shared cookies."""
         self.others.append(Person(self.browser, self.demo, self.kind, self.shots, **options))
         return self.others[-1]
 
@@ -168,7 +168,7 @@ class Person:
         raise AssertionError
 
     def sees(self, heading: str, shot: str = "", timeout: int = EXPECT_MILLISECONDS) -> None:
-        """Come to a page, and look at it as anybody does at each."""
+        """Arrive at a page, and check its heading and legibility."""
         expect(self.page.get_by_role("heading", level=1)).to_contain_text(self.says(heading), timeout=timeout)
         self.page.wait_for_load_state()
         self.looks(shot)
@@ -214,7 +214,7 @@ class Person:
         self.page.get_by_role("link", name=self.says(words), exact=True).click()
 
     def chooses_language(self) -> None:
-        """Take the English of the page's own switch; French is what everybody gets."""
+        """Switch to English on the page; French is the default."""
         self.page.goto("/")
         if self.language == "en":
             self.page.get_by_role("button", name="English").click()
@@ -233,7 +233,7 @@ class Person:
         self.sees("To pay")
 
     def chooses_way(self, words: str, shot: str = "") -> None:
-        """Do on the gateway's page what its drawer offers."""
+        """Choose an option of the drawer on the gateway's page."""
         self.page.get_by_text(self.says("Awkward ways")).click()
         self.looks(shot)
         self.presses(words)
@@ -243,7 +243,7 @@ class Person:
         self.page.locator(".order a").first.click()
 
     def tabs_to(self, target: Locator) -> None:
-        """Go to it with the tabulator key, seeing on the way where the focus is."""
+        """Reach it with the Tab key, checking that the focus stays visible."""
         for _ in range(40):
             self.page.keyboard.press("Tab")
             assert self.page.evaluate(

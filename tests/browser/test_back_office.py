@@ -51,7 +51,7 @@ FRENCH = {
 
 
 class Cashier:
-    """Somebody of the staff, at the admin in the payer's own browser, with the payer's last payment in hand."""
+    """A staff member at the admin, in the payer's browser, looking for the payer's last payment."""
 
     def __init__(self, payer: Person) -> None:
         self.payer, self.page = payer, payer.page
@@ -68,7 +68,7 @@ class Cashier:
         self.looks()
 
     def looks(self, shot: str = "", schemes: tuple[str, ...] = ("light",)) -> None:
-        """Look at a page: nothing hangs over, and what is ours can be read, in light and in dark."""
+        """Check that nothing overflows and that our texts are legible, in light and dark mode."""
         self.payer.looks()
         for scheme in ("dark", "light"):
             self.page.emulate_media(color_scheme=scheme)
@@ -79,7 +79,7 @@ class Cashier:
                 self.page.screenshot(path=self.payer.shots / name, full_page=True, animations="disabled")
 
     def finds(self, text: str) -> None:
-        """Search the list, and open the only payment that is found."""
+        """Search the list, and open the only payment found."""
         self.page.goto(LIST)
         self.page.locator("#searchbar").fill(text)
         self.page.locator("#searchbar").press("Enter")
@@ -137,7 +137,7 @@ def pays(payer: Person) -> None:
 
 
 def acts_of(demo: Demo, email: str) -> list[str]:
-    """Return the reasons that the staff have given."""
+    """Return the reasons given by staff."""
     return demo.execute(
         "SELECT message FROM paiementpro_paymentevent WHERE kind = 'staff' AND payment_id IN "
         "(SELECT id FROM paiementpro_payment WHERE customer_email = ?) ORDER BY id",
@@ -272,7 +272,7 @@ def test_cashier_reviews_one_finding_of_two(payer: Person, cashier: Cashier, dem
 
 def test_cashier_delivers_the_signals_again(payer: Person, cashier: Cashier, demo: Demo) -> None:
     pays(payer)
-    # What a shop that was broken would have lost.
+    # What a broken shop would have lost.
     demo.execute("UPDATE shop_order SET status = 'open', paid_with_id = NULL WHERE email = ?", payer.email)
     cashier.finds(payer.email)
     cashier.opens("Deliver the signals again")

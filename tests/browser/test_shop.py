@@ -1,4 +1,4 @@
-"""Those who buy: from the shop to the gateway and back, and to the staff where something does not fit."""
+"""Buyers: from the shop to the gateway and back, and to staff when something does not match."""
 
 import itertools
 import re
@@ -69,7 +69,7 @@ def test_refused_payment_can_be_tried_again(payer: Person, demo: Demo) -> None:
     assert demo.stock("attieke") == stock - 1
 
 
-def test_payment_cancelled_at_the_gateway_leaves_the_order_to_be_paid(payer: Person, demo: Demo) -> None:
+def test_cancelled_payment_leaves_the_order_payable(payer: Person, demo: Demo) -> None:
     payer.orders("beurre-de-karite")
     payer.presses("Cancel")
     payer.sees("The payment was not made")
@@ -135,7 +135,7 @@ def test_waiting_page_turns_into_paid_without_javascript(payer: Person) -> None:
     plain.sees("Paid, thank you!", timeout=LATE_MILLISECONDS)
 
 
-def test_lost_notification_is_made_good_by_reconciliation(payer: Person, demo: Demo) -> None:
+def test_lost_notification_is_recovered_by_reconciliation(payer: Person, demo: Demo) -> None:
     stock = demo.stock("attieke")
     payer.orders("attieke")
 
@@ -143,7 +143,7 @@ def test_lost_notification_is_made_good_by_reconciliation(payer: Person, demo: D
         route.fetch(max_redirects=0)
         route.fulfill(status=204)
 
-    # The gateway hears the click; the payer closes the tab before the answer is there.
+    # The gateway receives the click; the payer closes the tab before the answer arrives.
     payer.page.route("**/sandbox.php*", lose_the_answer)
     with payer.page.expect_response("**/sandbox.php*"):
         payer.chooses_way("Notification lost")
@@ -352,7 +352,7 @@ def test_single_page_waits_and_takes_up_again(payer: Person, demo: Demo) -> None
     assert demo.payments_of(payer.email) == [("succeeded", 2)]
 
 
-def test_single_page_tells_each_tab_of_its_own_payment(payer: Person) -> None:
+def test_single_page_tabs_show_their_own_payment(payer: Person) -> None:
     orders_express(payer, "attieke")
     first, payer.page = payer.page, payer.context.new_page()
     payer.page.goto("/express/")
@@ -367,7 +367,7 @@ def test_single_page_tells_each_tab_of_its_own_payment(payer: Person) -> None:
     expect(payer.page.locator("[data-title]")).to_have_text(re.compile(r"1\s200"))
 
 
-def test_single_page_sells_nothing_that_has_gone_meanwhile(payer: Person, demo: Demo) -> None:
+def test_single_page_refuses_sold_out_products(payer: Person, demo: Demo) -> None:
     orders_express(payer, "cafe-de-man")
     payer.page.go_back()
     payer.sees("We are waiting for your payment")
@@ -426,7 +426,7 @@ def test_single_page_is_patient_with_errors(payer: Person) -> None:
     payer.troubles.clear()
 
 
-def test_single_page_asks_no_sooner_than_it_is_told(payer: Person) -> None:
+def test_single_page_respects_retry_after(payer: Person) -> None:
     orders_express(payer, "bissap")
     asked: list[float] = []
     payer.page.on("response", lambda response: "/status/" in response.url and asked.append(time.monotonic()))

@@ -1,4 +1,4 @@
-"""The first request after the server has ended a connection that was idle."""
+"""The first request after the server has closed an idle connection."""
 
 from collections.abc import Callable
 from typing import Any
@@ -29,7 +29,7 @@ BACKENDS = {
 
 
 def lose_connection() -> None:
-    """End this thread's connection from another one, as a restart or an idle time-out does."""
+    """Close this thread's connection from another one, as a restart or an idle timeout does."""
     name, end = BACKENDS.get(connection.vendor, ("SELECT 1", "SELECT %s"))
     with connection.cursor() as cursor:
         cursor.execute(name)
@@ -66,7 +66,7 @@ def test_connection_lost_at_the_transition_loses_no_notification(payment: Paymen
     assert [event.outcome for event in payment.events.all()] == ["accepted"]
 
 
-def test_connection_lost_while_the_page_is_recorded_loses_no_page(gateway: FakeGateway) -> None:
+def test_connection_lost_while_recording_loses_no_page(gateway: FakeGateway) -> None:
     payment = make_payment()
     with just_before(lose_connection, "UPDATE", "payment_url"):
         assert Client().get(payment.get_checkout_url())["Location"] == gateway.page_url
@@ -75,7 +75,7 @@ def test_connection_lost_while_the_page_is_recorded_loses_no_page(gateway: FakeG
 
 
 @pytest.mark.usefixtures("idle")
-def test_payer_does_not_notice_that_a_connection_was_lost(gateway: FakeGateway) -> None:
+def test_payer_pages_survive_a_lost_connection(gateway: FakeGateway) -> None:
     payment, client = make_payment(), Client()
 
     for url, status in [
@@ -91,8 +91,8 @@ def test_payer_does_not_notice_that_a_connection_was_lost(gateway: FakeGateway) 
 
 
 @pytest.mark.usefixtures("idle")
-def test_monitoring_and_the_api_do_not_notice_that_a_connection_was_lost(payment: Payment, settings: Any) -> None:
-    # This one reads the session before any view is called.
+def test_health_and_api_survive_a_lost_connection(payment: Payment, settings: Any) -> None:
+    # This middleware reads the session before any view runs.
     settings.MIDDLEWARE = [name for name in settings.MIDDLEWARE if not name.endswith(".LoginRequiredMiddleware")]
     user = User.objects.create_user("awa", is_staff=True)
     user.user_permissions.add(Permission.objects.get(codename="view_payment"))
@@ -140,7 +140,7 @@ def test_post_to_the_api_does_not_notice_that_a_connection_was_lost(
 
 
 @pytest.mark.parametrize("is_lost", [True, False])
-def test_database_that_is_away_is_asked_twice_at_most(
+def test_unavailable_database_is_tried_at_most_twice(
     payment: Payment, notify: Notify, monkeypatch: pytest.MonkeyPatch, is_lost: bool
 ) -> None:
     asked = []

@@ -1,4 +1,4 @@
-"""Receivers in a worker: what is queued, what a task does when it comes once, twice or late, and what if it cannot."""
+"""Receivers in a worker: what is queued, and tasks that run once, twice, late or not at all."""
 
 import json
 import logging
@@ -37,7 +37,7 @@ SECRET = "s3cret"
 
 
 class LosesTheAnswer(import_string(DUMMY)):  # type: ignore[misc]
-    """A broker that has the message, and dies before it says so."""
+    """A broker that stores the message, and dies before confirming it."""
 
     def enqueue(self, *arguments: Any, **named: Any) -> Any:
         super().enqueue(*arguments, **named)
@@ -45,7 +45,7 @@ class LosesTheAnswer(import_string(DUMMY)):  # type: ignore[misc]
 
 
 class IsTooFast(import_string(IMMEDIATE)):  # type: ignore[misc]
-    """The same, with a worker that is done by then."""
+    """The same, with a worker that has finished by then."""
 
     def enqueue(self, *arguments: Any, **named: Any) -> Any:
         super().enqueue(*arguments, **named)
@@ -60,13 +60,13 @@ def tasks(settings: Any) -> Any:
 
 
 def queued() -> list[Any]:
-    """What waits in the framework's dummy, for a worker that is the test."""
+    """Return the tasks waiting in the dummy backend; the test is the worker."""
     results: list[Any] = import_string(f"{FRAMEWORK}.default_task_backend").results
     return results
 
 
 def run(result: Any) -> None:
-    """Run a task as a worker does: found by its path, with what JSON leaves of its arguments."""
+    """Run a task as a worker does: import it by path, and pass its arguments through JSON."""
     import_string(result.task.module_path).call(*json.loads(json.dumps(result.args)), **result.kwargs)
 
 
@@ -75,7 +75,7 @@ def reconcile() -> None:
 
 
 def noting(calls: list[Any]) -> Callable[..., None]:
-    """Return a receiver that notes what it is called with."""
+    """Return a receiver that records its arguments."""
     return lambda **named: calls.append(named)
 
 
@@ -89,9 +89,7 @@ def receiving(receive: Callable[..., Any], uid: str = "receive") -> Iterator[Non
 # In order.
 
 
-def test_receivers_run_at_once_unless_a_worker_is_wanted(
-    tasks: Any, payment: Payment, notify: Notify, heard: Heard
-) -> None:
+def test_delivery_is_immediate_by_default(tasks: Any, payment: Payment, notify: Notify, heard: Heard) -> None:
     del tasks.PAIEMENTPRO_DELIVERY
 
     notify(payment)
@@ -100,7 +98,7 @@ def test_receivers_run_at_once_unless_a_worker_is_wanted(
     assert queued() == []
 
 
-def test_a_worker_delivers(tasks: Any, payment: Payment, notify: Notify, heard: Heard) -> None:
+def test_worker_delivers_the_signals(tasks: Any, payment: Payment, notify: Notify, heard: Heard) -> None:
     assert notify(payment).status_code == 200
     event = settled_event(payment)
     [task] = queued()
@@ -115,9 +113,7 @@ def test_a_worker_delivers(tasks: Any, payment: Payment, notify: Notify, heard: 
     assert (event.delivered, event.deliver_at) == (["payment_succeeded heard.payment_succeeded"], None)
 
 
-def test_each_event_is_a_task_and_what_nobody_hears_is_none(
-    tasks: Any, payment: Payment, notify: Notify, heard: Heard
-) -> None:
+def test_each_event_with_receivers_is_one_task(tasks: Any, payment: Payment, notify: Notify, heard: Heard) -> None:
     notify(payment, responsecode=-1)
     notify(payment, responsecode=-1)
     notify(payment)
@@ -135,7 +131,7 @@ def test_without_receivers_nothing_is_queued(tasks: Any, payment: Payment, notif
     assert queued() == []
 
 
-def test_queued_delivery_takes_no_statement_of_the_notification(
+def test_queueing_adds_no_query_to_the_notification(
     tasks: Any, payment: Payment, notify: Notify, heard: Heard, statements: Statements
 ) -> None:
     with statements:
@@ -150,7 +146,7 @@ def test_queued_delivery_takes_no_statement_of_the_notification(
     assert len(statements) == 1
 
 
-def test_under_a_test_case_deliveries_are_queued_when_its_commits_are_played(
+def test_test_case_queues_deliveries_on_commit(
     tasks: Any, payment: Payment, notify: Notify, heard: Heard, django_capture_on_commit_callbacks: Any
 ) -> None:
     with transaction.atomic(), django_capture_on_commit_callbacks(execute=True):
@@ -174,7 +170,7 @@ def test_the_immediate_backend_delivers_before_the_answer(
 # Twice, and late.
 
 
-def test_a_task_that_comes_twice_delivers_once(tasks: Any, payment: Payment, notify: Notify, heard: Heard) -> None:
+def test_duplicate_task_delivers_once(tasks: Any, payment: Payment, notify: Notify, heard: Heard) -> None:
     notify(payment)
     [task] = queued()
 
@@ -184,7 +180,7 @@ def test_a_task_that_comes_twice_delivers_once(tasks: Any, payment: Payment, not
     assert len(heard) == 1
 
 
-def test_a_task_that_comes_while_it_runs_does_nothing(tasks: Any, payment: Payment, notify: Notify) -> None:
+def test_concurrent_duplicate_task_does_nothing(tasks: Any, payment: Payment, notify: Notify) -> None:
     depth = []
 
     def receive(event: PaymentEvent, **kwargs: Any) -> None:
@@ -202,9 +198,7 @@ def test_a_task_that_comes_while_it_runs_does_nothing(tasks: Any, payment: Payme
     assert len(depth) == 1
 
 
-def test_a_task_that_comes_after_reconciliation_has_delivered_does_nothing(
-    tasks: Any, payment: Payment, notify: Notify, heard: Heard
-) -> None:
+def test_task_after_reconciliation_does_nothing(tasks: Any, payment: Payment, notify: Notify, heard: Heard) -> None:
     notify(payment)
     expire_leases()
     reconcile()
@@ -215,9 +209,7 @@ def test_a_task_that_comes_after_reconciliation_has_delivered_does_nothing(
     assert len(heard) == 1
 
 
-def test_a_task_that_comes_while_reconciliation_delivers_does_nothing(
-    tasks: Any, payment: Payment, notify: Notify
-) -> None:
+def test_task_during_reconciliation_does_nothing(tasks: Any, payment: Payment, notify: Notify) -> None:
     calls = []
 
     def receive(**kwargs: Any) -> None:
@@ -232,7 +224,7 @@ def test_a_task_that_comes_while_reconciliation_delivers_does_nothing(
     assert len(calls) == 1
 
 
-def test_a_late_task_delivers_where_nobody_has(tasks: Any, payment: Payment, notify: Notify, heard: Heard) -> None:
+def test_late_task_delivers_what_is_still_owed(tasks: Any, payment: Payment, notify: Notify, heard: Heard) -> None:
     notify(payment)
     event, past = settled_event(payment), timezone.now() - timedelta(hours=1)
     PaymentEvent.objects.filter(pk=event.pk).update(deliver_at=past)
@@ -242,7 +234,7 @@ def test_a_late_task_delivers_where_nobody_has(tasks: Any, payment: Payment, not
     assert len(heard) == 1
 
 
-def test_a_receiver_that_fails_in_a_worker_is_called_again_by_reconciliation(
+def test_reconciliation_retries_receivers_failed_in_a_worker(
     tasks: Any, payment: Payment, notify: Notify, heard: Heard
 ) -> None:
     calls = []
@@ -264,9 +256,7 @@ def test_a_receiver_that_fails_in_a_worker_is_called_again_by_reconciliation(
     assert settled_event(payment).deliver_at is None
 
 
-def test_a_receiver_that_the_worker_lacks_stays_owed(
-    tasks: Any, payment: Payment, notify: Notify, heard: Heard
-) -> None:
+def test_receiver_missing_in_the_worker_stays_owed(tasks: Any, payment: Payment, notify: Notify, heard: Heard) -> None:
     calls: list[Any] = []
     with receiving(noting(calls)):
         notify(payment)
@@ -282,7 +272,7 @@ def test_a_receiver_that_the_worker_lacks_stays_owed(
     assert settled_event(payment).deliver_at is None
 
 
-def test_a_worker_that_knows_no_receiver_gives_the_lease_back(tasks: Any, payment: Payment, notify: Notify) -> None:
+def test_worker_without_receivers_releases_the_lease(tasks: Any, payment: Payment, notify: Notify) -> None:
     calls: list[Any] = []
     with receiving(noting(calls)):
         notify(payment)
@@ -294,7 +284,7 @@ def test_a_worker_that_knows_no_receiver_gives_the_lease_back(tasks: Any, paymen
     assert len(calls) == 1
 
 
-def test_a_worker_that_is_stopped_leaves_a_lease_that_runs_out(tasks: Any, payment: Payment, notify: Notify) -> None:
+def test_stopped_worker_leaves_an_expiring_lease(tasks: Any, payment: Payment, notify: Notify) -> None:
     calls = []
 
     def stop_once(**kwargs: Any) -> None:
@@ -318,9 +308,7 @@ def test_a_worker_that_is_stopped_leaves_a_lease_that_runs_out(tasks: Any, payme
     assert settled_event(payment).deliver_at is None
 
 
-def test_a_worker_that_was_overtaken_does_not_write_under_the_lease_of_another(
-    tasks: Any, payment: Payment, notify: Notify, heard: Heard
-) -> None:
+def test_worker_does_not_write_under_another_lease(tasks: Any, payment: Payment, notify: Notify, heard: Heard) -> None:
     notify(payment)
     event, others = settled_event(payment), timezone.now() + timedelta(hours=1)
 
@@ -336,9 +324,7 @@ def test_a_worker_that_was_overtaken_does_not_write_under_the_lease_of_another(
     assert (event.delivered, event.deliver_at) == ([], others)
 
 
-def test_a_task_for_an_event_that_has_gone_does_nothing(
-    tasks: Any, payment: Payment, notify: Notify, heard: Heard
-) -> None:
+def test_task_for_a_deleted_event_does_nothing(tasks: Any, payment: Payment, notify: Notify, heard: Heard) -> None:
     notify(payment)
     payment.delete()
 
@@ -350,7 +336,7 @@ def test_a_task_for_an_event_that_has_gone_does_nothing(
 # Where somebody waits for it.
 
 
-def test_staff_see_what_the_receivers_say(tasks: Any, payment: Payment, notify: Notify, heard: Heard) -> None:
+def test_staff_see_receiver_errors(tasks: Any, payment: Payment, notify: Notify, heard: Heard) -> None:
     awa = get_user_model().objects.create(username="awa")
     notify(payment)
     run(queued()[0])
@@ -362,7 +348,7 @@ def test_staff_see_what_the_receivers_say(tasks: Any, payment: Payment, notify: 
     assert len(queued()) == 1
 
 
-def test_staff_deliver_what_is_owed_themselves(tasks: Any, payment: Payment, notify: Notify, heard: Heard) -> None:
+def test_staff_delivery_bypasses_the_queue(tasks: Any, payment: Payment, notify: Notify, heard: Heard) -> None:
     awa = get_user_model().objects.create(username="awa")
     notify(payment)
     expire_leases()
@@ -379,7 +365,7 @@ def test_staff_deliver_what_is_owed_themselves(tasks: Any, payment: Payment, not
 
 @pytest.fixture
 def in_celery(tasks: Any) -> Iterator[Any]:
-    """Install the app for Celery; the example shop, which that connects anew, stays out."""
+    """Install the app for Celery, without the receivers of the example shop."""
     tasks.INSTALLED_APPS = [*tasks.INSTALLED_APPS, CELERY_APP]
     for signal in signals.SIGNALS.values():
         for receiver in signal.receiver_names(Payment):
@@ -391,7 +377,7 @@ def in_celery(tasks: Any) -> Iterator[Any]:
             stack.enter_context(setup_default_app(app))
             app.set_default()
             app.set_current()
-            # The broker in memory is one for the whole process.
+            # The in-memory broker is shared by the whole process.
             app.conf.update(task_default_queue=str(uuid.uuid4()), **options)
             return app
 
@@ -400,7 +386,7 @@ def in_celery(tasks: Any) -> Iterator[Any]:
 
 @pytest.fixture
 def black_hole() -> Iterator[int]:
-    """The port of a broker that takes connections, and never answers."""
+    """The port of a broker that accepts connections and never answers."""
     with socket.create_server(("127.0.0.1", 0)) as server:
         yield server.getsockname()[1]
 
@@ -414,7 +400,7 @@ def closed_port() -> int:
 
 @pytest.fixture
 def log_lines(caplog: pytest.LogCaptureFixture) -> Callable[[], list[str]]:
-    """The errors of ``delivery_not_queued``; nothing in the log of anybody holds the secret."""
+    """Return the errors of ``delivery_not_queued``, after checking that no log line holds the secret."""
     caplog.set_level(logging.DEBUG)
 
     def lines() -> list[str]:
@@ -447,7 +433,7 @@ WRONG_TASKS = [
 
 @pytest.mark.parametrize(("wrong", "error"), WRONG_TASKS)
 @pytest.mark.parametrize("is_loaded", [True, False])
-def test_a_backend_that_fails_fails_no_notification(
+def test_failing_backend_fails_no_notification(
     tasks: Any,
     payment: Payment,
     notify: Notify,
@@ -483,9 +469,7 @@ def test_missing_backend_fails_no_notification(
     assert_waits_for_reconciliation(payment, heard)
 
 
-def test_a_message_that_was_sent_after_all_does_nothing(
-    tasks: Any, payment: Payment, notify: Notify, heard: Heard
-) -> None:
+def test_message_sent_despite_an_error_does_nothing(tasks: Any, payment: Payment, notify: Notify, heard: Heard) -> None:
     tasks.TASKS = {"default": {"BACKEND": "tests.delivery.test_backends.LosesTheAnswer"}}
     notify(payment)
 
@@ -496,7 +480,7 @@ def test_a_message_that_was_sent_after_all_does_nothing(
     assert len(heard) == 1
 
 
-def test_a_worker_that_was_faster_than_the_error_keeps_what_it_did(
+def test_worker_faster_than_the_error_keeps_its_result(
     tasks: Any, payment: Payment, notify: Notify, heard: Heard, log_lines: Any
 ) -> None:
     tasks.TASKS = {"default": {"BACKEND": "tests.delivery.test_backends.IsTooFast"}}
@@ -527,7 +511,7 @@ def message(app: Celery) -> Any:
         return broker.SimpleQueue(app.conf.task_default_queue).get(timeout=1)
 
 
-def test_celery_carries_it_where_its_app_is_installed(
+def test_celery_is_used_when_its_app_is_installed(
     in_celery: Any, payment: Payment, notify: Notify, heard: Heard
 ) -> None:
     app = in_celery("memory://")
@@ -546,7 +530,7 @@ def test_celery_carries_it_where_its_app_is_installed(
     assert settled_event(payment).deliver_at is None
 
 
-def test_celery_is_asked_once_and_not_for_long(
+def test_closed_broker_is_tried_once(
     in_celery: Any, payment: Payment, notify: Notify, heard: Heard, log_lines: Any, closed_port: int
 ) -> None:
     in_celery(f"redis://:{SECRET}@127.0.0.1:{closed_port}/0")
@@ -560,7 +544,7 @@ def test_celery_is_asked_once_and_not_for_long(
 
 
 @pytest.mark.parametrize("scheme", ["redis", "amqp"])
-def test_a_broker_that_never_answers_is_given_up(
+def test_silent_broker_is_given_up(
     in_celery: Any, payment: Payment, notify: Notify, heard: Heard, log_lines: Any, black_hole: int, scheme: str
 ) -> None:
     # The host's options are for its workers, which may wait.
@@ -575,7 +559,7 @@ def test_a_broker_that_never_answers_is_given_up(
     assert_waits_for_reconciliation(payment, heard)
 
 
-def test_celery_that_is_not_there_fails_no_notification(
+def test_missing_celery_fails_no_notification(
     in_celery: Any, payment: Payment, notify: Notify, heard: Heard, log_lines: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setitem(sys.modules, "celery", None)
@@ -630,7 +614,7 @@ def test_missing_backend_is_an_error(tasks: Any, monkeypatch: pytest.MonkeyPatch
         assert [identifier for identifier, _ in found()] == ["paiementpro.E006"]
 
 
-def test_a_backend_without_workers_is_told_before_going_live(tasks: Any) -> None:
+def test_backend_without_workers_is_a_deploy_warning(tasks: Any) -> None:
     for backend in (DUMMY, IMMEDIATE):
         tasks.TASKS = {"default": {"BACKEND": backend}}
         [(identifier, text)] = found()
@@ -640,7 +624,7 @@ def test_a_backend_without_workers_is_told_before_going_live(tasks: Any) -> None
     assert found() == []
 
 
-def test_celery_without_workers_is_told_before_going_live(in_celery: Any) -> None:
+def test_celery_without_workers_is_a_deploy_warning(in_celery: Any) -> None:
     in_celery("redis://127.0.0.1:6379/0")
     assert found() == []
     in_celery("redis://127.0.0.1:6379/0", task_always_eager=True)

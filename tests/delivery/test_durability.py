@@ -1,4 +1,4 @@
-"""What a notification costs: four statements at most, and one commit that waits for the disk."""
+"""The cost of a notification: at most four statements, and one durable commit."""
 
 import pytest
 from django.db import connection, transaction
@@ -15,7 +15,7 @@ pytestmark = pytest.mark.django_db(transaction=True)
 
 
 def fulfil(sender: object, **kwargs: object) -> None:
-    """Nothing: what counts is what surrounds the call."""
+    """Do nothing; the test looks at what surrounds the call."""
 
 
 @pytest.fixture
@@ -30,35 +30,33 @@ def is_asynchronous(sql: str) -> bool:
 
 
 def synchronous_commit() -> str:
-    """Return what PostgreSQL is set to; other databases have no such setting, and read another that never changes."""
+    """Return PostgreSQL's setting; other databases return a constant."""
     with connection.cursor() as cursor:
         cursor.execute({"postgresql": "SHOW synchronous_commit"}.get(connection.vendor, "SELECT 'on'"))
         return str(cursor.fetchone()[0])
 
 
 @pytest.mark.usefixtures("receiver")
-def test_a_success_makes_one_commit_that_waits(payment: Payment, notify: Notify, statements: Statements) -> None:
+def test_success_makes_one_durable_commit(payment: Payment, notify: Notify, statements: Statements) -> None:
     with statements:
         assert notify(payment, payId="CI20230113").status_code == 200
     assert [sql.split()[0] for sql in statements] == ["SELECT", *TRANSITION, "UPDATE"]
     event_table = connection.ops.quote_name("paiementpro_paymentevent")
     assert f"INSERT INTO {event_table}" in statements[-2]
     assert statements[-1].startswith(f"UPDATE {event_table}")
-    # The transition is one transaction; the mark is on its own.
+    # The transition is one transaction; the delivery mark is another.
     waits = [not is_asynchronous(sql) for sql in statements]
     assert waits == [True] * (len(statements) - 1) + [connection.vendor != "postgresql"]
 
 
 @pytest.mark.usefixtures("receiver")
-def test_later_commits_wait_for_the_disk_again(payment: Payment, notify: Notify) -> None:
+def test_later_commits_are_durable_again(payment: Payment, notify: Notify) -> None:
     before = synchronous_commit()
     notify(payment)
     assert synchronous_commit() == before == "on"
 
 
-def test_a_mark_inside_of_a_transaction_of_the_host_leaves_its_commit_alone(
-    payment: Payment, statements: Statements
-) -> None:
+def test_mark_in_the_hosts_transaction_keeps_its_commit_durable(payment: Payment, statements: Statements) -> None:
     event = due_event(payment)
     with transaction.atomic(), statements:
         outbox.deliver(event)
@@ -66,7 +64,7 @@ def test_a_mark_inside_of_a_transaction_of_the_host_leaves_its_commit_alone(
 
 
 def test_a_page_is_recorded_without_waiting(gateway: FakeGateway, client: Client, statements: Statements) -> None:
-    """A crash in the next moment leaves a counted attempt whose page was lost: it may be paid, and is asked about."""
+    """A crash right after the call leaves a counted attempt, which is looked up later."""
     payment = make_payment()
     with override_settings(PAIEMENTPRO_SITE_URL="https://shop.example.com"), statements:
         assert client.get(payment.get_checkout_url()).status_code == 302
@@ -74,7 +72,7 @@ def test_a_page_is_recorded_without_waiting(gateway: FakeGateway, client: Client
     assert [is_asynchronous(sql) for sql in (lease, page)] == [False, connection.vendor == "postgresql"]
 
 
-def test_what_the_host_asks_for_is_durable(payment: Payment, statements: Statements) -> None:
+def test_cancellation_commits_durably(payment: Payment, statements: Statements) -> None:
     with statements:
         services.cancel_payment(payment, "Out of stock")
     assert not any(map(is_asynchronous, statements))

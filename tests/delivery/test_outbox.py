@@ -22,7 +22,7 @@ pytestmark = pytest.mark.django_db(transaction=True)
 
 
 class Receiver:
-    """Counts its calls, and fails as often as told."""
+    """Count its calls, and fail the first ``failures`` times."""
 
     def __init__(self, name: str, signal: Any = payment_succeeded) -> None:
         self.name = name
@@ -62,9 +62,7 @@ def reconcile() -> None:
     call_command("paiementpro_reconcile")
 
 
-def test_a_receiver_that_raises_loses_nothing_and_blocks_nobody(
-    payment: Payment, notify: Notify, connect: Connect
-) -> None:
+def test_failing_receiver_blocks_no_other(payment: Payment, notify: Notify, connect: Connect) -> None:
     first, second, third = connect("first"), connect("second"), connect("third")
     second.failures = 2
 
@@ -101,12 +99,12 @@ def test_each_receiver_takes_one_statement(
 
     verbs = [statement.split()[0] for statement in statements]
     assert verbs == ["SELECT", *TRANSITION, *["UPDATE"] * 3]
-    # What marks a delivery need not be on disk before the next statement.
+    # Delivery marks need not be durable.
     asynchronous = ["synchronous_commit" in statement for statement in statements]
     assert asynchronous == [False] * (1 + len(TRANSITION)) + [connection.vendor == "postgresql"] * 3
 
 
-def test_without_receivers_nothing_is_kept_for_later_ones(payment: Payment, notify: Notify, connect: Connect) -> None:
+def test_signals_are_not_kept_for_later_receivers(payment: Payment, notify: Notify, connect: Connect) -> None:
     notify(payment)
     late = connect("late")
 
@@ -115,7 +113,7 @@ def test_without_receivers_nothing_is_kept_for_later_ones(payment: Payment, noti
     assert late.calls == []
 
 
-def test_a_stored_signal_waits_while_nobody_listens(payment: Payment, notify: Notify, connect: Connect) -> None:
+def test_signal_without_receivers_waits(payment: Payment, notify: Notify, connect: Connect) -> None:
     first = connect("first")
     first.failures = 1
     notify(payment)
@@ -146,7 +144,7 @@ def test_an_event_that_names_no_receiver_waits_for_the_first(payment: Payment, c
     assert PaymentEvent.objects.get(pk=event.pk).deliver_at is None
 
 
-def test_one_signal_waits_while_the_other_is_delivered(notify: Notify, connect: Connect) -> None:
+def test_signals_of_an_event_are_delivered_separately(notify: Notify, connect: Connect) -> None:
     payment = make_payment(status="cancelled", attempt=1)
     succeeded, flagged = connect("succeeded"), connect("flagged", payment_flagged)
     succeeded.failures = flagged.failures = 1
@@ -166,12 +164,12 @@ def test_one_signal_waits_while_the_other_is_delivered(notify: Notify, connect: 
 
 
 def die_before_delivery(payment: Payment) -> None:
-    """Leave the payment's event as a process does that is killed between the commit and the delivery."""
+    """Leave the payment's event as a process killed between commit and delivery does."""
     past = timezone.now() - timedelta(hours=1)
     PaymentEvent.objects.filter(payment=payment).update(delivered=[], deliver_at=past, created_at=past)
 
 
-def test_a_receiver_that_this_process_lacks_stays_owed(payment: Payment, notify: Notify, connect: Connect) -> None:
+def test_receiver_missing_here_stays_owed(payment: Payment, notify: Notify, connect: Connect) -> None:
     mail, fulfil = connect("mail"), connect("fulfil")
     notify(payment)
     die_before_delivery(payment)
@@ -206,7 +204,7 @@ def test_a_missing_receiver_is_logged_once_in_a_run(
     assert lines == ["receiver_missing outcome=failed signal=payment_succeeded receiver=fulfil count=2"]
 
 
-def test_what_only_missing_receivers_are_owed_is_left_to_others(
+def test_signal_owed_to_missing_receivers_only_is_skipped(
     payment: Payment, notify: Notify, connect: Connect, statements: Statements
 ) -> None:
     fulfil = connect("fulfil")
@@ -221,7 +219,7 @@ def test_what_only_missing_receivers_are_owed_is_left_to_others(
     assert statements == []
 
 
-def test_missing_receivers_do_not_hold_up_others(notify: Notify, connect: Connect) -> None:
+def test_missing_receivers_do_not_delay_others(notify: Notify, connect: Connect) -> None:
     gone, first = connect("gone", payment_failed), connect("first")
     gone.failures = first.failures = 3
     payments = [make_payment(status="pending", attempt=1) for _ in range(6)]
@@ -235,7 +233,7 @@ def test_missing_receivers_do_not_hold_up_others(notify: Notify, connect: Connec
     assert (totals.delivered, totals.undelivered) == (3, 3)
 
 
-def test_a_signal_that_this_version_does_not_have_stays_owed(payment: Payment, connect: Connect) -> None:
+def test_unknown_signal_stays_owed(payment: Payment, connect: Connect) -> None:
     first = connect("first")
     event = due_event(payment)
     PaymentEvent.objects.update(signals=["payment_teleported", "payment_succeeded"])
@@ -249,7 +247,7 @@ def test_a_signal_that_this_version_does_not_have_stays_owed(payment: Payment, c
     assert [str(owed) for owed in outbox.missing(event)] == ["payment_teleported "]
 
 
-def test_what_is_owed_again_is_owed_to_those_connected_now(payment: Payment, connect: Connect) -> None:
+def test_redelivery_is_owed_to_current_receivers(payment: Payment, connect: Connect) -> None:
     event = due_event(payment)
     PaymentEvent.objects.update(deliver_at=None, receivers=["payment_succeeded gone"])
     connect("first")
@@ -260,7 +258,7 @@ def test_what_is_owed_again_is_owed_to_those_connected_now(payment: Payment, con
     assert event.receivers == ["payment_succeeded first"]
 
 
-def test_a_receiver_that_comes_between_is_told_as_well(payment: Payment, notify: Notify, connect: Connect) -> None:
+def test_receiver_connected_meanwhile_is_called(payment: Payment, notify: Notify, connect: Connect) -> None:
     first = connect("first")
     first.failures = 1
     notify(payment)
@@ -271,7 +269,7 @@ def test_a_receiver_that_comes_between_is_told_as_well(payment: Payment, notify:
     assert [len(first.calls), len(second.calls)] == [2, 1]
 
 
-def test_a_dead_process_leaves_a_lease_that_runs_out(payment: Payment, notify: Notify, connect: Connect) -> None:
+def test_lease_of_a_dead_process_expires(payment: Payment, notify: Notify, connect: Connect) -> None:
     first = connect("first")
     notify(payment)
     event = settled_event(payment)
@@ -305,7 +303,7 @@ def test_a_delivery_under_way_is_left_alone(payment: Payment, notify: Notify, co
     assert seen == [None]
 
 
-def test_of_two_deliverers_one_delivers(payment: Payment, notify: Notify, connect: Connect) -> None:
+def test_concurrent_delivery_happens_once(payment: Payment, notify: Notify, connect: Connect) -> None:
     first = connect("first")
     first.failures = 1
     notify(payment)
@@ -336,7 +334,7 @@ def test_a_lease_that_was_lost_ends_the_delivery(
     assert settled_event(payment).delivered == ["payment_succeeded first"] * position
 
 
-def test_a_delivery_that_cannot_be_remembered_is_made_again(payment: Payment, notify: Notify, connect: Connect) -> None:
+def test_unrecorded_delivery_is_repeated(payment: Payment, notify: Notify, connect: Connect) -> None:
     first = connect("first")
 
     def away(execute: Callable[..., Any], sql: str, *arguments: Any) -> Any:
@@ -367,9 +365,7 @@ def test_a_settled_event_is_not_delivered_again(payment: Payment, notify: Notify
 @pytest.mark.parametrize(
     ("ahead", "is_free"), [(timedelta(days=30), True), (timedelta(minutes=7), True), (timedelta(minutes=5), False)]
 )
-def test_a_lease_longer_than_any_is_ignored(
-    payment: Payment, connect: Connect, ahead: timedelta, is_free: bool
-) -> None:
+def test_too_long_lease_is_ignored(payment: Payment, connect: Connect, ahead: timedelta, is_free: bool) -> None:
     first = connect("first")
     event = due_event(payment)
     future = timezone.now() + ahead
@@ -386,7 +382,7 @@ def test_a_lease_longer_than_any_is_ignored(
     assert health().undelivered == 0
 
 
-def test_what_a_clock_that_was_ahead_left_is_called_once_in_a_run(payment: Payment, connect: Connect) -> None:
+def test_too_long_lease_is_delivered_once_per_run(payment: Payment, connect: Connect) -> None:
     first = connect("first")
     first.failures = 5
     due_event(payment)
@@ -406,7 +402,7 @@ CUT = {"mysql": "KILL %s", "postgresql": "SELECT pg_terminate_backend(%s)", "sql
 
 
 def cut_connection(**kwargs: Any) -> None:
-    """Cut this thread's connection, as a database does that is restarted."""
+    """Cut this thread's connection, as a database restart does."""
     with connection.cursor() as cursor:
         cursor.execute(CONNECTION_ID[connection.vendor])
         number = cursor.fetchone()
@@ -475,7 +471,7 @@ def test_a_lost_connection_loses_nothing(
 
 
 @pytest.mark.parametrize("receive", [turn_autocommit_off, begin, begin_and_close, begin_and_raise, begin_and_break])
-def test_a_transaction_left_open_takes_nothing_with_it(
+def test_transaction_left_open_loses_no_delivery(
     payment: Payment, notify: Notify, connect: Connect, receive: Callable[..., None]
 ) -> None:
     orders = Order.objects.count()
@@ -523,7 +519,7 @@ def test_the_callers_transaction_is_left_alone(payment: Payment, connect: Connec
 
 
 def marks_fail(error: type[Exception], times: int) -> Callable[..., Any]:
-    """Return an ``execute_wrapper`` under which what was delivered cannot be stored, this many times."""
+    """Return an ``execute_wrapper`` that fails to store deliveries this many times."""
     failures = iter(range(times))
 
     def execute_or_fail(execute: Callable[..., Any], sql: str, *arguments: Any) -> Any:
@@ -535,7 +531,7 @@ def marks_fail(error: type[Exception], times: int) -> Callable[..., Any]:
 
 
 @pytest.mark.parametrize("error", [OperationalError, InterfaceError])
-def test_a_mark_that_is_lost_is_stored_again(
+def test_lost_delivery_mark_is_stored_again(
     payment: Payment, notify: Notify, connect: Connect, error: type[Exception]
 ) -> None:
     first, second = connect("first"), connect("second")
@@ -587,7 +583,7 @@ def test_a_lease_that_is_lost_with_the_connection_ends_the_delivery(
     assert len([message for message in caplog.messages if message.startswith("lease_lost ")]) == 1
 
 
-def test_a_database_that_stays_away_fails_no_notification(
+def test_database_lost_after_the_commit_fails_no_notification(
     payment: Payment, notify: Notify, connect: Connect, caplog: pytest.LogCaptureFixture
 ) -> None:
     first = connect("first")
@@ -602,7 +598,7 @@ def test_a_database_that_stays_away_fails_no_notification(
     assert settled_event(payment).deliver_at is None
 
 
-def test_a_mark_inside_of_the_callers_transaction_is_not_stored_again(payment: Payment, connect: Connect) -> None:
+def test_mark_in_the_callers_transaction_is_not_repeated(payment: Payment, connect: Connect) -> None:
     connect("first")
     event = due_event(payment)
 

@@ -7,7 +7,7 @@ from urllib.parse import urljoin
 
 import requests
 
-#: What the reader writes into forms, by the fields' names.
+#: The reader's input by field name.
 WRITTEN = {
     "first_name": "Awa",
     "last_name": "Koné",

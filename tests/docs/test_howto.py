@@ -27,17 +27,17 @@ Begin = Callable[[str, Path], Path]
 
 OTHERS = {"__init__", "first_sale", "mysql", "personal_data"}
 NAMES = sorted(path.stem for path in SCENARIOS.glob("*.py") if path.stem not in OTHERS)
-# Each in one of the languages, in turn, as test_pages sees to it that the code is the same; answers are read in both.
+# Each in one language, alternately: test_pages checks that the code is the same in both.
 CASES = [
     *((name, LANGUAGES[number % 2]) for number, name in enumerate(NAMES)),
     ("personal_data", "en"),
     ("personal_data", "fr"),
 ]
 
-# What shows two ways to do one thing, or a database server: which of its files a scenario is for, by their numbers.
+# Guides that show alternatives: the numbers of the files that a scenario uses.
 WAYS = {"celery_and_tasks__tasks": {0, 4}, "celery_and_tasks__celery": {1, 2, 3, 4}, "going_live": {0, 1}}
 
-# What goes on from another guide than the tutorial, and what is run with the settings of the server.
+# Guides that continue another guide, and those run with the production settings.
 BEFORE = {"nginx_and_passenger": "going_live"}
 LIVE = {"going_live", "nginx_and_passenger"}
 SECRETS = {"SECRET_KEY": "0123456789" * 6, "PAIEMENTPRO_MERCHANT_ID": "PP-F900", "DB_PASSWORD": "s e c r e t"}
@@ -105,7 +105,7 @@ def begin(tmp_path_factory: pytest.TempPathFactory) -> Begin:
 
 
 @pytest.mark.parametrize(("name", "language"), CASES)
-def test_the_code_of_the_guide_does_what_it_says(
+def test_guide_code_works(
     begin: Begin, name: str, language: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     project = begin(language, tmp_path)
@@ -121,7 +121,7 @@ def test_the_code_of_the_guide_does_what_it_says(
 
 
 @pytest.mark.parametrize("language", LANGUAGES)
-def test_an_order_of_the_tutorial_can_be_paid_until_it_is(begin: Begin, language: str, tmp_path: Path) -> None:
+def test_tutorial_order_can_be_paid_until_it_is_paid(begin: Begin, language: str, tmp_path: Path) -> None:
     project = begin(language, tmp_path)
     run(project, "manage.py", "makemigrations", "-v0")
     run_scenario(project, "first_sale")
@@ -134,7 +134,7 @@ def test_an_order_of_the_tutorial_can_be_paid_until_it_is(begin: Begin, language
         ("postgresql", "going_live__postgresql", "shop.live", []),
     ],
 )
-def test_the_settings_for_a_database_are_good(
+def test_database_settings_of_the_guides_work(
     begin: Begin,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
@@ -162,7 +162,7 @@ def test_the_settings_for_a_database_are_good(
     assert "Ran 0" not in said
 
 
-def test_the_tests_of_the_guide_pass_and_fail_where_the_shop_does(begin: Begin, tmp_path: Path) -> None:
+def test_guide_tests_fail_when_the_shop_is_broken(begin: Begin, tmp_path: Path) -> None:
     project = begin("fr", tmp_path)
     write_guide(project, "fr", "testing")
     run(project, "manage.py", "makemigrations", "-v0")

@@ -156,13 +156,13 @@ def test_the_tutorial_can_be_followed_word_for_word(
     for step in steps(page(language, "tutorial/first-sale")):
         _follow(step, terminal, browser)
 
-    # A mistyped number brings the form back, and makes no order.
+    # A mistyped number shows the form again, and creates no order.
     monkeypatch.setitem(WRITTEN, "phone", "0707")
     browser.open(f"http://127.0.0.1:{terminal.port}/")
     browser.press(browser.page.buttons[0].label)
     browser.read("07 07 12 34 56")
 
-    # Four orders, of which two were paid: one by notification, one as the gateway was asked; and one to look at.
+    # Four orders: one paid by notification, one by look-up, one pending, one to review.
     with contextlib.closing(sqlite3.connect(terminal.project / "db.sqlite3")) as database:
         paid = database.execute("SELECT is_paid FROM orders_order ORDER BY is_paid").fetchall()
         settled = database.execute(

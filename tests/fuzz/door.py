@@ -43,10 +43,10 @@ RUNS = 1_000_000
 # The payment of tests/samples/notification_production_2026.http.
 MERCHANT, REFERENCE, AMOUNT = "PP-F324", "b7c1f0a29d3e4f5a6b7c8d9e", 100
 
-# What no server takes in a header; Django stumbles over the first.
+# Bytes that no server accepts in a header.
 _UNSENDABLE = re.compile(rb"[\0\r]")
 
-# That of a body which says the query's fields again.
+# The content type of a body that repeats the query's fields.
 BOUNDARY = b"------------------------a1b2c3"
 REPEATED = b"multipart/form-data; boundary=" + BOUNDARY
 
@@ -58,7 +58,7 @@ Values = dict[str, set[str]]
 
 
 def seeds() -> list[bytes]:
-    """Return the samples as inputs, and each of them in the other forms that a notification may take."""
+    """Return the samples as inputs, in every encoding of a notification."""
     head, body = (SAMPLES / "notification_production_2026.http").read_bytes().split(b"\n\n", 1)
     query = re.search(rb"\?(\S+) HTTP", head)[1]
     content_type = re.search(rb"Content-Type: (.+)", head)[1]
@@ -94,7 +94,7 @@ def seeds() -> list[bytes]:
 
 
 def values_of(query: bytes, content_type: bytes, body: bytes) -> Values:
-    """Read the fields in every way that one may: by name in lower case, all values that anybody could see."""
+    """Read the fields in every possible way: all values by lower-case name."""
     pairs = [(name, value) for text in (query, body) for name, value in _pairs_of_form(text)]
     with suppress(ValueError, RecursionError):
         pairs += _pairs_of_json(body)
@@ -138,7 +138,7 @@ def is_right_amount(text: str) -> bool:
 
 
 class Door:
-    """The view, with one payment that waits."""
+    """The notification view, with one pending payment."""
 
     def __init__(self) -> None:
         call_command("migrate", verbosity=0)
@@ -158,7 +158,7 @@ class Door:
         self.database = connection.connection
 
     def knock(self, data: bytes) -> None:
-        """Hand over one input, and undo what it has done."""
+        """Send one input, and roll its changes back."""
         signed, query, content_type, body = [*data.split(b"\n", 3), b"", b"", b""][:4]
         content_type = _UNSENDABLE.sub(b"", content_type)
         with transaction.atomic():

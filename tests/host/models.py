@@ -8,31 +8,31 @@ from django_paiementpro.models import Payment
 
 
 class Customer(AbstractBaseUser):
-    """A buyer, in a table beside the site's accounts."""
+    """A customer model beside the site's user model."""
 
 
 class Order(models.Model):
-    """What a host sells: paid at most once, and it remembers how often it was told so."""
+    """What a host sells; it counts how often it was paid."""
 
     total = models.PositiveIntegerField(default=12500)
     times_paid = models.PositiveIntegerField(default=0)
 
 
 class Gift(Order):
-    """An order, seen otherwise."""
+    """A proxy of the order."""
 
     class Meta:
         proxy = True
 
 
 class Booking(models.Model):
-    """What a host sells, with the way back to its payments that Django offers."""
+    """What a host sells, with a GenericRelation to its payments."""
 
     payments = GenericRelation(Payment)
 
 
 class ReceiverCall(models.Model):
-    """A receiver at work, for one payment; it has no end where its process was killed."""
+    """One call of a receiver; it has no end if its process was killed."""
 
     receiver = models.CharField(max_length=16)
     reference = models.CharField(max_length=64)
@@ -42,7 +42,7 @@ class ReceiverCall(models.Model):
 
 
 class Member(AbstractBaseUser):
-    """A user of a host without the admin: neither staff nor permissions, and no number for a key."""
+    """A user model without staff flag or permissions, and with a UUID as its primary key."""
 
     id = models.UUIDField(primary_key=True, default=uuid4)
     name = models.CharField(max_length=16, unique=True)

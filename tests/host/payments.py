@@ -1,4 +1,4 @@
-"""What a host makes of what a client of the REST API says."""
+"""The payment factory of a host."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -10,7 +10,7 @@ from tests.host.models import Order
 
 
 def new_payment(request: HttpRequest, data: Mapping[str, Any]) -> Payment:
-    """Return a payment of an order of ours, by its key; its means and its payer are ours, unless the client says."""
+    """Return a payment for an order, found by its primary key."""
     try:
         order = Order.objects.get(pk=data["order"])
     except (Order.DoesNotExist, ValueError, OverflowError) as error:

@@ -245,7 +245,7 @@ def test_time_to_pay_is_the_mean_of_those_paid_in_time() -> None:
 
 
 class AwayCache(BaseCache):
-    """A cache whose server does not answer."""
+    """A cache with an unavailable server."""
 
     def __init__(self, _location: str, params: dict[str, Any]) -> None:
         super().__init__(params)

@@ -34,7 +34,7 @@ def token(settings: Any) -> str:
 
 @pytest.fixture
 def staff(client: Client) -> Client:
-    """A client of staff who may view payments, and no more."""
+    """A client of staff with only the view permission."""
     user = User.objects.create_user("staff", is_staff=True)
     user.user_permissions.add(Permission.objects.get(codename="view_payment"))
     client.force_login(user)

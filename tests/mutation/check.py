@@ -18,14 +18,14 @@ from mutmut.stats import status_by_exit_code
 
 EXPLAINED = Path(__file__).with_name("survivors.toml")
 
-# A mutant that nothing runs survives too.
+# A mutant that no test runs survives too.
 ALIVE = {"survived", "no tests", "suspicious", "segfault"}
 
 Mutant = tuple[str, str, str]
 
 
 def mutant_of(name: str, path: Path) -> Mutant:
-    """Return where it is, what stood there, and what stands there now: that outlives a change of other lines."""
+    """Return the place, the old and the new code: a key that survives changes of other lines."""
     function = name.rpartition("__mutmut_")[0].replace("xǁ", "").replace("x_", "", 1).replace("ǁ", ".")
     lines = get_diff_for_mutant(name, path=path).splitlines()
     removed, added = (

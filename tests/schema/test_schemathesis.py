@@ -1,4 +1,4 @@
-"""What the schema allows, and what it forbids, sent to a real server: no answer is a failure, none is undocumented."""
+"""Send valid and invalid requests to a real server: every response must be documented."""
 
 import re
 import subprocess
@@ -22,7 +22,7 @@ CASES = 2000
 CONFIG = """
 seed = 20261125
 [checks.positive_data_acceptance]
-# What no schema tells: a cursor that is none of ours, a host that is not listed, a key that stands for another body.
+# What the schema cannot express: foreign cursors, unlisted hosts, keys reused with another body.
 expected-statuses = ["2xx", "304", "400", "401", "403", "404", "409", "422"]
 """
 

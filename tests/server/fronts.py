@@ -1,4 +1,4 @@
-"""What may stand before a site: proxies that pass a request on, altered or not, and those that answer in its place."""
+"""What may stand in front of a site: proxies that pass requests on, and servers that answer instead."""
 
 import ssl
 import threading
@@ -32,7 +32,7 @@ class Visitor(BaseHTTPRequestHandler):
         self.wfile.write(body)
 
     def passes_on(self, path: str | None = None, body: bytes | None = None, **headers: str) -> None:
-        """Fetch the site's answer; headers are replaced, or taken off where they are empty."""
+        """Forward the request, and return the site's answer. Headers are replaced, or removed if empty."""
         body = self.body if body is None else body
         sent = {**self.headers, "Content-Length": str(len(body)), "X-Forwarded-For": "203.0.113.7", **headers}
         connection = HTTPConnection(urlsplit(self.server.site).netloc, timeout=DEADLINE)
@@ -76,7 +76,7 @@ class Front(ThreadingMixIn, HTTPServer):
         return f"127.0.0.1:{self.server_port}"
 
     def handle_error(self, *args: Any) -> None:
-        """Expect visitors who hang up."""
+        """Ignore clients that hang up."""
 
     def shutdown(self) -> None:
         self.closing.set()
@@ -89,11 +89,11 @@ def hangs(visitor: Visitor) -> None:
 
 
 def hangs_up(visitor: Visitor) -> None:
-    """Close the connection without a word."""
+    """Close the connection without an answer."""
 
 
 def drips(visitor: Visitor) -> None:
-    """Answer byte by byte, each of them in time."""
+    """Answer byte by byte, without ever exceeding the read timeout."""
     visitor.send_response(200)
     visitor.end_headers()
     while not visitor.server.closing.wait(0.1):
@@ -101,7 +101,7 @@ def drips(visitor: Visitor) -> None:
 
 
 def floods(visitor: Visitor) -> None:
-    """Answer without an end."""
+    """Answer endlessly."""
     visitor.send_response(200)
     visitor.end_headers()
     while True:
@@ -109,7 +109,7 @@ def floods(visitor: Visitor) -> None:
 
 
 def redirects_to(url: str) -> Callable[[Visitor], None]:
-    """Redirect to a URL, in which ``{path}`` is the path that was asked for."""
+    """Redirect to a URL, in which ``{path}`` is the requested path."""
 
     def play(visitor: Visitor) -> None:
         visitor.answers(status=301, Location=url.format(path=visitor.path))
@@ -134,5 +134,5 @@ def strips_context(visitor: Visitor) -> None:
 
 
 def cleans(visitor: Visitor) -> None:
-    """Take from the body what looks like an attack."""
+    """Remove from the body what looks like an attack, as some firewalls do."""
     visitor.passes_on(body=visitor.body.replace(b"0 %", b"0"))

@@ -1,4 +1,4 @@
-"""The gateway on a real socket: initialisation and status look-up, with what it is asked written down."""
+"""The gateway on a real socket: it answers initialisation and status look-ups, and records the requests."""
 
 import json
 import threading
@@ -15,7 +15,7 @@ UNKNOWN = json.dumps(NO_TRANSACTION).encode()
 
 
 class Call(BaseHTTPRequestHandler):
-    """One call of ours to the gateway, to be answered."""
+    """One call to the gateway."""
 
     server: "FakeGateway"
 
@@ -31,7 +31,7 @@ class Call(BaseHTTPRequestHandler):
         self.server.play_status(self, reference)
 
     def says(self, body: bytes, status: int = 200, **headers: str) -> None:
-        """Answer with a body that its header calls HTML, as the gateway has been seen to do."""
+        """Answer with a body labelled as HTML, as the gateway has been seen to do."""
         self.send_response(status)
         for name, value in {"Content-Type": "text/html", "Content-Length": str(len(body)), **headers}.items():
             self.send_header(name, value)
@@ -39,7 +39,7 @@ class Call(BaseHTTPRequestHandler):
         self.wfile.write(body)
 
     def opens(self) -> None:
-        """Open a page, another one for each reference."""
+        """Open a page; each reference has its own."""
         url = self.server.page_of(self.fields["referenceNumber"])
         self.says(json.dumps(page_answer(url)).encode())
 
@@ -63,7 +63,7 @@ class FakeGateway(ThreadingMixIn, HTTPServer):
 
     @property
     def references(self) -> list[str]:
-        """The references that pages were asked for, in order."""
+        """The references of the requested pages, in order."""
         return [call.fields["referenceNumber"] for call in self.calls]
 
     def page_of(self, reference: str) -> str:
@@ -79,7 +79,7 @@ def knows_nothing(call: Call, reference: str) -> None:
 
 
 def knows_paid(amount: int) -> Callable[[Call, str], None]:
-    """Return a status service that knows each reference as paid."""
+    """Return a status service that reports every reference as paid."""
 
     def play(call: Call, reference: str) -> None:
         paid = Notification("PP-F324", reference, amount, SUCCESS_CODE, gateway_id=f"CI-{reference}")

@@ -112,7 +112,7 @@ from django_paiementpro.models import Payment, PaymentEvent, ReconciliationRun
 
 
 class Report(NamedTuple):
-    """What a command said, and its exit code."""
+    """A command's output and exit code."""
 
     out: str
     error: str
@@ -124,12 +124,12 @@ class Report(NamedTuple):
 
     @property
     def complaints(self) -> list[str]:
-        """All lines but those that pass."""
+        """All lines except those that pass."""
         return [line for line in self.out.splitlines() if not line.startswith("pass")]
 
 
 class Installation:
-    """A project; ``settings`` are both the server's and the commands'. ``"not set"`` takes one off."""
+    """A project; server and commands share its ``settings``. ``"not set"`` removes one."""
 
     def __init__(self, folder: Path, **settings: Any) -> None:
         self.folder = folder
@@ -147,11 +147,11 @@ class Installation:
         path.write_text(text, encoding="utf-8")
 
     def manage(self, *args: str, **settings: Any) -> Report:
-        """Run one of the project's commands, with settings that the server may not have."""
+        """Run one of the project's commands, optionally with settings that the server lacks."""
         return self.run("manage.py", *args, **settings)
 
     def does(self, script: str) -> None:
-        """Run a script that has the models at hand."""
+        """Run a script with the models imported."""
         report = self.run("-c", f"import django\ndjango.setup()\n{IMPORTS}\n{script}")
         assert report.code == 0, report.error
 
@@ -172,7 +172,7 @@ class Installation:
 
     @contextmanager
     def serving(self, **settings: Any) -> Iterator[str]:
-        """Serve the site from a process of its own, and give its base URL."""
+        """Serve the site from its own process, and yield its base URL."""
         with subprocess.Popen(
             [sys.executable, "-c", SERVE],
             cwd=self.folder,

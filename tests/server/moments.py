@@ -1,4 +1,4 @@
-"""Moments between two SQL statements, at which a test holds a thread, or ends a process."""
+"""Hold a thread or end a process before or after a given SQL statement."""
 
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
@@ -8,7 +8,7 @@ from django.db.backends.signals import connection_created
 
 
 def nothing() -> None:
-    """Let it pass."""
+    """Do nothing."""
 
 
 @contextmanager

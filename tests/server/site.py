@@ -1,4 +1,4 @@
-"""The host's site on a real socket: a thread for each connection, and in it a database connection of its own."""
+"""The host's site on a real socket: each connection has its own thread and database connection."""
 
 import threading
 from collections.abc import Iterator
@@ -29,7 +29,7 @@ class Site(ThreadedWSGIServer):
 
 
 class SmallSite(Site):
-    """The same with few threads, as a server in production has; the next visitor waits until one is free."""
+    """A site with few threads, like a production server; further clients wait for a free one."""
 
     def __init__(self, threads: int) -> None:
         super().__init__()
@@ -44,7 +44,7 @@ class SmallSite(Site):
 
 
 class ChunkedInput(IOBase):
-    """A body in chunks, which ends by itself; ``count`` is how many of its bytes have been read."""
+    """A chunked body; ``count`` is the number of bytes read."""
 
     def __init__(self, stream: BinaryIO) -> None:
         self.stream = stream
@@ -53,7 +53,7 @@ class ChunkedInput(IOBase):
         self.count = 0
 
     def read(self, size: int) -> bytes:
-        """Return at most this many bytes of one chunk, and nothing once all have been read."""
+        """Return at most this many bytes of one chunk, and nothing at the end."""
         content = self.chunk.read(size)
         if not content and not self.is_finished:
             self.is_finished = True
@@ -72,7 +72,7 @@ class SocketHandler(QuietWSGIRequestHandler):
 
 
 class ChunkedSite(Site):
-    """A site that hands over chunked bodies as gunicorn does: no length, and a stream that ends by itself."""
+    """A site that passes chunked bodies on as gunicorn does: no length, and a stream that ends."""
 
     def __init__(self) -> None:
         super().__init__()

@@ -1,4 +1,4 @@
-"""Threads that meet: started at once, held at a gate, waited for; nothing waits longer than ``DEADLINE`` seconds."""
+"""Coordinate threads: start them together, hold them at a gate, wait for them at most ``DEADLINE`` seconds."""
 
 import threading
 import time
@@ -12,12 +12,12 @@ from django.db import connections
 
 T = TypeVar("T")
 
-# Far above what anything takes on a busy machine: it is reached by a test that fails.
+# Far longer than anything takes on a busy machine: only a failing test reaches it.
 DEADLINE = 60.0
 
 
 class Gate:
-    """Who comes first is held until it is opened; others pass."""
+    """Hold the first caller until the gate is opened; let others pass."""
 
     def __init__(self) -> None:
         self._first = threading.Lock()
@@ -37,7 +37,7 @@ class Gate:
 
 
 class Count:
-    """How often it was called, and by which threads."""
+    """Count calls per thread."""
 
     def __init__(self) -> None:
         self._threads: list[int] = []
@@ -49,7 +49,7 @@ class Count:
         return len(self._threads)
 
     def threads(self, at_least: int) -> int:
-        """Return how many threads have called it so often."""
+        """Return how many threads have called it at least this often."""
         return sum(count >= at_least for count in Counter(self._threads).values())
 
 
@@ -61,7 +61,7 @@ def wait_until(is_so: Callable[[], bool]) -> None:
 
 
 def at_once(*calls: Callable[[], T]) -> list[T]:
-    """Run each call in a thread and with connections of its own, all let go at the same moment."""
+    """Run all calls at the same moment, each in its own thread with its own connections."""
     barrier = threading.Barrier(len(calls))
 
     def run(call: Callable[[], T]) -> T:
@@ -77,7 +77,7 @@ def at_once(*calls: Callable[[], T]) -> list[T]:
 
 @contextmanager
 def meanwhile(call: Callable[[], T]) -> Iterator["Future[T]"]:
-    """Run the call in a thread beside the ``with`` block."""
+    """Run the call in another thread during the ``with`` block."""
 
     def run() -> T:
         try:

@@ -1,4 +1,4 @@
-"""What payers and the gateway send to the site, byte for byte."""
+"""The requests of payers and of the gateway, byte for byte."""
 
 import socket
 from collections.abc import Mapping
@@ -29,13 +29,13 @@ def send(url: str, request: bytes) -> Answer:
 
 
 def get(url: str) -> Answer:
-    """Ask for a page as a payer's browser does."""
+    """Request a page as a payer's browser does."""
     parts = urlsplit(url)
     return send(url, _request(f"GET {parts.path}", f"Host: {parts.netloc}", "Accept: text/html", "Accept-Language: en"))
 
 
 def post(url: str, body: bytes, content_type: str = "", query: str = "") -> Answer:
-    """Notify as the gateway does, in a form that the test chooses."""
+    """Send a notification as the gateway does, with this body."""
     parts = urlsplit(url)
     head = [f"Host: {parts.netloc}", f"User-Agent: {USER_AGENT}", f"Content-Length: {len(body)}"]
     if content_type:
@@ -44,20 +44,20 @@ def post(url: str, body: bytes, content_type: str = "", query: str = "") -> Answ
 
 
 def post_chunks(url: str, content: bytes, content_type: str = "") -> Answer:
-    """Notify in chunks, without a length; ``content`` is as it crosses the wire."""
+    """Send a chunked notification; ``content`` is already encoded."""
     parts = urlsplit(url)
     head = [f"Host: {parts.netloc}", "Transfer-Encoding: chunked", f"Content-Type: {content_type}"]
     return send(url, _request(f"POST {parts.path}", *head) + content)
 
 
 def chunked(body: bytes, size: int = 7) -> bytes:
-    """Return the body in chunks, each of this many bytes at most."""
+    """Return the body encoded in chunks of at most this many bytes."""
     chunks = [body[start : start + size] for start in range(0, len(body), size)]
     return b"".join(b"%x\r\n%b\r\n" % (len(chunk), chunk) for chunk in [*chunks, b""])
 
 
 def notify(url: str, fields: Mapping[str, Any]) -> Answer:
-    """Notify as production does: the fields in the query, and again in a multipart body."""
+    """Send a notification as production does: the fields in the query and in a multipart body."""
     request = prepare_notification(url, fields)
     return post(url, request.body, request.headers["Content-Type"], urlsplit(request.url).query)
 

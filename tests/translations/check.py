@@ -21,7 +21,7 @@ def run(*command: str | Path, cwd: Path | None = None) -> str:
 
 
 def missing_translations(folder: Path, scratch: Path) -> list[str]:
-    """Collect the texts anew, in a copy; return what the copies of the .po files lack then."""
+    """Run makemessages on a copy, and return the missing translations."""
     copy = scratch / folder.name
     shutil.copytree(folder, copy, ignore=shutil.ignore_patterns("*.pyc", ".env", "*.sqlite3*"))
     run(sys.executable, "-m", "django", "makemessages", "--all", "--no-location", cwd=copy)

@@ -1,4 +1,4 @@
-"""Build the last commit twice, as two people might, and see that they have the same bytes."""
+"""Build the last commit twice in different surroundings, and compare the bytes."""
 
 import hashlib
 import os
@@ -7,7 +7,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-# What differs between two people: where they keep it, what others may read, where they live, in what order sets walk.
+# What differs between two machines: folder, umask, time zone, locale and hash seed.
 PEOPLE = (
     ("one", 0o022, {"TZ": "Africa/Abidjan", "PYTHONHASHSEED": "1", "LC_ALL": "C.UTF-8"}),
     ("another/folder deeper", 0o077, {"TZ": "Asia/Tokyo", "PYTHONHASHSEED": "2", "LC_ALL": "C"}),

@@ -101,7 +101,7 @@ except ImportError as error:
 
 
 class Form(HTMLParser):
-    """The first form of a page that is posted: its fields as a browser would send them, its buttons apart."""
+    """The first POST form of a page: its fields as a browser would send them, and its buttons."""
 
     def __init__(self, page: str) -> None:
         super().__init__()
@@ -143,7 +143,7 @@ def main(wheel: str) -> None:
 
 
 def check_contents(wheel: Path) -> None:
-    """The wheel holds all of the package's folder, and nothing else."""
+    """Check that the wheel holds exactly the package's folder."""
     names = {name for name in zipfile.ZipFile(wheel).namelist() if ".dist-info/" not in name}
     sources = {
         path.relative_to(PACKAGE.parent).as_posix()
@@ -179,14 +179,14 @@ def begin_project(python: Path, folder: Path, port: int) -> None:
 
 
 def check_extra(python: Path, folder: Path) -> None:
-    """What only tests need is not there, and its place says how to get it."""
+    """Check that the missing test helpers explain how to install them."""
     complaint = run(python, "manage.py", "shell", "-c", MISSING, cwd=folder)
     require('pip install "django-paiementpro[testing]"' in complaint, f"no word of the extra: {complaint}")
 
 
 @contextlib.contextmanager
 def serve(python: Path, folder: Path, port: int) -> Iterator[str]:
-    """Run the project's server, and show what it said where the payment fails."""
+    """Run the project's server, and print its log if the payment fails."""
     log = folder / "server.log"
     site = f"http://127.0.0.1:{port}"
     with log.open("w") as output:
@@ -247,7 +247,7 @@ def append(path: Path, text: str) -> None:
 
 
 def environment() -> dict[str, str]:
-    """This process's environment, without what could lead the fresh Python to the sources or to other settings."""
+    """Return the environment without variables that lead to the sources or to other settings."""
     strange = {"DJANGO_SETTINGS_MODULE", "PYTHONHOME", "PYTHONPATH"}
     return {name: value for name, value in os.environ.items() if name not in strange}
 

@@ -1,4 +1,4 @@
-"""Receivers that write down when they began and when they ended, and in which process."""
+"""Receivers that record their start, end and process."""
 
 import os
 import time

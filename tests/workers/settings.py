@@ -11,7 +11,7 @@ INSTALLED_APPS = ["tests.workers", *APPS, "django_tasks_db"]
 PAIEMENTPRO_DELIVERY = "task"
 TASKS = {"default": {"BACKEND": "django_tasks_db.DatabaseBackend"}}
 
-# Where a file of this name stands, the second receiver waits; None in the process of the tests, which has no receivers.
+# The second receiver waits while this file exists; None in the process of the tests.
 HOLD = None
 
 globals().update(json.loads(os.environ.get("HOST_SETTINGS", "{}")))

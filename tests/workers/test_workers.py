@@ -64,7 +64,7 @@ def is_in_slow(payment: Payment) -> bool:
 
 
 def let_leases_run_out() -> None:
-    """Turn back the clock of leases by their five minutes. Whoever holds one must be dead."""
+    """Move all leases five minutes, their duration, into the past. Whoever holds one must be dead."""
     for event in PaymentEvent.objects.exclude(deliver_at=None):
         PaymentEvent.objects.filter(pk=event.pk).update(deliver_at=event.deliver_at - timedelta(minutes=5))
 
@@ -120,7 +120,7 @@ def start_two_workers(host: Host) -> None:
 # In order.
 
 
-def test_receivers_run_in_a_worker_while_the_gateway_has_its_answer(host: Host) -> None:
+def test_receivers_run_in_a_worker_after_the_answer(host: Host) -> None:
     payment = pending()
     server = host.serve()
     host.hold.touch()
@@ -136,9 +136,7 @@ def test_receivers_run_in_a_worker_while_the_gateway_has_its_answer(host: Host) 
     assert {os.getpgid(process) for process in processes} == {worker.pid}
 
 
-def test_a_receiver_that_is_slow_is_left_alone_by_cron_and_by_a_second_worker(
-    host: Host, broker: Any, prefix: str
-) -> None:
+def test_slow_receiver_is_not_called_again(host: Host, broker: Any, prefix: str) -> None:
     payment = pending()
     server = host.serve()
     server.notify(payment)
@@ -190,7 +188,7 @@ def test_a_worker_killed_in_a_receiver(host: Host) -> None:
 
     killed_at = kill_in_the_second_receiver(host, payment, kill)
 
-    # A new worker goes on with what comes next; what the dead one had begun is nobody's until the lease has run out.
+    # A new worker goes on with other tasks; the dead one's task waits until the lease expires.
     host.start_worker()
     host.serve().notify(other)
     wait_until(lambda: calls(other) == ONCE)
@@ -249,7 +247,7 @@ def test_workers_killed_again_and_again(host: Host, broker: Any, prefix: str) ->
         assert told["quick ended"] >= 1
         assert told["slow ended"] >= 1
         again.update({name: count - 1 for name, count in told.items()})
-    # A kill interrupts one delivery, in which one receiver may have to be called again.
+    # A kill interrupts one delivery, so that one receiver may be called again.
     assert again["quick"] + again["slow"] <= len(killed_at)
 
 
@@ -328,7 +326,7 @@ def test_a_broker_that_goes_and_comes_back(own_redis_host: CeleryHost, own_redis
     assert Redis.password not in own_redis_host.output.read_text()
 
 
-def test_a_task_table_that_is_away_fails_no_notification(framework_host: FrameworkHost) -> None:
+def test_missing_task_table_fails_no_notification(framework_host: FrameworkHost) -> None:
     payment = pending()
     table = db_tasks().model._meta.db_table
     with connection.cursor() as cursor:

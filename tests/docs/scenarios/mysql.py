@@ -11,7 +11,7 @@ from django_paiementpro.testing import make_payment, pay
 
 
 class MySQL(TransactionTestCase):
-    def test_the_doctor_has_nothing_to_say_of_the_database(self) -> None:
+    def test_doctor_accepts_the_database(self) -> None:
         assert connection.vendor == "mysql"
         output = StringIO()
         with suppress(CommandError):  # of what is not the database

@@ -10,7 +10,7 @@ from django.test import TransactionTestCase
 from django_paiementpro.testing import make_payment, notify
 from tests.docs.pages import blocks
 
-# What Passenger does, and which settings it has then.
+# Import the application as Passenger does.
 PASSENGER = """
 from wsgiref.util import setup_testing_defaults
 from passenger_wsgi import application
