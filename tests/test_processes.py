@@ -421,9 +421,7 @@ def test_next_run_asks_again(gateway: FakeGateway, start_run: Start) -> None:
     assert gateway.asked == [payment.reference] * 2
 
 
-def test_a_killed_run_holds_nobody_up_once_its_heartbeat_is_stale(
-    gateway: FakeGateway, start_run: Start, pause: Event
-) -> None:
+def test_killed_run_delays_no_other_once_stale(gateway: FakeGateway, start_run: Start, pause: Event) -> None:
     payments = [make_payment(status="pending", attempt=1) for _ in range(20)]
 
     with start_run("--workers=2") as killed:
