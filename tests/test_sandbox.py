@@ -466,7 +466,7 @@ def test_loopback_is_called_in_development_alone(db: None, settings: Any, url: s
     assert calls_and_returns_to(url) == (True, True)
 
 
-def test_site_on_the_loopback_interface_is_called_on_its_own_port(db: None, settings: Any) -> None:
+def test_loopback_site_is_called_on_its_own_port(db: None, settings: Any) -> None:
     """As in a test with a live server, where Django turns DEBUG off."""
     settings.PAIEMENTPRO_SITE_URL = "http://localhost:8000"
 
@@ -494,7 +494,7 @@ def test_site_may_have_a_port_or_an_international_name(db: None, settings: Any) 
     assert calls_and_returns_to("https://attiéké.example/a") == (False, False)
 
 
-def test_without_site_url_the_site_is_the_host_that_was_asked_for(db: None, settings: Any) -> None:
+def test_without_site_url_the_requested_host_is_the_site(db: None, settings: Any) -> None:
     settings.PAIEMENTPRO_SITE_URL = None
 
     assert calls_and_returns_to("https://testserver/a") == (True, True)

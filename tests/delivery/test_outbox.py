@@ -565,7 +565,7 @@ def test_a_mark_whose_answer_is_lost_is_known_again(
 
 
 @pytest.mark.parametrize("changes", [{"deliver_at": timezone.now()}, {"deliver_at": None, "delivered": ["s other"]}])
-def test_a_lease_that_is_lost_with_the_connection_ends_the_delivery(
+def test_lease_lost_with_the_connection_ends_the_delivery(
     payment: Payment, notify: Notify, connect: Connect, caplog: pytest.LogCaptureFixture, changes: dict[str, Any]
 ) -> None:
     first = connect("first")

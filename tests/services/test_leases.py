@@ -74,7 +74,7 @@ def test_lease_ends_by_itself(end: timedelta, is_held: bool, monkeypatch: pytest
     assert Payment.objects.filter(leases.not_held(now)).exists() == (not is_held)
 
 
-def test_lease_counts_the_attempt_and_lasts_as_long_as_the_call_may() -> None:
+def test_lease_counts_the_attempt_and_outlasts_the_call() -> None:
     payment = make_payment()
     before = timezone.now()
 
