@@ -1,3 +1,4 @@
+import time
 from typing import Any
 
 import pytest
@@ -96,7 +97,7 @@ GOOD_MYSQL = {"innodb_flush_log_at_trx_commit": "1", "transaction_isolation": "R
     ],
 )
 def test_postgresql(values: dict[str, str], expected: list[str]) -> None:
-    assert ids(check_postgresql({**GOOD_POSTGRESQL, **values})) == expected
+    assert ids(check_postgresql(list({**GOOD_POSTGRESQL, **values}.items()))) == expected
 
 
 @pytest.mark.parametrize(
@@ -110,7 +111,7 @@ def test_postgresql(values: dict[str, str], expected: list[str]) -> None:
     ],
 )
 def test_mysql(values: dict[str, str], expected: list[str]) -> None:
-    assert ids(check_mysql({**GOOD_MYSQL, **values})) == expected
+    assert ids(check_mysql(list({**GOOD_MYSQL, **values}.items()))) == expected
 
 
 def test_mysql_tables() -> None:
@@ -131,22 +132,16 @@ def test_mysql_tables() -> None:
 
 
 def test_unsafe_values_are_named() -> None:
-    off, normal = *check_sqlite(0), *check_sqlite(1)
+    off, normal = *check_sqlite([(0,)]), *check_sqlite([(1,)])
     assert off.msg.startswith("PRAGMA synchronous is OFF: a notification that has been answered can be lost")
     assert normal.msg.startswith("PRAGMA synchronous is NORMAL")
     assert normal.hint == "Set it to FULL."
-    assert ids(check_sqlite(2)) == []
+    assert ids(check_sqlite([(2,)])) == []
 
 
 @pytest.mark.parametrize(
-    ("difference", "uncertainty", "expected"),
-    [
-        (1.9, 0, []),
-        (-1.9, 0, []),
-        (4, 3, []),
-        (3, 0, ["paiementpro.W024"]),
-        (-3, 0.5, ["paiementpro.W024"]),
-    ],
+    ("difference", "expected"),
+    [(1.5, []), (-1.5, []), (3, ["paiementpro.W024"]), (-3, ["paiementpro.W024"])],
 )
-def test_a_wrong_clock_is_a_warning(difference: float, uncertainty: float, expected: list[str]) -> None:
-    assert ids(check_clock(difference, uncertainty)) == expected
+def test_a_wrong_clock_is_a_warning(difference: float, expected: list[str]) -> None:
+    assert ids(check_clock([(time.time() + difference,)])) == expected

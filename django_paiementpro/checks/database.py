@@ -6,7 +6,7 @@ stops ``migrate``, so what a test database may do without is a warning.
 """
 
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 from django.apps import apps
@@ -20,13 +20,13 @@ ISOLATION = "read committed"
 # In seconds. A lease lasts 5 s longer than the call that it covers, so clocks must agree to less than that.
 CLOCK_TOLERANCE = 2.0
 
-POSTGRESQL = """
+POSTGRESQL_SETTINGS = """
 SELECT name, setting FROM pg_settings WHERE name IN
     ('fsync', 'full_page_writes', 'synchronous_commit', 'transaction_isolation', 'transaction_read_only')
 """
 
-# MySQL and MariaDB have different names for the isolation level; some versions have both.
-MYSQL = """
+# Some versions call the isolation level by one of these names, some by both.
+MYSQL_VARIABLES = """
 SHOW VARIABLES WHERE Variable_name IN
     ('innodb_flush_log_at_trx_commit', 'read_only', 'transaction_isolation', 'tx_isolation')
 """
@@ -36,29 +36,24 @@ SELECT table_name, engine, table_collation FROM information_schema.tables
 WHERE table_schema = DATABASE() AND table_name LIKE 'paiementpro%'
 """
 
-# Seconds since 1970. SQLite has no clock of its own.
-CLOCKS = {
-    "postgresql": "SELECT EXTRACT(EPOCH FROM clock_timestamp())",
-    "mysql": "SELECT UNIX_TIMESTAMP(NOW(6))",
-}
-
-Values = Mapping[str, str]
+Rows = Sequence[Sequence[Any]]
 
 
 def check_database(
     app_configs: Sequence[Any] | None = None, databases: Sequence[str] | None = None, **kwargs: Any
 ) -> list[CheckMessage]:
-    """Check the database that payments are written to, if it is among those that Django may use."""
+    """Check the database that payments are written to, if Django may use it."""
     alias = router.db_for_write(apps.get_model("paiementpro", "Payment"))
     if alias not in (databases or ()):
         return []
     connection = connections[alias]
-    if connection.vendor not in CHECKS:
+    if connection.vendor not in QUERIES:
         return [untested(connection.vendor)]
+    messages = []
     with connection.cursor() as cursor:
-        messages = list(CHECKS[connection.vendor](cursor))
-        if connection.vendor in CLOCKS:
-            messages += _clock(cursor, CLOCKS[connection.vendor])
+        for query, check in QUERIES[connection.vendor]:
+            cursor.execute(query)
+            messages += check(cursor.fetchall())
     models = apps.get_app_config("paiementpro").get_models()
     if any(router.db_for_write(model) != alias for model in models):
         messages.append(several_databases())
@@ -81,60 +76,6 @@ def several_databases() -> CheckMessage:
     )
 
 
-def _sqlite(cursor: Any) -> Iterator[CheckMessage]:
-    cursor.execute("PRAGMA synchronous")
-    yield from check_sqlite(cursor.fetchone()[0])
-
-
-def check_sqlite(synchronous: int) -> Iterator[CheckMessage]:
-    if synchronous < 2:
-        yield not_durable("PRAGMA synchronous", "NORMAL" if synchronous else "OFF", "FULL")
-
-
-def _postgresql(cursor: Any) -> Iterator[CheckMessage]:
-    cursor.execute(POSTGRESQL)
-    yield from check_postgresql(dict(cursor.fetchall()))
-
-
-def check_postgresql(values: Values) -> Iterator[CheckMessage]:
-    for name in ("fsync", "full_page_writes", "synchronous_commit"):
-        if values[name] == "off":
-            yield not_durable(name, "off", "on")
-    yield from check_server(values["transaction_isolation"], is_read_only=values["transaction_read_only"] == "on")
-
-
-def _mysql(cursor: Any) -> Iterator[CheckMessage]:
-    """Strict mode is missing here, since Django checks it (mysql.W002)."""
-    cursor.execute(MYSQL)
-    yield from check_mysql(dict(cursor.fetchall()))
-    cursor.execute(MYSQL_TABLES)
-    yield from check_tables(cursor.fetchall())
-
-
-def check_mysql(values: Values) -> Iterator[CheckMessage]:
-    name = "innodb_flush_log_at_trx_commit"
-    if values[name] != "1":
-        yield not_durable(name, values[name], "1")
-    isolation = values.get("transaction_isolation") or values["tx_isolation"]
-    yield from check_server(isolation.replace("-", " ").lower(), is_read_only=values["read_only"] == "ON")
-
-
-def check_tables(tables: Sequence[tuple[str, str, str]]) -> Iterator[CheckMessage]:
-    """Check the tables of MySQL and MariaDB, each with its engine and collation."""
-    if names := [table for table, engine, _collation in tables if engine != "InnoDB"]:
-        yield Error(
-            _("These tables do not support transactions: %(tables)s.") % {"tables": ", ".join(names)},
-            hint=_("Run for each: %(sql)s") % {"sql": "ALTER TABLE … ENGINE = InnoDB;"},
-            id="paiementpro.E022",
-        )
-    if names := [table for table, _engine, collation in tables if not collation.startswith("utf8mb4")]:
-        yield Warning(
-            _("These tables cannot store every character: %(tables)s.") % {"tables": ", ".join(names)},
-            hint=_("Run for each: %(sql)s") % {"sql": "ALTER TABLE … CONVERT TO CHARACTER SET utf8mb4;"},
-            id="paiementpro.W023",
-        )
-
-
 def not_durable(name: str, value: str, wanted: str) -> CheckMessage:
     return Warning(
         _("%(name)s is %(value)s: a notification that has been answered can be lost if the database server stops.")
@@ -142,6 +83,30 @@ def not_durable(name: str, value: str, wanted: str) -> CheckMessage:
         hint=_("Set it to %(wanted)s.") % {"wanted": wanted},
         id="paiementpro.W021",
     )
+
+
+def check_sqlite(rows: Rows) -> Iterator[CheckMessage]:
+    [[synchronous]] = rows
+    if synchronous < 2:
+        yield not_durable("PRAGMA synchronous", "NORMAL" if synchronous else "OFF", "FULL")
+
+
+def check_postgresql(rows: Rows) -> Iterator[CheckMessage]:
+    values = dict(rows)
+    for name in ("fsync", "full_page_writes", "synchronous_commit"):
+        if values[name] == "off":
+            yield not_durable(name, "off", "on")
+    yield from check_server(values["transaction_isolation"], is_read_only=values["transaction_read_only"] == "on")
+
+
+def check_mysql(rows: Rows) -> Iterator[CheckMessage]:
+    """Check all but strict mode, which Django checks itself (mysql.W002)."""
+    values = dict(rows)
+    name = "innodb_flush_log_at_trx_commit"
+    if values[name] != "1":
+        yield not_durable(name, values[name], "1")
+    isolation = values.get("transaction_isolation") or values["tx_isolation"]
+    yield from check_server(isolation.replace("-", " ").lower(), is_read_only=values["read_only"] == "ON")
 
 
 def check_server(isolation: str, *, is_read_only: bool) -> Iterator[CheckMessage]:
@@ -159,26 +124,43 @@ def check_server(isolation: str, *, is_read_only: bool) -> Iterator[CheckMessage
         )
 
 
-CHECKS: dict[str, Callable[[Any], Iterator[CheckMessage]]] = {
-    "sqlite": _sqlite,
-    "postgresql": _postgresql,
-    "mysql": _mysql,
-}
+def check_tables(rows: Rows) -> Iterator[CheckMessage]:
+    if names := [table for table, engine, _collation in rows if engine != "InnoDB"]:
+        yield Error(
+            _("These tables do not support transactions: %(tables)s.") % {"tables": ", ".join(names)},
+            hint=_("Run for each: %(sql)s") % {"sql": "ALTER TABLE … ENGINE = InnoDB;"},
+            id="paiementpro.E022",
+        )
+    if names := [table for table, _engine, collation in rows if not collation.startswith("utf8mb4")]:
+        yield Warning(
+            _("These tables cannot store every character: %(tables)s.") % {"tables": ", ".join(names)},
+            hint=_("Run for each: %(sql)s") % {"sql": "ALTER TABLE … CONVERT TO CHARACTER SET utf8mb4;"},
+            id="paiementpro.W023",
+        )
 
 
-def _clock(cursor: Any, query: str) -> Iterator[CheckMessage]:
-    asked_at = time.time()
-    cursor.execute(query)
-    [moment] = cursor.fetchone()
-    yield from check_clock(float(moment) - asked_at, uncertainty=time.time() - asked_at)
-
-
-def check_clock(difference: float, uncertainty: float) -> Iterator[CheckMessage]:
-    """Check the clock of the database server by its difference from ours, in seconds."""
-    if abs(difference) - uncertainty > CLOCK_TOLERANCE:
+def check_clock(rows: Rows) -> Iterator[CheckMessage]:
+    [[seconds]] = rows
+    difference = abs(float(seconds) - time.time())
+    if difference > CLOCK_TOLERANCE:
         yield Warning(
             _("The clock of the database server differs from this machine’s by %(seconds).0f s.")
-            % {"seconds": abs(difference)},
+            % {"seconds": difference},
             hint=_("Synchronize both with NTP."),
             id="paiementpro.W024",
         )
+
+
+# SQLite has no clock of its own.
+QUERIES: dict[str, list[tuple[str, Callable[[Rows], Iterator[CheckMessage]]]]] = {
+    "sqlite": [("PRAGMA synchronous", check_sqlite)],
+    "postgresql": [
+        (POSTGRESQL_SETTINGS, check_postgresql),
+        ("SELECT EXTRACT(EPOCH FROM clock_timestamp())", check_clock),
+    ],
+    "mysql": [
+        (MYSQL_VARIABLES, check_mysql),
+        (MYSQL_TABLES, check_tables),
+        ("SELECT UNIX_TIMESTAMP(NOW(6))", check_clock),
+    ],
+}
