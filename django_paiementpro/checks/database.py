@@ -36,7 +36,7 @@ SELECT table_name, engine, table_collation FROM information_schema.tables
 WHERE table_schema = DATABASE() AND table_name LIKE 'paiementpro%'
 """
 
-Rows = Sequence[Sequence[Any]]
+Rows = Sequence[Any]
 
 
 def check_database(
@@ -49,7 +49,7 @@ def check_database(
     connection = connections[alias]
     if connection.vendor not in QUERIES:
         return [untested(connection.vendor)]
-    messages = []
+    messages: list[CheckMessage] = []
     with connection.cursor() as cursor:
         for query, check in QUERIES[connection.vendor]:
             cursor.execute(query)

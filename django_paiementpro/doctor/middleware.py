@@ -175,11 +175,13 @@ def csrf_token_required() -> tuple[str, str]:
 
 def _find_middleware(request: AppRequest) -> str:
     """Return the first middleware with which the request no longer reaches the app, or "" if it is none of them."""
-    for count, name in enumerate(["", *settings.MIDDLEWARE]):
-        with override_settings(MIDDLEWARE=settings.MIDDLEWARE[:count]):
-            if not request.send().is_from_app:
-                return name
-    return ""
+    names = enumerate(["", *settings.MIDDLEWARE])
+    return next((name for count, name in names if not _reaches_app(request, settings.MIDDLEWARE[:count])), "")
+
+
+def _reaches_app(request: AppRequest, middleware: list[str]) -> bool:
+    with override_settings(MIDDLEWARE=middleware):
+        return request.send().is_from_app
 
 
 @contextmanager
