@@ -245,11 +245,11 @@ def middleware(get_response):
 PAID_BY_NOTIFICATION = {
     "a_declined_buyer_tries_again",
     "the_buyer_pays_the_orders_total",
-    "what_comes_twice_is_delivered_once",
-    "what_is_notified_in_other_ways_is_delivered_once",
-    "who_pays_too_late_has_their_goods",
+    "repeated_notification_is_delivered_once",
+    "every_encoding_is_delivered_once",
+    "late_payment_is_delivered",
 }
-PAID = PAID_BY_NOTIFICATION | {"a_lost_notification_is_made_up_for"}
+PAID = PAID_BY_NOTIFICATION | {"lost_notification_is_recovered"}
 UNPAID = {"nothing_is_delivered_for_another_amount_or_a_forged_url"}
 BUILT_IN_PAGE = {"a_page_of_a_paid_payment"}
 
@@ -258,7 +258,7 @@ BREAKAGES = {
     "nothing is delivered": ("orders/apps.py", "order.times_delivered += 1", "pass", PAID),
     "the receiver fails": ("orders/apps.py", "order.times_delivered += 1", "raise ValueError", PAID | BUILT_IN_PAGE),
     "the unpaid is delivered": ("orders/apps.py", "(payment_succeeded)", "(payment_flagged)", PAID | UNPAID),
-    "nothing is released": ("orders/apps.py", "is_released = True", "pk", {"who_pays_too_late_has_their_goods"}),
+    "nothing is released": ("orders/apps.py", "is_released = True", "pk", {"late_payment_is_delivered"}),
     "another amount is asked": ("orders/models.py", "=self.total", "=100", {"the_buyer_pays_the_orders_total"}),
     "the door is shut": (
         "shop_settings.py",
@@ -273,7 +273,7 @@ def test_broken_shop_fails_under_the_django_runner(shop: Installation) -> None:
     shop.write("orders/apps.py", APPS.replace("order.times_delivered += 1", "pass"))
     report = under_django(shop)
     failures = set(re.findall(r"^FAIL: test_(\w+)", report.error, re.MULTILINE))
-    assert failures == PAID - {"what_comes_twice_is_delivered_once"}, report.error
+    assert failures == PAID - {"repeated_notification_is_delivered_once"}, report.error
 
 
 @pytest.mark.parametrize("breakage", BREAKAGES)
