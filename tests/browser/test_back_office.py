@@ -328,7 +328,7 @@ def test_cashier_replays_what_was_refused(payer: Person, cashier: Cashier, demo:
 def test_cashier_sends_the_payers_link(payer: Person, cashier: Cashier, demo: Demo) -> None:
     payer.orders("attieke")
     payer.presses("Refuse")
-    payer.sees("The payment was not made")
+    payer.sees("The payment didn’t go through")
     cashier.finds(payer.email)
     payer.context.grant_permissions(["clipboard-read", "clipboard-write"])
     cashier.page.get_by_role("button", name=cashier.says("Copy"), exact=True).click()
@@ -392,7 +392,7 @@ def test_pictures_of_every_page(payer: Person, cashier: Cashier, demo: Demo) -> 
     cashier.looks("payment-partly-refunded", both)
     payer.orders("attieke")
     payer.presses("Refuse")
-    payer.sees("The payment was not made")
+    payer.sees("The payment didn’t go through")
     [refused] = newest(demo, payer)
     cashier.page.goto(f"{LIST}{refused}/change/")
     cashier.looks("payment-refused", both)
