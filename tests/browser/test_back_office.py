@@ -29,7 +29,7 @@ FRENCH = {
     "All receivers of the shop have succeeded.": "Tous les récepteurs de la boutique ont abouti.",
     "Export (CSV)": "Exporter (CSV)",
     "It would be accepted.": "Elle serait acceptée.",
-    "It would be rejected": "Elle serait refusée",
+    "It would be rejected": "Elle serait rejetée",
     "Mark as reviewed": "Marquer comme vérifié",
     "Note": "Note",
     "Nothing has been done yet. Please correct the errors below.": (
