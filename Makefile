@@ -10,6 +10,8 @@ CHROMIUM ?= $(shell command -v chromium || command -v chromium-browser || comman
 # How many inputs the door is fuzzed with: some for make check, more for make prove.
 RUNS ?= 5000
 PROVE_RUNS ?= 1000000
+# How many processes share the tests: more than cores, as many tests wait. 0 runs them in one, for --pdb.
+WORKERS ?= 4
 # The oldest and the newest, as tox environments; the Pythons of pyenv are found too.
 PAIRS ?= py310-django52,py313-django61
 PYENV_PYTHONS := $(wildcard $(or $(PYENV_ROOT),$(HOME)/.pyenv)/versions/3.1*/bin/python3.1?)
@@ -27,7 +29,9 @@ comma := ,
 driver := $(if $(filter postgres%,$(scheme)),$(comma)postgres)$(if $(filter mysql%,$(scheme)),$(comma)mysql)
 on_sqlite := env -u DATABASE_URL
 
-export CHROMIUM MARIADB_URL PG_URL PORT REDIS_URL SCREENSHOTS
+parallel := --numprocesses $(WORKERS) --dist worksteal
+
+export CHROMIUM MARIADB_URL PG_URL PORT REDIS_URL SCREENSHOTS WORKERS
 .NOTPARALLEL:
 .DELETE_ON_ERROR:
 .DEFAULT_GOAL := help
@@ -44,7 +48,7 @@ demo: $(VENV)/.with-example  ## run the example shop, with a gateway of its own 
 	@$(BIN)/python example_project/manage.py demo
 
 test: $(VENV)/.with-test$(driver)  ## run the tests on SQLite, or on DATABASE_URL (ARGS= for pytest)
-	$(BIN)/pytest $(ARGS)
+	$(BIN)/pytest $(parallel) $(ARGS)
 
 browser: $(VENV)/.with-test$(driver)  ## run the tests that drive a real Chromium (CHROMIUM= its path)
 	@test -x "$(CHROMIUM)" || { echo "No Chromium here: apt-get install chromium, or CHROMIUM=/path/to/it" >&2; exit 1; }
@@ -137,7 +141,7 @@ prove: bandit audit reproducible properties mutants matrix  ## every step below,
 	@echo "All is well."
 
 properties: $(VENV)/.with-test  ## hypothesis, at length: the parsers, the gateway's answers, the states in any order
-	$(on_sqlite) $(BIN)/pytest --hypothesis-profile=prove -o faulthandler_timeout=0 -m "hypothesis and not schema" $(ARGS)
+	$(on_sqlite) $(BIN)/pytest $(parallel) --hypothesis-profile=prove -o faulthandler_timeout=0 -m "hypothesis and not schema" $(ARGS)
 
 mutants: $(VENV)/.with-prove  ## break the code in thousands of ways; a test notices, or survivors.toml says why not
 	PATH=$(CURDIR)/$(BIN):$$PATH $(on_sqlite) $(BIN)/mutmut run $(MUTANTS)

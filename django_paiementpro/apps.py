@@ -2,7 +2,7 @@ from django.apps import AppConfig
 from django.core import checks
 from django.utils.translation import gettext_lazy as _
 
-from django_paiementpro.checks import check_deployment, check_installation
+from django_paiementpro.checks import check_database, check_deployment, check_installation
 
 
 class PaiementProConfig(AppConfig):
@@ -14,3 +14,4 @@ class PaiementProConfig(AppConfig):
     def ready(self) -> None:
         checks.register(check_installation, "paiementpro")
         checks.register(check_deployment, "paiementpro", deploy=True)
+        checks.register(check_database, checks.Tags.database)

@@ -1,8 +1,8 @@
 """
-The settings, each typed once, and read when used, so that a host's ``override_settings`` just works.
+The settings, read when they are used, so that ``override_settings`` works.
 
-A missing or wrong value raises ``ImproperlyConfigured`` with the setting's name and what to write; the system check
-says the same at start-up. DEBUG decides nothing about money.
+A missing or wrong value raises ``ImproperlyConfigured`` with the setting's name and what to write; the system checks
+report the same. DEBUG never decides about money.
 """
 
 import re
@@ -26,15 +26,15 @@ SANDBOX_URL = "https://sandbox.paiementpro.net"
 LIVE_STATUS_URL = "https://api.paiementpro.net/status"
 
 
-# As in ALLOWED_HOSTS: a host, a host with a dot before it for all below it too, or any.
+# As in ALLOWED_HOSTS: a host, a host with a leading dot for its subdomains too, or any host.
 HOST_PATTERN = re.compile(r"\*|\.?[A-Za-z0-9-]+(\.[A-Za-z0-9-]+)*")
 
-# A host, an origin, or the scheme of an app.
+# A host, an origin, or the URL scheme of an app.
 RETURN_PATTERN = re.compile(
     r"\.?[a-z0-9-]+(\.[a-z0-9-]+)*|https?://[a-z0-9-]+(\.[a-z0-9-]+)*(:[0-9]{1,5})?|[a-z][a-z0-9+.-]*://"
 )
 
-# What browsers and phones run, read or hand on, where an app's scheme should open the app.
+# URL schemes that do not open an app, but that browsers and phones execute, read or pass on.
 DANGEROUS_SCHEMES = frozenset(
     {
         *("about", "blob", "content", "data", "file", "filesystem", "http", "https", "javascript", "livescript"),
@@ -51,9 +51,9 @@ _NOTHING = object()
 
 class Setting(Generic[T]):
     """
-    One setting: its default, and a function that returns the parsed value or raises ``ValueError``.
+    A setting with its default and a function that returns the parsed value or raises ``ValueError``.
 
-    With ``is_constant=False`` the value is parsed each time, since it depends on more than the setting.
+    With ``is_constant=False`` the value is parsed each time, since it depends on other things too.
     """
 
     name: str
@@ -77,7 +77,7 @@ class Setting(Generic[T]):
         if instance is None:
             return self
         raw = getattr(settings, self.name, self.default)
-        # The same object needs no second parsing; override_settings brings another one.
+        # The same object needs no second parsing; override_settings sets another one.
         last, value = self._last
         if raw is last:
             return value
@@ -104,7 +104,7 @@ def _text(value: Any, hint: str) -> str:
 
 
 def _environment(value: Any) -> str:
-    if value not in ("live", "sandbox"):  # it may be anything, a list too
+    if value not in ("live", "sandbox"):  # not a set, since the value may be unhashable
         raise ValueError(_('write "live" or "sandbox"'))
     return str(value)
 
@@ -112,7 +112,7 @@ def _environment(value: Any) -> str:
 def _url(value: Any) -> str | None:
     if value is None:
         return None
-    hint = _('write a whole URL, like "https://example.com", or None')
+    hint = _('write a complete URL, like "https://example.com", or None')
     text = _text(value, hint).rstrip("/")
     try:
         parts = urlsplit(text)
@@ -154,7 +154,7 @@ def _currency(value: Any) -> str:
 
 
 def _channels(value: Any) -> dict[str, Any]:
-    """Return label by code, in the order to offer them."""
+    """Return labels by code, in the order to offer them."""
     if value is None:
         return dict(Channel.choices)
     if not isinstance(value, (list, tuple)) or not value:
@@ -164,12 +164,12 @@ def _channels(value: Any) -> dict[str, Any]:
         code, label = entry if isinstance(entry, (list, tuple)) and len(entry) == 2 else (entry, None)
         if not isinstance(code, str) or not re.fullmatch(r"[A-Za-z0-9_]{1,32}", code):
             raise ValueError(
-                _('%(entry)r is no channel; write a code, or a code and its label: ("OMCIV2", "Orange Money")')
+                _('%(entry)r is not a channel; write a code, or a code and its label: ("OMCIV2", "Orange Money")')
                 % {"entry": entry}
             )
         if label is None and code not in Channel.values:
             raise ValueError(
-                _('%(code)s is no channel that this version knows; write ("%(code)s", "its label") if it is one')
+                _('%(code)s is not a channel known to this version; if it exists, write ("%(code)s", "its label")')
                 % {"code": code}
             )
         channels[code] = label or Channel(code).label
@@ -220,7 +220,7 @@ def _dotted_path(value: Any) -> Callable[..., Any] | None:
     except (ImportError, TypeError) as error:
         raise ValueError(_("%(path)r cannot be imported (%(error)s)") % {"path": value, "error": error}) from error
     if not callable(function):
-        raise ValueError(_("%(path)r is no function") % {"path": value})
+        raise ValueError(_("%(path)r is not callable") % {"path": value})
     return cast("Callable[..., Any]", function)
 
 
@@ -238,7 +238,7 @@ def _return_hosts(value: Any) -> list[str]:
 
 def _customer_fields(value: Any) -> list[str]:
     if not isinstance(value, (list, tuple, set)) or not all(name in CUSTOMER_FIELDS for name in value):
-        raise ValueError(_("write a list of some of these: %(names)s") % {"names": ", ".join(CUSTOMER_FIELDS)})
+        raise ValueError(_("write a list of any of these: %(names)s") % {"names": ", ".join(CUSTOMER_FIELDS)})
     return [name for name in CUSTOMER_FIELDS if name in value]
 
 
@@ -249,7 +249,7 @@ def _call_limit(value: Any) -> int:
 
 
 def _delivery(value: Any) -> str:
-    if value not in ("immediate", "task"):  # it may be anything, a list too
+    if value not in ("immediate", "task"):  # not a set, since the value may be unhashable
         raise ValueError(_('write "immediate" or "task"'))
     return str(value)
 
@@ -268,81 +268,82 @@ def _flag(value: Any) -> bool:
 
 
 class Conf:
-    """The settings, under their names without ``PAIEMENTPRO_`` in lower case. The documentation has their comments."""
+    """The settings, by their names in lower case without ``PAIEMENTPRO_``. The documentation shows the comments."""
 
-    #: Your merchant id. ``Payment(merchant_id=...)`` names another, in marketplaces.
+    #: Your merchant id. In a marketplace, ``Payment(merchant_id=...)`` overrides it.
     merchant_id = Setting(None, _merchant_id)
-    #: ``"live"``, where money moves, or ``"sandbox"``: the gateway's own test server.
+    #: ``"live"`` for real money, or ``"sandbox"`` for the gateway's test server.
     environment = Setting("live", _environment)
-    #: The public base of your site, for the URLs that the gateway is given. Required where ``DEBUG`` is off; in
-    #: development they may be built from the request.
+    #: The public base URL of your site, for the URLs sent to the gateway. Required unless ``DEBUG`` is on, when they
+    #: can be built from the request.
     site_url = Setting(None, _site_url)
-    #: What your account may charge, by the gateway's numeric codes. The gateway reads any other currency as francs.
+    #: The currencies of your account, with the gateway's numeric codes. The gateway reads any other currency as francs.
     currencies = Setting({"XOF": "952"}, _currencies)
-    #: The currency of payments that name none, one of ``PAIEMENTPRO_CURRENCIES``.
+    #: The default currency of payments, one of ``PAIEMENTPRO_CURRENCIES``.
     currency = Setting("XOF", _currency, is_constant=False)
-    #: What your account has, in the order to offer it. ``("CODE", "label")`` is for a code that this version does not
-    #: know; ``None`` offers all that it knows.
+    #: The payment methods of your account, in the order to offer them. Write ``("CODE", "label")`` for a code that this
+    #: version does not know; ``None`` offers all known ones.
     channels = Setting(None, _channels)
-    #: The smallest amount that is accepted; the gateway takes none below 100 francs.
+    #: The smallest amount. The gateway refuses less than 100 francs.
     min_amount = Setting(100, _min_amount)
-    #: Connect and read seconds of each call to the gateway.
+    #: Connect and read time-outs of each call to the gateway, in seconds.
     timeout = Setting((3.05, 20), _timeout)
-    #: For how long a payment page is offered again before a new one is asked for.
+    #: How long a payment page is offered again before a new one is requested.
     session_lifetime = Setting(timedelta(minutes=4), _positive_timedelta)
-    #: A payment that waits for its payer expires at the first reconciliation so long after its newest page was opened.
+    #: How long after its newest page was opened an unpaid payment expires, at the next reconciliation.
     expires_after = Setting(timedelta(hours=24), _positive_timedelta)
-    #: Where a payment page may live, read as Django reads ``ALLOWED_HOSTS``; the host of ``PAIEMENTPRO_GATEWAY_URL``
-    #: counts too. Payers are sent nowhere else.
+    #: The hosts of payment pages, in the format of ``ALLOWED_HOSTS``, besides that of ``PAIEMENTPRO_GATEWAY_URL``.
+    #: Customers are never sent to other hosts.
     allowed_redirect_hosts = Setting(["paiementpro.net", ".paiementpro.net"], _hosts)
-    #: Where the payer goes once the payment is paid, with ``{reference}`` replaced. ``None`` shows the built-in page.
-    #: ``Payment(success_url=...)`` takes its place, within this site and ``PAIEMENTPRO_RETURN_HOSTS``.
+    #: Where the customer goes after a successful payment; ``{reference}`` is replaced. ``None`` shows the built-in
+    #: page. ``Payment(success_url=...)`` overrides it, within this site and ``PAIEMENTPRO_RETURN_HOSTS``.
     success_url = Setting(None, _target)
-    #: The same for a payment that was not made.
+    #: The same after an unsuccessful payment.
     failure_url = Setting(None, _target)
-    #: ``verifier(notification) -> bool``, for merchants who have been told how their ``hashcode`` is computed. Only
-    #: ``True`` agrees; one that raises does not.
+    #: ``verifier(notification) -> bool``, for merchants who know how their ``hashcode`` is computed. A notification is
+    #: refused unless it returns ``True``, also if it raises.
     hashcode_verifier = Setting(None, _dotted_path, is_constant=False)
-    #: ``factory(request, validated_data) -> Payment``, unsaved, for the REST API, which makes no payment without it:
-    #: the shop, never the client, decides the amount.
+    #: ``factory(request, validated_data) -> Payment``, unsaved, for the REST API, which creates no payments without it:
+    #: the shop decides the amount, never the client.
     payment_factory = Setting(None, _dotted_path, is_constant=False)
-    #: Where a payer may be sent back to, beyond this site: hosts by https (``.example.com`` for all below it too),
-    #: origins (``"http://localhost:5173"``) and the schemes of apps (``"maboutique://"``).
+    #: Where customers may return to besides this site: hosts, over https (``.example.com`` includes subdomains),
+    #: origins (``"http://localhost:5173"``) and the URL schemes of apps (``"maboutique://"``).
     return_hosts = Setting([], _return_hosts)
-    #: Which fields of the payer a client of the REST API may fill in.
+    #: The customer fields that clients of the REST API may set.
     api_customer_fields = Setting([], _customer_fields)
-    #: Whether the REST API refuses to open a payment without an ``Idempotency-Key``.
+    #: Whether the REST API requires an ``Idempotency-Key`` for a new payment.
     api_key_required = Setting(False, _flag)
-    #: How many requests of one process may wait for the gateway at once, through the REST API. Set it below the number
-    #: of the process's threads, as it keeps some of them free; the checkout view itself has no such bound.
+    #: How many requests to the REST API may wait for the gateway at once, in each process. Set it below the number of
+    #: threads, so that some stay free. The checkout view has no such limit.
     api_gateway_calls = Setting(24, _call_limit)
-    #: ``"immediate"``: receivers run in the web process, before the gateway has its answer. ``"task"``: in a worker.
+    #: ``"immediate"`` runs receivers in the web process, before the gateway is answered; ``"task"`` runs them in a
+    #: worker.
     delivery = Setting("immediate", _delivery)
     #: The secret with which monitoring reads the health view, as ``Authorization: Bearer <token>`` or ``?token=``.
     #: ``None``: only staff who may view payments read it.
     health_token = Setting(None, _health_token)
-    #: Whether the local sandbox may run where ``DEBUG`` is off.
+    #: Whether the local sandbox may run with ``DEBUG`` off.
     sandbox = Setting(False, _flag)
-    #: Another base URL of the gateway, in the place of the environment's: the local sandbox, a proxy.
+    #: Overrides the base URL of the gateway, for the local sandbox or a proxy.
     _gateway_url = Setting(None, _url)
-    #: The status look-up; ``None`` turns it off. Where it is not set it is ``https://api.paiementpro.net/status``, and
-    #: none in the sandbox or beside a ``PAIEMENTPRO_GATEWAY_URL``.
+    #: The URL of the status look-up; ``None`` turns it off. It defaults to ``https://api.paiementpro.net/status`` in
+    #: the live environment, and to ``None`` in the sandbox or with ``PAIEMENTPRO_GATEWAY_URL``.
     _status_url = Setting(None, _url)
 
     @property
     def gateway_url(self) -> str:
-        """The gateway's base URL, without a slash at its end."""
+        """The gateway's base URL, without a trailing slash."""
         return self._gateway_url or (LIVE_URL if self.environment == "live" else SANDBOX_URL)
 
     @property
     def own_gateway(self) -> tuple[str, str]:
-        """The scheme and host of ``PAIEMENTPRO_GATEWAY_URL``, empty where it is not set."""
+        """The scheme and host of ``PAIEMENTPRO_GATEWAY_URL``, empty if it is not set."""
         parts = urlsplit(self._gateway_url or "")
         return parts.scheme, parts.hostname or ""
 
     @property
     def status_url(self) -> str | None:
-        """The base URL of the status look-up; None where there is none."""
+        """The base URL of the status look-up, or None if it is off."""
         if hasattr(settings, "PAIEMENTPRO_STATUS_URL"):
             return self._status_url
         return LIVE_STATUS_URL if self.environment == "live" and not self._gateway_url else None

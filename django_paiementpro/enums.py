@@ -41,7 +41,7 @@ MAY_BE_PAID_LATE = (Status.FAILED, Status.EXPIRED, Status.CANCELLED)
 
 class Channel(models.TextChoices):
     """
-    The payment methods, by the gateway's codes (FIELD_GUIDE section 4: the dashboard's list, version 1.0.6).
+    Payment methods, by the gateway's codes (see "What is known of the gateway").
 
     Which of them work is a matter of each merchant account. ``country`` is ISO 3166-1, empty for the world.
     """

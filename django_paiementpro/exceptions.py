@@ -1,14 +1,14 @@
 """
-What can go wrong, as a tree.
+The exceptions of the app.
 
 ::
 
     PaiementProError
     ├── GatewayError
-    │   ├── GatewayUnavailableError   no usable answer; may be tried again
+    │   ├── GatewayUnavailableError   no usable answer; may be retried
     │   └── GatewayRefusedError       the gateway said no
-    │       └── TooManyRefusalsError  several times in a row: it is not asked for a while
-    └── InvalidNotification           a notification that proves nothing
+    │       └── TooManyRefusalsError  several refusals in a row: retry later
+    └── InvalidNotification           a notification that is not accepted
 
 No message holds a secret, a signed URL or a customer's data.
 """
@@ -18,19 +18,19 @@ from typing import Any
 
 
 class PaiementProError(Exception):
-    """Anything that this app raises of its own."""
+    """The base class of the app's exceptions."""
 
 
 class GatewayError(PaiementProError):
-    """A call to the gateway brought no page."""
+    """The gateway did not open a payment page."""
 
 
 class GatewayUnavailableError(GatewayError):
     """
-    The gateway gave no answer that can be used: no connection, a time-out, a 5xx, no JSON, a page on a strange host.
+    The gateway gave no usable answer: no connection, a time-out, a 5xx, invalid JSON, or a page on an unknown host.
 
-    A session may have been opened all the same. The same reference must not be sent again; a new attempt may.
-    ``is_away`` tells a gateway that does not answer at all from one whose answer to this question is of no use.
+    A session may have been opened nevertheless, so a retry needs a new reference. ``is_away`` is True if the gateway
+    did not answer at all, and False if it gave an unusable answer to this request.
     """
 
     def __init__(self, message: str = "", *, is_away: bool = False) -> None:
@@ -39,18 +39,18 @@ class GatewayUnavailableError(GatewayError):
 
 
 class GatewayRefusedError(GatewayError):
-    """The gateway said no; ``message`` is its own text, mostly French, possibly empty."""
+    """The gateway refused; ``message`` is its own text, usually French, possibly empty."""
 
     def __init__(self, message: str = "") -> None:
-        super().__init__(message or "the gateway refused without a word")
+        super().__init__(message or "the gateway refused without giving a reason")
         self.message = message
 
 
 class TooManyRefusalsError(GatewayRefusedError):
     """
-    The gateway has refused the payment several times in a row, and was not asked again.
+    The gateway has refused the payment several times in a row, and was not called again.
 
-    ``retry_after`` says in how many seconds it may be; ``message`` is what the gateway said last.
+    ``retry_after`` is the number of seconds to wait; ``message`` is the gateway's last message.
     """
 
     def __init__(self, message: str, retry_after: int) -> None:
@@ -62,8 +62,8 @@ class InvalidNotification(PaiementProError):  # noqa: N818  the contract's name
     """
     A notification that is not accepted.
 
-    ``reason`` is a value of ``enums.Reason``; ``detail`` says in English what was found; ``data`` is what was
-    received, fit to be stored as JSON.
+    ``reason`` is a value of ``enums.Reason``; ``detail`` explains it in English; ``data`` holds what was received,
+    ready to be stored as JSON.
     """
 
     def __init__(self, reason: str, detail: str, data: Mapping[str, Any] | None = None) -> None:

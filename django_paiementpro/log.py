@@ -1,14 +1,13 @@
 """
-What the app writes to the host's logs: one logger, ``django_paiementpro``, and one stable name a line.
+The app's log: one logger, ``django_paiementpro``, with a stable name for each line.
 
-The message is that name, followed by ``key=value`` for each figure that is set: ``page_refused reference=… attempt=1
-outcome=refused duration=0.8``. Each record has them as ``extra`` as well: ``reference``, ``attempt``, ``channel``,
-``outcome`` and ``duration`` (seconds), empty or None if they do not apply, and those named below. None of this is a
-payer's data, a secret or a signed URL: for what was raised, the log has the class (``error``) and the traceback, not
-the text, which may name a payer. ``channel`` is not in the message: its text may be the gateway's.
+The message is that name, followed by ``key=value`` pairs: ``page_refused reference=… attempt=1 outcome=refused
+duration=0.8``. Each record has the values as ``extra`` as well: ``reference``, ``attempt``, ``channel``, ``outcome``
+and ``duration`` (seconds), empty or None if not applicable, and those listed for the line. No value holds a customer's
+data, a secret or a signed URL. Of an exception the log has the class (``error``) and the traceback, but not the
+message. ``channel`` is not in the message either, since the gateway may send any text.
 
-Logging never decides about money. If the host's logging raises, the line goes to ``logging.lastResort``, and the work
-goes on.
+Logging never changes the result. If the host's logging raises, the line goes to ``logging.lastResort`` instead.
 """
 
 import json
@@ -22,61 +21,61 @@ from django.core.exceptions import ValidationError
 
 logger = logging.getLogger("django_paiementpro")
 
-#: The level of each line, by its name; the documentation has their comments.
+#: Levels by name. The documentation shows the comments.
 LEVELS = {
-    #: The gateway gave a page.
+    #: The gateway opened a payment page.
     "page_opened": logging.INFO,
-    #: The gateway said no; its words are in the payment's event.
+    #: The gateway refused; its message is in the payment's event.
     "page_refused": logging.WARNING,
     #: The gateway gave no usable answer: ``error``.
     "page_unavailable": logging.WARNING,
-    #: A payment cannot be taken to the gateway as it is: ``fields``.
+    #: The payment is invalid and was not taken to the gateway: ``fields``.
     "payment_invalid": logging.WARNING,
-    #: A notification came by its payment's own URL; ``reason`` where it was refused.
+    #: A notification arrived at its payment's URL; ``reason`` if it was refused.
     "notification_received": logging.INFO,
-    #: The status look-up gave no answer, ``count`` times: ``error``.
+    #: The status look-up failed, ``count`` times: ``error``.
     "status_unavailable": logging.WARNING,
     #: Your hashcode verifier raised.
     "verifier_failed": logging.ERROR,
-    #: A payment went to ``status``, by an event of ``kind``.
+    #: A payment changed to ``status``, by an event of ``kind``.
     "payment_changed": logging.INFO,
-    #: ``receiver`` has had ``signal``.
+    #: ``signal`` was delivered to ``receiver``.
     "signal_delivered": logging.INFO,
-    #: ``receiver`` raised on ``signal``, and is called again by the next reconciliation.
+    #: ``receiver`` raised on ``signal``; the next reconciliation retries it.
     "receiver_failed": logging.ERROR,
-    #: ``receiver``, which ``count`` events owe ``signal``, is not connected in this process: it is still owed.
+    #: ``receiver`` is not connected in this process, so ``signal`` of ``count`` events stays undelivered.
     "receiver_missing": logging.ERROR,
-    #: Signals that have just been committed could not be sent; the next reconciliation delivers them.
+    #: Signals could not be sent after the commit; the next reconciliation delivers them.
     "delivery_failed": logging.ERROR,
-    #: A delivery took so long that another process has taken it over.
+    #: A delivery took so long that its lease expired and another process took over.
     "lease_lost": logging.WARNING,
-    #: ``error``, a class, kept a delivery from the broker; the next reconciliation delivers.
+    #: A delivery could not be queued: ``error``. The next reconciliation delivers it.
     "delivery_not_queued": logging.ERROR,
-    #: ``PAIEMENTPRO_SUCCESS_URL`` or ``PAIEMENTPRO_FAILURE_URL`` names no URL.
+    #: ``PAIEMENTPRO_SUCCESS_URL`` or ``PAIEMENTPRO_FAILURE_URL`` cannot be resolved.
     "host_page_missing": logging.ERROR,
-    #: The database gave up a transaction for another's; it is tried again.
+    #: The database aborted a transaction because of another one; it is retried.
     "transaction_given_up": logging.WARNING,
     #: ``user`` exported payments.
     "payments_exported": logging.INFO,
-    #: Something raised for the row ``pk``; the others go on.
+    #: The row ``pk`` raised an error; the run continues.
     "reconcile_failed": logging.ERROR,
-    #: A reconciliation ended, with the numbers of what it has done.
+    #: A reconciliation finished, with its totals.
     "reconcile_finished": logging.INFO,
-    #: The gateway is not asked any more in this run.
+    #: This run makes no more calls to the gateway.
     "gateway_away": logging.WARNING,
     #: The OpenTelemetry metrics could not be measured: ``error``.
     "metrics_unavailable": logging.WARNING,
-    #: Personal data were blanked, in so many ``payments`` and ``events``.
+    #: Personal data were blanked, in ``payments`` and ``events``.
     "personal_data_blanked": logging.INFO,
 }
 
 
 class Raised(Exception):  # noqa: N818  it stands for any
-    """What was raised, by its class alone."""
+    """Stands for an exception in the log, without its message."""
 
 
 class Subject(Protocol):
-    """What a line may be about: a payment."""
+    """The subject of a line: a payment."""
 
     @property
     def reference(self) -> str: ...
@@ -89,7 +88,7 @@ class Subject(Protocol):
 
 
 def class_of(error: BaseException) -> str:
-    """Return the dotted name of an error's class: what it says may name a payer, or a password."""
+    """Return the dotted class name of an error. Its message may hold personal data or a password."""
     return f"{type(error).__module__}.{type(error).__qualname__}"
 
 
@@ -103,7 +102,7 @@ def write(
     raised: BaseException | None = None,
     **extra: Any,
 ) -> None:
-    """Write a line of ``LEVELS`` about a payment. The attempt is the newest unless given. Never raises."""
+    """Write a line of ``LEVELS`` about a payment. The attempt defaults to the newest. Never raises."""
     level = LEVELS[name]
     if raised is not None:
         extra["error"] = class_of(raised)
@@ -116,23 +115,23 @@ def write(
     }
     shown = {key: _as_text(value) for key, value in figures.items() if value not in ("", None, [])}
     figures["channel"] = (payment.gateway_channel or payment.channel) if payment else ""
-    # The values are arguments, so that tools which group records by message see one group for each name.
+    # The values are arguments, so that tools that group records by message have one group for each name.
     message = " ".join([name, *(f"{key}=%s" for key in shown)])
     arguments = (logger.name, level, __file__, 0, message, tuple(shown.values()), _exc_info(raised))
     try:
         if logger.isEnabledFor(level):
             record = logger.makeRecord(*arguments)
-            # As ``extra`` does, but a name that the host's record factory has set is the host's.
+            # Like ``extra``, but names set by the host's record factory take precedence.
             vars(record).update(figures | vars(record))
             logger.handle(record)
     except KeyboardInterrupt:
         raise
-    except BaseException as error:  # noqa: BLE001  a filter, a handler or a record factory of the host's
+    except BaseException as error:  # noqa: BLE001  the host's filters, handlers or record factory
         _write_last_resort(logging.LogRecord(*arguments), error)
 
 
 def _write_last_resort(record: logging.LogRecord, error: BaseException) -> None:
-    """Write the line without the host's logging, with the traceback of what that raised."""
+    """Write the line without the host's logging, with the traceback of its error."""
     failure = _without_text(error)
     failure.__context__ = record.exc_info[1] if record.exc_info else None
     record.exc_info = (Raised, failure, failure.__traceback__)
@@ -150,13 +149,13 @@ def _without_text(error: BaseException) -> Raised:
 
 
 def _as_text(value: object) -> str:
-    """Write a value as one word, or in quotes."""
+    """Return a value as one word, or quoted."""
     text = ",".join(map(str, value)) if isinstance(value, list) else str(value)
     return text if re.fullmatch(r"[^\s\"=]+", text) and text.isprintable() else json.dumps(text)
 
 
 def write_invalid(payment: Subject, error: ValidationError) -> list[str]:
-    """Write that a payment cannot be taken to the gateway as it is. Return the names of the fields at fault."""
+    """Log that a payment is invalid. Return the names of the invalid fields."""
     fields = sorted(error.message_dict) if hasattr(error, "error_dict") else []
     write("payment_invalid", payment, outcome="refused", fields=fields)
     return fields

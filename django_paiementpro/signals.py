@@ -1,8 +1,8 @@
 """
-The signals that a host listens to: each with ``sender=Payment``, ``payment`` and ``event``.
+The app's signals, each with ``sender=Payment``, ``payment`` and ``event``.
 
-They are sent after the transition has been committed. A receiver that raises is called again by each run of
-``paiementpro_reconcile`` until it has gone through; it may so, rarely, be called twice, never not at all.
+They are sent after the transition has been committed. Delivery is at least once: a receiver that raises is retried by
+each run of ``paiementpro_reconcile`` until it succeeds, so receivers should be idempotent.
 """
 
 import inspect
@@ -19,9 +19,9 @@ class PaymentSignal(Signal):
     """
     A signal that can also be sent to one receiver at a time.
 
-    A receiver is known by its ``dispatch_uid``, else by module and qualified name; where several live ones have the
-    same, as closures have, by their order too. Beside the ordinary registration, each has a signal to itself, which
-    leaves weak references, senders and async receivers to Django.
+    A receiver is identified by its ``dispatch_uid``, or else by module and qualified name, with a number if several
+    have the same, as closures do. Besides the ordinary registration each receiver has a signal of its own, so Django
+    handles weak references, senders and async receivers.
     """
 
     def __init__(self) -> None:
@@ -47,7 +47,7 @@ class PaymentSignal(Signal):
             self._own[name] = (own, _reference(receiver))
 
     def _is_free(self, name: str, receiver: Callable[..., Any], sender: object | None) -> bool:
-        """Whether a name is nobody's, or this receiver's already."""
+        """Return whether a name is unused, or already this receiver's."""
         if name not in self._own:
             return True
         own, reference = self._own[name]
@@ -65,29 +65,29 @@ class PaymentSignal(Signal):
         return super().disconnect(receiver, sender=sender, dispatch_uid=dispatch_uid)
 
     def receiver_names(self, sender: object) -> list[str]:
-        """Return who listens to this sender, in the order of connection."""
+        """Return the receivers for this sender, in the order of connection."""
         with self._own_lock:
             return [name for name, (own, _) in self._own.items() if own.has_listeners(sender)]
 
     def send_to(self, name: str, sender: object, **named: Any) -> BaseException | None:
-        """Call one receiver. Return what it raised, None if it succeeded, ``LookupError`` if it has gone."""
+        """Call one receiver. Return the exception it raised, None on success, or ``LookupError`` if it is gone."""
         with self._own_lock:
             own, _ = self._own[name]
         try:
-            # Not send_robust(), which logs what the receiver's exception says: that may name a payer.
+            # Not send_robust(), which logs the message of the exception: it may hold a customer's data.
             answers = own.send(sender, **named)
         except KeyboardInterrupt:
             raise
-        except BaseException as error:  # noqa: BLE001  what ends this receiver must not end the others
+        except BaseException as error:  # noqa: BLE001  one receiver must not stop the others
             return error
-        return None if answers else LookupError("the receiver has gone")
+        return None if answers else LookupError("the receiver is gone")
 
 
 _Reference = Callable[[], object]
 
 
 def _reference(receiver: Callable[..., Any]) -> _Reference:
-    """Return a weak reference, where there can be one."""
+    """Return a weak reference if possible."""
     if inspect.ismethod(receiver):
         return weakref.WeakMethod(receiver)
     try:
@@ -97,28 +97,28 @@ def _reference(receiver: Callable[..., Any]) -> _Reference:
 
 
 def _names(receiver: Callable[..., Any]) -> Iterator[str]:
-    """Return the names that a receiver may have, the likeliest first, without end."""
+    """Yield the possible names of a receiver, without end."""
     named = receiver if hasattr(receiver, "__qualname__") else type(receiver)
     name = f"{named.__module__}.{named.__qualname__}"
     return itertools.chain([name], map(f"{name}#{{}}".format, itertools.count(2)))
 
 
-#: The money has moved; deliver. Also for a success that comes late, to a failed, expired or cancelled payment.
+#: The payment was paid: deliver. Also sent for a late success of a failed, expired or cancelled payment.
 payment_succeeded = PaymentSignal()
 
-#: The gateway said no. The payer may try again, and a success may still come.
+#: The gateway refused the payment. The customer may retry, and a success may follow.
 payment_failed = PaymentSignal()
 
-#: Nobody paid in time. A success may still come.
+#: The payment was not paid in time. A success may still follow.
 payment_expired = PaymentSignal()
 
-#: There is something for staff to review: ``payment.open_findings`` holds it, and ``event.message`` is a summary.
+#: The payment needs review: see ``payment.open_findings``; ``event.message`` is a summary.
 payment_flagged = PaymentSignal()
 
-#: Staff recorded a refund or a chargeback, in full or in part: ``event.refunds.get()``. Sent once for each.
+#: Staff recorded a full or partial refund or a chargeback: ``event.refunds.get()``. Sent once for each.
 payment_refunded = PaymentSignal()
 
-#: The signals under the names that the outbox stores.
+#: The signals by the names that the outbox stores.
 SIGNALS: dict[str, PaymentSignal] = {
     "payment_succeeded": payment_succeeded,
     "payment_failed": payment_failed,

@@ -1,5 +1,8 @@
+import fcntl
 import logging
+import os
 import re
+import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import timedelta
@@ -14,7 +17,7 @@ from django.db import connection
 from django.http import HttpResponse
 from django.utils import timezone, translation
 
-from django_paiementpro import log, migrations, signals, testing
+from django_paiementpro import log, signals, testing
 from django_paiementpro.models import Payment, PaymentEvent
 from django_paiementpro.services.status import forget_silence
 from django_paiementpro.testing import FakeGateway, make_payment
@@ -29,9 +32,6 @@ hypothesis.settings.register_profile(
 hypothesis.settings.register_profile("prove", hypothesis.settings.get_profile("any machine"), max_examples=2000)
 hypothesis.settings.load_profile("any machine")
 
-#: The names of the app's migrations, in their order.
-MIGRATIONS = sorted(path.stem for path in Path(migrations.__path__[0]).glob("0*.py"))
-
 STATUS_URL = "https://api.paiementpro.net/status"
 PAGE_URL = (
     "https://www.paiementpro.net/webservice/onlinepayment/processing_v2.php?sessionid=1a0ab9252785d65fcd396eaa47797e03"
@@ -44,8 +44,23 @@ def payment(db: None) -> Payment:
     return make_payment(status="pending", attempt=1, content_object=Order.objects.create())
 
 
+def stored(payment: Payment) -> Payment:
+    """Return the payment as the database that is written to has it."""
+    return Payment.objects.using("default").get(pk=payment.pk)
+
+
 def columns(payment: Payment) -> dict[str, Any]:
     return {field.attname: getattr(payment, field.attname) for field in payment._meta.concrete_fields}
+
+
+def settled_event(payment: Payment) -> PaymentEvent:
+    """Return the event that settled the payment."""
+    return PaymentEvent.objects.get(payment=payment, kind="notification", outcome="accepted")
+
+
+def expire_leases() -> None:
+    """Make all deliveries due, as if their leases had run out."""
+    PaymentEvent.objects.filter(deliver_at__isnull=False).update(deliver_at=timezone.now() - timedelta(seconds=1))
 
 
 def due_event(payment: Payment) -> PaymentEvent:
@@ -64,6 +79,12 @@ def gateway(paiementpro_gateway: FakeGateway) -> FakeGateway:
     return paiementpro_gateway
 
 
+@pytest.fixture
+def look_up(settings: Any) -> None:
+    """Switch the status look-up on."""
+    settings.PAIEMENTPRO_STATUS_URL = STATUS_URL
+
+
 Notify = Callable[..., HttpResponse]
 
 
@@ -72,10 +93,18 @@ def notify() -> Notify:
     return testing.notify
 
 
-@pytest.fixture
-def heard() -> Iterator[list[tuple[str, Any]]]:
+class Heard(list[tuple[str, Payment]]):
     """The signals sent, in order: name and payment."""
-    calls: list[tuple[str, Any]] = []
+
+    @property
+    def names(self) -> list[str]:
+        return [name for name, _payment in self]
+
+
+@pytest.fixture
+def heard() -> Iterator[Heard]:
+    """Receive all signals of the app."""
+    calls = Heard()
     receivers = []
     for name, signal in signals.SIGNALS.items():
 
@@ -132,6 +161,14 @@ def just_before(act: Callable[[], object], *words: str) -> Iterator[None]:
     with connection.execute_wrapper(watch):
         yield
     assert not acts
+
+
+@pytest.fixture
+def alone() -> Iterator[None]:
+    """Wait for the tests of this and other runs that need dozens of threads and database connections too."""
+    with (Path(tempfile.gettempdir()) / f"paiementpro-tests-{os.getuid()}.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
 
 
 @pytest.fixture(autouse=True)

@@ -1,6 +1,6 @@
 """A hostile host: every request in a transaction, every view behind a login and CSRF protection."""
 
-import os
+import secrets
 import sys
 import tempfile
 from pathlib import Path
@@ -10,8 +10,6 @@ import environ
 env = environ.Env()
 root = Path(__file__).resolve().parent.parent
 sys.path.append(str(root / "example_project"))
-
-scratch = Path(tempfile.gettempdir())
 
 SECRET_KEY = "only for tests"
 DEBUG = False
@@ -24,12 +22,11 @@ DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 STATIC_URL = "/static/"
 LOGIN_URL = "/admin/login/"
 
-database = env.db_url_config(env("DATABASE_URL", default="") or f"sqlite:///{scratch / 'paiementpro.sqlite3'}")
+database = env.db_url_config(env("DATABASE_URL", default="") or "sqlite://:memory:")
+# Each process of each run has a database of its own. SQLite's is on disk, as threads cannot share one in memory.
+test_name = f"test_paiementpro_{secrets.token_hex(4)}"
 is_sqlite = database["ENGINE"] == "django.db.backends.sqlite3"
-# A name of its own for each run, which may meet others on this machine. SQLite on disk, as threads share no database in
-# memory.
-test_name = f"test_paiementpro_{os.getpid()}"
-test_name = str(scratch / f"{test_name}.sqlite3") if is_sqlite else test_name
+test_name = str(Path(tempfile.gettempdir()) / f"{test_name}.sqlite3") if is_sqlite else test_name
 DATABASES = {"default": {**database, "ATOMIC_REQUESTS": True, "TEST": {"NAME": test_name}}}
 
 INSTALLED_APPS = [

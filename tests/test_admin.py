@@ -89,7 +89,7 @@ def refund(payment: Payment, amount: int, **values: Any) -> None:
 # The list
 
 
-def test_the_list_shows_a_payment_as_people_write_it(viewer: Client) -> None:
+def test_list_formats_amounts_and_dates(viewer: Client) -> None:
     order = Order.objects.create()
     payment = make_payment(channel="OMCIV2", gateway_channel="WAVECI", status="succeeded", content_object=order)
 
@@ -118,7 +118,7 @@ def test_the_orders_link_leads_to_the_order(viewer: Client, pk: str) -> None:
     assert f'<a href="{link}">' in text_of(viewer.get(LIST))
 
 
-def test_an_order_of_an_app_that_has_gone_is_named(viewer: Client) -> None:
+def test_order_of_an_uninstalled_app_is_named(viewer: Client) -> None:
     from django.contrib.contenttypes.models import ContentType
 
     gone = ContentType.objects.create(app_label="gone", model="gone")
@@ -132,7 +132,7 @@ def test_the_newest_come_first(viewer: Client) -> None:
     assert found(viewer) == [payment.reference for payment in payments[::-1]]
 
 
-def test_what_is_shown_is_counted_and_summed(viewer: Client) -> None:
+def test_list_counts_and_sums_the_filtered_payments(viewer: Client) -> None:
     make_payment(status="succeeded")
     make_payment(status="refunded", amount=500)
     make_payment(status="failed")
@@ -183,7 +183,7 @@ def test_last_page_is_a_full_page() -> None:
 
 
 @pytest.mark.parametrize("data", [["Awa"], "Awa", 12500])
-def test_page_of_a_payment_shows_data_that_are_no_object(viewer: Client, data: Any) -> None:
+def test_payment_page_shows_event_data_that_are_not_an_object(viewer: Client, data: Any) -> None:
     payment = make_payment(status="succeeded", attempt=1, settled_by="staff")
     event = PaymentEvent.objects.create(payment=payment, kind="notification", outcome="accepted", data=data)
     PaymentEvent.objects.create(payment=payment, kind="staff", outcome="accepted", data=data)
@@ -237,7 +237,7 @@ def test_number_of_queries_does_not_depend_on_the_length_of_the_list(
     assert len([query for query in queries if query["sql"].startswith("SELECT")]) <= 10
 
 
-def test_hosts_of_django_admins_sort_by_what_has_an_index(viewer: Client) -> None:
+def test_list_sorts_by_reference_and_dates(viewer: Client) -> None:
     first = make_payment(reference="b", settled_at=django_timezone.now())
     second = make_payment(reference="a", settled_at=django_timezone.now() + timedelta(hours=1))
     columns = PaymentAdmin(Payment, admin.site).get_list_display(None)  # type: ignore[arg-type]
@@ -288,7 +288,7 @@ def test_payments_are_filtered(viewer: Client) -> None:
 
 
 @pytest.mark.parametrize("zone", ["Africa/Abidjan", "Africa/Porto-Novo", "Asia/Tokyo"])
-def test_a_period_is_of_whole_days_on_the_sites_clock(viewer: Client, settings: Settings, zone: str) -> None:
+def test_period_filter_uses_whole_days_in_the_site_time_zone(viewer: Client, settings: Settings, zone: str) -> None:
     settings.TIME_ZONE = zone
     with django_timezone.override(zone):
         midnight = django_timezone.make_aware(datetime(2026, 11, 2))  # noqa: DTZ001
@@ -304,7 +304,7 @@ def test_a_period_is_of_whole_days_on_the_sites_clock(viewer: Client, settings: 
         assert listed(viewer, **{"from": "2026-11-03"}) == {after.reference}
 
 
-def test_periods_are_ready_to_choose(viewer: Client) -> None:
+def test_period_presets_are_offered(viewer: Client) -> None:
     today = make_payment()
     make_payment(created_at=django_timezone.now() - timedelta(days=400))
     content = text_of(viewer.get(LIST))
@@ -313,7 +313,7 @@ def test_periods_are_ready_to_choose(viewer: Client) -> None:
     assert listed(viewer, **{"from": day, "to": day}) == {today.reference}
 
 
-def test_a_typed_filter_keeps_what_else_is_chosen(viewer: Client) -> None:
+def test_typed_filter_keeps_the_other_filters(viewer: Client) -> None:
     content = text_of(viewer.get(LIST, {"status": "failed", "q": "awa", "merchant": "PP-F324", "p": "1"}))
     form = content.split('name="from"')[0].rsplit("<form", 1)[1]
     assert '<input type="hidden" name="status" value="failed">' in form
@@ -359,7 +359,7 @@ PARAMETERS = [
 
 
 @pytest.mark.parametrize("name", PARAMETERS)
-def test_rubbish_breaks_nothing(name: str) -> None:
+def test_invalid_filter_values_do_not_crash_the_list(name: str) -> None:
     make_payment()
     client = client_of("export_payment")
     for path in (LIST, f"{LIST}export/"):
@@ -370,14 +370,14 @@ def test_rubbish_breaks_nothing(name: str) -> None:
                 assert urlsplit(response.url).path == LIST
 
 
-def test_payers_cannot_be_found_out_through_the_url(viewer: Client) -> None:
+def test_url_lookups_do_not_reveal_customers(viewer: Client) -> None:
     make_payment()
     for name in ("user__password__startswith", "reference__regex", "pk__in", "effective_channel__regex"):
         assert viewer.get(LIST, {name: "a"}).status_code == 400
 
 
 @pytest.mark.parametrize("pk", ["0", "-1", "x", "9" * 30, "1%00", "<script>", "takings", "1/2/3"])
-def test_a_payment_that_is_not_there_is_no_error(pk: str) -> None:
+def test_unknown_payment_is_no_server_error(pk: str) -> None:
     client = client_of("review_payment")
     for path in (f"{LIST}{pk}/change/", f"{LIST}{pk}/review/", f"{LIST}{pk}/events/1/replay/"):
         assert client.get(path).status_code in {302, 403, 404}
@@ -386,7 +386,7 @@ def test_a_payment_that_is_not_there_is_no_error(pk: str) -> None:
 # The payment's page
 
 
-def test_a_payment_tells_its_story(viewer: Client, payment: Payment, notify: Notify) -> None:
+def test_payment_page_shows_its_history(viewer: Client, payment: Payment, notify: Notify) -> None:
     notify(payment, channel="<script>")
     notify(payment)
     content = text_of(viewer.get(page_of(payment)))
@@ -407,7 +407,7 @@ def test_a_field_of_any_name_is_shown(viewer: Client, payment: Payment, notify: 
 
 
 @pytest.mark.parametrize("superuser", [True, False])
-def test_nothing_is_added_edited_or_deleted(viewer: Client, payment: Payment, superuser: bool) -> None:
+def test_payments_cannot_be_added_edited_or_deleted(viewer: Client, payment: Payment, superuser: bool) -> None:
     User.objects.update(is_superuser=superuser)
 
     for name, arguments in (("add", []), ("delete", [payment.pk])):
@@ -427,7 +427,7 @@ def test_the_newest_events_are_shown(viewer: Client, payment: Payment, monkeypat
     assert content.index("note 1") < content.index("note 2")
 
 
-def test_the_payers_link_is_there_to_be_copied(viewer: Client, payment: Payment, settings: Settings) -> None:
+def test_checkout_link_can_be_copied(viewer: Client, payment: Payment, settings: Settings) -> None:
     link = f'value="https://testserver{payment.get_checkout_url()}"'
     content = text_of(viewer.get(page_of(payment)))
     assert link in content
@@ -463,7 +463,7 @@ def test_payment_page_costs_few_statements(viewer: Client, payment: Payment, not
 
 @pytest.mark.parametrize("status", Status.values)
 @pytest.mark.parametrize("language", ["en", "fr"])
-def test_every_state_says_what_is_known_and_what_to_do(viewer: Client, status: str, language: str) -> None:
+def test_every_status_explains_itself_and_the_next_step(viewer: Client, status: str, language: str) -> None:
     payment = make_payment(status="succeeded" if status == "refunded" else status)
     if status == "refunded":
         refund(payment, 12500)
@@ -617,11 +617,6 @@ def test_a_viewer_sees_no_action(viewer: Client, payment: Payment) -> None:
 # Actions of the list
 
 
-@pytest.fixture
-def look_up(settings: Settings) -> None:
-    settings.PAIEMENTPRO_STATUS_URL = "https://api.paiementpro.net/status"
-
-
 def choose(client: Client, action: str, *payments: Payment) -> Any:
     data = {"action": action, "_selected_action": [payment.pk for payment in payments]}
     return client.post(LIST, data, follow=True)
@@ -647,7 +642,7 @@ def test_selected_payments_are_asked_about(payment: Payment, gateway: FakeGatewa
 
 
 @pytest.mark.usefixtures("look_up")
-def test_asking_about_many_ends_before_the_person_leaves(
+def test_checking_many_payments_stops_in_time(
     payment: Payment, gateway: FakeGateway, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("django_paiementpro.admin.payments.PATIENCE", -1.0)
@@ -657,7 +652,7 @@ def test_asking_about_many_ends_before_the_person_leaves(
 
 
 @pytest.mark.usefixtures("look_up")
-def test_what_changes_meanwhile_is_passed_over(
+def test_payments_changed_meanwhile_are_skipped(
     payment: Payment, gateway: FakeGateway, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def changed(*arguments: Any) -> Any:
@@ -676,14 +671,14 @@ def test_an_action_of_the_list_needs_its_permission(viewer: Client, payment: Pay
 
 
 @pytest.mark.usefixtures("look_up")
-def test_what_was_asked_about_just_now_is_not_asked_about_again(payment: Payment, gateway: FakeGateway) -> None:
+def test_recently_checked_payments_are_not_checked_again(payment: Payment, gateway: FakeGateway) -> None:
     client = client_of("check_payment")
     choose(client, "check_payments", payment)
     assert "about 0 payments" in text_of(choose(client, "check_payments", payment))
     assert len(gateway.look_ups) == 1
 
 
-def test_a_host_that_shows_some_payments_counts_and_sums_those(viewer: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_restricted_queryset_restricts_count_and_sum(viewer: Client, monkeypatch: pytest.MonkeyPatch) -> None:
     mine = PaymentAdmin.get_queryset
     monkeypatch.setattr(PaymentAdmin, "get_queryset", lambda *args: mine(*args).filter(merchant_id="PP-B"))
     flag(make_payment(status="succeeded", settled_at=django_timezone.now()))
@@ -692,7 +687,7 @@ def test_a_host_that_shows_some_payments_counts_and_sums_those(viewer: Client, m
 
 
 @pytest.mark.usefixtures("look_up")
-def test_paid_payments_are_not_read_to_be_asked_about(gateway: FakeGateway) -> None:
+def test_paid_payments_are_not_checked(gateway: FakeGateway) -> None:
     for _ in range(3):
         make_payment(status="succeeded", attempt=1)
     client = client_of("check_payment")
@@ -700,7 +695,7 @@ def test_paid_payments_are_not_read_to_be_asked_about(gateway: FakeGateway) -> N
     assert gateway.look_ups == []
 
 
-def test_a_list_view_of_the_hosts_own_is_outside_of_transactions() -> None:
+def test_overridden_list_view_runs_outside_transactions() -> None:
     class HostAdmin(PaymentAdmin):
         changelist_view = admin.ModelAdmin.changelist_view
 

@@ -18,12 +18,11 @@ from django.utils import timezone
 from django_paiementpro import services, signals
 from django_paiementpro.models import Finding, Payment, PaymentEvent
 from django_paiementpro.testing import FakeGateway, make_payment
-from tests.conftest import Notify
+from tests.conftest import Heard, Notify
 from tests.test_admin import FRENCH, LIST, client_of, flag, page_of, refund, text_of
 
-pytestmark = pytest.mark.django_db(transaction=True)
+pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("gateway", "look_up")]
 
-Heard = list[tuple[str, Payment]]
 Settings = Any
 
 VALUES = {
@@ -47,11 +46,6 @@ PERMISSIONS = {
     "replay": "confirm_payment",
 }
 ALL = sorted(set(PERMISSIONS.values()))
-
-
-@pytest.fixture(autouse=True)
-def look_up(settings: Settings, gateway: FakeGateway) -> None:
-    settings.PAIEMENTPRO_STATUS_URL = "https://api.paiementpro.net/status"
 
 
 def payment_for(action: str) -> Payment:
@@ -107,15 +101,11 @@ def now(payment: Payment) -> Payment:
     return Payment.objects.get(pk=payment.pk)
 
 
-def names(heard: Heard) -> list[str]:
-    return [name for name, _payment in heard]
-
-
 # Who may
 
 
 @pytest.mark.parametrize("action", list(VALUES))
-def test_it_takes_the_permission(action: str, heard: Heard) -> None:
+def test_action_requires_its_permission(action: str, heard: Heard) -> None:
     others = client_of(*(codename for codename in ALL if codename != PERMISSIONS[action]))
     payment = payment_for(action)
     url = url_of(action, payment)
@@ -130,14 +120,14 @@ def test_it_takes_the_permission(action: str, heard: Heard) -> None:
 
 
 @pytest.mark.parametrize("action", list(VALUES))
-def test_it_takes_the_permission_to_look(action: str) -> None:
+def test_action_requires_the_view_permission(action: str) -> None:
     client = client_of(PERMISSIONS[action])
     User.objects.get().user_permissions.remove(Permission.objects.get(codename="view_payment"))
     assert client.get(url_of(action, payment_for(action))).status_code == 403
 
 
 @pytest.mark.parametrize("action", list(VALUES))
-def test_who_may_finds_it_on_the_payments_page(action: str) -> None:
+def test_permitted_staff_see_the_action_on_the_payment_page(action: str) -> None:
     client = client_of(PERMISSIONS[action])
     payment = payment_for(action)
     url = url_of(action, payment)
@@ -145,7 +135,7 @@ def test_who_may_finds_it_on_the_payments_page(action: str) -> None:
 
 
 @pytest.mark.parametrize("action", list(VALUES))
-def test_another_site_cannot_do_it(action: str) -> None:
+def test_action_requires_a_csrf_token(action: str) -> None:
     client = client_of(PERMISSIONS[action])
     client.handler.enforce_csrf_checks = True
     payment = payment_for(action)
@@ -157,7 +147,7 @@ def test_another_site_cannot_do_it(action: str) -> None:
 
 
 @pytest.mark.parametrize("action", list(VALUES))
-def test_looking_at_its_page_does_nothing(action: str, heard: Heard) -> None:
+def test_get_of_an_action_page_changes_nothing(action: str, heard: Heard) -> None:
     client = client_of(PERMISSIONS[action])
     payment = payment_for(action)
     url = url_of(action, payment)
@@ -168,7 +158,7 @@ def test_looking_at_its_page_does_nothing(action: str, heard: Heard) -> None:
 
 
 @pytest.mark.parametrize("action", list(VALUES))
-def test_it_takes_a_reason(action: str, heard: Heard) -> None:
+def test_action_requires_a_reason(action: str, heard: Heard) -> None:
     client = client_of(PERMISSIONS[action])
     payment = payment_for(action)
     url = url_of(action, payment)
@@ -181,7 +171,7 @@ def test_it_takes_a_reason(action: str, heard: Heard) -> None:
 
 
 @pytest.mark.parametrize("action", list(VALUES))
-def test_a_double_click_does_it_once(action: str, gateway: FakeGateway, heard: Heard) -> None:
+def test_double_click_acts_once(action: str, gateway: FakeGateway, heard: Heard) -> None:
     client = client_of(PERMISSIONS[action])
     payment = payment_for(action)
     url = url_of(action, payment)
@@ -201,7 +191,7 @@ def test_a_double_click_does_it_once(action: str, gateway: FakeGateway, heard: H
     "seen",
     ["", "x", "2026-11-25", "2026-11-25T10:00:00", "2020-01-01T00:00:00+00:00", "0001-01-01T00:00:00+14:00", "9" * 999],
 )
-def test_rubbish_for_what_was_seen_does_nothing(seen: str, heard: Heard) -> None:
+def test_invalid_seen_state_does_nothing(seen: str, heard: Heard) -> None:
     client = client_of("confirm_payment")
     payment = payment_for("confirm")
     response = client.post(url_of("confirm", payment), {**VALUES["confirm"], "seen": seen})
@@ -211,7 +201,7 @@ def test_rubbish_for_what_was_seen_does_nothing(seen: str, heard: Heard) -> None
 
 @pytest.mark.usefixtures("heard")
 @pytest.mark.parametrize("action", list(VALUES))
-def test_the_story_names_who_did_it_and_why(action: str, gateway: FakeGateway) -> None:
+def test_history_names_the_user_and_the_reason(action: str, gateway: FakeGateway) -> None:
     client = client_of(PERMISSIONS[action])
     payment = payment_for(action)
 
@@ -225,12 +215,12 @@ def test_the_story_names_who_did_it_and_why(action: str, gateway: FakeGateway) -
 
 
 @pytest.mark.parametrize("action", list(VALUES))
-def test_no_transaction_of_the_hosts_is_around_it(action: str) -> None:
+def test_action_runs_outside_the_hosts_transaction(action: str) -> None:
     view = resolve(url_of(action, payment_for(action))).func
     assert view._non_atomic_requests == {"default"}
 
 
-def test_the_list_is_outside_of_the_hosts_transaction() -> None:
+def test_list_action_runs_outside_the_hosts_transaction() -> None:
     assert resolve(LIST).func._non_atomic_requests == {"default"}
 
 
@@ -242,10 +232,10 @@ def test_the_gateway_is_asked(gateway: FakeGateway, heard: Heard) -> None:
     gateway.confirms(payment)
     content = do(client_of("check_payment"), "check", payment)
     assert "The gateway confirms the payment. It is now paid." in content
-    assert (now(payment).settled_by, names(heard)) == ("status", ["payment_succeeded"])
+    assert (now(payment).settled_by, heard.names) == ("status", ["payment_succeeded"])
 
 
-def test_no_transaction_is_open_while_it_is_asked(gateway: FakeGateway) -> None:
+def test_no_transaction_is_open_during_the_lookup(gateway: FakeGateway) -> None:
     payment = payment_for("check")
     were_open = []
 
@@ -258,7 +248,7 @@ def test_no_transaction_is_open_while_it_is_asked(gateway: FakeGateway) -> None:
     assert were_open == [False]
 
 
-def test_a_gateway_that_is_away_is_told(gateway: FakeGateway) -> None:
+def test_unavailable_gateway_is_reported(gateway: FakeGateway) -> None:
     payment = payment_for("check")
     gateway.tells(payment.reference, "", status=500)
     assert "The gateway is not answering right now" in do(client_of("check_payment"), "check", payment)
@@ -275,7 +265,7 @@ def test_staff_do_not_wait_where_enough_others_do(gateway: FakeGateway, monkeypa
     assert not payment.events.filter(kind="staff").exists()
 
 
-def test_without_a_look_up_nothing_is_asked(settings: Settings) -> None:
+def test_without_a_status_url_nothing_is_looked_up(settings: Settings) -> None:
     settings.PAIEMENTPRO_STATUS_URL = None
     client = client_of("check_payment")
     payment = payment_for("check")
@@ -288,7 +278,7 @@ def test_a_payment_is_confirmed_by_hand(heard: Heard) -> None:
     content = do(client_of("confirm_payment"), "confirm", payment)
     assert "The payment is confirmed, and the shop has been notified." in content
     assert (now(payment).status, now(payment).settled_by) == ("succeeded", "staff")
-    assert names(heard) == ["payment_succeeded"]
+    assert heard.names == ["payment_succeeded"]
     assert "Confirmed manually by confirm_payment: “Seen in the back office”." in content
 
 
@@ -305,14 +295,14 @@ def test_a_payment_is_confirmed_by_hand(heard: Heard) -> None:
         ({"reason": "x" * 2000}, "at most 1000 characters"),
     ],
 )
-def test_what_is_no_proof_confirms_nothing(values: dict[str, str], complaint: str, heard: Heard) -> None:
+def test_confirmation_without_proof_is_refused(values: dict[str, str], complaint: str, heard: Heard) -> None:
     make_payment(status="succeeded", gateway_id="taken")
     payment = payment_for("confirm")
     assert complaint in do(client_of("confirm_payment"), "confirm", payment, **values)
     assert (now(payment).status, heard) == ("pending", [])
 
 
-def test_what_a_person_types_is_inert(heard: Heard) -> None:
+def test_typed_text_is_escaped(heard: Heard) -> None:
     payment = payment_for("confirm")
     content = do(client_of("confirm_payment"), "confirm", payment, reason="<script>1</script>", gateway_id="<b>1")
     assert now(payment).status == "succeeded"
@@ -332,12 +322,12 @@ def test_refund_is_recorded(heard: Heard) -> None:
     stored = payment.refunds.get()
     assert (stored.amount, stored.fee, stored.kind, stored.reference) == (5000, 0, "refund", "R-1")
     assert (stored.refunded_on, stored.reason, stored.user) == (date(2025, 11, 20), "Out of stock", User.objects.get())
-    assert names(heard) == ["payment_refunded"]
+    assert heard.names == ["payment_refunded"]
 
     do(client, "refund", payment, amount="7500")
 
     assert (now(payment).status, now(payment).refunded_amount) == ("refunded", 12500)
-    assert names(heard) == ["payment_refunded", "payment_refunded"]
+    assert heard.names == ["payment_refunded", "payment_refunded"]
 
 
 def test_chargeback_is_recorded_with_its_fee() -> None:
@@ -373,7 +363,7 @@ def test_refund_form_starts_with_what_is_left_and_today() -> None:
         ("confirm", {"gateway_id": "TAKEN"}, "gateway_id"),
     ],
 )
-def test_refusal_stands_beside_its_field(action: str, values: dict[str, str], field: str) -> None:
+def test_refusal_is_shown_beside_its_field(action: str, values: dict[str, str], field: str) -> None:
     make_payment(status="succeeded", gateway_id="taken")
     content = do(client_of(PERMISSIONS[action]), action, payment_for(action), **values)
     assert re.findall(r'<ul class="errorlist" id="id_(\w+)_error"', content) == [field]
@@ -422,10 +412,10 @@ def test_impossible_refund_is_refused(values: dict[str, str], complaint: str, he
 def test_signals_are_delivered_again(heard: Heard) -> None:
     payment = payment_for("redeliver")
     assert "All receivers of the shop have succeeded." in do(client_of("redeliver_payment"), "redeliver", payment)
-    assert names(heard) == ["payment_succeeded"]
+    assert heard.names == ["payment_succeeded"]
 
 
-def test_a_receiver_that_fails_again_is_told(heard: Heard) -> None:
+def test_repeated_receiver_failure_is_reported(heard: Heard) -> None:
     def fails(**kwargs: Any) -> None:
         raise OSError
 
@@ -440,12 +430,12 @@ def test_a_receiver_that_fails_again_is_told(heard: Heard) -> None:
     assert "still waiting for fails" in content
 
 
-def test_nobody_who_listens_is_told(payment: Payment) -> None:
+def test_redelivery_without_receivers_is_reported(payment: Payment) -> None:
     payment = payment_for("redeliver")
     assert "no receiver is connected" in do(client_of("redeliver_payment"), "redeliver", payment)
 
 
-def test_what_any_state_owes_can_be_delivered(heard: Heard) -> None:
+def test_owed_signals_can_be_delivered_in_any_status(heard: Heard) -> None:
     payment = payment_for("review")
     PaymentEvent.objects.create(
         payment=payment,
@@ -455,10 +445,10 @@ def test_what_any_state_owes_can_be_delivered(heard: Heard) -> None:
         deliver_at=timezone.now() - timedelta(minutes=1),
     )
     assert "All receivers of the shop have succeeded." in do(client_of("redeliver_payment"), "redeliver", payment)
-    assert names(heard) == ["payment_flagged"]
+    assert heard.names == ["payment_flagged"]
 
 
-def test_missing_receivers_are_named_and_let_go() -> None:
+def test_missing_receivers_are_named_and_discarded() -> None:
     payment = payment_for("discard")
     client = client_of("redeliver_payment")
     page = text_of(client.get(page_of(payment)))
@@ -473,7 +463,7 @@ def test_missing_receivers_are_named_and_let_go() -> None:
     assert "still waiting" not in content
 
 
-def test_a_connected_receiver_that_is_owed_is_named(heard: Heard) -> None:
+def test_owed_connected_receiver_is_named(heard: Heard) -> None:
     payment = payment_for("discard")
     assert "still waiting for heard.payment_failed" in text_of(client_of().get(page_of(payment)))
 
@@ -565,7 +555,7 @@ def test_finding_of_another_payment_is_not_reviewed() -> None:
         ("review", "failed"),
     ],
 )
-def test_what_a_state_forbids_is_not_offered(action: str, status: str) -> None:
+def test_forbidden_actions_are_not_offered(action: str, status: str) -> None:
     client = client_of(PERMISSIONS[action])
     payment = make_payment(status=status, attempt=1)
     url = url_of(action, payment)
@@ -576,7 +566,7 @@ def test_what_a_state_forbids_is_not_offered(action: str, status: str) -> None:
 # Replays
 
 
-def test_a_replay_shows_first_what_would_change(heard: Heard) -> None:
+def test_replay_previews_the_changes(heard: Heard) -> None:
     client = client_of("confirm_payment")
     payment = payment_for("replay")
     url = url_of("replay", payment)
@@ -590,15 +580,15 @@ def test_a_replay_shows_first_what_would_change(heard: Heard) -> None:
     assert (now(payment).status, heard) == ("pending", [])
 
 
-def test_a_replay_is_done_for_real(heard: Heard) -> None:
+def test_replay_applies_the_changes(heard: Heard) -> None:
     payment = payment_for("replay")
     content = do(client_of("confirm_payment"), "replay", payment)
     assert "The notification was replayed. The payment’s status is now “Paid”." in content
-    assert (now(payment).settled_by, names(heard)) == ("notification", ["payment_succeeded"])
+    assert (now(payment).settled_by, heard.names) == ("notification", ["payment_succeeded"])
     assert now(payment).gateway_id == "9210824147867"
 
 
-def test_a_replay_that_changes_nothing_is_not_offered(payment: Payment, notify: Notify, heard: Heard) -> None:
+def test_replay_without_changes_is_not_offered(payment: Payment, notify: Notify, heard: Heard) -> None:
     client = client_of("confirm_payment")
     notify(payment, amount=1)
     url = f"{LIST}{payment.pk}/events/{payment.events.get().pk}/replay/"
@@ -609,11 +599,11 @@ def test_a_replay_that_changes_nothing_is_not_offered(payment: Payment, notify: 
     assert "<textarea" not in content
     refused = {**VALUES["replay"], "seen": now(payment).updated_at.isoformat()}
     client.post(url, refused)
-    assert (now(payment).status, names(heard)) == ("pending", ["payment_flagged"])
+    assert (now(payment).status, heard.names) == ("pending", ["payment_flagged"])
     assert not PaymentEvent.objects.filter(kind="staff").exists()
 
 
-def test_a_replay_that_would_flag_says_so(notify: Notify) -> None:
+def test_replay_preview_shows_findings(notify: Notify) -> None:
     payment = make_payment(status="pending", attempt=1)
     notify(payment)
     notify(payment, payId="another")
@@ -639,12 +629,12 @@ def test_replay_that_raises_a_finding_signals_it_once(notify: Notify, heard: Hea
 
     client.post(url, {**form_of(client, url), **VALUES["replay"]})
 
-    assert names(heard) == ["payment_flagged"]
+    assert heard.names == ["payment_flagged"]
     assert payment.findings.filter(reviewed_at=None).count() == 1
     assert PaymentEvent.objects.get(kind="staff", data__action="replay").signals == ["payment_flagged"]
 
 
-def test_a_dry_run_writes_dates_as_people_do(payment: Payment, notify: Notify, settings: Settings) -> None:
+def test_preview_formats_dates(payment: Payment, notify: Notify, settings: Settings) -> None:
     settings.PAIEMENTPRO_CURRENCIES = {"XOF": "950"}
     notify(payment, countryCurrencyCode="952", transactiondt="2026-09-25 15:44:25")
     settings.PAIEMENTPRO_CURRENCIES = {"XOF": "952"}
@@ -653,7 +643,7 @@ def test_a_dry_run_writes_dates_as_people_do(payment: Payment, notify: Notify, s
     assert "<td></td><td>25/09/2026 15:44</td>" in content
 
 
-def test_a_notification_that_says_nothing_new_changes_nothing(payment: Payment, notify: Notify) -> None:
+def test_replay_of_a_known_notification_changes_nothing(payment: Payment, notify: Notify) -> None:
     notify(payment)
     url = f"{LIST}{payment.pk}/events/{payment.events.get().pk}/replay/"
     assert "It contains nothing new." in text_of(client_of("confirm_payment").get(url))
@@ -670,7 +660,7 @@ def test_only_a_notification_of_this_payment_is_replayed(payment: Payment, notif
     assert client.get(f"{LIST}{other.pk}/events/{'9' * 40}/replay/").status_code == 404
 
 
-def test_question_about_many_attempts_ends_in_time(gateway: FakeGateway, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_lookup_of_many_attempts_ends_in_time(gateway: FakeGateway, monkeypatch: pytest.MonkeyPatch) -> None:
     now = 100.0
 
     def take_time(request: Any) -> Any:

@@ -15,7 +15,7 @@ from django_paiementpro.exceptions import GatewayError, GatewayUnavailableError
 from django_paiementpro.gateway import client as gateway_module
 from django_paiementpro.models import Payment, PaymentEvent
 from django_paiementpro.testing import make_payment
-from django_paiementpro.testing.wire import notification_fields
+from django_paiementpro.testing.notifications import notification_fields
 from tests.conftest import PAGE_URL, STATUS_URL
 from tests.gateway.test_messages import multipart, request
 
@@ -57,7 +57,7 @@ def the_only_payment() -> Payment:
 
 @pytest.mark.django_db
 @given(query=st.text(st.characters(max_codepoint=255), max_size=200), content_type=CONTENT_TYPES, body=BODIES)
-def test_what_is_no_notification_is_refused_and_kept(query: str, content_type: str, body: bytes) -> None:
+def test_arbitrary_body_is_refused_and_recorded(query: str, content_type: str, body: bytes) -> None:
     """None of it can hold the reference, which nobody can guess."""
     payment = the_only_payment()
 
@@ -75,7 +75,7 @@ def test_what_is_no_notification_is_refused_and_kept(query: str, content_type: s
 @example(noise={"": False, " ": False}, content_type="")
 @example(noise={"": "1", " ": "2"}, content_type="")
 @given(noise=st.dictionaries(TEXTS, JSON, max_size=4), content_type=CONTENT_TYPES)
-def test_a_notification_is_one_whatever_stands_beside_it(noise: dict[str, Any], content_type: str) -> None:
+def test_notification_is_accepted_despite_extra_data(noise: dict[str, Any], content_type: str) -> None:
     payment = the_only_payment()
     fields = notification_fields(payment)
     beside = {f"x{name}": value for name, value in noise.items()}
@@ -103,13 +103,13 @@ STATUSES = st.sampled_from([200, 200, 200, 201, 204, 301, 400, 404, 429, 500, 50
 
 
 @given(content=ANSWERS, status=STATUSES)
-def test_what_is_no_page_is_an_error_of_the_gateways(content: bytes, status: int) -> None:
+def test_arbitrary_page_response_is_a_gateway_error(content: bytes, status: int) -> None:
     with answer("POST", OPENING_URL, content, status), pytest.raises(GatewayError):
         gateway_module.open_page(request())
 
 
 @given(url=st.one_of(st.text(max_size=60), st.text(max_size=30).map(lambda text: PAGE_URL[:-30] + text)))
-def test_a_page_that_is_offered_is_the_gateways(url: str) -> None:
+def test_offered_page_is_on_the_gateways_host(url: str) -> None:
     content = json.dumps({"success": True, "url": url}).encode()
     with answer("POST", OPENING_URL, content, 200):
         try:
@@ -123,7 +123,7 @@ def test_a_page_that_is_offered_is_the_gateways(url: str) -> None:
 
 @pytest.mark.django_db
 @given(content=ANSWERS, status=STATUSES)
-def test_a_look_up_proves_nothing_by_chance(content: bytes, status: int) -> None:
+def test_arbitrary_status_response_proves_nothing(content: bytes, status: int) -> None:
     payment = the_only_payment()
     with (
         override_settings(PAIEMENTPRO_STATUS_URL=STATUS_URL),

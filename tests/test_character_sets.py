@@ -11,11 +11,10 @@ from django.test import Client
 from django_paiementpro import services
 from django_paiementpro.models import Payment, PaymentEvent
 from django_paiementpro.testing import FakeGateway, make_payment
-from tests.conftest import PAYMENT_UPDATES, Notify
+from tests.conftest import PAYMENT_UPDATES, Heard, Notify, stored
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
-Heard = list[tuple[str, Payment]]
 
 TABLES = ["paiementpro_payment", "paiementpro_paymentevent", "paiementpro_finding", "paiementpro_refund"]
 
@@ -54,10 +53,6 @@ def narrow(request: pytest.FixtureRequest) -> Iterator[str]:
     convert("utf8mb4")
 
 
-def stored(payment: Payment) -> Payment:
-    return Payment.objects.get(pk=payment.pk)
-
-
 def test_success_with_an_emoji_settles(payment: Payment, notify: Notify, heard: Heard, narrow: str) -> None:
     texts = {"message": "Payé 👍", "channel": "é€👍", "returnContext": "👍", "sessionId": ["Ω", "7"]}
 
@@ -66,7 +61,7 @@ def test_success_with_an_emoji_settles(payment: Payment, notify: Notify, heard: 
 
     payment = stored(payment)
     assert (payment.status, payment.needs_review) == ("succeeded", False)
-    assert [name for name, _ in heard] == ["payment_succeeded"]
+    assert heard.names == ["payment_succeeded"]
     assert [event.outcome for event in payment.events.all()] == ["accepted", "duplicate"]
     assert payment.response_message == "Payé \\U0001f44d"
     assert payment.gateway_channel == "é\\u20ac\\U0001f44d"
@@ -88,7 +83,7 @@ def test_long_text_is_cut_once_it_is_escaped(payment: Payment, notify: Notify, n
 
 
 @pytest.mark.parametrize("gateway_id", ["ЖЮ-42 👍", "Ω1", "Ё🎉"])
-def test_transaction_id_of_another_alphabet_is_compared_as_it_came(
+def test_non_latin_transaction_id_is_compared_unchanged(
     payment: Payment, notify: Notify, narrow: str, gateway_id: str
 ) -> None:
     for _ in range(2):
@@ -112,7 +107,7 @@ def test_refusal_and_conflict_are_recorded(
     assert payment.findings.count() == (0 if fields == {"amount": "👍"} else 1)
 
 
-def test_words_of_the_gateway_that_refuses_a_page_are_recorded(gateway: FakeGateway, narrow: str) -> None:
+def test_gateway_refusal_message_is_recorded(gateway: FakeGateway, narrow: str) -> None:
     payment = make_payment()
     gateway.refuses("Référence refusée 👎")
 
@@ -120,7 +115,7 @@ def test_words_of_the_gateway_that_refuses_a_page_are_recorded(gateway: FakeGate
     assert payment.events.get().message.endswith("\\U0001f44e")
 
 
-def test_words_of_people_are_recorded(payment: Payment, narrow: str) -> None:
+def test_staff_reason_is_recorded(payment: Payment, narrow: str) -> None:
     awa = User.objects.create_user("awa")
     other = make_payment(status="succeeded", attempt=1)
     services.cancel_payment(payment, "Épuisé 😢")
@@ -132,7 +127,7 @@ def test_words_of_people_are_recorded(payment: Payment, narrow: str) -> None:
 
 
 @pytest.mark.parametrize(("code", "count"), [(1366, 3), (3988, 3), (1213, 7), (None, 7)])
-def test_error_of_the_database_is_taken_for_what_it_is(
+def test_database_error_is_classified(
     payment: Payment, monkeypatch: pytest.MonkeyPatch, code: int | None, count: int
 ) -> None:
     asked = []
@@ -150,7 +145,7 @@ def test_error_of_the_database_is_taken_for_what_it_is(
     assert stored(payment).status == "pending"
 
 
-def test_nothing_is_tried_again_in_the_hosts_transaction(payment: Payment) -> None:
+def test_nothing_is_retried_in_the_hosts_transaction(payment: Payment) -> None:
     def broken(execute: Callable[..., Any], sql: str, *arguments: Any) -> Any:
         if sql.startswith(PAYMENT_UPDATES):
             raise DataError("refused")

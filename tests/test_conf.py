@@ -37,7 +37,7 @@ def test_the_defaults_are_safe() -> None:
         ({"PAIEMENTPRO_STATUS_URL": None}, "https://www.paiementpro.net", None),
     ],
 )
-def test_the_look_up_is_only_asked_where_it_knows(values: Any, gateway_url: str, status_url: str | None) -> None:
+def test_status_url_default_depends_on_the_gateway(values: Any, gateway_url: str, status_url: str | None) -> None:
     with override_settings():
         from django.conf import settings
 
@@ -75,13 +75,13 @@ def test_wrong_value_is_refused_each_time() -> None:
     assert conf.min_amount == 100
 
 
-def test_currency_is_checked_against_the_currencies_of_the_moment() -> None:
+def test_currency_is_checked_against_the_current_setting() -> None:
     assert conf.currency == "XOF"
     with override_settings(PAIEMENTPRO_CURRENCIES={"XAF": "950"}), pytest.raises(ImproperlyConfigured, match="XAF"):
         _ = conf.currency
 
 
-def test_function_that_a_test_replaces_is_used(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_replaced_function_is_used(monkeypatch: pytest.MonkeyPatch) -> None:
     with override_settings(PAIEMENTPRO_PAYMENT_FACTORY="tests.host.payments.new_payment"):
         before = conf.payment_factory
         monkeypatch.setattr("tests.host.payments.new_payment", print)
@@ -178,7 +178,7 @@ def test_channels_are_offered_in_the_order_of_the_setting() -> None:
         assert conf.channels == {"WAVECI": Channel.WAVE_CI.label, "NEW": "New Money", "OMCIV2": "Orange"}
 
 
-def test_a_currency_is_one_of_the_account() -> None:
+def test_default_currency_is_one_of_the_setting() -> None:
     with override_settings(PAIEMENTPRO_CURRENCIES={"XAF": "950"}, PAIEMENTPRO_CURRENCY="XAF"):
         assert conf.currency == "XAF"
 
@@ -189,7 +189,7 @@ def test_a_verifier_is_imported() -> None:
     assert conf.hashcode_verifier is None
 
 
-def test_payers_come_back_to_hosts_origins_and_apps() -> None:
+def test_return_hosts_may_be_hosts_origins_and_app_schemes() -> None:
     with override_settings(PAIEMENTPRO_RETURN_HOSTS=["Shop.example.com", "http://localhost:5173", "maBoutique://"]):
         assert conf.return_hosts == ["shop.example.com", "http://localhost:5173", "maboutique://"]
     assert conf.return_hosts == conf.api_customer_fields == []

@@ -89,7 +89,7 @@ def rows_of(client: Client, language: str = "en", **query: str) -> list[list[str
     return list(csv.reader(text.splitlines(), delimiter=";" if language == "fr" else ","))
 
 
-def test_the_key_figures_stand_first(cashier: Client) -> None:
+def test_key_figures_come_first(cashier: Client) -> None:
     paid(12500)
     refund(paid(2500), 2000)
     opened("failed")
@@ -166,7 +166,7 @@ def test_each_chart_has_its_figures_in_words(cashier: Client) -> None:
     assert 'aria-label="Paid, 2, 66.7% of the previous step"' in content
 
 
-def test_shapes_are_as_large_as_the_figures(cashier: Client) -> None:
+def test_shapes_are_proportional_to_the_figures(cashier: Client) -> None:
     paid(100)
     paid(50, MONDAY + DAY)
 
@@ -194,7 +194,7 @@ def test_days_weeks_or_months_are_shown(cashier: Client, unit: str, title: str, 
     assert table(content, "periods")[1][0] == first
 
 
-def test_long_periods_are_shown_by_what_can_be_read() -> None:
+def test_long_periods_are_grouped_legibly() -> None:
     assert [unit_for(date(2026, 1, 1), date(2026, 1, 1) + number * DAY) for number in (30, 90, 365)] == [
         Unit.DAY,
         Unit.WEEK,
@@ -202,7 +202,7 @@ def test_long_periods_are_shown_by_what_can_be_read() -> None:
     ]
 
 
-def test_the_last_thirty_days_are_shown_unless_others_are_asked_for(cashier: Client) -> None:
+def test_last_thirty_days_are_the_default(cashier: Client) -> None:
     paid(1000, timezone.now())
     paid(2000, timezone.now() - 29 * DAY)
     paid(4000, timezone.now() - 30 * DAY)
@@ -217,9 +217,7 @@ def test_the_last_thirty_days_are_shown_unless_others_are_asked_for(cashier: Cli
 @pytest.mark.parametrize(
     ("day", "last_month"), [(date(2026, 3, 31), date(2026, 2, 1)), (date(2028, 2, 29), date(2028, 1, 1))]
 )
-def test_periods_to_choose_from_are_those_that_people_mean(
-    monkeypatch: pytest.MonkeyPatch, day: date, last_month: date
-) -> None:
+def test_period_presets_are_calendar_periods(monkeypatch: pytest.MonkeyPatch, day: date, last_month: date) -> None:
     moment = datetime(day.year, day.month, day.day, 12, tzinfo=ZoneInfo("UTC"))
     monkeypatch.setattr(timezone, "now", lambda: moment)
 
@@ -249,9 +247,7 @@ def test_periods_to_choose_from_are_those_that_people_mean(
         ({"from": "2001-01-01"}, "The period cannot be longer than 366 days."),
     ],
 )
-def test_a_period_that_cannot_be_shown_gives_way_to_the_last_thirty_days(
-    cashier: Client, query: dict[str, str], message: str
-) -> None:
+def test_invalid_period_falls_back_to_thirty_days(cashier: Client, query: dict[str, str], message: str) -> None:
     paid(at=timezone.now())
 
     content = page(cashier, **query)
@@ -276,7 +272,7 @@ def test_a_period_that_cannot_be_shown_gives_way_to_the_last_thirty_days(
         {"currency": "XOF\n1"},
     ],
 )
-def test_other_rubbish_is_named_and_left_aside(cashier: Client, query: dict[str, str]) -> None:
+def test_invalid_filters_are_named_and_ignored(cashier: Client, query: dict[str, str]) -> None:
     paid()
 
     content = page(cashier, **WEEK, **query)
@@ -287,7 +283,7 @@ def test_other_rubbish_is_named_and_left_aside(cashier: Client, query: dict[str,
 
 
 @pytest.mark.parametrize("query", [{"merchant": "😀"}, {"channel": "é😀"}, {"currency": "ZZZ"}, {"format": "pdf"}])
-def test_what_nobody_has_is_no_error(cashier: Client, query: dict[str, str]) -> None:
+def test_filter_without_matches_is_not_an_error(cashier: Client, query: dict[str, str]) -> None:
     assert '<p class="errornote">' not in page(cashier, **WEEK, **query)
 
 
@@ -349,7 +345,7 @@ def test_operator_and_merchant_are_picked_from_the_page(cashier: Client) -> None
     assert 'name="merchant" value="A&amp;B"' in chosen
 
 
-def test_one_merchant_and_one_currency_are_nothing_to_choose(cashier: Client) -> None:
+def test_single_merchant_and_currency_need_no_choice(cashier: Client) -> None:
     paid()
 
     content = page(cashier, **WEEK)
@@ -359,7 +355,7 @@ def test_one_merchant_and_one_currency_are_nothing_to_choose(cashier: Client) ->
     assert 'class="daybook-label"><a href' in content
 
 
-def test_the_rest_of_the_merchants_are_one(cashier: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_smallest_merchants_are_summed(cashier: Client, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(statistics, "MAX_MERCHANTS", 2)
     for number in range(5):
         paid(1000, merchant_id=f"M{number}")
@@ -370,7 +366,7 @@ def test_the_rest_of_the_merchants_are_one(cashier: Client, monkeypatch: pytest.
     assert '<span class="daybook-label">Others</span>' in content
 
 
-def test_other_currencies_are_named_and_not_added_up(cashier: Client) -> None:
+def test_other_currencies_are_named_but_not_summed(cashier: Client) -> None:
     paid(12500)
     paid(30, currency="EUR")
     paid(20, currency="USD")
@@ -383,7 +379,7 @@ def test_other_currencies_are_named_and_not_added_up(cashier: Client) -> None:
     assert key_figures(page(cashier, **WEEK, currency="EUR"))["Takings"][0] == "30 EUR"
 
 
-def test_what_strangers_wrote_is_never_markup(cashier: Client) -> None:
+def test_outside_text_is_escaped(cashier: Client) -> None:
     for name in ("<script>alert(1)</script>", '"><img src=x>'):
         paid(merchant_id=name, channel="", gateway_channel=name[:32])
         opened("failed", gateway_channel=name[:32])
@@ -397,7 +393,7 @@ def test_what_strangers_wrote_is_never_markup(cashier: Client) -> None:
     assert "&lt;script&gt;alert(1)&lt;/script&gt;" in content
 
 
-def test_the_page_asks_no_other_host_and_styles_nothing_inline(cashier: Client) -> None:
+def test_page_has_no_external_or_inline_resources(cashier: Client) -> None:
     paid()
 
     content = page(cashier, **WEEK).split('id="content-main"')[1].split("</main>")[0]
@@ -446,7 +442,7 @@ def test_csv_of_one_table_is_a_plain_table(cashier: Client) -> None:
     assert "table=periods" in page(cashier, **WEEK)
 
 
-def test_an_unknown_table_is_all_of_them_and_no_rate_is_empty(cashier: Client) -> None:
+def test_unknown_table_exports_all_tables(cashier: Client) -> None:
     make_payment(created_at=MONDAY)
 
     rows = rows_of(cashier, **WEEK, table="<script>")
@@ -470,7 +466,7 @@ def test_formulas_stay_text_in_the_csv(cashier: Client) -> None:
     assert ["'=1+1", "1", "12500"] in rows_of(cashier, **WEEK, table="merchants")
 
 
-def test_only_who_may_view_payments_sees_the_day_book(cashier: Client) -> None:
+def test_day_book_requires_the_view_permission(cashier: Client) -> None:
     stranger = Client()
     assert stranger.get(url()).status_code == 302
     User.objects.get().user_permissions.clear()
@@ -493,7 +489,7 @@ def test_the_number_of_statements_does_not_grow(cashier: Client, statements: Sta
     assert len(statements) <= 12
 
 
-def test_numbers_are_written_in_the_reader_s_manner() -> None:
+def test_numbers_are_localized() -> None:
     assert [short_amount(amount) for amount in (0, 999, 1000, 1500, 2_500_000, 10**10)] == [
         *("0", "999", "1\u00a0k", "1.5\u00a0k", "2.5\u00a0M", "10\u00a0bn"),
     ]
@@ -512,7 +508,7 @@ def test_a_duration_is_its_two_largest_units(seconds: float, text: str) -> None:
     assert duration_text(timedelta(seconds=seconds)).replace("\u00a0", " ") == text
 
 
-def test_no_duration_is_a_dash() -> None:
+def test_missing_duration_is_a_dash() -> None:
     assert duration_text(None) == "–"
 
 
@@ -537,5 +533,5 @@ def test_an_operator_has_the_name_that_the_shop_gives_it(settings: Any) -> None:
     ("amount", "top"),
     [(0, 10), (7, 10), (10, 10), (11, 12), (100, 100), (101, 120), (999, 1000), (1_530_000, 1_600_000)],
 )
-def test_a_scale_ends_at_a_number_that_is_easily_read(amount: int, top: int) -> None:
+def test_axis_ends_at_a_round_number(amount: int, top: int) -> None:
     assert round_up(amount) == top

@@ -47,7 +47,7 @@ def week(**values: Any) -> DayBook:
     return day_book(date(2026, 11, 2), date(2026, 11, 8), **{"currency": "XOF", **values})
 
 
-def test_what_was_taken_counts_on_the_day_it_was_paid() -> None:
+def test_takings_count_on_the_day_of_payment() -> None:
     paid(1000, created_at=MONDAY - 3 * DAY)
     paid(2000, MONDAY + DAY)
     paid(4000, MONDAY - DAY)  # before the period
@@ -93,7 +93,7 @@ def test_only_refunds_of_the_given_payments_count() -> None:
     assert week(payments=Payment.objects.filter(merchant_id="B").order_by("amount")).total.refunded == 10
 
 
-def test_the_operator_is_the_means_used_or_else_asked_for() -> None:
+def test_operator_is_the_used_or_requested_channel() -> None:
     paid(1000, channel="WAVECI")
     paid(4000, channel="WAVECI", gateway_channel="")
     opened("pending", channel="")
@@ -105,7 +105,7 @@ def test_the_operator_is_the_means_used_or_else_asked_for() -> None:
 
 
 @pytest.mark.parametrize("max_rows", [10_000, 1])
-def test_merchants_are_added_up_and_those_who_took_least_are_one(
+def test_smallest_merchants_are_summed_in_the_figures(
     monkeypatch: pytest.MonkeyPatch, statements: Statements, max_rows: int
 ) -> None:
     monkeypatch.setattr(statistics, "MAX_MERCHANTS", 2)
@@ -147,13 +147,13 @@ def test_the_way_from_created_to_paid_counts_payments_created() -> None:
 
 
 @pytest.mark.parametrize("status", ["pending", "succeeded", "failed", "expired", "refunded"])
-def test_what_the_gateway_told_about_had_a_page_though_its_answer_was_lost(status: str) -> None:
+def test_notified_payment_counts_as_opened(status: str) -> None:
     make_payment(status=status, created_at=MONDAY)
 
     assert (week().total.sent, week().total.opened) == (1, 1)
 
 
-def test_failures_are_told_by_operator_and_day() -> None:
+def test_failures_are_counted_by_operator_and_day() -> None:
     for day, status in ((0, "failed"), (0, "expired"), (0, "pending"), (1, "failed")):
         opened(status, MONDAY + day * DAY, channel="MOMOCI")
     opened("failed", channel="WAVECI")
@@ -190,7 +190,7 @@ def test_money_of_two_currencies_is_never_added_up() -> None:
     assert (euros.total.taken, euros.total.refunded, euros.other_currencies) == (50, 20, ["XOF"])
 
 
-def test_one_merchant_or_one_operator_is_picked_out() -> None:
+def test_figures_can_be_filtered() -> None:
     paid(1000, merchant_id="A")
     paid(2000, merchant_id="B", created_at=MONDAY - timedelta(minutes=3))
     refund(paid(4000, merchant_id="B", gateway_channel="WAVECI"), 5)
@@ -293,11 +293,11 @@ def test_an_empty_period_has_its_days_and_no_rates() -> None:
         (date.min, date.max),
     ],
 )
-def test_no_other_period_is_added_up(start: date, end: date) -> None:
+def test_other_periods_are_excluded(start: date, end: date) -> None:
     with pytest.raises(ValueError, match="not a period of at most 366 days"):
         day_book(start, end, currency="XOF")
 
 
 @pytest.mark.parametrize("start", [date(2000, 1, 1), date(2098, 12, 31), date(2024, 1, 1)])
-def test_the_longest_period_fits_at_the_ends_of_time(start: date) -> None:
+def test_longest_period_is_accepted_at_both_ends(start: date) -> None:
     assert len(day_book(start, start + 365 * DAY, currency="XOF").lines(Unit.DAY)) == 366

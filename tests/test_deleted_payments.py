@@ -16,7 +16,8 @@ from django_paiementpro.exceptions import InvalidNotification
 from django_paiementpro.models import Payment, PaymentEvent
 from django_paiementpro.services.notifications import receive_notification
 from django_paiementpro.testing import FakeGateway, make_payment
-from django_paiementpro.testing.wire import notification_of, paid_answer
+from django_paiementpro.testing.gateway import paid_answer
+from django_paiementpro.testing.notifications import notification_of
 from tests.conftest import STATUS_URL, Notify, just_before
 from tests.server.threads import at_once
 from tests.test_admin import LIST, client_of, text_of
@@ -31,7 +32,7 @@ def delete() -> None:
 
 
 @pytest.mark.parametrize("changes", [{}, {"responsecode": -1}, {"amount": 1}])
-def test_notification_of_a_payment_deleted_meanwhile_is_not_found(
+def test_notification_of_a_deleted_payment_is_not_found(
     payment: Payment, notify: Notify, changes: dict[str, Any]
 ) -> None:
     with just_before(delete, "UPDATE", "paiementpro_payment"):
@@ -41,7 +42,7 @@ def test_notification_of_a_payment_deleted_meanwhile_is_not_found(
     assert not PaymentEvent.objects.exists()
 
 
-def test_malformed_notification_of_a_payment_deleted_meanwhile_is_not_found(payment: Payment, notify: Notify) -> None:
+def test_malformed_notification_of_a_deleted_payment_is_404(payment: Payment, notify: Notify) -> None:
     with just_before(delete, "INSERT", "paiementpro_paymentevent"):
         response = notify(payment, amount="")
 
@@ -49,7 +50,7 @@ def test_malformed_notification_of_a_payment_deleted_meanwhile_is_not_found(paym
     assert not PaymentEvent.objects.exists()
 
 
-def test_event_that_breaks_another_rule_of_the_database_is_an_error(payment: Payment) -> None:
+def test_other_integrity_errors_of_events_are_raised(payment: Payment) -> None:
     def broken(execute: Callable[..., Any], sql: str, *arguments: Any) -> Any:
         if sql.startswith("INSERT"):
             raise IntegrityError("a rule of the host's")
@@ -63,7 +64,7 @@ def test_event_that_breaks_another_rule_of_the_database_is_an_error(payment: Pay
             receive_notification(payment.url_key, error)
 
 
-def test_checkout_of_a_payment_deleted_meanwhile_is_not_found(gateway: FakeGateway) -> None:
+def test_checkout_of_a_deleted_payment_is_not_found(gateway: FakeGateway) -> None:
     payment = make_payment()
     with just_before(delete, "UPDATE", "paiementpro_payment"):
         assert Client().get(payment.get_checkout_url()).status_code == 404
@@ -71,9 +72,7 @@ def test_checkout_of_a_payment_deleted_meanwhile_is_not_found(gateway: FakeGatew
 
 
 @pytest.mark.parametrize("is_refused", [False, True])
-def test_checkout_of_a_payment_deleted_while_the_gateway_answers_is_not_found(
-    gateway: FakeGateway, is_refused: bool
-) -> None:
+def test_checkout_of_a_payment_deleted_meanwhile_is_404(gateway: FakeGateway, is_refused: bool) -> None:
     payment = make_payment()
 
     def answer(request: Any) -> tuple[int, dict[str, str], str]:
@@ -102,7 +101,7 @@ def test_return_and_status_of_a_deleted_payment_are_not_found(payment: Payment) 
 
 @pytest.mark.parametrize("is_paid", [False, True])
 @override_settings(PAIEMENTPRO_STATUS_URL=STATUS_URL)
-def test_reconciliation_passes_over_a_payment_deleted_meanwhile(gateway: FakeGateway, is_paid: bool) -> None:
+def test_reconciliation_skips_a_deleted_payment(gateway: FakeGateway, is_paid: bool) -> None:
     payment = make_payment(status="pending", attempt=1)
     if is_paid:
         gateway.confirms(payment)
@@ -113,7 +112,7 @@ def test_reconciliation_passes_over_a_payment_deleted_meanwhile(gateway: FakeGat
 
 
 @override_settings(PAIEMENTPRO_STATUS_URL=STATUS_URL)
-def test_reconciliation_passes_over_a_payment_deleted_while_the_gateway_answers(payment: Payment) -> None:
+def test_reconciliation_skips_a_payment_deleted_by_then(payment: Payment) -> None:
     def answer(request: Any) -> tuple[int, dict[str, str], str]:
         delete()
         return 200, {}, json.dumps(paid_answer(notification_of(payment)))
@@ -128,7 +127,7 @@ def test_reconciliation_passes_over_a_payment_deleted_while_the_gateway_answers(
 @pytest.mark.parametrize("action", list(VALUES))
 @override_settings(PAIEMENTPRO_STATUS_URL=STATUS_URL)
 @pytest.mark.usefixtures("heard", "gateway")
-def test_staff_read_that_a_payment_no_longer_exists(action: str) -> None:
+def test_staff_see_that_a_payment_no_longer_exists(action: str) -> None:
     client = client_of("view_payment", *(f"{name}_payment" for name in VALUES if name != "replay"))
     payment = payment_for(action)
     url = url_of(action, payment)
@@ -142,7 +141,7 @@ def test_staff_read_that_a_payment_no_longer_exists(action: str) -> None:
 
 
 @override_settings(PAIEMENTPRO_STATUS_URL=STATUS_URL)
-def test_staff_ask_about_a_list_of_which_one_was_deleted(gateway: FakeGateway) -> None:
+def test_staff_check_skips_a_deleted_payment(gateway: FakeGateway) -> None:
     client = client_of("view_payment", "check_payment")
     payment = make_payment(status="pending", attempt=1)
 
@@ -152,7 +151,7 @@ def test_staff_ask_about_a_list_of_which_one_was_deleted(gateway: FakeGateway) -
     assert response.status_code == 200
 
 
-def test_api_of_a_payment_deleted_meanwhile_is_not_found(gateway: FakeGateway) -> None:
+def test_api_of_a_deleted_payment_is_not_found(gateway: FakeGateway) -> None:
     user = User.objects.create_user("awa")
     payment = make_payment(user=user)
     client = Client()

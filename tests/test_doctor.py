@@ -1,4 +1,4 @@
-"""The doctor as a command, and what it says of settings, receivers, addresses, cron and the gateway."""
+"""The doctor as a command, and its results for settings, receivers, addresses, cron and the gateway."""
 
 import json
 import socket
@@ -12,16 +12,16 @@ import requests
 from django.conf import settings
 from django.core.exceptions import ImproperlyConfigured
 from django.core.management import CommandError, call_command
-from django.db import DatabaseError, connection
+from django.db import DatabaseError, connection, connections
 from django.db.migrations.recorder import MigrationRecorder
 from django.test import override_settings
 from django.utils import timezone
 
-from django_paiementpro.doctor import TOPICS, Visit
+from django_paiementpro.doctor import TOPICS, Target
 from django_paiementpro.models import Payment, PaymentEvent, ReconciliationRun
 from django_paiementpro.signals import payment_succeeded
 from django_paiementpro.testing import FakeGateway, make_payment
-from tests.conftest import INDISCREET, MIGRATIONS, PAGE_URL
+from tests.conftest import INDISCREET, PAGE_URL
 from tests.test_admin import flag
 
 pytestmark = pytest.mark.django_db
@@ -68,16 +68,15 @@ def dns(monkeypatch: pytest.MonkeyPatch) -> dict[str, str]:
     return names
 
 
-def told(topic: str, visit: Visit | None = None, **values: Any) -> Lines:
-    """Return what is said on one topic."""
+def results(topic: str, target: Target | None = None, **values: Any) -> Lines:
     [examine] = [entry.examine for entry in TOPICS if entry.name == topic]
     with override_settings(**values):
-        return [(finding.verdict.value, finding.text) for finding in examine(visit or Visit())]
+        return [(result.level.value, result.text) for result in examine(target or Target())]
 
 
-def only(lines: Lines, verdict: str) -> str:
-    [(said, text)] = lines
-    assert said == verdict
+def only(lines: Lines, expected: str) -> str:
+    [(level, text)] = lines
+    assert level == expected
     return text
 
 
@@ -92,7 +91,7 @@ def answering(gateway: FakeGateway) -> FakeGateway:
 
 def run(capsys: pytest.CaptureFixture[str], *args: str, code: int = 1) -> str:
     if code:
-        with pytest.raises(CommandError, match=r"thing|chose"):
+        with pytest.raises(CommandError, match="probl"):
             call_command("paiementpro_doctor", *args)
     else:
         call_command("paiementpro_doctor", *args)
@@ -103,31 +102,30 @@ def run(capsys: pytest.CaptureFixture[str], *args: str, code: int = 1) -> str:
 
 
 @pytest.mark.usefixtures("answering")
-def test_all_topics_are_told_in_their_order(capsys: pytest.CaptureFixture[str]) -> None:
-    findings = json.loads(run(capsys, "--json"))
+def test_all_topics_are_examined_in_order(capsys: pytest.CaptureFixture[str]) -> None:
+    lines = json.loads(run(capsys, "--json"))
 
-    topics = list(dict.fromkeys(finding["topic"] for finding in findings))
+    topics = list(dict.fromkeys(line["topic"] for line in lines))
     assert topics == [topic.name for topic in TOPICS if topic.name != "gateway"]
-    failed = [finding for finding in findings if finding["verdict"] == "fail"]
-    assert [finding["topic"] for finding in failed] == ["notification"]
+    assert [line["topic"] for line in lines if line["level"] == "fail"] == ["notification"]
 
 
 @pytest.mark.usefixtures("answering")
-def test_each_line_begins_with_its_verdict(capsys: pytest.CaptureFixture[str]) -> None:
+def test_each_line_begins_with_its_level(capsys: pytest.CaptureFixture[str]) -> None:
     lines = run(capsys).splitlines()
     assert {line.split()[0] for line in lines} == {"pass", "warn", "fail"}
-    assert lines[0] == "pass  The settings are as they should be."
+    assert lines[0] == "pass  The settings are valid."
 
 
 @pytest.mark.usefixtures("answering")
-def test_it_speaks_french(payment: Payment, capsys: pytest.CaptureFixture[str]) -> None:
+def test_output_is_translated(payment: Payment, capsys: pytest.CaptureFixture[str]) -> None:
     flag(payment)
     flag(payment, "paid_twice")
     assert "warn  1 paiement est à vérifier" in run(capsys, "--language", "fr")
-    assert "warn  1 payment is to be reviewed" in run(capsys)
+    assert "warn  1 payment needs review" in run(capsys)
 
 
-def test_where_nothing_fails_the_exit_code_is_0(dns: dict[str, str], capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_exit_code_is_0_if_nothing_fails(dns: dict[str, str], capsys: pytest.CaptureFixture[str]) -> None:
     with override_settings(PAIEMENTPRO_SITE_URL=None, DEBUG=True):
         out = run(capsys, code=0)
     assert "warn  PAIEMENTPRO_SITE_URL is not set" in out
@@ -135,43 +133,43 @@ def test_where_nothing_fails_the_exit_code_is_0(dns: dict[str, str], capsys: pyt
 
 
 @pytest.mark.usefixtures("answering")
-def test_another_base_can_be_examined(capsys: pytest.CaptureFixture[str]) -> None:
-    assert "ALLOWED_HOSTS does not have www.shop.example" in run(capsys, "--url", "https://www.shop.example/")
+def test_another_url_can_be_examined(capsys: pytest.CaptureFixture[str]) -> None:
+    assert "ALLOWED_HOSTS does not include www.shop.example" in run(capsys, "--url", "https://www.shop.example/")
 
 
-def test_a_base_that_is_none_is_refused() -> None:
+def test_an_invalid_url_is_refused() -> None:
     with pytest.raises(CommandError, match="--url: write"):
         call_command("paiementpro_doctor", "--url", "shop.example")
 
 
 @pytest.mark.usefixtures("answering")
-def test_a_wrong_setting_hides_nothing_else(capsys: pytest.CaptureFixture[str]) -> None:
+def test_invalid_setting_does_not_hide_other_findings(capsys: pytest.CaptureFixture[str]) -> None:
     with override_settings(PAIEMENTPRO_TIMEOUT=20, PAIEMENTPRO_TYPO=1):
         out = run(capsys)
     assert "fail  PAIEMENTPRO_TIMEOUT: write (connect, read)" in out
-    assert "warn  PAIEMENTPRO_TYPO is no setting" in out
-    assert "warn  Not looked at any further, because of a setting: PAIEMENTPRO_TIMEOUT" in out
-    assert "payment_succeeded is heard" in out
+    assert "warn  PAIEMENTPRO_TYPO is not a setting" in out
+    assert "warn  Skipped because of a wrong setting: PAIEMENTPRO_TIMEOUT" in out
+    assert "Receivers of payment_succeeded: doctor." in out
 
 
 @pytest.mark.usefixtures("answering")
-def test_a_database_that_is_away_is_told(capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_database_error_is_reported(capsys: pytest.CaptureFixture[str]) -> None:
     def away(*arguments: Any) -> None:
         raise DatabaseError("secret")
 
     with connection.execute_wrapper(away):
         out = run(capsys)
-    assert "fail  The database does not answer: DatabaseError" in out
+    assert "fail  A database query failed: DatabaseError." in out
     assert "paiementpro_reconcile" not in out
     assert "secret" not in out
 
 
 @pytest.mark.usefixtures("answering")
-def test_tables_that_are_not_there_are_not_read(capsys: pytest.CaptureFixture[str]) -> None:
-    MigrationRecorder(connection).record_unapplied("paiementpro", MIGRATIONS[-1])
-    topics = {finding["topic"] for finding in json.loads(run(capsys, "--json"))}
+def test_missing_tables_are_not_read(capsys: pytest.CaptureFixture[str]) -> None:
+    MigrationRecorder(connection).flush()
+    topics = {line["topic"] for line in json.loads(run(capsys, "--json"))}
     assert {"tables", "database"} <= topics
-    assert not {"reconciliation", "waiting"} & topics
+    assert not {"reconciliation", "backlog"} & topics
 
 
 class Broken:
@@ -180,10 +178,10 @@ class Broken:
 
 
 @pytest.mark.usefixtures("answering")
-def test_code_of_the_project_that_raises_is_told(capsys: pytest.CaptureFixture[str]) -> None:
+def test_an_error_in_the_projects_code_is_reported(capsys: pytest.CaptureFixture[str]) -> None:
     with override_settings(DATABASE_ROUTERS=[Broken()]):
         out = run(capsys)
-    assert "fail  Not looked at any further: the project’s own code raised LookupError (test_doctor.py:" in out
+    assert "fail  Skipped: the project’s own code raised LookupError (test_doctor.py:" in out
     assert "secret" not in out
 
 
@@ -193,25 +191,25 @@ class Indiscreet:
 
 
 @pytest.mark.usefixtures("answering")
-def test_what_others_say_of_secrets_is_blanked(
+def test_secrets_in_messages_of_other_code_are_hidden(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     databases = {"default": {**settings.DATABASES["default"], "PASSWORD": "tiger"}}
     monkeypatch.setattr(settings, "DATABASES", databases)
     with override_settings(DATABASE_ROUTERS=[Indiscreet()]):
         out = run(capsys)
-    assert "because of a setting: amqp://…@broker/  [2J … …\n" in out
+    assert "because of a wrong setting: amqp://…@broker/  [2J … …\n" in out
 
 
 # Settings.
 
 
 def test_good_settings_pass() -> None:
-    assert only(told("settings"), "pass") == "The settings are as they should be."
+    assert only(results("settings"), "pass") == "The settings are valid."
 
 
 @pytest.mark.parametrize(
-    ("values", "verdict", "expected"),
+    ("values", "level", "expected"),
     [
         ({"SECRET_KEY": "django-insecure-" + KEY + KEY}, "fail", "SECRET_KEY can be guessed"),
         (
@@ -226,71 +224,103 @@ def test_good_settings_pass() -> None:
         ({"PAIEMENTPRO_MERCHANT_ID": ""}, "fail", "PAIEMENTPRO_MERCHANT_ID: write the merchant id"),
     ],
 )
-def test_a_wrong_setting_is_told(values: dict[str, Any], verdict: str, expected: str) -> None:
-    assert expected in only(told("settings", **values), verdict)
+def test_a_wrong_setting_is_reported(values: dict[str, Any], level: str, expected: str) -> None:
+    assert expected in only(results("settings", **values), level)
 
 
-def test_debug_before_a_local_gateway_is_development() -> None:
-    assert told("settings", DEBUG=True, PAIEMENTPRO_GATEWAY_URL="http://localhost:8000/sandbox")[0][0] == "pass"
+def test_debug_with_a_local_gateway_passes() -> None:
+    assert results("settings", DEBUG=True, PAIEMENTPRO_GATEWAY_URL="http://localhost:8000/sandbox")[0][0] == "pass"
 
 
 # Receivers.
 
 
 def test_a_receiver_is_named() -> None:
-    assert only(told("receivers"), "pass") == "payment_succeeded is heard by doctor."
+    assert only(results("receivers"), "pass") == "Receivers of payment_succeeded: doctor."
 
 
 def test_a_missing_receiver_fails() -> None:
     payment_succeeded.disconnect(dispatch_uid="doctor")
-    assert "paid orders are not fulfilled" in only(told("receivers"), "fail")
+    assert "paid orders are not fulfilled" in only(results("receivers"), "fail")
+
+
+# Tables and database.
+
+
+def test_tables_up_to_date_pass() -> None:
+    assert only(results("tables"), "pass") == "The tables are up to date."
+
+
+class Elsewhere:
+    def db_for_write(self, model: Any, **hints: Any) -> str:
+        return "elsewhere"
+
+
+@pytest.mark.parametrize(
+    ("routers", "command"), [([], "manage.py migrate"), ([Elsewhere()], "manage.py migrate --database elsewhere")]
+)
+def test_a_missing_migration_fails(routers: list[Any], command: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    MigrationRecorder(connection).flush()
+    monkeypatch.setattr(connections._connections, "elsewhere", connection, raising=False)
+    monkeypatch.setitem(connections.settings, "elsewhere", connection.settings_dict)
+    lines = results("tables", DATABASE_ROUTERS=routers)
+    assert only(lines, "fail") == f"The tables are not up to date: run “{command}”."
+
+
+def test_a_sound_database_passes() -> None:
+    assert only(results("database"), "pass") == "The database is set up correctly."
+
+
+def test_system_checks_of_the_database_are_reported(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(connection, "vendor", "oracle")
+    assert only(results("database"), "warn").endswith("(paiementpro.W020)")
 
 
 # The address.
 
 
 def test_a_public_https_address_passes() -> None:
-    assert only(told("address"), "pass") == f"shop.example is a public name ({PUBLIC_ADDRESS})."
+    assert only(results("address"), "pass") == f"shop.example is a public name ({PUBLIC_ADDRESS})."
 
 
 def test_a_site_without_a_base_fails() -> None:
-    assert "is not set" in only(told("address", PAIEMENTPRO_SITE_URL=None), "fail")
-    assert "is not set" in only(told("address", PAIEMENTPRO_SITE_URL=None, DEBUG=True), "warn")
+    assert "is not set" in only(results("address", PAIEMENTPRO_SITE_URL=None), "fail")
+    assert "is not set" in only(results("address", PAIEMENTPRO_SITE_URL=None, DEBUG=True), "warn")
 
 
 @pytest.mark.parametrize(
     "host", ["localhost", "127.0.0.1", "192.168.1.10", "[::1]", "10.0.0.1:8000", "shop.local", "shop.internal.", "shop"]
 )
-def test_an_address_of_this_network_fails(host: str) -> None:
-    lines = told("address", PAIEMENTPRO_SITE_URL=f"https://{host}")
-    assert "the gateway cannot send anything there" in only(lines, "fail")
+def test_a_private_address_fails(host: str) -> None:
+    lines = results("address", PAIEMENTPRO_SITE_URL=f"https://{host}")
+    assert "is a private name or address" in only(lines, "fail")
 
 
-def test_beside_a_local_gateway_it_passes() -> None:
+def test_a_private_address_passes_with_a_local_gateway() -> None:
     values = {"PAIEMENTPRO_SITE_URL": "http://127.0.0.1:8000", "PAIEMENTPRO_GATEWAY_URL": "http://127.0.0.1:8000/gate"}
-    assert "this is for development" in only(told("address", **values), "pass")
+    assert "this is a development setup" in only(results("address", **values), "pass")
 
 
 def test_plain_http_fails() -> None:
-    lines = told("address", PAIEMENTPRO_SITE_URL="http://shop.example")
-    assert [verdict for verdict, _text in lines] == ["pass", "fail"]
+    lines = results("address", PAIEMENTPRO_SITE_URL="http://shop.example")
+    assert [level for level, _text in lines] == ["pass", "fail"]
     assert "is not https" in lines[1][1]
 
 
 @pytest.mark.parametrize("host", ["nowhere.example", "a..b", "é" * 70 + ".example"])
-def test_an_unknown_name_fails(host: str) -> None:
-    assert "no address belongs to it" in only(told("address", Visit(f"https://{host}")), "fail")
+def test_unknown_host_name_fails(host: str) -> None:
+    assert "cannot be resolved" in only(results("address", Target(f"https://{host}")), "fail")
 
 
-def test_a_public_name_may_be_a_private_address_here(dns: dict[str, str]) -> None:
+def test_a_public_name_with_a_private_address_here_is_a_warning(dns: dict[str, str]) -> None:
     dns["shop.example"] = "127.0.0.1"
-    assert "shop.example is 127.0.0.1 here" in only(told("address"), "warn")
+    assert "shop.example resolves to a private address here (127.0.0.1)" in only(results("address"), "warn")
 
 
-def test_a_proxy_knows_the_addresses(monkeypatch: pytest.MonkeyPatch, dns: dict[str, str]) -> None:
+def test_a_proxy_resolves_the_name(monkeypatch: pytest.MonkeyPatch, dns: dict[str, str]) -> None:
     dns.clear()
     monkeypatch.setenv("https_proxy", "http://proxy.example:3128")
-    assert "by way of the environment’s proxy" in only(told("address"), "pass")
+    assert "through the proxy set in the environment" in only(results("address"), "pass")
 
 
 @pytest.mark.parametrize(
@@ -303,12 +333,12 @@ def test_a_proxy_knows_the_addresses(monkeypatch: pytest.MonkeyPatch, dns: dict[
         ("", ""),
     ],
 )
-def test_a_host_is_named_as_clients_do(url: str, authority: str) -> None:
+def test_the_authority_is_that_of_a_host_header(url: str, authority: str) -> None:
     with override_settings(PAIEMENTPRO_SITE_URL=None):
-        assert Visit(url).authority == authority
+        assert Target(url).authority == authority
 
 
-# Cron, and what waits.
+# Cron and the backlog.
 
 
 def reconciled(seen: timedelta, finished: timedelta | None, **totals: Any) -> None:
@@ -326,14 +356,14 @@ def reconciled(seen: timedelta, finished: timedelta | None, **totals: Any) -> No
 MINUTES, HOURS = timedelta(minutes=4), timedelta(hours=3)
 
 
-def test_a_reconciliation_of_late_passes() -> None:
+def test_a_recent_reconciliation_passes() -> None:
     reconciled(HOURS, HOURS)
     reconciled(MINUTES, MINUTES)
-    assert only(told("reconciliation"), "pass") == "paiementpro_reconcile last ended 4\xa0minutes ago."
+    assert only(results("reconciliation"), "pass") == "paiementpro_reconcile last finished 4\xa0minutes ago."
 
 
-def test_a_fresh_installation_is_told_of_cron() -> None:
-    text = only(told("reconciliation"), "warn")
+def test_a_new_installation_is_warned_about_cron() -> None:
+    text = only(results("reconciliation"), "warn")
     assert "has never run" in text
     assert f"*/5 * * * * {sys.executable} manage.py paiementpro_reconcile" in text
 
@@ -341,85 +371,85 @@ def test_a_fresh_installation_is_told_of_cron() -> None:
 def test_a_shop_without_cron_fails(payment: Payment, monkeypatch: pytest.MonkeyPatch) -> None:
     Payment.objects.update(created_at=timezone.now() - HOURS)
     monkeypatch.setattr(sys, "argv", ["/srv/shop/manage.py"])
-    text = only(told("reconciliation"), "fail")
+    text = only(results("reconciliation"), "fail")
     assert f"*/5 * * * * {sys.executable} /srv/shop/manage.py paiementpro_reconcile" in text
 
 
-def test_a_reconciliation_long_ago_fails() -> None:
+def test_an_old_reconciliation_fails() -> None:
     reconciled(HOURS, HOURS)
-    assert "was last seen 3\xa0hours ago" in only(told("reconciliation"), "fail")
+    assert "last ran 3\xa0hours ago" in only(results("reconciliation"), "fail")
 
 
 @pytest.mark.parametrize("finished", [None, HOURS])
-def test_runs_that_never_end_are_told(finished: timedelta | None) -> None:
+def test_runs_that_never_finish_are_a_warning(finished: timedelta | None) -> None:
     reconciled(HOURS, finished)
     reconciled(MINUTES, None)
-    assert "none of its runs has come to its end" in only(told("reconciliation"), "warn")
+    assert "no run has finished" in only(results("reconciliation"), "warn")
 
 
-def test_what_the_last_run_met_is_told() -> None:
+def test_problems_of_the_last_run_are_reported() -> None:
     reconciled(MINUTES * 2, MINUTES * 2, failed=1)
     reconciled(MINUTES, MINUTES, gateway_away=True, failed=2)
-    lines = told("reconciliation")
-    assert [verdict for verdict, _text in lines] == ["pass", "warn", "warn"]
-    assert "found the gateway away" in lines[1][1]
+    lines = results("reconciliation")
+    assert [level for level, _text in lines] == ["pass", "warn", "warn"]
+    assert "The gateway was unavailable during" in lines[1][1]
     assert lines[2][1].startswith("2 rows raised an error")
 
 
-def test_where_nothing_waits_it_passes() -> None:
-    assert only(told("waiting"), "pass") == "Nothing waits for a receiver, a person or its end."
+def test_an_empty_backlog_passes() -> None:
+    assert only(results("backlog"), "pass") == "No signal, review or expiry is overdue."
 
 
-@pytest.mark.parametrize(("age", "verdict"), [(timedelta(minutes=1), "warn"), (HOURS, "fail")])
-def test_an_event_that_waits_is_told(payment: Payment, age: timedelta, verdict: str) -> None:
+@pytest.mark.parametrize(("age", "level"), [(timedelta(minutes=1), "warn"), (HOURS, "fail")])
+def test_undelivered_events_are_reported(payment: Payment, age: timedelta, level: str) -> None:
     moment = timezone.now() - age
     PaymentEvent.objects.create(
         payment=payment, kind="host", outcome="accepted", created_at=moment, deliver_at=timezone.now()
     )
-    text = only(told("waiting"), verdict)
-    assert text.startswith("1 event waits for a receiver")
-    assert ("The oldest has waited for 3\xa0hours" in text) == (verdict == "fail")
+    text = only(results("backlog"), level)
+    assert text.startswith("1 event has undelivered signals")
+    assert ("The oldest has been waiting for 3\xa0hours" in text) == (level == "fail")
 
 
-def test_payments_to_review_are_told() -> None:
-    assert told("waiting")[0][0] == "pass"
+def test_payments_to_review_are_reported() -> None:
+    assert results("backlog")[0][0] == "pass"
     for _ in range(2):
         flag(make_payment())
-    assert only(told("waiting"), "warn").startswith("2 payments are to be reviewed")
+    assert only(results("backlog"), "warn").startswith("2 payments need review")
 
 
-def test_a_payment_that_should_have_expired_is_told() -> None:
+def test_overdue_payments_are_reported() -> None:
     make_payment(status="pending", attempt=1, initialized_at=timezone.now() - timedelta(hours=24, minutes=50))
-    assert told("waiting")[0][0] == "pass"
+    assert results("backlog")[0][0] == "pass"
     make_payment(status="pending", attempt=1, initialized_at=timezone.now() - timedelta(hours=25, minutes=10))
-    assert "1 payment is pending that should have expired" in only(told("waiting"), "fail")
+    assert "1 payment should have expired" in only(results("backlog"), "fail")
 
 
-def test_payments_that_no_notification_settled_are_told() -> None:
+def test_missing_notifications_are_reported() -> None:
     for way in ("status", "staff", "status"):
-        assert told("waiting")[0][0] == "pass"
+        assert results("backlog")[0][0] == "pass"
         make_payment(status="succeeded", settled_by=way, settled_at=timezone.now())
-    assert "Of the last 3 paid payments none was settled by a notification" in only(told("waiting"), "warn")
+    assert "None of the last 3 paid payments was settled by a notification" in only(results("backlog"), "warn")
     make_payment(status="succeeded", settled_by="notification", settled_at=timezone.now())
-    assert told("waiting")[0][0] == "pass"
+    assert results("backlog")[0][0] == "pass"
 
 
 # The gateway.
 
 
 def asked(**values: Any) -> Lines:
-    return told("gateway", Visit(asks_gateway=True), **values)
+    return results("gateway", Target(asks_gateway=True), **values)
 
 
-def test_the_gateway_is_not_asked_unasked(gateway: FakeGateway) -> None:
-    assert told("gateway") == []
+def test_the_gateway_is_not_called_by_default(gateway: FakeGateway) -> None:
+    assert results("gateway") == []
     assert list(gateway.mock.calls) == []
 
 
-def test_a_page_of_the_gateway_passes_and_touches_no_payment(gateway: FakeGateway) -> None:
+def test_a_page_of_the_gateway_passes_and_changes_no_payment(gateway: FakeGateway) -> None:
     lines = asked()
     assert lines == [
-        ("pass", "The gateway (www.paiementpro.net) opens pages, on www.paiementpro.net."),
+        ("pass", "The gateway (www.paiementpro.net) opens payment pages, on www.paiementpro.net."),
         ("pass", "The status look-up is off."),
     ]
     [call] = gateway.mock.calls
@@ -432,35 +462,35 @@ def test_a_page_of_the_gateway_passes_and_touches_no_payment(gateway: FakeGatewa
     assert not Payment.objects.exists()
 
 
-def test_a_refusal_is_told_in_the_gateways_words(gateway: FakeGateway) -> None:
+def test_a_refusal_is_reported_in_the_gateways_words(gateway: FakeGateway) -> None:
     gateway.refuses("ID marchand inconnu")
-    verdict, text = asked()[0]
-    assert verdict == "fail"
-    assert "refuses a page: “ID marchand inconnu”. See that PAIEMENTPRO_MERCHANT_ID" in text
+    level, text = asked()[0]
+    assert level == "fail"
+    assert "refuses to open a payment page: “ID marchand inconnu”. Check that PAIEMENTPRO_MERCHANT_ID" in text
 
 
 @pytest.mark.parametrize(
     ("body", "status", "expected"),
     [
-        (requests.ConnectTimeout(), 200, "(ConnectTimeout). See whether a firewall drops"),
-        (requests.ReadTimeout(), 200, "(ReadTimeout). See whether a firewall drops"),
-        (requests.exceptions.SSLError(), 200, "(SSLError). Bring the certificates"),
-        (requests.ConnectionError(), 200, "(ConnectionError). See whether this machine may go out"),
-        ("", 503, "out of order (HTTP 503). See PAIEMENTPRO_GATEWAY_URL"),
-        ("<html>", 200, "is no JSON object. See PAIEMENTPRO_GATEWAY_URL"),
+        (requests.ConnectTimeout(), 200, "(ConnectTimeout). Check whether a firewall blocks"),
+        (requests.ReadTimeout(), 200, "(ReadTimeout). Check whether a firewall blocks"),
+        (requests.exceptions.SSLError(), 200, "(SSLError). Update this machine’s CA certificates"),
+        (requests.ConnectionError(), 200, "(ConnectionError). Check that this machine can reach"),
+        ("", 503, "out of order (HTTP 503). Check PAIEMENTPRO_GATEWAY_URL"),
+        ("<html>", 200, "is no JSON object. Check PAIEMENTPRO_GATEWAY_URL"),
     ],
 )
-def test_a_gateway_that_is_away_is_told(gateway: FakeGateway, body: Any, status: int, expected: str) -> None:
+def test_an_unavailable_gateway_is_reported(gateway: FakeGateway, body: Any, status: int, expected: str) -> None:
     gateway.answers(body, status)
-    verdict, text = asked()[0]
-    assert verdict == "fail"
+    level, text = asked()[0]
+    assert level == "fail"
     assert expected in text
 
 
-def test_a_page_on_another_host_is_told_without_its_url(gateway: FakeGateway) -> None:
+def test_a_page_on_another_host_is_reported_without_its_url(gateway: FakeGateway) -> None:
     gateway.opens(PAGE_URL.replace("paiementpro.net", "example.com"))
-    verdict, text = asked()[0]
-    assert verdict == "fail"
+    level, text = asked()[0]
+    assert level == "fail"
     assert "a page on a host that PAIEMENTPRO_ALLOWED_REDIRECT_HOSTS lacks" in text
     assert "sessionid" not in text
 
@@ -474,24 +504,24 @@ def look_up(gateway: FakeGateway, monkeypatch: pytest.MonkeyPatch, body: Any, st
     return asked(**STATUS)[1]
 
 
-def test_a_look_up_that_knows_nothing_passes(gateway: FakeGateway, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_status_look_up_that_knows_nothing_passes(gateway: FakeGateway, monkeypatch: pytest.MonkeyPatch) -> None:
     assert look_up(gateway, monkeypatch, '{"success": false, "error": "Aucune transaction"}') == (
         "pass",
         "The status look-up (api.paiementpro.net) answers: “Aucune transaction”.",
     )
 
 
-def test_a_look_up_that_is_away_is_told(gateway: FakeGateway, monkeypatch: pytest.MonkeyPatch) -> None:
-    verdict, text = look_up(gateway, monkeypatch, "", 500)
-    assert verdict == "warn"
-    assert "Until then notifications alone settle payments." in text
+def test_an_unavailable_status_look_up_is_a_warning(gateway: FakeGateway, monkeypatch: pytest.MonkeyPatch) -> None:
+    level, text = look_up(gateway, monkeypatch, "", 500)
+    assert level == "warn"
+    assert "Until then only notifications settle payments." in text
 
 
-def test_a_look_up_that_knows_everything_fails(gateway: FakeGateway, monkeypatch: pytest.MonkeyPatch) -> None:
-    verdict, text = look_up(gateway, monkeypatch, '{"success": true}')
-    assert verdict == "fail"
-    assert "knows a payment that nobody has made" in text
+def test_a_status_look_up_that_confirms_anything_fails(gateway: FakeGateway, monkeypatch: pytest.MonkeyPatch) -> None:
+    level, text = look_up(gateway, monkeypatch, '{"success": true}')
+    assert level == "fail"
+    assert "confirms a payment that does not exist" in text
 
 
-def test_without_urls_no_page_is_asked_for(gateway: FakeGateway) -> None:
+def test_without_urls_no_page_is_requested(gateway: FakeGateway) -> None:
     assert asked(ROOT_URLCONF="django.conf.urls.i18n") == [("pass", "The status look-up is off.")]

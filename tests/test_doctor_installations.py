@@ -1,8 +1,8 @@
 """
-The doctor's rounds: installations with one thing broken in each, as people break them, and what it says.
+The doctor in installations with one common mistake each.
 
-Each is a project in a folder of its own, with a server process and, where the way matters, a front before it; the
-doctor is run as a command. ``pytest -s`` shows what it said.
+Each is a project in a folder of its own, with a server process and, if needed, a proxy before it. The doctor is run as
+a command; ``pytest -s`` shows its output.
 """
 
 import shutil
@@ -23,7 +23,7 @@ from tests.server.site import running
 
 pytestmark = pytest.mark.process
 
-# A gateway of this machine: what stands on this machine may be told to it.
+# With a local gateway the site may be local too.
 LOCAL_GATEWAY = "http://127.0.0.1:9/sandbox"
 
 BEHIND_HTTPS = {"SECURE_PROXY_SSL_HEADER": ["HTTP_X_FORWARDED_PROTO", "https"]}
@@ -31,7 +31,7 @@ BEHIND_HTTPS = {"SECURE_PROXY_SSL_HEADER": ["HTTP_X_FORWARDED_PROTO", "https"]}
 
 @pytest.fixture(scope="session")
 def migrated(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The database of a fresh project that cron has reconciled."""
+    """The database of a new project that cron has reconciled."""
     installation = Installation(tmp_path_factory.mktemp("migrated"))
     assert installation.manage("migrate", "--verbosity=0").code == 0
     assert installation.manage("paiementpro_reconcile").code == 0
@@ -40,7 +40,7 @@ def migrated(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def installation(migrated: Path, tmp_path: Path) -> Installation:
-    """A sound one, but for its server, which each test starts, or does not."""
+    """A sound installation, whose server the tests start if they need it."""
     installation = Installation(tmp_path / "project", DEBUG=True, PAIEMENTPRO_GATEWAY_URL=LOCAL_GATEWAY)
     shutil.copy(migrated, installation.folder)
     return installation
@@ -62,7 +62,7 @@ def put(cases: ExitStack) -> Put:
 
 
 def diagnosis(name: str, report: Report, code: int = 1) -> Report:
-    """Show what was said, which holds no secret, and return it."""
+    """Print the report, check that it holds no secret, and return it."""
     print(f"\n{name} (exit code {report.code})\n{report.out}", end="")  # noqa: T201
     assert not INDISCREET.search(report.out + report.error)
     assert "of-the-shop" not in report.out + report.error
@@ -72,7 +72,7 @@ def diagnosis(name: str, report: Report, code: int = 1) -> Report:
 
 
 def only(report: Report) -> str:
-    """Return the one line that does not pass."""
+    """Return the only line that does not pass."""
     [complaint] = report.complaints
     return complaint
 
@@ -89,7 +89,7 @@ def authority() -> trustme.CA:
 
 @pytest.fixture
 def https(authority: trustme.CA, installation: Installation) -> ssl.SSLContext:
-    """Https of an authority that the installation's machine trusts."""
+    """A certificate of an authority that the installation trusts."""
     authority.cert_pem.write_to_path(str(installation.folder / "ca.pem"))
     installation.environment["REQUESTS_CA_BUNDLE"] = str(installation.folder / "ca.pem")
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
@@ -101,7 +101,7 @@ def as_proxies_should(visitor: Visitor) -> None:
     visitor.passes_on(**{"X-Forwarded-Proto": "https"})
 
 
-def test_a_sound_installation_has_nothing_to_mend(installation: Installation, put: Put, https: ssl.SSLContext) -> None:
+def test_a_sound_installation_passes(installation: Installation, put: Put, https: ssl.SSLContext) -> None:
     with installation.serving(SECURE_SSL_REDIRECT=True, **BEHIND_HTTPS) as site:
         url = put(as_proxies_should, site, https)
         report = installation.examine(PAIEMENTPRO_SITE_URL=url, SECURE_SSL_REDIRECT=True, **BEHIND_HTTPS)
@@ -110,7 +110,7 @@ def test_a_sound_installation_has_nothing_to_mend(installation: Installation, pu
     assert report.complaints == []
 
 
-def test_only_installed(tmp_path: Path) -> None:
+def test_a_project_with_only_the_app_installed(tmp_path: Path) -> None:
     installation = Installation(tmp_path, PAIEMENTPRO_MERCHANT_ID="not set", PAIEMENTPRO_SITE_URL="not set")
     installation.write("shop_urls.py", "urlpatterns = []")
     installation.write("orders/apps.py", "")
@@ -123,13 +123,13 @@ def test_only_installed(tmp_path: Path) -> None:
             "fail  PAIEMENTPRO_MERCHANT_ID: write the mer",
             "fail  The tables are not up to date: run “ma",
             "fail  The URLs of the app are not included. ",
-            "fail  PAIEMENTPRO_SITE_URL is not set: the U",
+            "fail  PAIEMENTPRO_SITE_URL is not set: URLs ",
             "fail  No receiver is connected to payment_su",
         ],
     )
 
 
-def test_a_login_of_the_projects_own(installation: Installation) -> None:
+def test_a_login_for_every_page(installation: Installation) -> None:
     installation.write(
         "accounts.py",
         "from django.shortcuts import redirect\n"
@@ -143,9 +143,9 @@ def test_a_login_of_the_projects_own(installation: Installation) -> None:
 
     within, without = report.failures
     assert "(notification, checkout, return, status)" in within
-    assert "A login is asked for" in within
-    assert "It is accounts.login_everywhere that answers." in within
-    assert "A login is asked for" in without
+    assert "A login is required" in within
+    assert "accounts.login_everywhere answers instead." in within
+    assert "A login is required" in without
 
 
 def _settings(installation: Installation) -> str:
@@ -155,17 +155,17 @@ def _settings(installation: Installation) -> str:
 def test_a_redirect_to_www(installation: Installation, put: Put) -> None:
     url = put(fronts.redirects_to("http://www.shop.example{path}"))
     report = diagnosis("www", installation.examine(PAIEMENTPRO_SITE_URL=url))
-    assert "It is redirected to the host www.shop.example. Write that host in PAIEMENTPRO_SITE_URL" in only(report)
+    assert "It is redirected to the host www.shop.example. Use that host in PAIEMENTPRO_SITE_URL" in only(report)
 
 
-def test_a_proxy_that_does_not_tell_of_https(installation: Installation, put: Put, https: ssl.SSLContext) -> None:
+def test_a_proxy_that_hides_https(installation: Installation, put: Put, https: ssl.SSLContext) -> None:
     installation.settings["SECURE_SSL_REDIRECT"] = True
 
     with installation.serving() as site:
         url = put(Visitor.passes_on, site, https)
         report = diagnosis("https unseen", installation.examine(PAIEMENTPRO_SITE_URL=url))
 
-    assert "It is redirected to itself, without end" in only(report)
+    assert "It is redirected to itself endlessly" in only(report)
     assert 'SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https")' in only(report)
 
 
@@ -175,7 +175,7 @@ def test_a_certificate_of_ones_own(installation: Installation, put: Put, authori
     report = diagnosis(
         "own certificate", installation.examine(PAIEMENTPRO_SITE_URL=put(Visitor.answers, context=context))
     )
-    assert "leads to no authority that is known here" in only(report)
+    assert "does not lead to a known authority" in only(report)
 
 
 def test_a_firewall_against_old_browsers(installation: Installation, put: Put) -> None:
@@ -183,13 +183,13 @@ def test_a_firewall_against_old_browsers(installation: Installation, put: Put) -
         visitor.answers(status=403 if "MSIE" in visitor.headers["User-Agent"] else 200)
 
     report = diagnosis("firewall", installation.examine(PAIEMENTPRO_SITE_URL=put(play)))
-    assert "It is turned away (403, server: " in only(report)
+    assert "It is rejected (403, server: " in only(report)
 
 
 def test_a_password_before_the_site(installation: Installation, put: Put) -> None:
     url = put(lambda visitor: visitor.answers(status=401, **{"WWW-Authenticate": 'Basic realm="staging"'}))
     report = diagnosis("password", installation.examine(PAIEMENTPRO_SITE_URL=url))
-    assert "A password is asked for (401" in only(report)
+    assert "A password is required (401" in only(report)
 
 
 def test_a_proxy_that_drops_query_and_body(installation: Installation, put: Put) -> None:
@@ -200,7 +200,7 @@ def test_a_proxy_that_drops_query_and_body(installation: Installation, put: Put)
         report.failures,
         [
             "fail  The query string does not arrive.",
-            "fail  The body does not arrive. Have",
+            "fail  The body does not arrive. Make",
         ],
     )
 
@@ -211,13 +211,13 @@ def test_a_proxy_that_changes_the_host(installation: Installation, put: Put) -> 
         report = diagnosis("host", installation.examine(PAIEMENTPRO_SITE_URL=url))
 
     assert "The answer is 400" in only(report)
-    assert "have the proxy pass the Host header on" in only(report)
+    assert "make the proxy pass the Host header on" in only(report)
 
 
 def test_a_server_with_another_key(installation: Installation) -> None:
     with installation.serving(SECRET_KEY="another key, that a new deployment has made for itself of-the-shop") as site:
         report = diagnosis("another key", installation.examine(PAIEMENTPRO_SITE_URL=site))
-    assert "does not know the signature. Restart the server" in only(report)
+    assert "does not accept the signature. Restart the server" in only(report)
 
 
 def test_pages_that_take_every_path(installation: Installation) -> None:
@@ -229,8 +229,8 @@ def test_pages_that_take_every_path(installation: Installation) -> None:
         report = diagnosis("catch-all", installation.examine(PAIEMENTPRO_SITE_URL=site))
 
     within, without = report.failures
-    assert "The pattern “^(?P<slug>[a-z/].*)$” of the project comes first" in within
-    assert "A CSRF token is asked for" in without
+    assert "The project’s pattern “^(?P<slug>[a-z/].*)$” comes first" in within
+    assert "A CSRF token is required" in without
 
 
 def test_urls_that_cannot_be_imported(installation: Installation) -> None:
@@ -239,7 +239,7 @@ def test_urls_that_cannot_be_imported(installation: Installation) -> None:
     assert only(report).endswith("the project’s own code raised ImportError (shop_urls.py:9).")
 
 
-def test_languages_that_nothing_chooses(installation: Installation) -> None:
+def test_unactivated_language_prefix(installation: Installation) -> None:
     urls = "from django.conf.urls.i18n import i18n_patterns\n" + URLS + "urlpatterns = i18n_patterns(*urlpatterns)\n"
     installation.write("shop_urls.py", urls)
     settings = _settings(installation) + 'MIDDLEWARE.remove("django.middleware.locale.LocaleMiddleware")\n'
@@ -265,12 +265,12 @@ def test_middleware_that_fails(installation: Installation) -> None:
     with installation.serving() as site:
         report = diagnosis("middleware", installation.examine(PAIEMENTPRO_SITE_URL=site))
 
-    assert "KeyError (tenants.py:3) is raised. It is tenants.choose that answers." in report.failures[0]
+    assert "KeyError (tenants.py:3) was raised. tenants.choose answers instead." in report.failures[0]
     assert "The answer is 500" in report.failures[-1]
 
 
 def test_a_server_that_is_busy(installation: Installation, put: Put) -> None:
-    report = diagnosis("busy", installation.examine(PAIEMENTPRO_SITE_URL=put(fronts.hangs)))
+    report = diagnosis("busy", installation.examine(PAIEMENTPRO_SITE_URL=put(fronts.hangs), PAIEMENTPRO_TIMEOUT=(1, 1)))
     assert "does not answer in time" in only(report)
 
 
@@ -287,7 +287,7 @@ def test_a_site_that_the_gateway_cannot_reach(installation: Installation) -> Non
     assert_begin(
         report.failures,
         [
-            "fail  127.0.0.1 is a name or an address of",
+            "fail  127.0.0.1 is a private name or addr",
             f"fail  {site} is not https",
         ],
     )
@@ -309,7 +309,7 @@ PaymentEvent.objects.create(
 """
 
 
-def test_cron_forgotten(installation: Installation) -> None:
+def test_missing_cron_job(installation: Installation) -> None:
     installation.does(FORGOTTEN)
 
     with installation.serving() as site:
@@ -318,10 +318,10 @@ def test_cron_forgotten(installation: Installation) -> None:
     assert_begin(
         report.complaints,
         [
-            "fail  paiementpro_reconcile has never run. Have ",
-            "fail  1 event waits for a receiver: run “manage.",
-            "warn  1 payment is to be reviewed: look for it i",
-            "fail  1 payment is pending that should have expi",
+            "fail  paiementpro_reconcile has never run. Run i",
+            "fail  1 event has undelivered signals: run “mana",
+            "warn  1 payment needs review: see the admin.",
+            "fail  1 payment should have expired: check why p",
         ],
     )
     assert f"{installation.folder / 'manage.py'} paiementpro_reconcile" in report.failures[0]
@@ -336,14 +336,14 @@ def test_migrations_that_were_not_run(installation: Installation) -> None:
     assert only(report) == "fail  The tables are not up to date: run “manage.py migrate”."
 
 
-def test_a_database_that_is_away(installation: Installation) -> None:
+def test_unavailable_database(installation: Installation) -> None:
     database = {"ENGINE": "django.db.backends.sqlite3", "NAME": str(installation.folder / "nowhere" / "db.sqlite3")}
     installation.settings["DATABASES"] = {"default": database}
 
     with installation.serving() as site:
         report = diagnosis("database away", installation.examine(PAIEMENTPRO_SITE_URL=site))
 
-    assert only(report).startswith("fail  The database does not answer: OperationalError. See that it runs")
+    assert only(report).startswith("fail  A database query failed: OperationalError. Check that the server is running")
 
 
 def test_the_merchant_of_another_gateway(installation: Installation, cases: ExitStack) -> None:
@@ -354,7 +354,7 @@ def test_the_merchant_of_another_gateway(installation: Installation, cases: Exit
     with installation.serving() as site:
         report = diagnosis("merchant", installation.examine("--gateway", PAIEMENTPRO_SITE_URL=site))
 
-    assert "refuses a page: “ID marchand inconnu”. See that PAIEMENTPRO_MERCHANT_ID" in only(report)
+    assert "refuses to open a payment page: “ID marchand inconnu”. Check that PAIEMENTPRO_MERCHANT_ID" in only(report)
     assert "answers: “Aucune transaction”" in report.out
 
 
@@ -365,5 +365,5 @@ def test_a_sound_gateway_passes(installation: Installation, cases: ExitStack) ->
     with installation.serving() as site:
         report = diagnosis("gateway", installation.examine("--gateway", PAIEMENTPRO_SITE_URL=site), code=0)
 
-    assert "opens pages, on 127.0.0.1." in report.out
+    assert "opens payment pages, on 127.0.0.1." in report.out
     assert "sessionid" not in report.out

@@ -156,7 +156,7 @@ def test_a_wrong_form_is_shown_again(buy: Buy, fields: dict[str, str]) -> None:
     assert not Payment.objects.exists()
 
 
-def test_the_choice_of_means_may_be_left_to_the_gateway(buy: Buy) -> None:
+def test_payment_method_may_be_chosen_at_the_gateway(buy: Buy) -> None:
     buy(channel="")
     assert payment_of(Order.objects.get()).channel == ""
 
@@ -179,7 +179,7 @@ def test_other_details_make_another_order(buy: Buy) -> None:
     assert Order.objects.count() == Payment.objects.count() == 2
 
 
-def test_the_same_may_be_bought_again_once_paid(buy: Buy, order: Order) -> None:
+def test_product_may_be_bought_again_after_payment(buy: Buy, order: Order) -> None:
     fulfil(payment_of(order))
     buy()
     assert Order.objects.count() == 2
@@ -212,13 +212,13 @@ def test_two_clicks_at_once_make_one_order(client: Client, product: Product) -> 
 
 
 @pytest.mark.parametrize("status", ["created", "pending", "failed", "succeeded"])
-def test_a_payment_that_lives_is_taken_again(client: Client, order: Order, status: str) -> None:
+def test_open_payment_is_reused(client: Client, order: Order, status: str) -> None:
     Payment.objects.update(status=status)
     assert pay(client, order).url == payment_of(order).get_checkout_url()
 
 
 @pytest.mark.parametrize("status", ["expired", "cancelled"])
-def test_a_new_payment_follows_one_that_is_over(client: Client, order: Order, status: str) -> None:
+def test_new_payment_follows_a_final_one(client: Client, order: Order, status: str) -> None:
     Payment.objects.update(status=status)
     response = pay(client, order)
     assert order.payments.count() == 2
@@ -231,7 +231,7 @@ def test_a_paid_order_is_not_paid_again(client: Client, order: Order) -> None:
     assert Payment.objects.count() == 1
 
 
-def test_an_order_whose_goods_have_gone_is_not_paid(client: Client, order: Order) -> None:
+def test_order_without_stock_cannot_be_paid(client: Client, order: Order) -> None:
     Product.objects.update(stock=1)
     assert pay(client, order).url == order.get_absolute_url()
     assert "can no longer pay" in page(client, order)
@@ -244,7 +244,7 @@ def test_cancelling_ends_the_payment_too(client: Client, order: Order) -> None:
     assert "Order cancelled" in page(client, order)
 
 
-def test_an_order_whose_money_has_come_is_not_cancelled(client: Client, order: Order) -> None:
+def test_order_with_a_payment_is_not_cancelled(client: Client, order: Order) -> None:
     Payment.objects.update(status="succeeded")
     cancel(client, order)
     order.refresh_from_db()
@@ -285,7 +285,7 @@ def test_a_failed_try_leaves_the_order_open(client: Client, order: Order, notify
     assert (order.status, stock()) == ("paid", 3)
 
 
-def test_twice_called_is_once_done(order: Order) -> None:
+def test_repeated_signal_is_handled_once(order: Order) -> None:
     fulfil(payment_of(order))
     paid_at = Order.objects.get().paid_at
     fulfil(payment_of(order))
@@ -296,7 +296,7 @@ def test_twice_called_is_once_done(order: Order) -> None:
 
 @pytest.mark.django_db(transaction=True)
 @pytest.mark.usefixtures("transactions_begin_as_writers")
-def test_two_processes_at_once_do_it_once(order: Order) -> None:
+def test_concurrent_signals_are_handled_once(order: Order) -> None:
     payment = payment_of(order)
     calls = 4
     barrier = Barrier(calls)
@@ -326,7 +326,7 @@ def test_two_processes_at_once_do_it_once(order: Order) -> None:
 
 
 @pytest.mark.django_db(transaction=True)
-def test_money_for_a_cancelled_order_is_given_back(client: Client, order: Order, notify: Notify) -> None:
+def test_payment_of_a_cancelled_order_is_refunded(client: Client, order: Order, notify: Notify) -> None:
     cancel(client, order)
     payment = payment_of(order)
     assert notify(payment).status_code == 200
@@ -338,7 +338,7 @@ def test_money_for_a_cancelled_order_is_given_back(client: Client, order: Order,
     assert "We owe you a refund" in page(client, order)
 
 
-def test_money_for_goods_that_have_gone_is_given_back(order: Order) -> None:
+def test_payment_without_stock_is_refunded(order: Order) -> None:
     Product.objects.update(stock=1)
     fulfil(payment_of(order))
     fulfil(payment_of(order))
@@ -355,7 +355,7 @@ def test_a_late_success_pays_an_order_that_is_still_open(client: Client, order: 
     assert (order.status, order.paid_with, stock()) == ("paid", late, 3)
 
 
-def test_a_second_payment_of_an_order_is_given_back(client: Client, order: Order) -> None:
+def test_second_payment_of_an_order_is_refunded(client: Client, order: Order) -> None:
     first = payment_of(order)
     Payment.objects.update(status="expired")
     pay(client, order)
@@ -367,7 +367,7 @@ def test_a_second_payment_of_an_order_is_given_back(client: Client, order: Order
     assert str(second) in mail.outbox[0].body
 
 
-def test_nothing_is_stored_where_the_staff_cannot_be_told(order: Order, settings: Any) -> None:
+def test_nothing_is_stored_when_the_mail_fails(order: Order, settings: Any) -> None:
     Product.objects.update(stock=0)
     settings.EMAIL_SUBJECT_PREFIX = "no\nsubject"
     with pytest.raises(ValueError, match=r"newline|linefeed"):
@@ -431,7 +431,7 @@ def test_the_order_page_believes_no_url(client: Client, order: Order) -> None:
     assert (order.status, stock()) == ("open", 5)
 
 
-def test_nobody_is_asked_to_pay_again_while_a_person_looks(client: Client, order: Order) -> None:
+def test_payment_under_review_is_not_requested_again(client: Client, order: Order) -> None:
     Payment.objects.update(needs_review=True)
     text = page(client, order)
     assert "We are looking at your payment" in text
@@ -448,7 +448,7 @@ def test_the_buyer_sees_that_it_is_paid(client: Client, order: Order) -> None:
 
 
 @pytest.mark.django_db(transaction=True)
-def test_the_payer_who_has_paid_comes_to_the_order(client: Client, order: Order, notify: Notify) -> None:
+def test_paid_payer_returns_to_the_order(client: Client, order: Order, notify: Notify) -> None:
     payment = payment_of(order)
     notify(payment)
     thanks = client.get(payment.get_return_url()).url
@@ -478,13 +478,13 @@ def test_staff_see_every_order_but_do_not_act_for_the_buyer(order: Order, admin_
     assert pay(admin_client, order).status_code == 404
 
 
-def test_an_account_alone_sees_nothing(order: Order) -> None:
+def test_other_accounts_see_no_order(order: Order) -> None:
     somebody = Client()
     somebody.force_login(User.objects.create_user("somebody"))
     assert somebody.get(order.get_absolute_url()).status_code == 404
 
 
-def test_orders_outlive_a_login(client: Client, order: Order, admin_user: User) -> None:
+def test_orders_survive_a_login(client: Client, order: Order, admin_user: User) -> None:
     client.force_login(admin_user)
     assert pay(client, order).url == payment_of(order).get_checkout_url()
 
@@ -502,7 +502,7 @@ def test_staff_find_orders_and_their_payments(order: Order, admin_client: Client
     assert admin_client.get(reverse("admin:shop_product_changelist")).status_code == 200
 
 
-def test_an_operator_in_trouble_is_marked_and_can_be_chosen(client: Client, buy: Buy) -> None:
+def test_failing_operator_is_marked_but_selectable(client: Client, buy: Buy) -> None:
     url = reverse("shop:buy", args=["wax"])
     assert "in trouble" not in client.get(url).content.decode()
     common = {"amount": 1000, "currency": "XOF", "attempt": 1, "channel": "OMCIV2"}
@@ -579,7 +579,7 @@ def test_the_api_opens_the_payment_of_an_order(post: Any, gateway: FakeGateway) 
     assert payment.failure_url == "/shop/express/"
 
 
-def test_one_order_is_one_payment_whatever_the_keys(post: Any, gateway: FakeGateway) -> None:
+def test_one_order_has_one_payment_for_all_keys(post: Any, gateway: FakeGateway) -> None:
     gateway.opens()
     order = post(ORDERS, BUYER).json()["order"]
     answers = [post(PAYMENTS, {"order": order}, idempotency_key=letter * 32).json() for letter in "abc"]
@@ -600,7 +600,7 @@ def test_the_api_pays_no_order_of_another_buyer(post: Any, order: Order) -> None
 
 
 @pytest.mark.parametrize("changes", [{"status": "cancelled"}, {"quantity": 6}])
-def test_the_api_pays_no_order_that_is_over(post: Any, changes: dict[str, Any]) -> None:
+def test_the_api_refuses_a_final_order(post: Any, changes: dict[str, Any]) -> None:
     order = post(ORDERS, BUYER).json()["order"]
     Order.objects.update(**changes)
     answer = post(PAYMENTS, {"order": order})
@@ -608,7 +608,7 @@ def test_the_api_pays_no_order_that_is_over(post: Any, changes: dict[str, Any]) 
     assert not Payment.objects.exists()
 
 
-def test_the_api_pays_nothing_that_a_person_must_look_at(post: Any, gateway: FakeGateway) -> None:
+def test_the_api_refuses_an_order_under_review(post: Any, gateway: FakeGateway) -> None:
     order = post(ORDERS, BUYER).json()["order"]
     post(PAYMENTS, {"order": order})
     Payment.objects.update(needs_review=True)
@@ -618,7 +618,7 @@ def test_the_api_pays_nothing_that_a_person_must_look_at(post: Any, gateway: Fak
     assert (answer.status_code, answer.json()["detail"]) == (409, "We are looking at your payment: do not pay again.")
 
 
-def test_an_order_that_no_database_takes_is_refused(client: Client, post: Any) -> None:
+def test_order_with_unstorable_text_is_refused(client: Client, post: Any) -> None:
     for body in (b'{"first_name": "\\ud800"}', b"[" * 100_000):
         assert client.post(ORDERS, body, content_type="application/json").status_code == 400
 
@@ -645,7 +645,7 @@ def test_every_page_names_its_language(client: Client, order: Order) -> None:
         assert not re.search(r'(?:src|href|action)="(?:https?:)?//', text)
 
 
-def test_amounts_are_written_as_people_do() -> None:
+def test_amounts_are_formatted() -> None:
     with translation.override("fr"):
         assert francs(1234567) == "1\u202f234\u202f567\u00a0F\u00a0CFA"
     assert francs(100) == "100\u00a0F\u00a0CFA"

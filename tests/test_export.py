@@ -79,7 +79,7 @@ def test_file_without_rows_is_empty() -> None:
     assert read(csv_response([], "f.csv")) == []
 
 
-def test_language_and_zone_are_those_of_the_call_and_leak_nowhere(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_language_and_time_zone_are_those_of_the_request(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(export, "CHUNK_ROWS", 1)
 
     def rows() -> Iterator[tuple[object, ...]]:
@@ -98,7 +98,7 @@ def test_language_and_zone_are_those_of_the_call_and_leak_nowhere(monkeypatch: p
     assert lines == ["\ufeff"] + ["Payé;Payé;2026-11-25 13:00:00;13\r\n"] * 3
 
 
-def test_many_rows_are_sent_at_once() -> None:
+def test_rows_are_sent_in_chunks() -> None:
     chunks = list(csv_response(([number] for number in range(1_001)), "f.csv"))
 
     assert [chunk.count(b"\r\n") for chunk in chunks] == [0, 500, 500, 1]
@@ -282,7 +282,7 @@ def test_payment_that_has_not_begun_has_empty_cells() -> None:
 
 
 @pytest.mark.django_db
-def test_payments_are_told_in_french() -> None:
+def test_export_is_translated() -> None:
     flag(make_payment(status="failed", settled_by="notification", gateway_channel="OMSN"), "paid_twice", "2")
 
     with translation.override("fr"):
@@ -299,7 +299,7 @@ def test_payments_are_told_in_french() -> None:
 
 
 @pytest.mark.django_db
-def test_what_this_version_does_not_know_is_given_as_it_is() -> None:
+def test_unknown_values_are_exported_unchanged() -> None:
     make_payment(status="frozen", settled_by="oracle", channel="NEWPAY")
 
     [row] = rows_of(export_payments(Payment.objects.all()))
@@ -340,7 +340,7 @@ def gone() -> Iterator[ContentType]:
 
 
 @pytest.mark.django_db
-def test_orders_are_named_by_kind_with_one_statement_a_kind(gone: ContentType, statements: Statements) -> None:
+def test_orders_take_one_query_per_model(gone: ContentType, statements: Statements) -> None:
     user, order = User.objects.create(), Order.objects.create()
     for number in range(3):
         make_payment(content_type=gone, object_id=f"A{number}")
@@ -373,7 +373,7 @@ def fill(count: int, **values: Any) -> None:
 
 @pytest.mark.django_db
 @pytest.mark.parametrize("count", [0, 1, 9, 10, 11, 20, 95])
-def test_every_payment_is_there_once_the_newest_first(count: int, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_every_payment_is_exported_once_newest_first(count: int, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(export, "PAGE_ROWS", 10)
     fill(count)
 
@@ -384,7 +384,7 @@ def test_every_payment_is_there_once_the_newest_first(count: int, monkeypatch: p
 
 
 @pytest.mark.django_db
-def test_statements_grow_with_the_pages_alone(statements: Statements, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_query_count_grows_with_pages_only(statements: Statements, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(export, "PAGE_ROWS", 20)
     fill(95)
     payments = Payment.objects.select_related("user", "content_type").prefetch_related("events")
@@ -399,9 +399,7 @@ def test_statements_grow_with_the_pages_alone(statements: Statements, monkeypatc
 
 
 @pytest.mark.django_db
-def test_findings_of_a_page_are_read_with_one_statement(
-    statements: Statements, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_findings_of_a_page_take_one_query(statements: Statements, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(export, "PAGE_ROWS", 20)
     fill(50)
     for payment in Payment.objects.filter(amount__gte=130):

@@ -16,12 +16,11 @@ from requests import PreparedRequest
 from django_paiementpro import services
 from django_paiementpro.models import Payment
 from django_paiementpro.testing import FakeGateway, pay
-from django_paiementpro.testing.wire import notification_of, paid_answer
-from tests.conftest import PAYMENT_UPDATES, STATUS_URL, Notify
+from django_paiementpro.testing.gateway import paid_answer
+from django_paiementpro.testing.notifications import notification_of
+from tests.conftest import PAYMENT_UPDATES, STATUS_URL, Heard, Notify
 
 pytestmark = pytest.mark.django_db
-
-Heard = list[tuple[str, Payment]]
 
 
 def facts(payment: Payment) -> list[tuple[str, str]]:
@@ -33,7 +32,7 @@ def staff(db: None) -> User:
     return User.objects.create_user("fatou", is_staff=True)
 
 
-def test_a_mismatch_is_a_row(payment: Payment, notify: Notify) -> None:
+def test_mismatch_is_stored_as_a_finding(payment: Payment, notify: Notify) -> None:
     assert notify(payment, amount=6250).status_code == 400
     [finding] = payment.findings.all()
     event = payment.events.get()
@@ -49,7 +48,7 @@ def test_a_mismatch_is_a_row(payment: Payment, notify: Notify) -> None:
     assert payment.needs_review
 
 
-def test_all_mismatches_of_a_notification_are_rows(payment: Payment, notify: Notify) -> None:
+def test_every_mismatch_is_stored_as_a_finding(payment: Payment, notify: Notify) -> None:
     notify(payment, amount=1, merchantId="PP-F9", countryCurrencyCode="840")
     assert facts(payment) == [
         ("merchant_mismatch", "PP-F9 != PP-F324"),
@@ -58,17 +57,15 @@ def test_all_mismatches_of_a_notification_are_rows(payment: Payment, notify: Not
     ]
 
 
-def test_the_same_fact_is_neither_raised_nor_signalled_again(payment: Payment, notify: Notify, heard: Heard) -> None:
+def test_repeated_finding_is_neither_stored_nor_signalled(payment: Payment, notify: Notify, heard: Heard) -> None:
     for _ in range(3):
         notify(payment, amount=6250)
     assert facts(payment) == [("amount_mismatch", "6250 != 12500")]
-    assert [name for name, _payment in heard] == ["payment_flagged"]
+    assert heard.names == ["payment_flagged"]
     assert payment.events.count() == 3
 
 
-def test_the_thousandth_repeat_of_the_hundredth_fact_is_not_signalled(
-    payment: Payment, notify: Notify, heard: Heard
-) -> None:
+def test_many_findings_are_still_deduplicated(payment: Payment, notify: Notify, heard: Heard) -> None:
     for amount in range(1, 121):
         notify(payment, amount=amount)
     heard.clear()
@@ -77,10 +74,10 @@ def test_the_thousandth_repeat_of_the_hundredth_fact_is_not_signalled(
     assert heard == []
     assert payment.findings.count() == 120
     notify(payment, amount=999)
-    assert [name for name, _payment in heard] == ["payment_flagged"]
+    assert heard.names == ["payment_flagged"]
 
 
-def test_a_grave_finding_is_kept_behind_many_long_ones(payment: Payment, notify: Notify) -> None:
+def test_finding_is_kept_behind_many_long_ones(payment: Payment, notify: Notify) -> None:
     for number in range(60):
         notify(payment, merchantId=f"PP-F{number}" + "x" * 60)
     pay(payment)
@@ -126,20 +123,18 @@ def test_a_review_may_close_one_finding(payment: Payment, notify: Notify, staff:
     assert not payment.needs_review
 
 
-def test_a_fact_is_raised_anew_after_its_review(payment: Payment, notify: Notify, staff: User, heard: Heard) -> None:
+def test_finding_is_raised_again_after_its_review(payment: Payment, notify: Notify, staff: User, heard: Heard) -> None:
     notify(payment, amount=1)
     payment.refresh_from_db()
     services.review_payment(payment, staff, "Nothing was paid.")
     heard.clear()
     notify(payment, amount=1)
-    assert [name for name, _payment in heard] == ["payment_flagged"]
+    assert heard.names == ["payment_flagged"]
     assert [finding.reviewed_at is None for finding in payment.findings.all()] == [False, True]
 
 
 @pytest.mark.django_db(transaction=True)
-def test_the_same_mismatch_many_times_at_once_is_raised_and_signalled_once(
-    payment: Payment, notify: Notify, heard: Heard
-) -> None:
+def test_concurrent_mismatches_are_flagged_once(payment: Payment, notify: Notify, heard: Heard) -> None:
     notify(payment, amount=1)  # already under review for something else
     heard.clear()
 
@@ -152,10 +147,10 @@ def test_the_same_mismatch_many_times_at_once_is_raised_and_signalled_once(
     with ThreadPoolExecutor(8) as threads:
         assert set(threads.map(send, range(24))) == {400}
     assert sorted(facts(payment)) == [("amount_mismatch", f"{amount} != 12500") for amount in (1, 2, 3)]
-    assert [name for name, _payment in heard] == ["payment_flagged"] * 2
+    assert heard.names == ["payment_flagged"] * 2
 
 
-def test_a_fact_that_another_process_raises_in_between_is_raised_once(payment: Payment, notify: Notify) -> None:
+def test_finding_of_another_process_is_not_repeated(payment: Payment, notify: Notify) -> None:
     notify(payment, amount=1)  # under review already, so that this flag tells nothing
     others: list[int] = []
 
@@ -194,7 +189,7 @@ def test_terms_changed_while_the_verifier_runs_are_compared(
     stored = Payment.objects.get(pk=payment.pk)
     assert stored.status == "pending"
     assert facts(stored) == [finding]
-    assert [name for name, _payment in heard] == ["payment_flagged"]
+    assert heard.names == ["payment_flagged"]
 
 
 def raise_price_and_close(pk: int) -> None:
@@ -237,13 +232,11 @@ def test_a_price_raised_while_the_gateway_is_asked_is_compared(
 
 
 @pytest.mark.django_db(transaction=True)
-def test_a_look_up_that_keeps_telling_of_another_amount_is_one_row(
-    payment: Payment, gateway: FakeGateway, heard: Heard
-) -> None:
+def test_repeated_lookup_mismatch_is_stored_once(payment: Payment, gateway: FakeGateway, heard: Heard) -> None:
     gateway.confirms(payment, amount=100)
     with override_settings(PAIEMENTPRO_STATUS_URL=STATUS_URL):
         for _ in range(3):
             services.check_payment(payment)
     assert facts(payment) == [("amount_mismatch", "100 != 12500")]
     assert payment.events.count() == 1
-    assert [name for name, _payment in heard] == ["payment_flagged"]
+    assert heard.names == ["payment_flagged"]

@@ -16,7 +16,7 @@ from django_paiementpro import log, services
 from django_paiementpro.models import Payment, PaymentEvent
 from django_paiementpro.services import reconciliation
 from django_paiementpro.testing import FakeGateway, make_payment
-from tests.conftest import STATUS_URL, Notify, due_event
+from tests.conftest import STATUS_URL, Heard, Notify, due_event
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -40,7 +40,7 @@ def said(carried: dict[str, Any], *names: str) -> list[Any]:
     return [carried[name] for name in ("reference", "attempt", "outcome", *names)]
 
 
-def test_a_page_that_is_opened(gateway: FakeGateway, client: Client, line: Line) -> None:
+def test_opened_page_is_logged(gateway: FakeGateway, client: Client, line: Line) -> None:
     gateway.opens()
     payment = make_payment()
     client.get(payment.get_checkout_url())
@@ -49,7 +49,7 @@ def test_a_page_that_is_opened(gateway: FakeGateway, client: Client, line: Line)
     assert line("page_opened")["duration"] is not None
 
 
-def test_a_page_that_is_refused(gateway: FakeGateway, client: Client, line: Line) -> None:
+def test_refused_page_is_logged(gateway: FakeGateway, client: Client, line: Line) -> None:
     gateway.refuses("Echec")
     payment = make_payment()
     client.get(payment.get_checkout_url())
@@ -60,7 +60,7 @@ def test_a_page_that_is_refused(gateway: FakeGateway, client: Client, line: Line
     assert (event.message, event.data["referenceNumber"]) == ("Echec", payment.reference)
 
 
-def test_a_page_that_does_not_come(gateway: FakeGateway, client: Client, line: Line) -> None:
+def test_unavailable_page_is_logged(gateway: FakeGateway, client: Client, line: Line) -> None:
     gateway.answers(requests.ConnectionError())
     payment = make_payment()
     client.get(payment.get_checkout_url())
@@ -72,7 +72,7 @@ def test_a_page_that_does_not_come(gateway: FakeGateway, client: Client, line: L
     assert (event.message, event.data["referenceNumber"]) == (text, payment.reference)
 
 
-def test_a_look_up_without_an_answer(gateway: FakeGateway, payment: Payment, line: Line) -> None:
+def test_unanswered_lookup_is_logged(gateway: FakeGateway, payment: Payment, line: Line) -> None:
     Payment.objects.update(attempt=2)
     gateway.tells(payment.reference, requests.ConnectionError())
     gateway.tells(f"{payment.reference}-2", b"oops")
@@ -84,7 +84,7 @@ def test_a_look_up_without_an_answer(gateway: FakeGateway, payment: Payment, lin
     assert line("status_unavailable")["duration"] is not None
 
 
-def test_a_gateway_that_gives_no_answer_any_more(
+def test_silent_gateway_is_logged(
     gateway: FakeGateway, payment: Payment, line: Line, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(reconciliation, "AWAY_AFTER", 1)
@@ -97,7 +97,7 @@ def test_a_gateway_that_gives_no_answer_any_more(
     assert said(line("gateway_away")) == ["", None, "failed"]
 
 
-def test_a_payment_that_changes(notify: Notify, payment: Payment, line: Line) -> None:
+def test_status_change_is_logged(notify: Notify, payment: Payment, line: Line) -> None:
     notify(payment)
 
     assert said(line("payment_changed"), "status", "kind") == [
@@ -107,14 +107,14 @@ def test_a_payment_that_changes(notify: Notify, payment: Payment, line: Line) ->
     assert said(line("notification_received"), "reason") == [payment.reference, 1, "accepted", ""]
 
 
-def test_a_verifier_that_raises(notify: Notify, payment: Payment, line: Line) -> None:
-    with override_settings(PAIEMENTPRO_HASHCODE_VERIFIER="tests.test_notification.explode"):
+def test_verifier_error_is_logged(notify: Notify, payment: Payment, line: Line) -> None:
+    with override_settings(PAIEMENTPRO_HASHCODE_VERIFIER="tests.services.test_notifications.explode"):
         notify(payment)
 
     assert str(line("verifier_failed")["exc_info"][1]) == "builtins.LookupError"
 
 
-def test_personal_data_that_are_blanked(line: Line) -> None:
+def test_erasure_is_logged(line: Line) -> None:
     make_payment(customer_email="ama@example.com", status="failed")
     services.erase_personal_data(email="ama@example.com")
 
@@ -122,7 +122,7 @@ def test_personal_data_that_are_blanked(line: Line) -> None:
     assert line("personal_data_blanked")["duration"] is not None
 
 
-def test_a_reconciliation(gateway: FakeGateway, line: Line) -> None:
+def test_reconciliation_is_logged(gateway: FakeGateway, line: Line) -> None:
     make_payment(status="pending", attempt=1, initialized_at=timezone.now() - timedelta(days=2))
     services.reconcile()
 
@@ -161,7 +161,7 @@ def test_a_message_names_the_fields_at_fault(client: Client, messages: Messages)
 
 
 def test_a_message_names_the_class_of_what_was_raised(notify: Notify, payment: Payment, messages: Messages) -> None:
-    with override_settings(PAIEMENTPRO_HASHCODE_VERIFIER="tests.test_notification.explode"):
+    with override_settings(PAIEMENTPRO_HASHCODE_VERIFIER="tests.services.test_notifications.explode"):
         notify(payment)
 
     assert "verifier_failed error=builtins.LookupError" in messages()
@@ -179,7 +179,7 @@ def test_a_name_without_figures_stands_alone(messages: Messages) -> None:
     assert messages() == ["transaction_given_up"]
 
 
-def test_a_line_below_the_host_s_level_is_not_written(messages: Messages) -> None:
+def test_line_below_the_log_level_is_not_written(messages: Messages) -> None:
     log.logger.setLevel(logging.ERROR)
 
     log.write("page_opened")
@@ -266,12 +266,10 @@ def hostile(request: pytest.FixtureRequest) -> Iterator[None]:
 
 
 @pytest.mark.usefixtures("hostile")
-def test_hostile_logging_fails_no_notification(
-    notify: Notify, payment: Payment, heard: list[tuple[str, Payment]]
-) -> None:
+def test_hostile_logging_fails_no_notification(notify: Notify, payment: Payment, heard: Heard) -> None:
     assert notify(payment).status_code == 200
 
-    assert [name for name, _ in heard] == ["payment_succeeded"]
+    assert heard.names == ["payment_succeeded"]
     assert not PaymentEvent.objects.exclude(deliver_at=None).exists()
 
 
@@ -300,7 +298,7 @@ def test_hostile_logging_fails_no_return_page(gateway: FakeGateway, client: Clie
 
 
 @pytest.mark.usefixtures("hostile")
-def test_hostile_logging_calls_no_receiver_again(heard: list[tuple[str, Payment]]) -> None:
+def test_hostile_logging_calls_no_receiver_again(heard: Heard) -> None:
     for _ in range(2):
         due_event(make_payment(status="succeeded"))
     make_payment(status="pending", attempt=1, initialized_at=timezone.now() - timedelta(days=2))
@@ -309,20 +307,20 @@ def test_hostile_logging_calls_no_receiver_again(heard: list[tuple[str, Payment]
     assert (totals.delivered, totals.expired, totals.failed) == (2, 1, 0)
     services.reconcile()
 
-    assert [name for name, _ in heard] == ["payment_succeeded", "payment_succeeded", "payment_expired"]
+    assert heard.names == ["payment_succeeded", "payment_succeeded", "payment_expired"]
 
 
 @pytest.mark.usefixtures("hostile")
-def test_hostile_logging_fails_no_act_of_the_staff(payment: Payment, heard: list[tuple[str, Payment]]) -> None:
+def test_hostile_logging_fails_no_act_of_the_staff(payment: Payment, heard: Heard) -> None:
     awa = User.objects.create_user("awa")
 
     services.confirm_payment(payment, awa, gateway_id="CI1", amount=payment.amount, reason="Seen")
 
-    assert [name for name, _ in heard] == ["payment_succeeded"]
+    assert heard.names == ["payment_succeeded"]
     assert not PaymentEvent.objects.exclude(deliver_at=None).exists()
 
 
-def test_a_record_factory_keeps_its_own_names_and_loses_no_line(caplog: pytest.LogCaptureFixture) -> None:
+def test_log_record_factory_keeps_its_attributes(caplog: pytest.LogCaptureFixture) -> None:
     with record_factory(with_names):
         log.write("payment_changed", make_payment(attempt=2), status="succeeded")
 
@@ -332,9 +330,7 @@ def test_a_record_factory_keeps_its_own_names_and_loses_no_line(caplog: pytest.L
 
 
 @pytest.mark.parametrize("hostility", ["filter", "handler", "exit", "factory"])
-def test_a_line_that_the_host_s_logging_fails_on_goes_to_stderr(
-    capsys: pytest.CaptureFixture[str], hostility: str
-) -> None:
+def test_failed_log_line_goes_to_stderr(capsys: pytest.CaptureFixture[str], hostility: str) -> None:
     with HOSTILE[hostility]():
         log.write("receiver_failed", raised=LookupError(INDISCREET), signal="payment_succeeded", receiver="shop.fulfil")
 
@@ -346,7 +342,7 @@ def test_a_line_that_the_host_s_logging_fails_on_goes_to_stderr(
 
 
 @pytest.mark.usefixtures("hostile")
-def test_a_host_without_a_last_resort_gets_no_error(
+def test_missing_last_resort_handler_is_no_error(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(logging, "lastResort", None)
@@ -356,6 +352,6 @@ def test_a_host_without_a_last_resort_gets_no_error(
     assert capsys.readouterr().err == ""
 
 
-def test_a_person_who_interrupts_the_log_is_obeyed() -> None:
+def test_keyboard_interrupt_while_logging_is_raised() -> None:
     with pytest.raises(KeyboardInterrupt), raising_handler(KeyboardInterrupt):
         log.write("page_opened")

@@ -45,7 +45,7 @@ def test_a_reference_is_unique() -> None:
 
 
 @pytest.mark.parametrize("amount", [0, -1])
-def test_nothing_is_no_amount(amount: int) -> None:
+def test_amount_must_be_positive(amount: int) -> None:
     with pytest.raises(DatabaseError), transaction.atomic():
         make_payment(amount=amount)
 
@@ -75,7 +75,7 @@ def test_nothing_is_no_amount(amount: int) -> None:
         ("reference", "abc\n"),
     ],
 )
-def test_what_the_gateway_would_refuse_is_invalid(field: str, value: Any) -> None:
+def test_payment_the_gateway_would_refuse_is_invalid(field: str, value: Any) -> None:
     payment = make_payment()
     setattr(payment, field, value)
 
@@ -93,7 +93,7 @@ def test_what_the_gateway_would_refuse_is_invalid(field: str, value: Any) -> Non
         ("customer_phone", "0700", "Enter a telephone number of 8 to 15 digits."),
     ],
 )
-def test_what_is_invalid_is_told(field: str, value: Any, message: str) -> None:
+def test_validation_errors_name_the_field(field: str, value: Any, message: str) -> None:
     payment = make_payment()
     setattr(payment, field, value)
 
@@ -103,7 +103,7 @@ def test_what_is_invalid_is_told(field: str, value: Any, message: str) -> None:
     assert (error.code, error.messages) == ("invalid", [message])
 
 
-def test_a_number_is_judged_as_in_the_country_of_the_operator() -> None:
+def test_phone_is_validated_for_the_operators_country() -> None:
     with pytest.raises(ValidationError) as caught:
         make_payment(channel="OMSN", customer_phone="221 123 45 67").full_clean()
     assert list(caught.value.message_dict) == ["customer_phone"]
@@ -146,7 +146,7 @@ def test_an_object_of_another_kind_has_other_payments() -> None:
     assert list(Payment.objects.for_object(order)) == [payment]
 
 
-def test_a_proxy_is_the_object_that_it_stands_for() -> None:
+def test_proxy_model_shares_its_payments() -> None:
     order = Order.objects.create()
     payment = make_payment(content_object=order)
 
@@ -168,14 +168,14 @@ def test_a_reference_of_another_payment_is_no_attempt(reference: str) -> None:
     assert Payment(reference="abc", attempt=3).attempt_of(reference) is None
 
 
-def test_an_amount_is_shown_as_people_write_it() -> None:
+def test_amount_is_formatted() -> None:
     assert Payment(amount=1250000, currency="XOF").amount_display == "1\u202f250\u202f000\u00a0F\u00a0CFA"
     assert Payment(amount=999, currency="XAF").amount_display == "999\u00a0F\u00a0CFA"
     assert Payment(amount=100, currency="GNF").amount_display == "100\u00a0GNF"
 
 
 @pytest.mark.parametrize("amount", [12500.5, Decimal("12500.01")])
-def test_a_fraction_of_a_franc_is_not_dropped_in_silence(amount: Any) -> None:
+def test_fractional_amount_is_refused(amount: Any) -> None:
     with pytest.raises(ValueError, match="whole francs"):
         make_payment(amount=amount)
 
@@ -189,17 +189,17 @@ def test_a_whole_amount_may_be_of_another_type(amount: Any) -> None:
     assert payment.amount == 12501
 
 
-def test_a_payment_is_called_by_its_reference() -> None:
+def test_str_of_a_payment_is_its_reference() -> None:
     assert str(Payment(reference="abc")) == "abc"
 
 
-def test_an_event_says_what_and_how() -> None:
+def test_str_of_an_event_has_kind_and_outcome() -> None:
     event = PaymentEvent(kind=PaymentEvent.Kind.NOTIFICATION, outcome=PaymentEvent.Outcome.REFUSED)
 
     assert str(event) == "Notification: Refused"
 
 
-def test_a_search_key_is_its_text() -> None:
+def test_str_of_a_search_key_is_its_text() -> None:
     assert str(SearchKey(text="kone awa")) == "kone awa"
 
 
@@ -208,7 +208,7 @@ def test_texts_are_cut_to_their_columns() -> None:
 
 
 @pytest.mark.parametrize("status", Status)
-def test_every_state_says_where_it_stands(status: Status) -> None:
+def test_status_predicates_cover_every_status(status: Status) -> None:
     payable = status in {"created", "pending", "failed"}
 
     assert status.is_final == (status not in {"created", "pending"})
@@ -234,7 +234,7 @@ def test_a_copy_is_another_payment() -> None:
 @pytest.mark.parametrize(
     ("key", "other"), [("AB3XQ", "aB3xQ"), ("AB3XQ", "AB3XQ "), ("cote", "coté"), ("AB%", "AB_"), ("é", "É")]
 )
-def test_order_is_found_by_its_key_to_the_letter(key: str, other: str) -> None:
+def test_order_key_is_case_sensitive(key: str, other: str) -> None:
     content_type = ContentType.objects.get_for_model(Order)
     payment = make_payment(content_type=content_type, object_id=key)
     make_payment(content_type=content_type, object_id=other)

@@ -125,9 +125,7 @@ def test_a_country_code_may_stand_in_brackets(text: str) -> None:
         ([Channel.MTN_CM, "OMSN"], "+237771234567"),
     ],
 )
-def test_the_first_channel_with_a_country_gives_the_country_of_a_national_number(
-    channels: list[str], number: str
-) -> None:
+def test_first_channel_with_a_country_sets_the_country(channels: list[str], number: str) -> None:
     assert parse_phone("77 123 45 67", *channels) == number
 
 
@@ -147,9 +145,7 @@ def test_the_first_channel_with_a_country_gives_the_country_of_a_national_number
         ("33612345678", "", "+22533612345678"),
     ],
 )
-def test_a_country_code_without_its_plus_counts_where_the_number_is_too_long_without_it(
-    text: str, channel: str, number: str
-) -> None:
+def test_long_number_may_omit_the_plus_sign(text: str, channel: str, number: str) -> None:
     assert parse_phone(text, channel) == number
 
 
@@ -169,7 +165,7 @@ def test_a_country_code_without_its_plus_counts_where_the_number_is_too_long_wit
         ("+39 (0)6 1234 5678", "+390612345678"),
     ],
 )
-def test_a_trunk_zero_in_brackets_is_dropped_where_the_country_has_none(text: str, number: str) -> None:
+def test_bracketed_trunk_zero_is_dropped(text: str, number: str) -> None:
     assert parse_phone(text) == number
 
 
@@ -182,7 +178,7 @@ def test_a_trunk_zero_in_brackets_is_dropped_where_the_country_has_none(text: st
         ("+221 (0)77 123 45", "+22107712345"),
     ],
 )
-def test_no_other_zero_is_dropped(text: str, number: str) -> None:
+def test_other_zeros_are_kept(text: str, number: str) -> None:
     assert parse_phone(text, "OMSN") == number
 
 
@@ -213,7 +209,7 @@ def test_eight_digits_are_left_as_they_are_outside_benin() -> None:
     assert parse_phone("97 12 34 56", "MOOVTG") == "+22897123456"
 
 
-def test_a_new_number_of_benin_that_is_cut_short_is_not_an_old_one() -> None:
+def test_incomplete_new_number_of_benin_is_not_extended() -> None:
     assert parse_phone("01 97 12 34", "MOMOBJ") == "+22901971234"
 
 
@@ -332,7 +328,7 @@ def test_a_dash_before_the_eighth_digit_is_part_of_one_number(text: str, number:
         "*0707123456",
     ],
 )
-def test_what_is_no_telephone_number_is_refused(text: str) -> None:
+def test_other_text_is_not_a_phone_number(text: str) -> None:
     with pytest.raises(ValueError, match="telephone number") as refusal:
         parse_phone(text)
     assert not re.search(r"0707|07 07|1111", str(refusal.value))
@@ -363,18 +359,16 @@ def test_eight_to_fifteen_digits_are_accepted(text: str) -> None:
         ("+1 415 555 2671", "", "14155552671"),
     ],
 )
-def test_the_gateway_is_sent_national_digits_at_home_and_the_country_code_elsewhere(
-    text: str, channel: str, digits: str
-) -> None:
+def test_gateway_gets_national_digits_at_home_only(text: str, channel: str, digits: str) -> None:
     assert normalize_phone(text, channel) == digits
 
 
-def test_the_region_is_the_country_of_the_first_channel_that_has_one() -> None:
+def test_region_is_that_of_the_first_channel_with_a_country() -> None:
     assert region_of() == region_of("", "CARD", "NEW") == "CI"
     assert region_of("", "CARD", "NEW", "OMSN", "MOMOCM") == "SN"
 
 
-def test_every_country_of_a_channel_is_home() -> None:
+def test_every_channel_country_counts_as_home() -> None:
     assert {channel.country for channel in Channel} - {""} == HOME_REGIONS
 
 
@@ -395,7 +389,7 @@ def test_a_search_with_a_country_code_is_for_one_number(text: str, number: str) 
     assert search_phones(text) == {number}
 
 
-def test_a_search_without_a_country_code_is_for_a_number_of_each_country() -> None:
+def test_search_without_country_code_covers_every_country() -> None:
     codes = ["221", "223", "224", "225", "226", "227", "228", "237", "245"]
     assert search_phones("07 07 12 34 56") == {f"+{code}0707123456" for code in [*codes, "229"]}
     assert search_phones("97 12 34 56") >= {"+2290197123456", *(f"+{code}97123456" for code in codes)}
@@ -407,7 +401,7 @@ def test_a_search_finds_a_foreign_number_without_its_plus(text: str) -> None:
 
 
 @pytest.mark.parametrize("text", ["", "awa@example.com", "ORDER-0001", "Koné", "+", "1234567", "1" * 40])
-def test_a_search_for_something_else_is_for_no_number(text: str) -> None:
+def test_search_for_other_text_has_no_number(text: str) -> None:
     assert search_phones(text) == set()
 
 

@@ -126,7 +126,7 @@ def test_a_new_project_can_still_run_its_own_tests(page: str, tmp_path: Path, mo
 
 
 @pytest.mark.parametrize("page", ["README.rst", "LISEZMOI.rst"])
-def test_the_pages_that_it_names_are_there(page: str) -> None:
+def test_linked_pages_exist(page: str) -> None:
     text = (ROOT / page).read_text(encoding="utf-8")
     names = [name for name in re.findall(r"[`<](docs/[\w./-]+)[`>]", text) if not name.startswith("docs/_build/")]
 

@@ -24,8 +24,8 @@ from django_paiementpro.services.idempotency import IdempotentRequest, find_key,
 from django_paiementpro.services.notifications import receive_notification
 from django_paiementpro.services.staff import undelivered_events_of
 from django_paiementpro.testing import FakeGateway, make_payment
-from django_paiementpro.testing.wire import NO_TRANSACTION
-from tests.conftest import EVENT_INSERTS, STATUS_URL, Notify, due_event
+from django_paiementpro.testing.gateway import NO_TRANSACTION
+from tests.conftest import EVENT_INSERTS, STATUS_URL, Notify, due_event, stored
 
 pytestmark = pytest.mark.django_db
 
@@ -77,10 +77,6 @@ def awa(db: None) -> User:
     return User.objects.create_user("awa")
 
 
-def stored(payment: Payment) -> Payment:
-    return Payment.objects.using("default").get(pk=payment.pk)
-
-
 @pytest.mark.usefixtures("replica")
 def test_the_replica_is_not_there() -> None:
     with pytest.raises(ImproperlyConfigured):
@@ -88,7 +84,7 @@ def test_the_replica_is_not_there() -> None:
 
 
 @pytest.mark.usefixtures("replica")
-def test_notifications_are_judged_by_the_primary(payment: Payment, notify: Notify) -> None:
+def test_notifications_read_the_primary(payment: Payment, notify: Notify) -> None:
     assert notify(payment, amount=1).status_code == 400
     assert notify(payment).status_code == 200
     assert notify(payment, payId="another").status_code == 200
@@ -102,7 +98,7 @@ def notification_of(payment: Payment) -> Any:
 
 
 @pytest.mark.usefixtures("replica")
-def test_pages_are_opened_by_the_primary(gateway: FakeGateway, client: Any) -> None:
+def test_checkout_reads_the_primary(gateway: FakeGateway, client: Any) -> None:
     payment = make_payment()
     gateway.refuses()
     assert client.get(payment.get_checkout_url()).status_code == 502
@@ -115,7 +111,7 @@ def test_pages_are_opened_by_the_primary(gateway: FakeGateway, client: Any) -> N
 
 
 @pytest.mark.usefixtures("replica")
-def test_who_waited_for_another_process_is_told_by_the_primary(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_waiting_checkout_reads_the_primary(monkeypatch: pytest.MonkeyPatch) -> None:
     payment = make_payment(attempt=1, leased_until=timezone.now() + timedelta(seconds=20))
     event = PaymentEvent(payment=payment, kind="initialize", outcome="refused", message="Echec")
 
@@ -230,9 +226,7 @@ def test_payments_may_be_in_another_database(
 
 
 @pytest.mark.django_db(transaction=True)
-def test_what_another_database_gives_up_is_done_again_outside_of_the_hosts_transaction(
-    payment: Payment, elsewhere: None
-) -> None:
+def test_transition_on_another_database_is_retried(payment: Payment, elsewhere: None) -> None:
     left: list[OperationalError] = []
 
     def conflict(execute: Any, sql: str, *arguments: Any) -> Any:
@@ -252,7 +246,7 @@ def test_what_another_database_gives_up_is_done_again_outside_of_the_hosts_trans
 
 
 @pytest.mark.django_db(transaction=True)
-def test_what_another_database_refuses_breaks_its_own_transaction(payment: Payment, elsewhere: None) -> None:
+def test_error_on_another_database_breaks_only_its_transaction(payment: Payment, elsewhere: None) -> None:
     with transaction.atomic(using="elsewhere"):
         with pytest.raises(IntegrityError):
             sql.update(Payment, {"pk": payment.pk}, {"amount": 0})

@@ -8,15 +8,11 @@ from django.utils import timezone
 
 from django_paiementpro.models import Payment
 from django_paiementpro.testing import FakeGateway, make_payment
-from tests.conftest import STATUS_URL, Statements
+from tests.conftest import STATUS_URL, Statements, stored
 
 pytestmark = pytest.mark.django_db
 
 FINAL = ["succeeded", "failed", "expired", "cancelled", "refunded"]
-
-
-def stored(payment: Payment) -> Payment:
-    return Payment.objects.get(pk=payment.pk)
 
 
 def page(payment: Payment, language: str = "en", url: str = "") -> str:
@@ -28,7 +24,7 @@ def page(payment: Payment, language: str = "en", url: str = "") -> str:
 
 @pytest.mark.parametrize("method", ["get", "post"])
 @pytest.mark.parametrize("responsecode", ["0", "-1"])
-def test_what_the_url_carries_settles_nothing(payment: Payment, method: str, responsecode: str) -> None:
+def test_return_url_fields_settle_nothing(payment: Payment, method: str, responsecode: str) -> None:
     query = f"?referenceNumber={payment.reference}&amount=12500&merchantId=PP-F324&responsecode={responsecode}"
 
     response = getattr(Client(enforce_csrf_checks=True), method)(payment.get_return_url() + query)
@@ -38,11 +34,11 @@ def test_what_the_url_carries_settles_nothing(payment: Payment, method: str, res
     assert not payment.events.exists()
 
 
-def test_a_second_question_mark_does_no_harm(payment: Payment) -> None:
+def test_second_question_mark_is_tolerated(payment: Payment) -> None:
     assert "do not pay again" in page(payment, url=f"{payment.get_return_url()}?a=1?merchantId=PP-F324")
 
 
-def test_while_waiting_the_page_comes_again_by_itself(payment: Payment) -> None:
+def test_waiting_page_refreshes_itself(payment: Payment) -> None:
     content = page(payment)
 
     assert re.search(rf'<meta http-equiv="refresh" content="\d+;url={payment.get_return_url()}">', content)
@@ -63,7 +59,7 @@ def test_while_waiting_the_page_comes_again_by_itself(payment: Payment) -> None:
         ("refunded", "refunded", "remboursé"),
     ],
 )
-def test_each_state_is_told_in_plain_words(status: str, english: str, french: str) -> None:
+def test_each_status_has_a_plain_text(status: str, english: str, french: str) -> None:
     payment = make_payment(status=status, attempt=1)
 
     for language, words in (("en", english), ("fr", french)):
@@ -76,21 +72,21 @@ def test_each_state_is_told_in_plain_words(status: str, english: str, french: st
     assert ("Try again" in page(payment)) == (status == "failed")
 
 
-def test_what_does_not_fit_is_not_blamed_on_the_operator(payment: Payment) -> None:
+def test_mismatch_is_not_blamed_on_the_operator(payment: Payment) -> None:
     Payment.objects.update(needs_review=True)
 
     assert "the shop is looking at it" in page(payment)
     assert payment.get_checkout_url() not in page(payment)
 
 
-def test_a_page_never_says_failed_while_nobody_knows(payment: Payment) -> None:
+def test_unknown_outcome_is_never_shown_as_failed(payment: Payment) -> None:
     content = page(payment).lower()
 
     assert not any(word in content for word in ("failed", "not made", "declined"))
 
 
 @pytest.mark.parametrize("nonce", ["request.csp_nonce", "csp_nonce"])
-def test_a_content_security_policy_finds_its_nonce(payment: Payment, nonce: str, rf: Any) -> None:
+def test_content_security_policy_nonce_is_used(payment: Payment, nonce: str, rf: Any) -> None:
     from django.template.loader import render_to_string
 
     request = rf.get("/")
@@ -101,7 +97,7 @@ def test_a_content_security_policy_finds_its_nonce(payment: Payment, nonce: str,
     assert content.count('nonce="n0nce"') == 2
 
 
-def test_statements_are_few(client: Client, payment: Payment, statements: Statements) -> None:
+def test_return_page_takes_few_queries(client: Client, payment: Payment, statements: Statements) -> None:
     for url in (payment.get_return_url(), payment.get_status_url()):
         with statements:
             client.get(url)
@@ -118,7 +114,7 @@ def test_statements_are_few(client: Client, payment: Payment, statements: Statem
         ("cancelled", "/sorry/"),
     ],
 )
-def test_the_host_may_take_over(client: Client, status: str, target: str) -> None:
+def test_result_urls_redirect_to_the_host(client: Client, status: str, target: str) -> None:
     payment = make_payment(status=status, attempt=1)
     expected = f"{target}{payment.reference}"
 
@@ -127,14 +123,14 @@ def test_the_host_may_take_over(client: Client, status: str, target: str) -> Non
         assert client.get(payment.get_status_url()).json()["redirect_url"] == expected
 
 
-def test_a_name_of_a_url_will_do(client: Client) -> None:
+def test_result_url_may_be_a_url_name(client: Client) -> None:
     payment = make_payment(status="succeeded")
 
     with override_settings(PAIEMENTPRO_SUCCESS_URL="admin:index"):
         assert client.get(payment.get_return_url())["Location"] == "/admin/"
 
 
-def test_a_wrong_name_does_not_leave_the_payer_in_the_rain(payment: Payment) -> None:
+def test_invalid_result_url_shows_the_built_in_page(payment: Payment) -> None:
     payment = make_payment(status="succeeded")
 
     with override_settings(PAIEMENTPRO_SUCCESS_URL="nowhere"):
@@ -154,7 +150,7 @@ def test_a_wrong_name_does_not_leave_the_payer_in_the_rain(payment: Payment) -> 
         ("http://testserver@evil.com/", "/common/"),
     ],
 )
-def test_a_payments_own_pages_are_on_this_site(client: Client, url: str, target: str) -> None:
+def test_own_result_urls_are_on_this_site(client: Client, url: str, target: str) -> None:
     payment = make_payment(status="succeeded", success_url=url)
 
     with override_settings(PAIEMENTPRO_SUCCESS_URL="/common/", PAIEMENTPRO_SITE_URL="https://shop.example"):
@@ -194,7 +190,7 @@ def test_status_of_a_payment_that_is_final(client: Client, status: str, refunded
     }
 
 
-def test_the_gateway_is_asked_while_waiting_but_not_hammered(payment: Payment, gateway: FakeGateway) -> None:
+def test_waiting_page_limits_lookups(payment: Payment, gateway: FakeGateway) -> None:
 
     with override_settings(PAIEMENTPRO_STATUS_URL=STATUS_URL):
         for _ in range(3):
@@ -203,7 +199,7 @@ def test_the_gateway_is_asked_while_waiting_but_not_hammered(payment: Payment, g
     assert gateway.look_ups == [payment.reference]
 
 
-def test_proof_of_the_look_up_is_shown_at_once(payment: Payment, gateway: FakeGateway) -> None:
+def test_lookup_success_is_shown_at_once(payment: Payment, gateway: FakeGateway) -> None:
     gateway.confirms(payment)
 
     with override_settings(PAIEMENTPRO_STATUS_URL=STATUS_URL):
@@ -212,7 +208,7 @@ def test_proof_of_the_look_up_is_shown_at_once(payment: Payment, gateway: FakeGa
     assert stored(payment).settled_by == "status"
 
 
-def test_a_look_up_that_is_away_leaves_the_payer_waiting(payment: Payment, gateway: FakeGateway) -> None:
+def test_failed_lookup_leaves_the_payment_pending(payment: Payment, gateway: FakeGateway) -> None:
     gateway.tells(payment.reference, b"oops", 500)
 
     with override_settings(PAIEMENTPRO_STATUS_URL=STATUS_URL):
@@ -220,7 +216,7 @@ def test_a_look_up_that_is_away_leaves_the_payer_waiting(payment: Payment, gatew
 
 
 @pytest.mark.parametrize("status", ["failed", "cancelled"])
-def test_payment_paid_after_it_was_given_up_is_shown_as_paid(gateway: FakeGateway, status: str) -> None:
+def test_payment_paid_after_expiry_is_shown_as_paid(gateway: FakeGateway, status: str) -> None:
     opened_at = timezone.now() - timedelta(minutes=59)
     payment = make_payment(status=status, attempt=1, initialized_at=opened_at)
     gateway.confirms(payment)
@@ -242,9 +238,7 @@ def test_payment_paid_after_it_was_given_up_is_shown_as_paid(gateway: FakeGatewa
         ("refunded", 1, timedelta(0)),
     ],
 )
-def test_payment_that_is_over_is_not_asked_about(
-    gateway: FakeGateway, status: str, attempt: int, age: timedelta
-) -> None:
+def test_final_payment_is_not_looked_up(gateway: FakeGateway, status: str, attempt: int, age: timedelta) -> None:
     payment = make_payment(status=status, attempt=attempt, initialized_at=timezone.now() - age)
 
     with override_settings(PAIEMENTPRO_STATUS_URL=STATUS_URL):

@@ -19,13 +19,14 @@ from django.utils.timezone import localtime
 from django_paiementpro import services
 from django_paiementpro.gateway.messages import Notification
 from django_paiementpro.gateway.parsing import body_fields
-from django_paiementpro.sandbox import payer, sending, wire
+from django_paiementpro.sandbox import payer, protocol, sending
 from django_paiementpro.sandbox.checks import check_switch
 from django_paiementpro.sandbox.models import LIFETIME, SandboxSession, generate_session_id
 from django_paiementpro.sandbox.operators import offered_operators, split_operators
-from django_paiementpro.sandbox.payer import AWKWARD_WAYS, Way
+from django_paiementpro.sandbox.payer import EDGE_CASES, Way
 from django_paiementpro.sandbox.views import InitializeView
 from django_paiementpro.testing import make_payment
+from tests.server.threads import DEADLINE, at_once
 
 INITIALIZE = "/sandbox/webservice/onlinepayment/init/curl-init.php"
 PAGE = "/sandbox/sandbox.php"
@@ -158,26 +159,6 @@ def expire(session: SandboxSession) -> None:
     SandboxSession.objects.filter(pk=session.pk).update(created_at=session.created_at - LIFETIME)
 
 
-def at_once(*actions: Callable[[], Any]) -> list[Any]:
-    """Run the actions in threads that start together, and return what they return."""
-    barrier = threading.Barrier(len(actions))
-    results: list[Any] = []
-
-    def run(action: Callable[[], Any]) -> None:
-        try:
-            barrier.wait(10)
-            results.append(action())
-        finally:
-            connections.close_all()
-
-    threads = [threading.Thread(target=run, args=[action]) for action in actions]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    return results
-
-
 # The switch.
 
 
@@ -240,7 +221,7 @@ def test_obligatory_field_cannot_be_missing(db: None, name: str, value: object) 
     assert not SandboxSession.objects.exists()
 
 
-def test_names_match_to_the_letter(db: None) -> None:
+def test_field_names_are_case_sensitive(db: None) -> None:
     assert initialize(customerLastname=None, customerLastName="Lamine")["success"] is False
 
 
@@ -295,7 +276,7 @@ def test_whole_amounts_are_taken(db: None, settings: Any, amount: object) -> Non
         json.dumps(REQUEST | {"description": "\x00\ud800"}).encode(),
     ],
 )
-def test_garbage_is_no_server_error(db: None, content: bytes) -> None:
+def test_invalid_requests_are_no_server_error(db: None, content: bytes) -> None:
     assert isinstance(ask(content)["success"], bool)
 
 
@@ -339,7 +320,7 @@ def test_other_currency_is_read_as_francs(db: None, shop: Shop) -> None:
 def takes(**urls: str) -> bool:
     """Ask for a page with these URLs; one that is refused is refused in words, and leaves nothing behind."""
     answer = initialize(**{"notificationURL": None, "returnURL": None, "referenceNumber": generate_session_id()} | urls)
-    assert answer["success"] or answer["message"] == wire.URL_NOT_ALLOWED
+    assert answer["success"] or answer["message"] == protocol.URL_NOT_ALLOWED
     assert SandboxSession.objects.exists() == answer["success"]
     SandboxSession.objects.all().delete()
     return bool(answer["success"])
@@ -485,7 +466,7 @@ def test_loopback_is_called_in_development_alone(db: None, settings: Any, url: s
     assert calls_and_returns_to(url) == (True, True)
 
 
-def test_site_on_the_loopback_interface_is_called_on_its_own_port(db: None, settings: Any) -> None:
+def test_loopback_site_is_called_on_its_own_port(db: None, settings: Any) -> None:
     """As in a test with a live server, where Django turns DEBUG off."""
     settings.PAIEMENTPRO_SITE_URL = "http://localhost:8000"
 
@@ -513,7 +494,7 @@ def test_site_may_have_a_port_or_an_international_name(db: None, settings: Any) 
     assert calls_and_returns_to("https://attiéké.example/a") == (False, False)
 
 
-def test_without_site_url_the_site_is_the_host_that_was_asked_for(db: None, settings: Any) -> None:
+def test_without_site_url_the_requested_host_is_the_site(db: None, settings: Any) -> None:
     settings.PAIEMENTPRO_SITE_URL = None
 
     assert calls_and_returns_to("https://testserver/a") == (True, True)
@@ -522,7 +503,7 @@ def test_without_site_url_the_site_is_the_host_that_was_asked_for(db: None, sett
     # The client chooses the port, and any host that is not validated.
     content = json.dumps(REQUEST | {"notificationURL": "https://testserver:8443/a"})
     response = Client().post(INITIALIZE, content, content_type="application/json", headers={"host": "testserver:8443"})
-    assert response.json()["message"] == wire.URL_NOT_ALLOWED
+    assert response.json()["message"] == protocol.URL_NOT_ALLOWED
     settings.ALLOWED_HOSTS = ["*"]
     assert calls_and_returns_to("https://testserver/a") == (False, False)
 
@@ -567,7 +548,7 @@ def test_page_shows_what_is_paid_to_whom(db: None, client: Client) -> None:
 def test_page_speaks_french(db: None, client: Client) -> None:
     content = client.get(page_of(open_session()), headers={"Accept-Language": "fr"}).content.decode()
     assert '<html lang="fr">' in content
-    for text in [">Payer<", ">Refuser<", ">Annuler<", "Bac à sable", "Cas difficiles", "12 500 F CFA"]:
+    for text in [">Payer<", ">Refuser<", ">Annuler<", "Bac à sable", "Cas particuliers", "12 500 F CFA"]:
         assert text in content
 
 
@@ -575,13 +556,13 @@ def test_page_offers_every_way(db: None, client: Client) -> None:
     content = client.get(page_of(open_session())).content.decode()
     assert re.findall('name="way" value="([a-z_]+)"', content) == [
         *["pay", "refuse", "cancel"],
-        *[way.value for way in AWKWARD_WAYS],
+        *[way.value for way in EDGE_CASES],
     ]
-    assert all(str(way.advice) in content for way in AWKWARD_WAYS)
+    assert all(str(way.advice) in content for way in EDGE_CASES)
     assert Way.PAY.advice == ""
 
 
-def test_page_preselects_the_first_where_the_shop_names_no_channel(db: None, client: Client) -> None:
+def test_page_preselects_the_first_operator(db: None, client: Client) -> None:
     assert 'value="OMCIV2" checked' in client.get(page_of(open_session(channel=None))).content.decode()
     session = open_session(channel="WAVE", referenceNumber="unknown-channel")
     assert 'value="OMCIV2" checked' in client.get(page_of(session)).content.decode()
@@ -610,7 +591,7 @@ def test_page_shows_few_of_many_operators(settings: Any) -> None:
 def test_unknown_session_is_not_found(db: None, client: Client, session_id: str) -> None:
     for response in [client.get(PAGE + session_id), client.post(PAGE + session_id, {"way": "pay"})]:
         assert response.status_code == 404
-        assert "There is no such page" in response.content.decode()
+        assert "Page not found" in response.content.decode()
 
 
 def test_page_is_protected_from_forged_posts(db: None) -> None:
@@ -632,8 +613,8 @@ def test_unknown_way_is_a_bad_request(db: None) -> None:
     [
         ({"channel": ""}, "Choose how you want to pay."),
         ({"channel": "x" * 100}, "Choose how you want to pay."),
-        ({"phone": "07"}, "Write the number as 8 to 15 digits."),
-        ({"phone": "0701020304a"}, "Write the number as 8 to 15 digits."),
+        ({"phone": "07"}, "Enter a number of 8 to 15 digits."),
+        ({"phone": "0701020304a"}, "Enter a number of 8 to 15 digits."),
     ],
 )
 def test_mistake_is_shown_and_nothing_paid(db: None, shop: Shop, fields: dict[str, str], message: str) -> None:
@@ -692,7 +673,7 @@ def test_return_url_with_a_query_gets_a_second_question_mark(db: None) -> None:
     assert response["Location"].startswith("https://shop.example/return?order=1?merchantId=PP-F324&sessionId=")
 
 
-def test_return_may_be_to_an_app_and_carry_much(db: None, settings: Any) -> None:
+def test_return_url_may_be_a_long_app_url(db: None, settings: Any) -> None:
     settings.PAIEMENTPRO_RETURN_HOSTS = ["shopapp://"]
     session = open_session(returnURL="shopapp://paid", returnContext="é" * 5000)
     response = choose(session, "pay")
@@ -708,19 +689,19 @@ def test_return_url_is_written_in_ascii(db: None) -> None:
 
 def test_payer_without_return_url_stays(db: None) -> None:
     session = open_session(returnURL="")
-    assert "The last try was not paid." in choose(session, "refuse").content.decode()
+    assert "The last attempt was not paid." in choose(session, "refuse").content.decode()
     assert "Already paid" in choose(session, "pay").content.decode()
     assert (session.shop_url, session.shop_name) == ("", "")
 
 
 @pytest.mark.parametrize("way", ["refuse", "cancel"])
-def test_failure_is_told_and_can_be_paid_after_all(db: None, shop: Shop, way: str) -> None:
+def test_failed_session_can_be_paid_afterwards(db: None, shop: Shop, way: str) -> None:
     session = open_session(notificationURL=shop.url)
     response = choose(session, way, channel="", phone="")
     assert dict(parse_qsl(response["Location"]))["responsecode"] == "-1"
     assert shop.fields[0]["channel"] == "MOMOCI"
     assert look_up(session.reference) == {"success": False, "error": "Aucune transaction"}
-    assert "The last try was not paid." in Client().get(page_of(session)).content.decode()
+    assert "The last attempt was not paid." in Client().get(page_of(session)).content.decode()
     choose(session, "pay")
     assert shop.codes == ["-1", "0"]
     assert look_up(session.reference)["success"] is True
@@ -796,7 +777,7 @@ def test_forged_notification_goes_to_another_signature(db: None, shop: Shop) -> 
     ],
 )
 def test_forger_alters_one_character_behind_the_host(url: str, forged: str) -> None:
-    assert wire.forged_url(url) == forged
+    assert protocol.forged_url(url) == forged
 
 
 def test_refused_then_paid_tells_both_on_one_session(db: None, shop: Shop) -> None:
@@ -819,7 +800,7 @@ def test_return_without_payment_lies(db: None, shop: Shop) -> None:
     assert look_up(session.reference)["success"] is False
 
 
-def test_leaving_tells_nobody(db: None, shop: Shop) -> None:
+def test_leaving_sends_no_notification(db: None, shop: Shop) -> None:
     session = open_session(notificationURL=shop.url)
     response = choose(session, "leave")
     assert response.status_code == 200
@@ -846,7 +827,7 @@ def test_paid_session_is_not_paid_again(db: None, shop: Shop) -> None:
 
 
 @pytest.mark.parametrize("way", ["pay", "refuse", "refused_then_paid"])
-def test_click_that_comes_second_decides_nothing(db: None, shop: Shop, way: str) -> None:
+def test_second_click_decides_nothing(db: None, shop: Shop, way: str) -> None:
     session = open_session(notificationURL=shop.url)
     late_click = SandboxSession.objects.get()
     choose(session, "pay")
@@ -951,20 +932,20 @@ def test_shop_that_cannot_be_reached_is_logged(db: None, caplog: pytest.LogCaptu
     assert "SIGNATURE" not in caplog.text
 
 
-def test_shop_that_is_silent_is_waited_for_no_longer_than_the_time_out(
+def test_silent_shop_is_given_up_after_the_timeout(
     db: None, shop: Shop, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     assert sending.TIMEOUT == 10
     monkeypatch.setattr(sending, "TIMEOUT", 0.2)
     answered = threading.Event()
-    shop.meanwhile = lambda: answered.wait(10)
+    shop.meanwhile = lambda: answered.wait(DEADLINE)
     session = open_session(notificationURL=shop.url)
     assert choose(session, "pay").status_code == 302
     assert "no answer (ReadTimeout)" in caplog.text
     answered.set()
 
 
-def test_proxies_of_the_environment_are_passed_by(db: None, shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_environment_proxies_are_ignored(db: None, shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("http_proxy", "http://127.0.0.1:9")
     monkeypatch.delenv("no_proxy", raising=False)
     choose(open_session(notificationURL=shop.url), "pay")
@@ -998,10 +979,10 @@ def take_payment(way: str, live_server: Any) -> tuple[Any, str]:
     page = services.initialize_payment(payment)
     with requests.Session() as browser:
         browser.trust_env = False
-        token = re.search('name="csrfmiddlewaretoken" value="([^"]+)"', browser.get(page, timeout=10).text)
+        token = re.search('name="csrfmiddlewaretoken" value="([^"]+)"', browser.get(page, timeout=DEADLINE).text)
         assert token
         values = {"way": way, "channel": "OMCIV2", "phone": "0701020304", "csrfmiddlewaretoken": token[1]}
-        response = browser.post(page, data=values, timeout=10)
+        response = browser.post(page, data=values, timeout=DEADLINE)
     assert response.status_code == 200
     assert response.url.startswith(live_server.url + "/paiementpro/return/")
     payment.refresh_from_db()
@@ -1028,12 +1009,12 @@ def site(transactional_db: None, live_server: Any, settings: Any) -> Any:
         ("wrong_amount", "pending", True),
     ],
 )
-def test_app_meets_every_way(site: Any, way: str, status: str, needs_review: bool) -> None:
+def test_app_handles_every_sandbox_choice(site: Any, way: str, status: str, needs_review: bool) -> None:
     payment, _page = take_payment(way, site)
     assert (payment.status, payment.needs_review) == (status, needs_review)
 
 
-def test_app_finds_what_was_lost(site: Any, settings: Any) -> None:
+def test_app_recovers_a_lost_notification(site: Any, settings: Any) -> None:
     settings.PAIEMENTPRO_STATUS_URL = site.url + "/sandbox/status"
     payment, _page = take_payment("lost", site)
     assert (payment.status, payment.settled_by) == ("succeeded", "status")

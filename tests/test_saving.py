@@ -272,7 +272,7 @@ WAYS_TO_CHANGE: dict[str, Callable[[Payment, str], object]] = {
 
 @pytest.mark.parametrize("name", sorted(FIXED_FIELDS))
 @pytest.mark.parametrize("way", WAYS_TO_CHANGE)
-def test_what_a_page_was_asked_for_is_fixed(way: str, name: str) -> None:
+def test_terms_are_fixed_once_a_page_was_requested(way: str, name: str) -> None:
     stale = make_payment()
     Payment.objects.filter(pk=stale.pk).update(attempt=1)
     before = settled(stale)
@@ -285,7 +285,7 @@ def test_what_a_page_was_asked_for_is_fixed(way: str, name: str) -> None:
 
 @pytest.mark.parametrize("name", sorted(FIXED_FIELDS))
 @pytest.mark.parametrize("way", WAYS_TO_CHANGE)
-def test_until_then_it_may_be_changed(way: str, name: str) -> None:
+def test_terms_may_change_before_the_first_page(way: str, name: str) -> None:
     payment = make_payment()
     change_terms(payment, name)
     WAYS_TO_CHANGE[way](payment, name)
@@ -294,7 +294,7 @@ def test_until_then_it_may_be_changed(way: str, name: str) -> None:
 
 
 @pytest.mark.parametrize("names", [None, ["amount"], ["amount", "description"]])
-def test_a_receiver_cannot_change_the_amount_after_the_look(payment: Payment, names: list[str] | None) -> None:
+def test_pre_save_receiver_cannot_change_fixed_terms(payment: Payment, names: list[str] | None) -> None:
     def change(sender: object, instance: Payment, **kwargs: object) -> None:
         instance.amount = 100
 
@@ -320,7 +320,7 @@ def test_a_receiver_that_raises_leaves_the_transaction_usable(payment: Payment) 
         pre_save.disconnect(explode, sender=Payment)
 
 
-def test_a_forced_insert_of_some_columns_is_refused_as_in_any_model(payment: Payment) -> None:
+def test_forced_insert_of_some_fields_is_refused(payment: Payment) -> None:
     payment.amount = 100
     with pytest.raises(ValueError, match="Cannot force both insert and updating"), transaction.atomic():
         payment.save(force_insert=True, update_fields=["amount"])
@@ -407,7 +407,7 @@ def test_a_new_payment_that_was_rolled_back_can_be_saved_again() -> None:
     assert {key.text for key in SearchKey.objects.all()} == payment.search_keys()
 
 
-def test_a_new_payment_that_was_rolled_back_never_takes_the_row_of_another() -> None:
+def test_rolled_back_payment_never_takes_another_row() -> None:
     payment = unsaved(amount=50000)
     with pytest.raises(RollbackError):
         rolled_back(payment.save)
@@ -422,7 +422,7 @@ def test_a_new_payment_that_was_rolled_back_never_takes_the_row_of_another() -> 
     }
 
 
-def test_a_lost_payment_never_takes_the_row_of_another_of_the_same_moment() -> None:
+def test_lost_payment_never_takes_a_simultaneous_row() -> None:
     moment = timezone.now()
     payment = unsaved(amount=50000, created_at=moment)
     with pytest.raises(RollbackError):
@@ -434,7 +434,7 @@ def test_a_lost_payment_never_takes_the_row_of_another_of_the_same_moment() -> N
 
 @pytest.mark.parametrize("act", ["cancel", "initialize"])
 @pytest.mark.django_db(transaction=True)
-def test_services_never_act_on_the_payment_that_has_taken_the_key(act: str, gateway: FakeGateway) -> None:
+def test_services_never_act_on_a_reused_primary_key(act: str, gateway: FakeGateway) -> None:
     payment = unsaved(amount=50000)
     with pytest.raises(RollbackError):
         rolled_back(payment.save)
@@ -449,7 +449,7 @@ def test_services_never_act_on_the_payment_that_has_taken_the_key(act: str, gate
     assert other.reference == Payment.objects.get().reference
 
 
-def test_update_fields_of_a_row_that_is_gone_raise_as_in_any_model() -> None:
+def test_update_fields_of_a_deleted_row_raise() -> None:
     payment = make_payment()
     Payment.objects.all().delete()
     for options in ({"update_fields": ["description"]}, {"force_update": True}, {"update_fields": ["amount"]}):
@@ -517,7 +517,7 @@ def test_search_keys_of_bulk_create() -> None:
     assert keys_of(stored) == stored.search_keys()
 
 
-def test_search_keys_are_those_of_the_row_and_not_of_a_stale_copy() -> None:
+def test_search_keys_follow_the_row_not_a_stale_copy() -> None:
     stale = make_payment()
     Payment.objects.filter(pk=stale.pk).update(customer_phone="05 05 05 05 05")
     stale.customer_first_name = "Aya"
@@ -532,14 +532,14 @@ def test_search_keys_are_those_of_the_row_and_not_of_a_stale_copy() -> None:
     assert "+221781234567" in keys_of(stale)
 
 
-def test_search_keys_are_written_once_where_nothing_changed(statements: list[str]) -> None:
+def test_unchanged_search_keys_are_not_rewritten(statements: list[str]) -> None:
     payment = make_payment()
     with statements:  # type: ignore[attr-defined]
         payment.save()
     assert not [sql for sql in statements if sql.startswith(("INSERT", "DELETE"))]
 
 
-def test_a_copy_from_before_personal_data_were_erased_makes_them_due_again() -> None:
+def test_stale_copy_makes_an_erasure_due_again() -> None:
     stale = make_payment(status="expired")
     services.erase_personal_data(email="awa@example.com")
     assert Payment.objects.get(pk=stale.pk).blanked_at is not None
@@ -579,14 +579,14 @@ def test_an_amount_of_another_type_is_refused(amount: Any) -> None:
 
 
 @pytest.mark.parametrize("amount", [True, "1_000", "１００", " 100", "", Decimal("NaN"), Decimal("Infinity"), 0.5])  # noqa: RUF001
-def test_what_is_not_a_whole_number_of_francs_is_refused(amount: Any) -> None:
+def test_amount_must_be_whole_francs(amount: Any) -> None:
     with pytest.raises(ValueError, match="whole francs"), transaction.atomic():
         make_payment(amount=amount)
     with pytest.raises(ValidationError):
         unsaved(amount=amount).full_clean()
 
 
-def test_reading_a_payment_remembers_nothing() -> None:
+def test_reading_a_payment_keeps_no_copy() -> None:
     payment = make_payment()
     read = Payment.objects.get(pk=payment.pk)
     names = {field.attname for field in Payment._meta.concrete_fields}
@@ -606,7 +606,7 @@ def test_services_decide_by_the_database() -> None:
 
 
 @pytest.mark.django_db(transaction=True)
-def test_a_page_is_opened_after_a_cancellation_that_was_rolled_back(gateway: FakeGateway) -> None:
+def test_page_opens_after_a_rolled_back_cancellation(gateway: FakeGateway) -> None:
     payment = make_payment()
     with pytest.raises(RollbackError):
         rolled_back(lambda: services.cancel_payment(payment, "Out of stock"))
@@ -616,7 +616,7 @@ def test_a_page_is_opened_after_a_cancellation_that_was_rolled_back(gateway: Fak
 
 
 @pytest.mark.django_db(transaction=True)
-def test_a_price_raised_while_the_transition_waits_is_not_settled_by_the_old_one() -> None:
+def test_price_raised_during_the_transition_is_not_settled() -> None:
     """The shop holds the row, changes the amount and commits; the success for the old amount has been waiting."""
     payment = make_payment(status="pending", attempt=1, amount=100)
     with transaction.atomic():

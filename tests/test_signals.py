@@ -50,14 +50,14 @@ def test_receivers_are_known_by_their_names() -> None:
     ]
 
 
-def test_it_is_an_ordinary_signal_too() -> None:
+def test_payment_signal_behaves_like_a_signal() -> None:
     signal = PaymentSignal()
     signal.connect(one)
 
     assert signal.send(sender=Payment) == [(one, "one")]
 
 
-def test_a_receiver_is_called_alone_and_its_error_returned() -> None:
+def test_one_receiver_is_called_and_its_error_returned() -> None:
     signal = PaymentSignal()
     signal.connect(one)
     signal.connect(later)
@@ -78,14 +78,14 @@ def test_a_receiver_without_a_name_may_raise_too() -> None:
     assert signal.send_to("tests.test_signals.other", Payment) is None
 
 
-def test_another_sender_does_not_listen() -> None:
+def test_receiver_of_another_sender_is_not_called() -> None:
     signal = PaymentSignal()
     signal.connect(one, sender=Listener)
 
     assert signal.receiver_names(Payment) == []
 
 
-def test_a_receiver_that_is_gone_does_not_listen() -> None:
+def test_collected_receiver_is_not_called() -> None:
     signal = PaymentSignal()
     listener = Listener()
     signal.connect(listener.hear)
@@ -108,7 +108,7 @@ def test_disconnecting_takes_one_receiver_away() -> None:
     assert not signal.disconnect(one)
 
 
-def test_receivers_of_one_name_are_told_apart_by_their_order() -> None:
+def test_receivers_with_one_name_are_numbered() -> None:
     def make() -> Any:
         def receive(sender: Any, **kwargs: Any) -> None: ...
 
@@ -119,7 +119,7 @@ def test_receivers_of_one_name_are_told_apart_by_their_order() -> None:
     for receiver in [*receivers, *receivers]:
         signal.connect(receiver)
 
-    name = f"{__name__}.test_receivers_of_one_name_are_told_apart_by_their_order.<locals>.make.<locals>.receive"
+    name = f"{__name__}.test_receivers_with_one_name_are_numbered.<locals>.make.<locals>.receive"
     assert signal.receiver_names(Payment) == [name, f"{name}#2", f"{name}#3"]
     signal.disconnect(receivers[0])
     assert signal.receiver_names(Payment) == [f"{name}#2", f"{name}#3"]
@@ -138,7 +138,7 @@ def test_a_receiver_under_the_same_uid_is_the_same() -> None:
 
 
 @pytest.mark.parametrize("error", [SystemExit, GeneratorExit, asyncio.CancelledError])
-def test_what_ends_a_receiver_does_not_end_the_others(error: type[BaseException]) -> None:
+def test_system_exit_in_a_receiver_stops_no_other(error: type[BaseException]) -> None:
     def end(sender: Any, **kwargs: Any) -> None:
         raise error
 
@@ -148,7 +148,7 @@ def test_what_ends_a_receiver_does_not_end_the_others(error: type[BaseException]
     assert isinstance(signal.send_to("end", Payment), error)
 
 
-def test_a_person_who_interrupts_is_obeyed() -> None:
+def test_keyboard_interrupt_is_raised() -> None:
     def interrupt(sender: Any, **kwargs: Any) -> None:
         raise KeyboardInterrupt
 
@@ -159,7 +159,7 @@ def test_a_person_who_interrupts_is_obeyed() -> None:
         signal.send_to("interrupt", Payment)
 
 
-def test_a_receiver_that_has_gone_has_not_been_told() -> None:
+def test_collected_receiver_is_not_counted_as_called() -> None:
     signal = PaymentSignal()
     signal.connect(one, dispatch_uid="uid")
     signal.disconnect(dispatch_uid="uid")
@@ -176,7 +176,7 @@ def indiscreet(sender: Any, **kwargs: Any) -> None:
 
 
 @pytest.mark.parametrize("receiver", [indiscreet, indiscreet_later])
-def test_what_a_receiver_raises_is_not_logged_by_django(receiver: Any, caplog: pytest.LogCaptureFixture) -> None:
+def test_receiver_error_is_not_logged_by_django(receiver: Any, caplog: pytest.LogCaptureFixture) -> None:
     signal = PaymentSignal()
     signal.connect(receiver, dispatch_uid="indiscreet")
 

@@ -15,14 +15,14 @@ from django_paiementpro.gateway.messages import SUCCESS_CODE
 from django_paiementpro.models import Payment
 from django_paiementpro.services.notifications import receive_notification
 from django_paiementpro.testing import FakeGateway, make_payment, notify
-from django_paiementpro.testing.wire import notification_of
+from django_paiementpro.testing.notifications import notification_of
 from tests.conftest import Statements
 
 PURPOSES = [signing.CHECKOUT, signing.NOTIFICATION, signing.RETURN, signing.STATUS]
 
 
 @pytest.mark.parametrize("purpose", PURPOSES)
-def test_what_was_signed_is_read_back(purpose: str) -> None:
+def test_signed_reference_round_trips(purpose: str) -> None:
     signed = signing.sign("a-b_C1", purpose)
 
     assert re.fullmatch(r"[A-Za-z0-9._-]+", signed)
@@ -31,16 +31,16 @@ def test_what_was_signed_is_read_back(purpose: str) -> None:
 
 @pytest.mark.parametrize("purpose", PURPOSES)
 @pytest.mark.parametrize("other", PURPOSES)
-def test_one_url_does_not_tell_another(purpose: str, other: str) -> None:
+def test_one_url_does_not_reveal_another(purpose: str, other: str) -> None:
     assert (signing.unsign(signing.sign("abc", purpose), other) == "abc") == (purpose == other)
 
 
 @pytest.mark.parametrize("signed", ["", ".", "abc", "abc.", "abc.x", ".x", "abc.é", "a" * 10_000])
-def test_a_stranger_is_nobody(signed: str) -> None:
+def test_unsigned_reference_is_refused(signed: str) -> None:
     assert signing.unsign(signed, signing.NOTIFICATION) is None
 
 
-def test_a_changed_reference_or_signature_is_nobody() -> None:
+def test_altered_signature_is_refused() -> None:
     reference, signature = signing.sign("abc", signing.RETURN).split(".")
 
     assert signing.unsign(f"abd.{signature}", signing.RETURN) is None
@@ -56,7 +56,7 @@ def test_a_changed_reference_or_signature_is_nobody() -> None:
         ("status", "pkGAzA9CTL-Wj6-bWYzTct6xEGn4G_wZ5U_y-x_Q_cs"),
     ],
 )
-def test_what_an_earlier_version_signed_is_good(purpose: str, signature: str) -> None:
+def test_signature_of_an_earlier_version_is_accepted(purpose: str, signature: str) -> None:
     with override_settings(SECRET_KEY="one"):
         assert signing.sign("abc", purpose) == f"abc.{signature}"
 
@@ -69,7 +69,7 @@ def test_a_probe_is_signed_with_a_salt_of_its_own() -> None:
     assert all(signing.unsign(signed, purpose) is None for purpose in PURPOSES)
 
 
-def test_keys_rotate() -> None:
+def test_secret_key_fallbacks_are_accepted() -> None:
     signed = signing.sign("abc", signing.RETURN)
 
     with override_settings(SECRET_KEY="new", SECRET_KEY_FALLBACKS=[settings.SECRET_KEY]):
@@ -89,7 +89,7 @@ def urls_of(payment: Payment) -> list[str]:
 
 @pytest.mark.django_db
 @pytest.mark.parametrize("reference", ["CMD-A", "a_b-C1", "-", "0" * 64])
-def test_urls_of_a_deleted_payment_do_not_fit_its_successor(
+def test_urls_of_a_deleted_payment_do_not_open_its_successor(
     client: Client, gateway: FakeGateway, reference: str
 ) -> None:
     deleted = make_payment(reference=reference, status="pending", attempt=1)

@@ -26,7 +26,8 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 from django_paiementpro import services, signals
 from django_paiementpro.models import Payment, PaymentEvent, ReconciliationRun
 from django_paiementpro.testing import FakeGateway, make_payment
-from django_paiementpro.testing.wire import NO_TRANSACTION, notification_fields
+from django_paiementpro.testing.gateway import NO_TRANSACTION
+from django_paiementpro.testing.notifications import notification_fields
 from tests.conftest import PAGE_URL, STATUS_URL
 
 ARROWS = {
@@ -590,7 +591,7 @@ class Shop(RuleBasedStateMachine):
 
 @pytest.mark.django_db
 @pytest.mark.hypothesis
-def test_whatever_comes_in_whatever_order(gateway: FakeGateway) -> None:
+def test_any_events_in_any_order_keep_the_invariants(gateway: FakeGateway) -> None:
     receivers, staff = Receivers(), User.objects.create_user("awa")
     profile = settings.default
     with receivers.connected():

@@ -31,24 +31,13 @@ from django_paiementpro.testing import (
     pay,
 )
 from django_paiementpro.testing.gateway import OUTAGES, Outage
-from django_paiementpro.testing.wire import Encoding, notification_fields, prepare_notification
-from tests.conftest import PAGE_URL, STATUS_URL
+from django_paiementpro.testing.notifications import Encoding, notification_fields, prepare_notification
+from tests.conftest import PAGE_URL, STATUS_URL, Heard
 
 pytestmark = pytest.mark.django_db
 
-Heard = list[tuple[str, Payment]]
 
 ENCODINGS = get_args(Encoding)
-
-
-def names(heard: Heard) -> list[str]:
-    return [name for name, _payment in heard]
-
-
-@pytest.fixture
-def look_up() -> Iterator[None]:
-    with override_settings(PAIEMENTPRO_STATUS_URL=STATUS_URL):
-        yield
 
 
 # Notifications --------------------------------------------------------------------------------------------------------
@@ -70,7 +59,7 @@ def test_a_payment_is_declined_in_any_encoding(heard: Heard, encoding: Encoding)
     payment = decline(make_payment(), encoding=encoding, message="Solde insuffisant")
 
     assert (payment.status, payment.response_message) == ("failed", "Solde insuffisant")
-    assert names(heard) == ["payment_failed"]
+    assert heard.names == ["payment_failed"]
 
 
 @pytest.mark.parametrize(
@@ -103,11 +92,11 @@ def test_the_fields_travel_as_the_encoding_says(encoding: Encoding, in_query: bo
 
 
 def test_an_unknown_encoding_is_an_error() -> None:
-    with pytest.raises(ValueError, match=re.escape("'xml' is no encoding: write one of query+multipart, query,")):
+    with pytest.raises(ValueError, match=re.escape("'xml' is not an encoding: use one of query+multipart, query,")):
         notify(make_payment(), encoding="xml")
 
 
-def test_each_field_may_be_another() -> None:
+def test_each_field_can_be_overridden() -> None:
     payment = make_payment()
 
     answer = notify(payment, amount=1)
@@ -142,11 +131,11 @@ def test_a_forged_signature_is_a_strangers() -> None:
     assert not payment.events.exists()
 
 
-def test_what_comes_twice_pays_once(heard: Heard) -> None:
+def test_repeated_notification_pays_once(heard: Heard) -> None:
     payment = make_payment()
     answers = [notify(payment) for _ in range(2)]
     assert [answer.content for answer in answers] == [b"OK", b"OK"]
-    assert names(heard) == ["payment_succeeded"]
+    assert heard.names == ["payment_succeeded"]
     assert [event.outcome for event in payment.events.all()] == ["accepted", "duplicate"]
 
 
@@ -155,10 +144,10 @@ def test_a_success_may_come_late(heard: Heard, status: str, is_flagged: bool) ->
     payment = pay(make_payment(status=status, attempt=1))
 
     assert payment.needs_review is is_flagged
-    assert names(heard)[0] == "payment_succeeded"
+    assert heard.names[0] == "payment_succeeded"
 
 
-def test_the_newest_attempt_is_told_of_though_the_copy_is_old() -> None:
+def test_stale_copy_notifies_for_the_newest_attempt() -> None:
     payment = make_payment(status="pending", attempt=1)
     Payment.objects.update(attempt=2)
 
@@ -167,7 +156,7 @@ def test_the_newest_attempt_is_told_of_though_the_copy_is_old() -> None:
     assert payment.events.get().data["referenceNumber"] == f"{payment.reference}-2"
 
 
-def test_who_notifies_is_the_gateways_browser_and_the_hosts_client() -> None:
+def test_notify_uses_the_gateways_user_agent_and_the_client() -> None:
     seen = []
 
     class Curious(Client):
@@ -196,15 +185,15 @@ def needs_a_token(get_response: Callable[[HttpRequest], HttpResponse]) -> Callab
     return middleware
 
 
-def test_no_token_comes_with_it(settings: Any) -> None:
+def test_notification_has_no_csrf_token(settings: Any) -> None:
     settings.MIDDLEWARE = [*settings.MIDDLEWARE, f"{__name__}.needs_a_token"]
 
     assert notify(make_payment()).status_code == 403
-    with pytest.raises(AssertionError, match="the payment is created, not succeeded; the shop has answered 403 'CSRF'"):
+    with pytest.raises(AssertionError, match="the payment is created, not succeeded; the shop answered 403 'CSRF'"):
         pay(make_payment())
 
 
-def test_a_host_that_redirects_to_https_is_asked_by_https() -> None:
+def test_notification_uses_https_when_the_host_redirects() -> None:
     payment = make_payment()
     with override_settings(SECURE_SSL_REDIRECT=True):
         pay(payment)
@@ -213,12 +202,10 @@ def test_a_host_that_redirects_to_https_is_asked_by_https() -> None:
 
 def test_a_payment_that_is_not_settled_is_an_error() -> None:
     payment = make_payment()
-    with pytest.raises(
-        AssertionError, match="is created, not succeeded; the shop has answered 400 'Bad Request: amount"
-    ):
+    with pytest.raises(AssertionError, match="is created, not succeeded; the shop answered 400 'Bad Request: amount"):
         pay(payment, amount=1)
     pay(payment)
-    with pytest.raises(AssertionError, match="the payment is succeeded, not failed; the shop has answered 200 'OK'"):
+    with pytest.raises(AssertionError, match="the payment is succeeded, not failed; the shop answered 200 'OK'"):
         decline(payment)
 
 
@@ -236,12 +223,12 @@ def broken_receiver() -> Iterator[None]:
 def test_a_receiver_that_fails_is_an_error() -> None:
     payment = make_payment()
     assert notify(payment).status_code == 200
-    with pytest.raises(AssertionError, match="a receiver of payment_succeeded has failed: the log"):
+    with pytest.raises(AssertionError, match="a receiver of payment_succeeded failed: the log"):
         pay(payment)
 
 
 @pytest.mark.usefixtures("broken_receiver")
-def test_a_receiver_that_a_worker_runs_later_is_none(settings: Any) -> None:
+def test_queued_receiver_error_is_not_raised(settings: Any) -> None:
     settings.PAIEMENTPRO_DELIVERY = "task"
     settings.TASKS = {"default": {"BACKEND": f"{FRAMEWORK}.backends.dummy.DummyBackend"}}
     assert pay(make_payment()).status == "succeeded"
@@ -250,7 +237,7 @@ def test_a_receiver_that_a_worker_runs_later_is_none(settings: Any) -> None:
 # Payers ---------------------------------------------------------------------------------------------------------------
 
 
-def test_who_comes_back_unpaid_is_not_believed() -> None:
+def test_return_without_payment_is_not_believed() -> None:
     payment = make_payment(status="pending", attempt=1)
 
     answer = come_back(payment)
@@ -262,37 +249,37 @@ def test_who_comes_back_unpaid_is_not_believed() -> None:
     assert payment.status == "pending"
 
 
-def test_who_comes_back_brings_what_the_test_says() -> None:
+def test_return_carries_the_given_fields() -> None:
     answer = come_back(make_payment(), responsecode=[0, -1], amount=None)
 
     assert answer.wsgi_request.GET.getlist("responsecode") == ["0", "-1"]
     assert "amount" not in answer.wsgi_request.GET
 
 
-def test_who_has_paid_is_sent_on() -> None:
+def test_paid_payer_is_redirected() -> None:
     payment = pay(make_payment(success_url="/thanks/"))
     assert come_back(payment)["Location"] == "/thanks/"
 
 
-def test_who_comes_back_is_who_the_client_is() -> None:
+def test_return_uses_the_given_client() -> None:
     client = Client(headers={"accept-language": "fr"})
     assert 'lang="fr"' in come_back(make_payment(), client=client).content.decode()
 
 
 @pytest.mark.usefixtures("look_up")
-def test_the_look_up_settles_for_who_comes_back(heard: Heard) -> None:
+def test_return_settles_by_lookup(heard: Heard) -> None:
     payment = make_payment(status="pending", attempt=1)
     with FakeGateway() as gateway:
         gateway.confirms(payment)
         assert "Payment received" in come_back(payment).content.decode()
-    assert names(heard) == ["payment_succeeded"]
+    assert heard.names == ["payment_succeeded"]
 
 
 # Expiry ---------------------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.usefixtures("look_up")
-def test_a_day_goes_by(heard: Heard) -> None:
+def test_expire_passes_a_day(heard: Heard) -> None:
     young, payment = (make_payment(status="pending", attempt=1) for _ in range(2))
     with FakeGateway() as gateway:
         assert expire(payment) is payment
@@ -305,7 +292,7 @@ def test_a_day_goes_by(heard: Heard) -> None:
 
 
 def test_only_a_pending_payment_expires() -> None:
-    with pytest.raises(AssertionError, match="the payment is created, not expired: only a pending one expires"):
+    with pytest.raises(AssertionError, match="the payment is created, not expired: only pending payments expire"):
         expire(make_payment())
 
 
@@ -321,18 +308,18 @@ class UnderTestCase(TestCase):
     def receive(self, payment: Payment, **kwargs: Any) -> None:
         transaction.on_commit(lambda: self.calls.append(payment))
 
-    def test_a_receiver_and_what_it_leaves_for_the_commit_are_run(self) -> None:
+    def test_receivers_and_their_commit_hooks_run(self) -> None:
         payment = pay(make_payment())
         assert self.calls == [payment]
 
-    def test_nothing_is_run_twice_where_the_host_plays_commits_too(self) -> None:
+    def test_captured_commits_run_hooks_once(self) -> None:
         with self.captureOnCommitCallbacks(execute=True) as callbacks:
             payment = pay(make_payment())
             transaction.on_commit(lambda: self.calls.append(payment))
         assert self.calls == [payment] * 2
         assert len(callbacks) == 1
 
-    def test_nothing_is_run_twice_where_the_block_raises(self) -> None:
+    def test_raising_block_runs_hooks_once(self) -> None:
         outer, inner = self.captureOnCommitCallbacks(execute=True), deliver_signals()
         payment = make_payment()
         with outer, pytest.raises(ZeroDivisionError), inner:
@@ -340,7 +327,7 @@ class UnderTestCase(TestCase):
         assert len(self.calls) == 1
 
     @override_settings(PAIEMENTPRO_STATUS_URL=STATUS_URL)
-    def test_a_command_of_the_hosts_delivers(self) -> None:
+    def test_command_in_deliver_signals_delivers(self) -> None:
         payment = make_payment(status="pending", attempt=1)
         with FakeGateway() as gateway, deliver_signals():
             gateway.confirms(payment)
@@ -355,7 +342,7 @@ def test_real_commits_are_left_alone(heard: Heard) -> None:
         transaction.on_commit(lambda: heard.append(("committed", payment)))
         payment = make_payment()
     pay(payment)
-    assert names(heard) == ["committed", "payment_succeeded"]
+    assert heard.names == ["committed", "payment_succeeded"]
 
 
 # The gateway ----------------------------------------------------------------------------------------------------------
@@ -365,7 +352,7 @@ def check_out(payment: Payment) -> HttpResponse:
     return Client().get(payment.get_checkout_url())
 
 
-def test_it_opens_a_page_and_writes_down_what_it_was_sent() -> None:
+def test_fake_gateway_records_page_requests() -> None:
     payment = make_payment(amount=2500, channel="WAVECI", return_context={"order": 7})
     with FakeGateway() as gateway:
         assert check_out(payment)["Location"] == gateway.page_url == PAGE_URL
@@ -375,20 +362,20 @@ def test_it_opens_a_page_and_writes_down_what_it_was_sent() -> None:
     assert asked.notification_url == f"https://testserver{payment.get_notification_url()}"
 
 
-def test_it_stands_where_the_settings_say() -> None:
+def test_fake_gateway_uses_the_configured_urls() -> None:
     with FakeGateway() as gateway, override_settings(PAIEMENTPRO_GATEWAY_URL="http://127.0.0.1:8000/sandbox"):
         assert check_out(make_payment())["Location"] == gateway.page_url
         assert gateway.page_url.startswith("http://127.0.0.1:8000/sandbox/webservice/")
     assert len(gateway.page_requests) == 1
 
 
-def test_it_opens_the_page_that_it_is_told_to() -> None:
+def test_fake_gateway_opens_the_given_page() -> None:
     with FakeGateway() as gateway:
         gateway.opens("https://evil.example/")
         assert check_out(make_payment()).status_code == 503
 
 
-def test_it_refuses_in_its_own_words(rf: Any) -> None:
+def test_fake_gateway_refuses_with_a_message(rf: Any) -> None:
     with FakeGateway() as gateway:
         gateway.refuses("ID marchand inconnu")
         assert check_out(make_payment()).status_code == 502
@@ -401,7 +388,7 @@ def test_it_refuses_in_its_own_words(rf: Any) -> None:
 
 @pytest.mark.usefixtures("look_up")
 @pytest.mark.parametrize("how", get_args(Outage))
-def test_it_is_away(rf: Any, heard: Heard, how: Outage) -> None:
+def test_fake_gateway_can_be_away(rf: Any, heard: Heard, how: Outage) -> None:
     payment = make_payment(status="pending", attempt=1)
     with FakeGateway() as gateway:
         gateway.confirms(payment)
@@ -419,7 +406,7 @@ def test_it_is_away(rf: Any, heard: Heard, how: Outage) -> None:
 
 
 @pytest.mark.usefixtures("look_up")
-def test_it_knows_nothing_until_it_is_told() -> None:
+def test_fake_gateway_knows_no_payment_by_default() -> None:
     first, second = (make_payment(status="pending", attempt=1) for _ in range(2))
     with FakeGateway() as gateway:
         assert requests.get(f"{STATUS_URL}/abc", timeout=1).json() == {"success": False, "error": "Aucune transaction"}
@@ -434,7 +421,7 @@ def test_it_knows_nothing_until_it_is_told() -> None:
 
 
 @pytest.mark.usefixtures("look_up")
-def test_what_it_notifies_and_what_it_confirms_are_one_transaction() -> None:
+def test_notification_and_lookup_share_a_transaction() -> None:
     payment = make_payment(status="pending", attempt=2)
     with FakeGateway() as gateway:
         gateway.confirms(payment)
@@ -445,7 +432,7 @@ def test_what_it_notifies_and_what_it_confirms_are_one_transaction() -> None:
 
 @pytest.mark.usefixtures("look_up")
 @pytest.mark.parametrize("changes", [{"amount": 1}, {"marchant_id": "PP-F1"}, {"reference": None}, {"success": "true"}])
-def test_what_it_confirms_of_something_else_proves_nothing(changes: dict[str, Any]) -> None:
+def test_mismatched_confirmation_proves_nothing(changes: dict[str, Any]) -> None:
     payment = make_payment(status="pending", attempt=1)
     with FakeGateway() as gateway:
         gateway.confirms(payment, **changes)
@@ -453,7 +440,7 @@ def test_what_it_confirms_of_something_else_proves_nothing(changes: dict[str, An
 
 
 @pytest.mark.usefixtures("look_up")
-def test_it_answers_whatever_it_is_told_to() -> None:
+def test_fake_gateway_returns_the_given_answer() -> None:
     payment = make_payment(status="pending", attempt=1)
     with FakeGateway() as gateway:
         gateway.answers({"success": False, "error": "Non"})
@@ -471,7 +458,7 @@ def test_it_answers_whatever_it_is_told_to() -> None:
 
 @pytest.mark.parametrize("url", ["https://sms.example/", "https://www.paiementpro.net/", f"{STATUS_URL}s"])
 @pytest.mark.usefixtures("look_up")
-def test_nothing_else_is_reached_but_by_leave(url: str) -> None:
+def test_other_hosts_are_blocked_by_default(url: str) -> None:
     with FakeGateway() as gateway:
         for method in ("GET", "POST"):
             with pytest.raises(requests.ConnectionError, match="Connection refused by Responses"):
@@ -481,13 +468,13 @@ def test_nothing_else_is_reached_but_by_leave(url: str) -> None:
     assert (gateway.page_requests, gateway.look_ups) == ([], [])
 
 
-def test_what_is_off_is_not_asked() -> None:
+def test_disabled_lookup_is_not_asked() -> None:
     with FakeGateway() as gateway, pytest.raises(requests.ConnectionError):
         requests.get(f"{STATUS_URL}/abc", timeout=1)
     assert gateway.look_ups == []
 
 
-def test_the_network_is_given_back() -> None:
+def test_network_is_restored() -> None:
     send = requests.adapters.HTTPAdapter.send
     with FakeGateway():
         assert requests.adapters.HTTPAdapter.send is not send
@@ -495,7 +482,7 @@ def test_the_network_is_given_back() -> None:
 
 
 @pytest.mark.usefixtures("look_up")
-def test_an_earlier_attempt_may_be_the_one_that_was_paid() -> None:
+def test_earlier_attempt_can_be_confirmed() -> None:
     payment = make_payment(status="pending", attempt=3)
     with FakeGateway() as gateway:
         gateway.confirms(payment, 2)
@@ -512,7 +499,7 @@ def test_the_fixtures_are_a_gateway_and_a_payment_that_waits(
     assert pay(paiementpro_payment).status == "succeeded"
 
 
-def test_without_the_extra_it_says_how_to_get_it(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_missing_extra_is_explained(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "responses", None)
     monkeypatch.delitem(sys.modules, "django_paiementpro.testing.gateway")
 

@@ -109,7 +109,7 @@ class OrderTests(TestCase):
         self.assert_delivered(1)
         self.assertRedirects(come_back(payment, client=self.client), "/thanks/", fetch_redirect_response=False)
 
-    def test_what_is_notified_in_other_ways_is_delivered_once(self):
+    def test_every_encoding_is_delivered_once(self):
         payment = self.check_out()
         for encoding in ("json", "urlencoded", "query", "multipart"):
             pay(payment, encoding=encoding)
@@ -129,14 +129,14 @@ class OrderTests(TestCase):
         pay(payment)
         self.assert_delivered(1)
 
-    def test_who_pays_too_late_has_their_goods(self):
+    def test_late_payment_is_delivered(self):
         payment = expire(self.check_out())
         self.order.refresh_from_db()
         self.assertTrue(self.order.is_released)
         pay(payment)
         self.assert_delivered(1)
 
-    def test_a_gateway_that_refuses_or_is_away_may_be_tried_again(self):
+    def test_checkout_can_be_retried_after_refusal_or_outage(self):
         self.gateway.refuses("ID marchand inconnu")
         payment = self.check_out()
         self.assertEqual(self.page.status_code, 502)
@@ -146,7 +146,7 @@ class OrderTests(TestCase):
         self.assertEqual(self.client.get(payment.get_checkout_url()).status_code, 302)
 
     @override_settings(PAIEMENTPRO_STATUS_URL="https://api.paiementpro.net/status")
-    def test_a_lost_notification_is_made_up_for(self):
+    def test_lost_notification_is_recovered(self):
         payment = self.check_out()
         self.gateway.confirms(payment)
         with deliver_signals():
@@ -181,7 +181,7 @@ def test_the_buyer_pays_the_orders_total(client, order, paiementpro_gateway):
     assert order.times_delivered == 1
 
 
-def test_what_comes_twice_is_delivered_once(order):
+def test_repeated_notification_is_delivered_once(order):
     payment = order.open_payment()
     notify(payment)
     notify(payment)
@@ -225,7 +225,7 @@ def under_pytest(shop: Installation) -> Report:
     return shop.run("-m", "pytest", "-p", "pytest_django.plugin", "-rA", "orders/tests.py", "test_orders.py")
 
 
-def test_a_shop_that_works_passes(shop: Installation) -> None:
+def test_working_shop_passes(shop: Installation) -> None:
     report = under_django(shop)
     assert report.code == 0, report.error
     assert "Ran 7 tests" in report.error
@@ -269,7 +269,7 @@ BREAKAGES = {
 }
 
 
-def test_a_shop_that_is_broken_fails_under_djangos_runner_too(shop: Installation) -> None:
+def test_broken_shop_fails_under_the_django_runner(shop: Installation) -> None:
     shop.write("orders/apps.py", APPS.replace("order.times_delivered += 1", "pass"))
     report = under_django(shop)
     failures = set(re.findall(r"^FAIL: test_(\w+)", report.error, re.MULTILINE))
@@ -277,7 +277,7 @@ def test_a_shop_that_is_broken_fails_under_djangos_runner_too(shop: Installation
 
 
 @pytest.mark.parametrize("breakage", BREAKAGES)
-def test_a_shop_that_is_broken_fails(shop: Installation, breakage: str) -> None:
+def test_broken_shop_fails(shop: Installation, breakage: str) -> None:
     name, text, broken, expected = BREAKAGES[breakage]
     source = (shop.folder / name).read_text(encoding="utf-8")
     assert text in source

@@ -10,12 +10,12 @@ from django.utils import translation
 from django_paiementpro import views
 from django_paiementpro.models import Payment
 from django_paiementpro.testing import FakeGateway, make_payment
-from django_paiementpro.testing.wire import notification_fields
+from django_paiementpro.testing.notifications import notification_fields
 from tests.host.models import Member
 
 
 @pytest.mark.parametrize("view", [views.CheckoutView, views.NotificationView, views.ReturnView, views.StatusView])
-def test_the_host_wraps_no_transaction_login_or_token_around_a_view(view: type[views.View]) -> None:
+def test_views_are_exempt_from_transactions_login_and_csrf(view: type[views.View]) -> None:
     function = view.as_view()
 
     assert function._non_atomic_requests == set(connections)

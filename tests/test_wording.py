@@ -22,7 +22,7 @@ def known(payment: Payment, *events: PaymentEvent) -> str:
 
 @pytest.mark.parametrize("data", [["Awa"], [{"a": 1}], "Awa", 1, None, {"action": ["Awa"], "user": ["Awa"]}])
 @pytest.mark.parametrize("kind", ["notification", "status", "initialize", "host", "staff", "expiry"])
-def test_event_whose_data_are_no_object_is_shown(kind: str, data: Any) -> None:
+def test_event_data_that_are_not_an_object_are_shown(kind: str, data: Any) -> None:
     odd = event(kind, "accepted", data=data, created_at=datetime(2026, 11, 2, tzinfo=timezone.utc))
     [entry] = wording.timeline([odd])
 
@@ -40,7 +40,7 @@ def test_a_page_that_was_refused_says_why() -> None:
     assert "Correct what it names" in summary.advice[0]
 
 
-def test_a_gateway_that_was_away_is_told() -> None:
+def test_outage_is_described() -> None:
     assert "did not answer" in known(Payment(status="created", attempt=1), event("initialize", "failed"))
 
 
@@ -111,7 +111,7 @@ def test_codes_of_findings_are_put_into_french_words() -> None:
         ),
     ],
 )
-def test_refund_is_told_with_its_figures(data: dict[str, Any], details: str) -> None:
+def test_refund_is_described_with_its_figures(data: dict[str, Any], details: str) -> None:
     told = event("staff", "accepted", data={"action": "refund", "user": "aminata", **data}, message="Out of stock")
     [entry] = wording.timeline([told])
     assert entry.title == "aminata recorded a refund"
@@ -136,12 +136,12 @@ def test_only_staff_are_named_as_having_confirmed() -> None:
         (event("staff", "accepted", data={"action": "other"}), "Staff: Accepted", ""),
     ],
 )
-def test_each_event_has_its_words(told: PaymentEvent, title: str, level: str) -> None:
+def test_every_event_is_described(told: PaymentEvent, title: str, level: str) -> None:
     [entry] = wording.timeline([told])
     assert title in entry.title
     assert entry.level == level
 
 
-def test_what_could_not_be_read_says_so() -> None:
+def test_unreadable_notification_is_described() -> None:
     [entry] = wording.timeline([event("notification", "refused", reason="malformed", message="no amount")])
     assert entry.details == ["Cannot be read", "no amount"]

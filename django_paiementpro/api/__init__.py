@@ -1,8 +1,8 @@
 """
-The REST API, for shops with a front of their own: ``pip install "django-paiementpro[api]"``.
+The REST API, for shops with their own front end: ``pip install "django-paiementpro[api]"``.
 
-The host decides what is to be paid, by ``PAIEMENTPRO_PAYMENT_FACTORY``, and who may ask, by REST framework's own
-settings. Each user sees their own payments. The gateway's notification never comes by here.
+The host decides what is to be paid, with ``PAIEMENTPRO_PAYMENT_FACTORY``, and who may ask, with REST framework's own
+settings. Users see their own payments.
 """
 
 try:

@@ -1,7 +1,7 @@
 """
-Errors as problem details (RFC 9457), whose ``type`` a client can rely on.
+Errors as problem details (RFC 9457), with a stable ``type`` for each kind.
 
-The handler is for the views of this package alone: the host's own views keep theirs.
+Only the views of this package use this exception handler.
 """
 
 from collections.abc import Mapping
@@ -28,50 +28,72 @@ from django_paiementpro.models import Payment
 
 PREFIX = "urn:paiementpro:problem:"
 
-#: After how many seconds it is worth knocking at a site that is busy.
+#: ``Retry-After`` of a busy site, in seconds.
 BUSY_SECONDS = 5
 
-#: The problems by the last part of their ``type``, with the title of each; the documentation has their comments.
+#: Titles by kind, the last part of a problem's ``type``. The documentation shows the comments.
 TITLES: dict[str, Any] = {
-    #: The body is no JSON, over 64 KiB, nested too deeply, or has NUL characters.
-    "malformed": _("The request cannot be read."),
-    #: ``errors`` says which fields are wrong; ``amount`` is one that no client may send.
-    "invalid-request": _("The request is not valid."),
-    #: What your factory made cannot be taken to the gateway: ``errors``.
-    "invalid-payment": _("The payment cannot be taken to the gateway as it is."),
-    #: The ``Idempotency-Key`` is none.
-    "invalid-key": _("The Idempotency-Key is not valid."),
-    #: ``PAIEMENTPRO_API_KEY_REQUIRED`` is on, and there is no key.
-    "key-missing": _("The Idempotency-Key is missing."),
-    #: The key was sent with another URL or body.
-    "key-reused": _("The Idempotency-Key stands for another request."),
-    #: 403 where REST framework's first authentication has no challenge, as sessions have none.
-    "not-authenticated": _("Nobody is signed in."),
-    #: A permission of REST framework's, or your factory, says no.
-    "permission-denied": _("This is not permitted."),
-    #: Also what is another's.
-    "not-found": _("There is no such thing."),
-    #: Also where a payment is to be opened and there is no factory.
-    "method-not-allowed": _("The method is not allowed."),
-    #: The ``Accept`` header wants what there is not.
-    "not-acceptable": _("No answer can be had in this form."),
-    #: No parser of REST framework's settings reads the body.
-    "unsupported-media-type": _("The form of the body is not supported."),
-    #: A throttle of REST framework's says no; ``Retry-After``.
-    "throttled": _("There were too many requests."),
+    #: The body is not JSON, is over 64 KiB, is nested too deeply, or has NUL characters.
+    "malformed": _("Malformed request."),
+    #: ``errors`` lists the invalid fields: also unknown ones, and those that only the shop decides, such as ``amount``.
+    "invalid-request": _("Invalid request."),
+    #: The gateway would not take what your factory returned: ``errors``.
+    "invalid-payment": _("Invalid payment."),
+    #: The ``Idempotency-Key`` is too long, too short, or has other characters than it may have.
+    "invalid-key": _("Invalid Idempotency-Key."),
+    #: ``PAIEMENTPRO_API_KEY_REQUIRED`` is on, and the request has no key.
+    "key-missing": _("Missing Idempotency-Key."),
+    #: The key was sent before, with another URL or body.
+    "key-reused": _("The Idempotency-Key was used for another request."),
+    #: 403 instead if REST framework's first authentication class has no challenge, as with sessions.
+    "not-authenticated": _("Authentication required."),
+    #: A permission class or your factory refuses.
+    "permission-denied": _("Permission denied."),
+    #: Also for the payments of other users.
+    "not-found": _("Not found."),
+    #: Also for a new payment without a factory.
+    "method-not-allowed": _("Method not allowed."),
+    #: No renderer matches the ``Accept`` header.
+    "not-acceptable": _("Not acceptable."),
+    #: No parser in REST framework's settings reads the body.
+    "unsupported-media-type": _("Unsupported media type."),
+    #: A throttle class refuses; ``Retry-After``.
+    "throttled": _("Too many requests."),
     #: It is paid, expired or cancelled, or was tried too often.
     "not-payable": _("The payment can no longer be paid."),
-    #: The payment is kept: ``reference``, ``checkout_url``, ``status_url``. Why is in its event.
-    "gateway-refused": _("The gateway has refused the payment."),
-    #: Several times in a row, so it is not asked for a while. The payment is kept likewise; ``Retry-After``.
-    "too-many-refusals": _("The gateway has refused the payment several times in a row."),
-    #: The payment is kept likewise; ``Retry-After``.
-    "gateway-unavailable": _("The gateway gives no answer."),
-    #: ``PAIEMENTPRO_API_GATEWAY_CALLS`` requests wait already; nothing was stored; ``Retry-After``.
+    #: The payment is kept: ``reference``, ``checkout_url``, ``status_url``. Its event has the reason.
+    "gateway-refused": _("The gateway refused the payment."),
+    #: The gateway is not asked again for a while. The payment is kept as above; ``Retry-After``.
+    "too-many-refusals": _("The gateway refused the payment several times in a row."),
+    #: The payment is kept as above; ``Retry-After``.
+    "gateway-unavailable": _("The gateway is unavailable."),
+    #: ``PAIEMENTPRO_API_GATEWAY_CALLS`` requests are waiting already; nothing was stored; ``Retry-After``.
     "busy": _("Too many payments are being opened."),
 }
 
-#: What REST framework itself raises.
+#: The HTTP status of each kind.
+STATUSES = {
+    "malformed": 400,
+    "invalid-request": 400,
+    "invalid-payment": 400,
+    "invalid-key": 400,
+    "key-missing": 400,
+    "key-reused": 422,
+    "not-authenticated": 401,
+    "permission-denied": 403,
+    "not-found": 404,
+    "method-not-allowed": 405,
+    "not-acceptable": 406,
+    "unsupported-media-type": 415,
+    "throttled": 429,
+    "not-payable": 409,
+    "gateway-refused": 502,
+    "too-many-refusals": 429,
+    "gateway-unavailable": 503,
+    "busy": 503,
+}
+
+#: The errors of REST framework.
 KINDS: tuple[tuple[type[exceptions.APIException], str], ...] = (
     (exceptions.ValidationError, "invalid-request"),
     (exceptions.ParseError, "malformed"),
@@ -87,12 +109,11 @@ KINDS: tuple[tuple[type[exceptions.APIException], str], ...] = (
 
 
 class Problem(exceptions.APIException):
-    """A problem of a kind that ``TITLES`` names; ``members`` are told beside it."""
+    """A problem of one of the kinds in ``TITLES``, with additional ``members``."""
 
     def __init__(
         self,
         kind: str,
-        status: int,
         detail: Any,
         *,
         errors: Mapping[str, Any] | None = None,
@@ -101,7 +122,7 @@ class Problem(exceptions.APIException):
     ) -> None:
         super().__init__(detail)
         self.kind = kind
-        self.status_code = status
+        self.status_code = STATUSES[kind]
         self.errors = errors
         self.wait = wait
         self.members = dict(members or {})
@@ -113,7 +134,7 @@ class ProblemRenderer(JSONRenderer):
 
 
 def answer_problem(error: Exception, context: Mapping[str, Any]) -> Response | None:
-    """Return the problem that an error is; None where it is a failure of the site's, which Django answers."""
+    """Return the answer to an error of the client or the gateway, or None for any other, which Django handles."""
     raised = _translate(error)
     if raised is None:
         return None
@@ -136,15 +157,14 @@ def answer_problem(error: Exception, context: Mapping[str, Any]) -> Response | N
 
 
 def gateway_problem(error: GatewayRefusedError | GatewayUnavailableError, members: Mapping[str, Any]) -> Problem:
-    """Return what the client is told. The gateway's own words stay in the payment's event: they may quote the payer."""
+    """Return the problem for the client. The gateway's own words, which may quote the customer, stay in the event."""
     if isinstance(error, TooManyRefusalsError):
         detail = gettext("The payment is kept. Please try again later.")
-        return Problem("too-many-refusals", 429, detail, wait=error.retry_after, members=members)
+        return Problem("too-many-refusals", detail, wait=error.retry_after, members=members)
     if isinstance(error, GatewayRefusedError):
-        return Problem("gateway-refused", 502, gettext("The payment is kept; the shop knows why."), members=members)
+        return Problem("gateway-refused", gettext("The payment is kept. The shop knows the reason."), members=members)
     return Problem(
         "gateway-unavailable",
-        503,
         gettext("The payment is kept. Please try again in a moment."),
         wait=UNAVAILABLE_SECONDS,
         members=members,
@@ -152,14 +172,14 @@ def gateway_problem(error: GatewayRefusedError | GatewayUnavailableError, member
 
 
 def invalid_payment(error: ValidationError, members: Mapping[str, Any] | None = None) -> Problem:
-    """Return the problem of a payment that is not taken to the gateway: by its data, or by its state."""
+    """Return the problem of a payment whose data or state keep it from being taken to the gateway."""
     if not hasattr(error, "error_dict"):
-        # What a field of the host's says of a key that is none, as a UUID field does.
+        # As a UUIDField of the host raises it for an invalid key.
         if getattr(error, "code", None) == "invalid":
-            return Problem("invalid-request", 400, " ".join(error.messages), members=members)
-        return Problem("not-payable", 409, " ".join(error.messages), members=members)
+            return Problem("invalid-request", " ".join(error.messages), members=members)
+        return Problem("not-payable", " ".join(error.messages), members=members)
     errors = {_field(name): texts for name, texts in error.message_dict.items()}
-    return Problem("invalid-payment", 400, gettext("Some of its data are not valid."), errors=errors, members=members)
+    return Problem("invalid-payment", gettext("Some of its data are invalid."), errors=errors, members=members)
 
 
 def _field(name: str) -> str:
@@ -167,7 +187,7 @@ def _field(name: str) -> str:
 
 
 def _translate(error: Exception) -> exceptions.APIException | None:
-    """Return an error of Django's as one of REST framework's; None where it is nothing that a client has done."""
+    """Return an error of Django as one of REST framework, or None if the client did not cause it."""
     if isinstance(error, exceptions.APIException):
         return error
     if isinstance(error, (Http404, Payment.DoesNotExist)):
@@ -190,7 +210,7 @@ def _kind_of(error: exceptions.APIException) -> str:
 def _detail_of(error: exceptions.APIException) -> str:
     if isinstance(error.detail, str):
         return error.detail
-    return gettext("Some of the fields are not valid.")
+    return gettext("Some fields are invalid.")
 
 
 def _errors_of(error: exceptions.APIException) -> Any:

@@ -1,4 +1,4 @@
-"""What clients may say, and what they are told. A host may subclass each."""
+"""Requests and answers. Hosts may subclass these serializers."""
 
 from collections.abc import Mapping
 from datetime import datetime
@@ -9,46 +9,46 @@ from django.utils.translation import gettext_lazy as _
 from rest_framework import serializers
 
 from django_paiementpro import return_urls
-from django_paiementpro.api.pages import PaymentPagination, is_storable
+from django_paiementpro.api.pagination import PaymentPagination, is_storable
 from django_paiementpro.api.problems import PREFIX, TITLES
 from django_paiementpro.conf import conf
 from django_paiementpro.enums import Status
 from django_paiementpro.models import Payment, offered_channels
 from django_paiementpro.services.checkout import absolute_url
 
-#: What the shop decides, and no client.
+#: What only the shop decides.
 DECIDED_BY_THE_SHOP = frozenset({"amount", "currency", "merchant_id", "status"})
 
-#: What a form of Django's has beside its fields.
+#: The name of the CSRF token in Django's forms.
 CSRF_FIELD = "csrfmiddlewaretoken"
 
-#: Of how many fields that are none a client is told.
+#: How many unknown fields to report.
 MAX_UNKNOWN = 20
 
 
 def check_moment(moment: datetime) -> None:
     if not is_storable(moment):
-        raise serializers.ValidationError(_("This is no moment of a payment."))
+        raise serializers.ValidationError(_("Invalid date."))
 
 
 class StrictSerializer(serializers.Serializer[Any]):
-    """Refuse fields that are none, where REST framework would drop them without a word."""
+    """Reject unknown fields instead of ignoring them silently."""
 
     def to_internal_value(self, data: Any) -> Any:
         names = set(data) if isinstance(data, Mapping) else set()
         if unknown := sorted(map(str, names - {*self.fields, CSRF_FIELD})):
-            raise serializers.ValidationError({name: [_refusal(name)] for name in unknown[:MAX_UNKNOWN]})
+            raise serializers.ValidationError({name: [_reason(name)] for name in unknown[:MAX_UNKNOWN]})
         return super().to_internal_value(data)
 
 
-def _refusal(name: str) -> Any:
+def _reason(name: str) -> Any:
     if name in DECIDED_BY_THE_SHOP:
-        return _("The shop decides this: leave it out.")
-    return _("There is no such field.")
+        return _("Only the shop decides this: leave it out.")
+    return _("Unknown field.")
 
 
 class TextField(serializers.CharField):
-    """A text: a number or a truth value is none, where REST framework would write it out."""
+    """A text. Numbers and booleans are rejected, where REST framework would convert them."""
 
     def to_internal_value(self, data: Any) -> str:
         if not isinstance(data, str):
@@ -57,14 +57,14 @@ class TextField(serializers.CharField):
 
 
 class StatusField(serializers.ChoiceField):
-    """Where a payment stands."""
+    """The status of a payment."""
 
     def __init__(self, **kwargs: Any) -> None:
         super().__init__(choices=Status.choices, **kwargs)
 
 
 class ChannelField(serializers.ChoiceField):
-    """A payment method of the merchant account, according to the current settings."""
+    """A payment method of the merchant account, as the settings list them now."""
 
     def __init__(self, **kwargs: Any) -> None:
         super().__init__(choices=(), **kwargs)
@@ -81,18 +81,17 @@ class ChannelField(serializers.ChoiceField):
 
 class NewPaymentSerializer(StrictSerializer):
     """
-    What a client may say of a new payment.
+    A request for a new payment.
 
-    The fields of ``PAIEMENTPRO_API_CUSTOMER_FIELDS`` come on top: what a client says in them takes the place of what
-    the factory wrote.
+    The fields of ``PAIEMENTPRO_API_CUSTOMER_FIELDS`` are added; they override the factory's values.
     """
 
-    order = TextField(max_length=255, help_text="What is to be paid, in the shop’s own words: the factory reads it.")
+    order = TextField(max_length=255, help_text="What to pay, in the shop’s own terms, for the factory.")
     channel = ChannelField(
         required=False,
         allow_blank=True,
         default="",
-        help_text="By which means; empty lets the payer choose on the gateway’s page.",
+        help_text="The payment method; if empty, the customer chooses on the gateway’s page.",
     )
     return_to = TextField(
         max_length=500,
@@ -100,8 +99,8 @@ class NewPaymentSerializer(StrictSerializer):
         allow_blank=True,
         default="",
         help_text=(
-            "Where the payer comes back to: a path of this site, or a URL or an app’s link that the shop allows. "
-            "`{reference}` in it is replaced."
+            "Where the customer returns to: a path of this site, or a URL or app link that the shop allows. "
+            "`{reference}` is replaced."
         ),
     )
 
@@ -116,7 +115,7 @@ class NewPaymentSerializer(StrictSerializer):
         request = self.context["request"]
         is_own = target[:1] == "/" != target[1:2] and url_has_allowed_host_and_scheme(target, {request.get_host()})
         if value and not is_own and not return_urls.is_allowed(target, conf.return_hosts):
-            raise serializers.ValidationError(_("The payer may not be sent there."), code="return_to")
+            raise serializers.ValidationError(_("Customers may not be sent there."), code="return_to")
         return value
 
 
@@ -125,23 +124,21 @@ def _customer_field(name: str) -> serializers.Field[Any, Any, Any, Any]:
     return TextField(
         max_length=getattr(model_field, "max_length", None),
         required=False,
-        help_text="The payer’s, in the place of what the shop knows.",
+        help_text="The customer’s, overrides the shop’s value.",
     )
 
 
 class OpenedPaymentSerializer(serializers.Serializer[Payment]):
-    """A payment that has just been taken to the gateway."""
+    """A payment whose page has just been opened."""
 
-    reference = serializers.CharField(help_text="The payment’s own name.")
-    status = StatusField(help_text="Where it stands.")
+    reference = serializers.CharField(help_text="The reference of the payment.")
+    status = StatusField(help_text="The status of the payment.")
     checkout_url = serializers.SerializerMethodField(
-        help_text="Send the payer here: it leads to the gateway, and can be tried again."
+        help_text="Send the customer here: it redirects to the gateway, and can be retried."
     )
-    payment_url = serializers.SerializerMethodField(
-        help_text="The gateway’s page itself, fresh for a few minutes; null where there is none."
-    )
+    payment_url = serializers.SerializerMethodField(help_text="The gateway’s page, valid for a few minutes, or null.")
     status_url = serializers.SerializerMethodField(
-        help_text="Tells where the payment stands, to whoever has this link, without signing in."
+        help_text="The status for anyone who has this link, without authentication."
     )
 
     def get_checkout_url(self, payment: Payment) -> str:
@@ -154,26 +151,26 @@ class OpenedPaymentSerializer(serializers.Serializer[Payment]):
         return self._absolute(payment.get_status_url())
 
     def _absolute(self, path: str) -> str:
-        return absolute_url(path, self.context["request"]._request)
+        return absolute_url(path, self.context["request"])
 
 
 class PaymentSerializer(OpenedPaymentSerializer):
-    """A payment as its owner sees it: without personal data."""
+    """A payment as its owner sees it, without personal data."""
 
-    is_final = serializers.BooleanField(help_text="Whether the payer has an answer.")
+    is_final = serializers.BooleanField(help_text="Whether the customer has a final answer.")
     amount = serializers.IntegerField(help_text="In whole francs.")
     refunded_amount = serializers.IntegerField(help_text="The amount refunded, in whole francs.")
     currency = serializers.CharField(help_text="ISO 4217.")
-    description = serializers.CharField(help_text="What is paid.")
+    description = serializers.CharField(help_text="What the payment is for.")
     order = serializers.CharField(
-        source="object_id", allow_null=True, help_text="The key of the shop’s order; null where it has none."
+        source="object_id", allow_null=True, help_text="The key of the shop’s order, or null."
     )
     channel = serializers.CharField(
-        help_text="The means that was used, or else asked for; empty where the payer has not chosen."
+        help_text="The payment method used, or else the one requested; empty if none was chosen yet."
     )
-    created_at = serializers.DateTimeField(help_text="When it was made.")
-    updated_at = serializers.DateTimeField(help_text="When it last changed.")
-    settled_at = serializers.DateTimeField(allow_null=True, help_text="When it was settled; null until then.")
+    created_at = serializers.DateTimeField(help_text="Time of creation.")
+    updated_at = serializers.DateTimeField(help_text="Time of the last change.")
+    settled_at = serializers.DateTimeField(allow_null=True, help_text="Time of settlement, or null.")
 
     def to_representation(self, instance: Payment) -> dict[str, Any]:
         data: dict[str, Any] = super().to_representation(instance)
@@ -182,23 +179,25 @@ class PaymentSerializer(OpenedPaymentSerializer):
 
 
 class FilterSerializer(serializers.Serializer[Any]):
-    """What a list may be narrowed to."""
+    """Filters of the list."""
 
-    status = serializers.MultipleChoiceField(choices=Status.choices, required=False, help_text="Where it stands.")
+    status = serializers.MultipleChoiceField(
+        choices=Status.choices, required=False, help_text="The status of the payment."
+    )
     order = TextField(
         max_length=255, required=False, allow_blank=True, help_text="The key of the shop’s order; empty for any."
     )
     created_after = serializers.DateTimeField(
-        required=False, validators=[check_moment], help_text="Made at this moment or later."
+        required=False, validators=[check_moment], help_text="Created at this time or later."
     )
     created_before = serializers.DateTimeField(
-        required=False, validators=[check_moment], help_text="Made before this moment."
+        required=False, validators=[check_moment], help_text="Created before this time."
     )
     page_size = serializers.IntegerField(
         required=False,
         min_value=1,
         max_value=PaymentPagination.max_page_size,
-        help_text="How many payments a page has.",
+        help_text="Payments per page.",
     )
 
 
@@ -207,22 +206,22 @@ class ProblemSerializer(serializers.Serializer[Any]):
 
     type = serializers.CharField(
         help_text=(
-            f"Which problem it is: what a program looks at. `{PREFIX}` and one of "
-            f"{', '.join(f'`{kind}`' for kind in TITLES)}; `about:blank` for what the shop itself raises."
+            f"The kind of problem, for programs. `{PREFIX}` followed by one of "
+            f"{', '.join(f'`{kind}`' for kind in TITLES)}; `about:blank` for other errors of the shop."
         )
     )
-    title = serializers.CharField(help_text="The same in the client’s language.")
+    title = serializers.CharField(help_text="The kind of problem, in the client’s language.")
     status = serializers.IntegerField(help_text="The HTTP status.")
-    detail = serializers.CharField(help_text="What to do about it, in the client’s language.")
-    reference = serializers.CharField(required=False, help_text="The payment that was kept.")
-    checkout_url = serializers.CharField(required=False, help_text="The link by which it is tried again.")
-    status_url = serializers.CharField(required=False, help_text="The link that tells where it stands.")
+    detail = serializers.CharField(help_text="Details, in the client’s language.")
+    reference = serializers.CharField(required=False, help_text="The reference of the payment, which is kept.")
+    checkout_url = serializers.CharField(required=False, help_text="The link to retry it.")
+    status_url = serializers.CharField(required=False, help_text="The link to its status.")
 
     def get_fields(self) -> dict[str, Any]:
         errors = serializers.DictField(
             child=serializers.JSONField(),
             required=False,
-            help_text="What is wrong, by field: a list of texts for each.",
+            help_text="Lists of messages, by field.",
         )
-        # Serializers have an attribute of this name.
+        # Serializers have an attribute called "errors".
         return {**super().get_fields(), "errors": errors}

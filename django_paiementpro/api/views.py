@@ -1,5 +1,3 @@
-"""From REST framework to ``services`` and back."""
-
 import functools
 import json
 import re
@@ -23,9 +21,10 @@ from rest_framework.response import Response
 from rest_framework.viewsets import GenericViewSet
 
 from django_paiementpro import log, services
-from django_paiementpro.api import calls, schema
-from django_paiementpro.api.bodies import BoundedRequest, read_body
-from django_paiementpro.api.pages import PaymentPagination
+from django_paiementpro.api import schema
+from django_paiementpro.api.concurrency import limited
+from django_paiementpro.api.pagination import PaymentPagination
+from django_paiementpro.api.parsing import BoundedRequest, read_body
 from django_paiementpro.api.problems import (
     Problem,
     ProblemRenderer,
@@ -49,57 +48,57 @@ from django_paiementpro.models import IdempotencyKey, Payment
 from django_paiementpro.services.checkout import require_payable
 from django_paiementpro.services.idempotency import IdempotentRequest, find_key, store_payment
 
-#: What an anonymous caller's key must have: all of them share one space, in which nobody may guess another's.
+#: How long the keys of anonymous clients must be: they share one namespace, so a key must not be guessable.
 ANONYMOUS_KEY_LENGTH = 32
 
 
 @extend_schema_view(**schema.OPERATIONS)
 class PaymentViewSet(GenericViewSet[Payment]):
     """
-    Payments: taken to the gateway, listed, shown.
+    List, retrieve and open payments.
 
-    A host may subclass it, mount it in a router of its own, and give it other permission, throttle, authentication,
-    parser and renderer classes; those of REST framework's settings hold else.
+    Hosts may subclass it, register it with a router of their own, and set other permission, throttle, authentication,
+    parser and renderer classes than those of REST framework's settings.
     """
 
     queryset = Payment.objects.all()
     serializer_class = PaymentSerializer
-    #: What a client may say of a new payment.
+    #: The request for a new payment.
     new_payment_serializer_class = NewPaymentSerializer
-    #: What it is told of a payment that has been opened.
+    #: The answer with an opened payment.
     opened_payment_serializer_class = OpenedPaymentSerializer
     pagination_class = PaymentPagination
     filter_backends = ()
     lookup_field = "reference"
-    lookup_value_regex = "[^/]+"  # what is no reference is a problem like any other
+    lookup_value_regex = "[^/]+"  # an invalid reference is answered like an unknown one
     lookup_value_converter = "str"
 
     @classmethod
     def as_view(cls, *args: Any, **kwargs: Any) -> Any:
-        """Return the view, with no transaction of the host's around it."""
+        """Return the view, exempt from ``ATOMIC_REQUESTS``."""
         return non_atomic(reread(super().as_view(*args, **kwargs)))
 
-    # What a host overrides -------------------------------------------------------------------------------------------
+    # To override ------------------------------------------------------------------------------------------------------
 
     def get_queryset(self) -> QuerySet[Payment]:
         """
-        Return the payments that the user may see: their own; all, to staff who may view payments.
+        Return the payments that the user may see: their own, or all of them for staff who may view payments.
 
-        Users of a model other than ``AUTH_USER_MODEL`` see none, whatever their key.
+        Users of a model other than ``AUTH_USER_MODEL`` see none.
         """
         user = self._user
         payments = Payment.objects.using(database())
         if user is None:
             return payments.none()
-        has_perm = getattr(user, "has_perm", None)  # a host's user model may have none
+        has_perm = getattr(user, "has_perm", None)  # missing in some user models
         if getattr(user, "is_staff", False) and has_perm and has_perm("paiementpro.view_payment"):
             return payments
         return payments.filter(user=self._user_id)
 
     def filter_queryset(self, queryset: QuerySet[Payment, Any]) -> QuerySet[Payment, Any]:
-        """Narrow a list to what the query string asks for."""
+        """Filter a list by the query string."""
         query = self.request.query_params
-        # A plain dictionary: of a query string REST framework would take what is empty for what is not there.
+        # A plain dict: REST framework treats empty values of a QueryDict as missing.
         filters = FilterSerializer(
             data={name: query.getlist(name) if name == "status" else query[name] for name in query}
         )
@@ -115,14 +114,14 @@ class PaymentViewSet(GenericViewSet[Payment]):
 
     def make_payment(self, data: Mapping[str, Any]) -> Payment:
         """
-        Return what the host's factory makes of what the client says, unsaved, and complete it.
+        Return the payment that the host's factory makes for a request, unsaved and completed.
 
-        It becomes the signed-in user's where the factory named no user. The client's means and ``return_to`` fill what
-        the factory left empty; customer fields that the host lets a client say take the place of the factory's. A
-        payment that is already stored is used as it is, and only for its user.
+        Without a user it belongs to the authenticated one. The request's ``channel`` and ``return_to`` fill what the
+        factory left empty; the customer fields that the host allows override the factory's. A payment that is already
+        stored is used as it is, and only for its own user.
         """
         factory = conf.payment_factory
-        payment = factory(self.request._request, data) if factory else None
+        payment = factory(self._http_request, data) if factory else None
         if not isinstance(payment, Payment):
             raise ImproperlyConfigured("PAIEMENTPRO_PAYMENT_FACTORY: return a Payment")
         if not payment._state.adding:
@@ -139,7 +138,7 @@ class PaymentViewSet(GenericViewSet[Payment]):
             setattr(payment, name, data.get(name, getattr(payment, name)))
         return payment
 
-    # The operations --------------------------------------------------------------------------------------------------
+    # Operations -------------------------------------------------------------------------------------------------------
 
     def list(self, request: Request, *args: Any, **kwargs: Any) -> Response:
         self._require_user()
@@ -150,7 +149,7 @@ class PaymentViewSet(GenericViewSet[Payment]):
         payment = self.get_object()
         data = self.get_serializer(payment).data
         waiting_time = None if payment.is_final else payment.waiting_time
-        # Of two forms of the same, each has a tag of its own.
+        # Each media type has its own tag.
         content = JSONRenderer().render(data) + str(request.accepted_media_type).encode()
         return conditional_response(request._request, Response(data), content, waiting_time)
 
@@ -160,7 +159,7 @@ class PaymentViewSet(GenericViewSet[Payment]):
         idempotent = self._idempotent_request(request)
         stored = find_key(idempotent) if idempotent else None
         if stored is None:
-            with calls.place():
+            with limited():
                 payment = self.make_payment(serializer.validated_data)
                 self._check(payment)
                 stored = _store(payment, idempotent)
@@ -168,23 +167,24 @@ class PaymentViewSet(GenericViewSet[Payment]):
                     self._open(payment)
                     return self._created(payment)
         if idempotent and not idempotent.matches(stored):
-            raise Problem("key-reused", 422, _("Send another key with another request."))
+            raise Problem("key-reused", _("Use a new key for a new request."))
         return self._repeat(stored)
 
     @action(detail=True, methods=["post"])
     def checkout(self, request: Request, *args: Any, **kwargs: Any) -> Response:
-        """Take the payment to the gateway once more: after an outage, a refusal, or when its page is stale."""
+        """Open a new page for the payment: after an outage or a refusal, or when its page is stale."""
         payment = self.get_object()
         read_body(request)
-        with calls.place():
+        with limited():
             self._open(payment)
         return Response(self._opened(payment))
 
-    # What it takes ---------------------------------------------------------------------------------------------------
+    # Internals --------------------------------------------------------------------------------------------------------
 
     def initialize_request(self, request: HttpRequest, *args: Any, **kwargs: Any) -> Request:
-        """Return a request whose body is not read until the sender has been authenticated."""
+        """Return a request whose body is not read before the client has been authenticated."""
         made: Any = super().initialize_request(request, *args, **kwargs)
+        self._http_request = request
         return BoundedRequest(request, made.parsers, made.authenticators, made.negotiator, made.parser_context)
 
     def initial(self, request: Request, *args: Any, **kwargs: Any) -> None:
@@ -195,13 +195,13 @@ class PaymentViewSet(GenericViewSet[Payment]):
 
     @property
     def allowed_methods(self) -> Any:
-        """Name the methods for ``Allow``: nothing is made where the host has no factory."""
+        """The methods for ``Allow``: without a factory no payment can be created."""
         methods = super().allowed_methods
-        makes = self.action_map.get("post") == "create" if self.action_map else False
-        return [name for name in methods if not (makes and name == "POST" and conf.payment_factory is None)]
+        creates = self.action_map.get("post") == "create" if self.action_map else False
+        return [name for name in methods if not (creates and name == "POST" and conf.payment_factory is None)]
 
     def get_object(self) -> Payment:
-        """Return the payment, to the letter; 404 also where it is another's."""
+        """Return the payment with exactly this reference; 404 also if it is another user's."""
         self._require_user()
         reference = self.kwargs[self.lookup_field]
         payment = None
@@ -233,29 +233,29 @@ class PaymentViewSet(GenericViewSet[Payment]):
 
     @property
     def _principal(self) -> Any:
-        """The signed-in user, of any model; None if there is none, as REST framework too may say."""
+        """The authenticated user, of any model, or None."""
         user: Any = self.request.user
         return user if user and user.is_authenticated else None
 
     @property
     def _user(self) -> Any:
-        """The stored user who is signed in, if they are of ``AUTH_USER_MODEL``, which payments refer to."""
+        """The authenticated user, if their model is ``AUTH_USER_MODEL``, which payments refer to."""
         return self._principal if self._user_id is not None else None
 
     @property
     def _user_id(self) -> Any:
-        """The key of that user, as payments hold it: a subclass may have a key of its own."""
+        """The key of that user, as payments store it: a subclass may have a key of its own."""
         model = get_user_model()
         user = self._principal
         return getattr(user, model._meta.pk.attname) if isinstance(user, model) else None
 
     @property
     def _caller(self) -> str:
-        """Who sends the request, for idempotency keys: users of two models may have the same key. Empty if unknown."""
+        """The client, for idempotency keys, or "". Users of two models may have the same primary key."""
         if self._user_id is not None:
             return f"user {self._user_id}"
         user = self._principal
-        # Not type(), which returns the wrapper of a lazy object.
+        # Not type(), which returns the class of a SimpleLazyObject.
         model, key = user.__class__, getattr(user, "pk", None)
         return f"{model.__module__}.{model.__qualname__} {key}" if key is not None else ""
 
@@ -268,22 +268,22 @@ class PaymentViewSet(GenericViewSet[Payment]):
         header = request.headers.get("Idempotency-Key")
         if header is None:
             if conf.api_key_required:
-                raise Problem("key-missing", 400, _("Send an Idempotency-Key: a new UUID for each payment."))
+                raise Problem("key-missing", _("Send an Idempotency-Key header: a new UUID for each payment."))
             return None
         key = header[1:-1] if re.fullmatch('".*"', header) else header
         caller = self._caller
         least = 1 if caller else ANONYMOUS_KEY_LENGTH
         if not least <= len(key) <= 255 or not re.fullmatch("[A-Za-z0-9_.:-]+", key):
-            raise Problem("invalid-key", 400, _("Send an Idempotency-Key: a new UUID for each payment."))
+            raise Problem("invalid-key", _("Send an Idempotency-Key header: a new UUID for each payment."))
         said = cast("Mapping[str, Any]", request.data)
         body = {name: said[name] for name in said if name != CSRF_FIELD}
-        # The URL too may say which shop is asked.
+        # The URL may name the shop.
         url = [request.get_host().lower(), request.get_full_path()]
         content = json.dumps([url, body], sort_keys=True, default=str)
         return IdempotentRequest.of(f"{self.basename} {caller or 'anonymous'}", key, content)
 
     def _check(self, payment: Payment) -> None:
-        """Check its state, all that would be stored, and what would be sent. Raises ``Problem``."""
+        """Check its state, and everything that would be stored or sent. Raises ``Problem``."""
         try:
             require_payable(payment)
             payment.full_clean(exclude={"user", "content_type"}, validate_unique=False, validate_constraints=False)
@@ -292,9 +292,9 @@ class PaymentViewSet(GenericViewSet[Payment]):
             raise invalid_payment(error, None if payment._state.adding else self._kept(payment)) from error
 
     def _open(self, payment: Payment) -> None:
-        """Take the payment to the gateway. Raises ``Problem``, which tells the links of what is kept."""
+        """Take the payment to the gateway. Raises ``Problem`` with the links of the payment, which is kept."""
         try:
-            services.initialize_payment(payment, self.request._request)
+            services.initialize_payment(payment, self._http_request)
         except (GatewayRefusedError, GatewayUnavailableError) as error:
             raise gateway_problem(error, self._kept(payment)) from error
         except ValidationError as error:
@@ -302,10 +302,10 @@ class PaymentViewSet(GenericViewSet[Payment]):
             raise invalid_payment(error, self._kept(payment)) from error
 
     def _repeat(self, stored: IdempotencyKey) -> Response:
-        """Give the answer that the first request of the key was given; open the payment where it had none yet."""
+        """Repeat the answer to the first request with this key; open the payment if that had failed."""
         payment = stored.payment
         if payment.opened_attempt is None:
-            with calls.place():
+            with limited():
                 self._open(payment)
         return self._created(payment)
 
@@ -332,5 +332,5 @@ def _store(payment: Payment, request: IdempotentRequest | None) -> IdempotencyKe
     except IntegrityError as error:
         if not Payment.objects.using(database()).filter(reference=payment.reference).exists():
             raise
-        errors = {"reference": [_("There is a payment of this reference already.")]}
-        raise Problem("invalid-payment", 400, _("Some of its data are not valid."), errors=errors) from error
+        errors = {"reference": [_("A payment with this reference already exists.")]}
+        raise Problem("invalid-payment", _("Some of its data are invalid."), errors=errors) from error

@@ -1,7 +1,7 @@
 """
-The delivery of signals as a task of Django's tasks framework.
+Signal delivery as a task of Django's tasks framework.
 
-It goes to the backend ``"default"`` of ``TASKS``, and its queue ``"default"``. Its path, by which a worker finds it, is
+It uses the backend ``"default"`` of ``TASKS``, and its queue ``"default"``. Workers find the task by its path,
 ``django_paiementpro.contrib.tasks.deliver_event``.
 """
 
@@ -23,7 +23,7 @@ def deliver_event(event: int, lease: str) -> None:
 
 
 def enqueue(event: int, lease: str) -> None:
-    """Queue the task. The backend decides how long it waits for its broker."""
+    """Queue the task. How long that may take is up to the backend."""
     deliver_event.enqueue(event, lease)
 
 

@@ -1,13 +1,19 @@
-"""The database that payments are written to, and connections that may have been closed in the meantime."""
+"""
+The database that payments are written to, and connections that were lost or that a receiver leaves in a bad state.
 
-from collections.abc import Callable
+Django documents no way to tell or to mend either: what depends on its internals is here.
+"""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from functools import cache
 from typing import TypeVar
 
 from django.apps import apps
-from django.db import InterfaceError, OperationalError, connections, router
+from django.db import Error, InterfaceError, OperationalError, connections, router, transaction
 from django.db.backends.base.base import BaseDatabaseWrapper
 from django.db.models import Model
+from django.db.transaction import TransactionManagementError
 
 T = TypeVar("T")
 
@@ -23,8 +29,8 @@ def _payment() -> type[Model]:
 
 
 def in_transaction() -> bool:
-    """Return whether this thread has a transaction open in the database that payments are written to."""
-    return connections[database()].in_atomic_block
+    """Return whether this thread has a transaction open in that database; always, if the host commits by hand."""
+    return not transaction.get_autocommit(database())
 
 
 def read(work: Callable[[], T]) -> T:
@@ -44,12 +50,50 @@ def read(work: Callable[[], T]) -> T:
 
 def close_lost_connections() -> bool:
     """Close this thread's connections that were lost, outside of transactions. Return whether there were any."""
-    lost = [connection for connection in connections.all(initialized_only=True) if _is_lost(connection)]
+    # Inside atomic(), autocommit is off.
+    lost = [connection for connection in _open_connections() if connection.autocommit and not connection.is_usable()]
     for connection in lost:
         connection.close()
     return bool(lost)
 
 
-def _is_lost(connection: BaseDatabaseWrapper) -> bool:
-    is_open = connection.connection is not None and connection.autocommit and not connection.in_atomic_block
-    return is_open and not connection.is_usable()
+@contextmanager
+def ending_transactions() -> Iterator[list[TransactionManagementError]]:
+    """
+    End the transactions that a receiver leaves open, or autocommit off, and fill the list with an error for each.
+
+    Such a receiver has failed: its work is rolled back, on any database, so that what comes after it is not lost too. A
+    transaction that the caller has opened, as TestCase does, is left alone.
+    """
+    before = {connection.alias for connection in _open_connections() if has_open_transaction(connection)}
+    errors: list[TransactionManagementError] = []
+    yield errors
+    for connection in _open_connections():
+        if connection.alias in before:
+            continue
+        is_left_open = has_open_transaction(connection)
+        if is_left_open:
+            errors.append(TransactionManagementError("a transaction was left open"))
+        if is_left_open or (connection.errors_occurred and not connection.is_usable()):
+            drop(connection)
+
+
+def _open_connections() -> list[BaseDatabaseWrapper]:
+    """Return this thread's open connections."""
+    return [connection for connection in connections.all(initialized_only=True) if connection.connection is not None]
+
+
+def has_open_transaction(connection: BaseDatabaseWrapper) -> bool:
+    return connection.in_atomic_block or connection.autocommit != connection.settings_dict["AUTOCOMMIT"]
+
+
+def drop(connection: BaseDatabaseWrapper) -> None:
+    """
+    Close a connection, whatever state it is in; its next use opens another.
+
+    Inside an atomic block Django does not really close a connection, and it has no public way to end a block from
+    outside.
+    """
+    connection.in_atomic_block = connection.closed_in_transaction = False
+    with suppress(Error):
+        connection.close()

@@ -8,11 +8,13 @@ go to the database that payments are written to: a replica may lag behind.
 
 import functools
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from typing import Any, TypeVar, cast
 
 from django.db import DatabaseError, connections, transaction
 from django.db.models import Field, Model
 from django.db.models.signals import post_save, pre_save
+from django.db.transaction import TransactionManagementError
 
 from django_paiementpro.db.connections import database, read
 
@@ -106,7 +108,7 @@ def _execute(using: str, sql: str, params: Sequence[Any]) -> tuple[int, Any]:
             key = (cursor.fetchone() or [None])[0] if cursor.description else getattr(cursor, "lastrowid", None)
             return int(cursor.rowcount), key
     except DatabaseError:
-        if connection.in_atomic_block:
+        with suppress(TransactionManagementError):  # raised outside of transactions
             transaction.set_rollback(True, using)
         raise
 
@@ -223,11 +225,15 @@ def _conditions(model: type[Model], using: str, shape: Shape) -> str:
 
 
 def _table(model: type[Model], using: str) -> str:
-    return connections[using].ops.quote_name(model._meta.db_table)
+    return _quoted(model._meta.db_table, using)
 
 
 def _column(model: type[Model], name: str, using: str) -> str:
-    return connections[using].ops.quote_name(str(_field(model, name).column))
+    return _quoted(str(_field(model, name).column), using)
+
+
+def _quoted(name: str, using: str) -> str:
+    return connections[using].ops.quote_name(name)
 
 
 def _field(model: type[Model], name: str) -> "Field[Any, Any]":

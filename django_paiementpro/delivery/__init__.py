@@ -1,0 +1,1 @@
+"""The delivery of signals, which are stored with the transition that they report."""

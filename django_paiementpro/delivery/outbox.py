@@ -16,21 +16,17 @@ any more; one that never comes is the case of the process that dies.
 """
 
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
 from datetime import datetime, timedelta
 from typing import Any, NamedTuple
 
-from django.db import Error, InterfaceError, OperationalError, connections, transaction
-from django.db.backends.base.base import BaseDatabaseWrapper
+from django.db import InterfaceError, OperationalError, connections, transaction
 from django.db.models import Q
-from django.db.transaction import TransactionManagementError
 from django.utils import timezone
 
 from django_paiementpro import log
 from django_paiementpro.conf import conf
 from django_paiementpro.db import sql
-from django_paiementpro.db.connections import database
+from django_paiementpro.db.connections import database, drop, ending_transactions, has_open_transaction
 from django_paiementpro.delivery.backends import get_backend
 from django_paiementpro.enums import Outcome
 from django_paiementpro.models import Payment, PaymentEvent
@@ -190,7 +186,7 @@ def _deliver(event: PaymentEvent) -> bool:
     is_owed = len(known) < len(owed)
     for each in known:
         started_at = time.monotonic()
-        with _ending_transactions() as left_open:
+        with ending_transactions() as left_open:
             error = SIGNALS[each.signal].send_to(each.receiver, Payment, payment=event.payment, event=event)
         duration = time.monotonic() - started_at
         error = error or next(iter(left_open), None)
@@ -218,48 +214,6 @@ def _deliver(event: PaymentEvent) -> bool:
 def _rest(*, is_owed: bool) -> datetime | None:
     """Return what follows the last lease: any process may deliver what is still owed."""
     return timezone.now() if is_owed else None
-
-
-@contextmanager
-def _ending_transactions() -> Iterator[list[TransactionManagementError]]:
-    """
-    End the transactions that a receiver leaves open, or autocommit off, and fill the list with an error for each.
-
-    Such a receiver has failed: its work is rolled back, on any database, so that what comes after it is not lost too. A
-    transaction that the caller has opened, as TestCase does, is left alone.
-    """
-    before = {connection.alias for connection in _open_connections() if _is_in_transaction(connection)}
-    errors: list[TransactionManagementError] = []
-    yield errors
-    for connection in _open_connections():
-        if connection.alias in before:
-            continue
-        is_left_open = _is_in_transaction(connection)
-        if is_left_open:
-            errors.append(TransactionManagementError("a transaction was left open"))
-        if is_left_open or (connection.errors_occurred and not connection.is_usable()):
-            _drop(connection)
-
-
-def _open_connections() -> list[BaseDatabaseWrapper]:
-    """Return this thread's open connections."""
-    return [connection for connection in connections.all(initialized_only=True) if connection.connection is not None]
-
-
-def _is_in_transaction(connection: BaseDatabaseWrapper) -> bool:
-    return connection.in_atomic_block or connection.autocommit != connection.settings_dict["AUTOCOMMIT"]
-
-
-def _drop(connection: BaseDatabaseWrapper) -> None:
-    """
-    Close a connection, whatever state it is in; its next use opens another.
-
-    Inside an atomic block Django does not really close a connection, and it has no public way to end a block from
-    outside.
-    """
-    connection.in_atomic_block = connection.closed_in_transaction = False
-    with suppress(Error):
-        connection.close()
 
 
 def _parted(entry: str) -> tuple[str, str, str]:
@@ -295,9 +249,9 @@ def _update(leased: dict[str, Any], changes: dict[str, Any]) -> bool:
         try:
             return _update_once(leased, changes) or (not is_first and _is_stored(leased, changes))
         except (OperationalError, InterfaceError):
-            if _is_in_transaction(connection):
+            if has_open_transaction(connection):
                 raise
-            _drop(connection)
+            drop(connection)
         is_first = False
         time.sleep(pause)
     return _update_once(leased, changes) or _is_stored(leased, changes)

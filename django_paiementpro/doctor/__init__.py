@@ -1,11 +1,11 @@
 """
-A check-up of an installation, in the order in which things go wrong, in the words of who has to mend them.
+A check-up of an installation, in the order in which things go wrong, with how to fix each problem.
 
-Nothing that it says holds a secret, a signed URL or a payer's data; nothing that it does touches a payment.
+Its output never holds a secret, a signed URL or a customer's data, and it changes no payment.
 """
 
-from django_paiementpro.doctor.examination import TOPICS, examine
-from django_paiementpro.doctor.findings import Finding, Verdict
-from django_paiementpro.doctor.visits import Visit
+from django_paiementpro.doctor.results import Level, Result
+from django_paiementpro.doctor.runner import TOPICS, examine
+from django_paiementpro.doctor.target import Target
 
-__all__ = ["TOPICS", "Finding", "Verdict", "Visit", "examine"]
+__all__ = ["TOPICS", "Level", "Result", "Target", "examine"]

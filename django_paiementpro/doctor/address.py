@@ -7,64 +7,66 @@ from urllib.request import getproxies, proxy_bypass
 from django.conf import settings
 from django.utils.translation import gettext as _
 
-from django_paiementpro.doctor.findings import Finding, failure, passed, warning
-from django_paiementpro.doctor.visits import Visit, is_private
+from django_paiementpro.doctor.results import Result, failure, passed, warning
+from django_paiementpro.doctor.target import Target, is_private
 
 
-def findings(visit: Visit) -> Iterator[Finding]:
-    if not visit.base_url:
-        verdict = warning if settings.DEBUG else failure
-        yield verdict(
-            _("PAIEMENTPRO_SITE_URL is not set: the URLs for the gateway name whatever host the payer asked for."),
-            _('Write the public base of this site, like "https://example.com".'),
+def examine(target: Target) -> Iterator[Result]:
+    if not target.base_url:
+        level = warning if settings.DEBUG else failure
+        yield level(
+            _("PAIEMENTPRO_SITE_URL is not set: URLs sent to the gateway use whatever host the customer requested."),
+            _('Write the public base URL of this site, like "https://example.com".'),
         )
         return
-    if visit.is_local:
+    if target.is_local:
         yield passed(
-            _("The gateway is a local one, and so may %(url)s be: this is for development.") % {"url": visit.base_url}
+            _("The gateway is local, so %(url)s may be local too: this is a development setup.")
+            % {"url": target.base_url}
         )
         return
-    yield _host_finding(visit)
-    if visit.parts.scheme != "https":
+    yield _examine_host(target)
+    if target.parts.scheme != "https":
         yield failure(
-            _("%(url)s is not https: payers and notifications would travel in the open.") % {"url": visit.base_url},
-            _("Get a certificate, and write https in PAIEMENTPRO_SITE_URL."),
+            _("%(url)s is not https: customers’ data and notifications would travel unencrypted.")
+            % {"url": target.base_url},
+            _("Get a certificate, and use https in PAIEMENTPRO_SITE_URL."),
         )
 
 
 def addresses_of(host: str) -> list[str]:
-    """Return the addresses that this machine knows for a host; none where the name is unknown."""
+    """Return the addresses that this machine finds for a host; none if the name is unknown."""
     try:
         return sorted({str(entry[4][0]) for entry in socket.getaddrinfo(host, None, type=socket.SOCK_STREAM)})
     except (OSError, UnicodeError):
         return []
 
 
-def _host_finding(visit: Visit) -> Finding:
-    if is_private(visit.host):
+def _examine_host(target: Target) -> Result:
+    if is_private(target.host):
         return failure(
-            _("%(host)s is a name or an address of this network alone: the gateway cannot send anything there.")
-            % {"host": visit.host},
-            _('Write the public base of this site, like "https://example.com".'),
+            _("%(host)s is a private name or address: the gateway cannot reach it.") % {"host": target.host},
+            _('Write the public base URL of this site, like "https://example.com".'),
         )
-    if visit.parts.scheme in getproxies() and not proxy_bypass(visit.host):
+    if target.parts.scheme in getproxies() and not proxy_bypass(target.host):
         return passed(
-            _("%(host)s is reached by way of the environment’s proxy, which knows its address.") % {"host": visit.host}
+            _("%(host)s is reached through the proxy set in the environment, which resolves its name.")
+            % {"host": target.host}
         )
-    addresses = addresses_of(visit.host)
+    addresses = addresses_of(target.host)
     if not addresses:
         return failure(
-            _("The name %(host)s is not known here: no address belongs to it.") % {"host": visit.host},
-            _("Correct PAIEMENTPRO_SITE_URL, or have the name entered into the DNS."),
+            _("%(host)s cannot be resolved: no address is known for it.") % {"host": target.host},
+            _("Correct PAIEMENTPRO_SITE_URL, or add the name to the DNS."),
         )
-    shown = {"host": visit.host, "addresses": ", ".join(addresses)}
+    params = {"host": target.host, "addresses": ", ".join(addresses)}
     if all(map(is_private, addresses)):
         return warning(
             _(
-                "%(host)s is %(addresses)s here, which the Internet cannot reach: what follows is not seen as the "
-                "gateway sees it."
+                "%(host)s resolves to a private address here (%(addresses)s): the next tests do not take the path that "
+                "the gateway takes."
             )
-            % shown,
-            _("Run this command once more where the name has its public address."),
+            % params,
+            _("Run this command again where the name resolves to its public address."),
         )
-    return passed(_("%(host)s is a public name (%(addresses)s).") % shown)
+    return passed(_("%(host)s is a public name (%(addresses)s).") % params)

@@ -1,41 +1,58 @@
-"""What the settings say, and who listens."""
+"""Settings, receivers, tables and database: what Django's own checks and commands can tell."""
 
 from collections.abc import Iterator
+from io import StringIO
 
 from django.conf import settings
-from django.core.checks import ERROR, CheckMessage, run_checks
-from django.core.checks.security.base import check_secret_key, check_secret_key_fallbacks
+from django.core.checks import ERROR, CheckMessage, Tags, run_checks
+from django.core.management import call_command
+from django.db import DEFAULT_DB_ALIAS
 from django.utils.translation import gettext as _
 
-from django_paiementpro.doctor.findings import Finding, failure, passed, warning
-from django_paiementpro.doctor.visits import Visit
+from django_paiementpro.db.connections import database
+from django_paiementpro.doctor.results import Result, failure, passed, warning
+from django_paiementpro.doctor.target import Target
 from django_paiementpro.models import Payment
 from django_paiementpro.signals import payment_succeeded
 
-# What other topics look at more closely: the URLs, the receivers, the site's address.
+# Other topics examine these more closely: the URLs, the receivers, the site's address.
 ELSEWHERE = frozenset({"paiementpro.E003", "paiementpro.E004", "paiementpro.W003"})
 
+# Django's checks of the keys that sign the notification URLs.
+WEAK_KEYS = {"security.W009": "SECRET_KEY", "security.W025": "SECRET_KEY_FALLBACKS"}
 
-def settings_findings(visit: Visit) -> Iterator[Finding]:
+
+def examine_settings(target: Target) -> Iterator[Result]:
     messages = run_checks(tags=["paiementpro"], include_deployment_checks=True)
-    findings = [_finding(message) for message in messages if message.id not in ELSEWHERE]
-    findings += _keys(visit)
-    if settings.DEBUG and visit.base_url and not visit.is_local:
-        findings.append(
+    results = [_result(message) for message in messages if message.id not in ELSEWHERE]
+    results += _weak_keys(target)
+    if settings.DEBUG and target.base_url and not target.is_local:
+        results.append(
             warning(
                 _(
-                    "DEBUG is on, and the gateway is not a local one: an error page would show payments to whoever "
-                    "meets it. Write DEBUG = False where real money is taken."
+                    "DEBUG is on, and the gateway is not local: error pages would expose payments. Set DEBUG = False "
+                    "wherever real money is taken."
                 )
             )
         )
-    yield from findings or [passed(_("The settings are as they should be."))]
+    yield from results or [passed(_("The settings are valid."))]
 
 
-def receiver_findings(visit: Visit) -> Iterator[Finding]:
+def examine_tables(target: Target) -> Iterator[Result]:
+    alias = database()
+    try:
+        call_command("migrate", "paiementpro", database=alias, check_unapplied=True, verbosity=0, stdout=StringIO())
+    except SystemExit:  # the exit code of "migrate --check"
+        command = "manage.py migrate" if alias == DEFAULT_DB_ALIAS else f"manage.py migrate --database {alias}"
+        yield failure(_("The tables are not up to date: run “%(command)s”.") % {"command": command})
+    else:
+        yield passed(_("The tables are up to date."))
+
+
+def examine_receivers(target: Target) -> Iterator[Result]:
     names = payment_succeeded.receiver_names(Payment)
     if names:
-        yield passed(_("payment_succeeded is heard by %(names)s.") % {"names": ", ".join(names)})
+        yield passed(_("Receivers of payment_succeeded: %(names)s.") % {"names": ", ".join(names)})
     else:
         yield failure(
             _("No receiver is connected to payment_succeeded: paid orders are not fulfilled."),
@@ -43,22 +60,29 @@ def receiver_findings(visit: Visit) -> Iterator[Finding]:
         )
 
 
-def _keys(visit: Visit) -> list[Finding]:
-    """Look at the keys that sign the notification URLs, with Django's own measure."""
-    verdict = warning if visit.is_local else failure
+def examine_database(target: Target) -> Iterator[Result]:
+    messages = run_checks(tags=[Tags.database], databases=[database()])
+    yield from map(_result, messages)
+    if not messages:
+        yield passed(_("The database is set up correctly."))
+
+
+def _weak_keys(target: Target) -> list[Result]:
+    level = warning if target.is_local else failure
+    messages = run_checks(tags=[Tags.security], include_deployment_checks=True)
+    settings_at_fault = {WEAK_KEYS[message.id] for message in messages if message.id in WEAK_KEYS}
     return [
-        verdict(
+        level(
             _(
-                "%(setting)s can be guessed, and whoever guesses it can say “paid” in the gateway’s place. Write a key "
-                "of 50 random characters or more."
+                "%(setting)s can be guessed, so anyone could forge the gateway’s notifications. Use 50 random "
+                "characters or more."
             )
             % {"setting": setting}
         )
-        for setting, check in (("SECRET_KEY", check_secret_key), ("SECRET_KEY_FALLBACKS", check_secret_key_fallbacks))
-        if check(None)
+        for setting in sorted(settings_at_fault)
     ]
 
 
-def _finding(message: CheckMessage) -> Finding:
-    verdict = failure if message.level >= ERROR else warning
-    return verdict(str(message.msg), str(message.hint or ""), f"({message.id})")
+def _result(message: CheckMessage) -> Result:
+    level = failure if message.level >= ERROR else warning
+    return level(str(message.msg), str(message.hint or ""), f"({message.id})")

@@ -1,4 +1,4 @@
-"""A notification that the site sends to itself over the real network, and what becomes of it on the way."""
+"""A notification that the site sends to itself over the real network, and how it arrives."""
 
 from collections.abc import Iterator
 
@@ -6,83 +6,82 @@ from django.urls import NoReverseMatch
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
-from django_paiementpro.doctor import redirects, stack, wire
-from django_paiementpro.doctor.clocks import compare
-from django_paiementpro.doctor.findings import Finding, failure, passed, warning
-from django_paiementpro.doctor.visits import Visit
-from django_paiementpro.doctor.wire import Answer, Trouble
+from django_paiementpro.doctor import http, middleware, redirects
+from django_paiementpro.doctor.http import Answer, ConnectionFailure
+from django_paiementpro.doctor.results import Result, failure, passed, warning
+from django_paiementpro.doctor.routing import make_probe_path
+from django_paiementpro.doctor.target import Target
 from django_paiementpro.gateway import probe
 from django_paiementpro.gateway.parsing import parse_json_object
 from django_paiementpro.gateway.probe import ProbeReport
 
-# What the app answers to a stranger.
-STRANGERS_ANSWER = b"Not Found"
+# The app's own answer to an unknown signature.
+UNKNOWN_SIGNATURE = b"Not Found"
+
+# In seconds. A lease lasts 5 s longer than the call that it covers, so clocks must agree to less than that.
+CLOCK_TOLERANCE = 2.0
 
 NO_ANSWER = {
-    Trouble.NAME: gettext_lazy("The name %(host)s is not known here. Correct PAIEMENTPRO_SITE_URL, or the DNS."),
-    Trouble.REFUSED: gettext_lazy(
-        "%(host)s refuses the connection: no server listens there. Start it, or correct the port and the firewall."
+    ConnectionFailure.NAME: gettext_lazy("%(host)s cannot be resolved. Correct PAIEMENTPRO_SITE_URL, or the DNS."),
+    ConnectionFailure.REFUSED: gettext_lazy(
+        "%(host)s refuses the connection: no server is listening there. Start it, or correct the port or the firewall."
     ),
-    Trouble.TIMEOUT: gettext_lazy(
-        "%(host)s does not answer in time. Look at whether the server is busy with something else, whether it has "
-        "threads or processes to spare, and whether a firewall drops what comes."
+    ConnectionFailure.TIMEOUT: gettext_lazy(
+        "%(host)s does not answer in time. Check that the server is not overloaded, that it has threads or processes "
+        "to spare, and that no firewall drops the connection."
     ),
-    Trouble.EXPIRED: gettext_lazy("The certificate of %(host)s has expired, or is not valid yet. Renew it."),
-    Trouble.SELF_SIGNED: gettext_lazy(
-        "The certificate of %(host)s is signed by itself, which the gateway does not trust. Get one of a public "
-        "authority, such as Let’s Encrypt."
+    ConnectionFailure.EXPIRED: gettext_lazy("The certificate of %(host)s has expired, or is not valid yet. Renew it."),
+    ConnectionFailure.SELF_SIGNED: gettext_lazy(
+        "The certificate of %(host)s is self-signed, which the gateway cannot be expected to accept. Get one from a "
+        "public authority, such as Let’s Encrypt."
     ),
-    Trouble.CHAIN: gettext_lazy(
-        "The certificate of %(host)s leads to no authority that is known here: its chain is incomplete, or the "
-        "authority is a private one. Serve the certificate with its intermediate ones (fullchain.pem)."
+    ConnectionFailure.CHAIN: gettext_lazy(
+        "The certificate of %(host)s does not lead to a known authority: its chain is incomplete, or the authority is "
+        "private. Serve the certificate together with the intermediate ones (fullchain.pem)."
     ),
-    Trouble.OTHER_NAME: gettext_lazy(
+    ConnectionFailure.OTHER_NAME: gettext_lazy(
         "The certificate of %(host)s is for another name. Get one for this name, or correct PAIEMENTPRO_SITE_URL."
     ),
-    Trouble.TLS: gettext_lazy(
-        "No TLS connection to %(host)s can be made. Look at whether it is https that is spoken at that port, and in a "
-        "version that is still in use."
+    ConnectionFailure.TLS: gettext_lazy(
+        "The TLS connection to %(host)s failed. Check that https is served on that port, with a TLS version that is "
+        "still supported."
     ),
-    Trouble.HUNG_UP: gettext_lazy(
-        "%(host)s hangs up without an answer. See the log of the web server, or of the proxy before it."
+    ConnectionFailure.HUNG_UP: gettext_lazy(
+        "%(host)s closes the connection without an answer. See the log of the web server or of the proxy before it."
     ),
 }
 
 
-def findings(visit: Visit) -> Iterator[Finding]:
-    if not visit.base_url:
+def examine(target: Target) -> Iterator[Result]:
+    if not target.base_url:
         yield warning(
-            _("No notification has been sent to oneself, as nothing tells the site’s public base."),
-            _("Set PAIEMENTPRO_SITE_URL, or call this command with --url https://example.com."),
+            _("No test notification was sent, since the public URL of this site is unknown."),
+            _("Set PAIEMENTPRO_SITE_URL, or run this command with --url https://example.com."),
         )
         return
     try:
-        nonce, path = stack.probe_path()
+        nonce, path = make_probe_path()
     except NoReverseMatch:
-        return  # told already
-    url = visit.base_url + path
-    answer = wire.post(url, probe.fields_of(nonce))
-    if isinstance(answer, Trouble):
-        if visit.is_local or answer is not Trouble.NAME:  # told already
-            yield failure(NO_ANSWER[answer] % {"host": visit.parts.netloc})
+        return  # reported by the topic "urls"
+    url = target.base_url + path
+    answer = http.post(url, probe.fields_of(nonce))
+    if isinstance(answer, ConnectionFailure):
+        if target.is_local or answer is not ConnectionFailure.NAME:  # reported by the topic "address"
+            yield failure(NO_ANSWER[answer] % {"host": target.parts.netloc})
         return
-    if sighting := _sighting(nonce, answer):
+    if report := _probe_report(nonce, answer):
         yield passed(
-            _(
-                "A notification sent to oneself over the network was recognised (%(seconds).1f s; it came from "
-                "%(address)s)."
-            )
-            % {"seconds": answer.seconds, "address": sighting.remote_address or "?"}
+            _("A test notification sent over the network reached the app (%(seconds).1f s, from %(address)s).")
+            % {"seconds": answer.seconds, "address": report.remote_address or "?"}
         )
-        yield from _way_findings(visit, sighting)
-        yield from compare(
-            _("The clock of the answering process"), sighting.now - answer.sent_at, uncertainty=answer.seconds
-        )
+        yield from _examine_fields(report)
+        yield from _examine_headers(target, report)
+        yield from _examine_clock(answer, report)
         return
-    yield failure(_("A notification sent to oneself over the network was not recognised."), *_explain(url, answer))
+    yield failure(_("A test notification sent over the network did not reach the app."), *_explain(url, answer))
 
 
-def _sighting(nonce: str, answer: Answer) -> ProbeReport | None:
+def _probe_report(nonce: str, answer: Answer) -> ProbeReport | None:
     if answer.status != 200:
         return None
     try:
@@ -92,25 +91,25 @@ def _sighting(nonce: str, answer: Answer) -> ProbeReport | None:
 
 
 def _explain(url: str, answer: Answer) -> tuple[str, ...]:
-    """Say who has answered in the app's place, and what to do about it."""
+    """Return what answered instead of the app, and how to fix it."""
     if 300 <= answer.status < 400:
         return redirects.explain(url, answer.headers.get("location", ""))
-    if answer.status == 404 and answer.content.strip() == STRANGERS_ANSWER:
+    if answer.status == 404 and answer.content.strip() == UNKNOWN_SIGNATURE:
         return _unknown_signature(answer)
     if answer.status == 200 and b'type="password"' in answer.content.replace(b"'", b'"'):
         return (
-            _("A login page is shown in its place."),
+            _("A login page answers instead."),
             _("Exempt the app’s URLs from the login."),
         )
     if answer.status == 403 and b"CSRF" in answer.content:
-        return stack.token_asked_for()
-    shown = {"status": answer.status, "server": answer.headers.get("server", "?")[:64]}
+        return middleware.csrf_token_required()
+    params = {"status": answer.status, "server": answer.headers.get("server", "?")[:64]}
     for statuses, what, remedy in ANSWERS:
         if answer.status in statuses:
-            return (what % shown, str(remedy))
+            return (what % params, str(remedy))
     return (
-        _("The answer is %(status)d (server: %(server)s), and not the app’s.") % shown,
-        _("See who answers at that address: another site, a page of the hosting, a cache or a firewall."),
+        _("The answer is %(status)d (server: %(server)s), but not from the app.") % params,
+        _("Find out what answers at that address: another site, the hosting company’s page, a cache or a firewall."),
     )
 
 
@@ -118,44 +117,41 @@ ANSWERS = (
     (
         {400},
         gettext_lazy("The answer is 400 (server: %(server)s)."),
-        gettext_lazy(
-            "Add the host that the app is asked for to ALLOWED_HOSTS, and have the proxy pass the Host header on as it "
-            "came."
-        ),
+        gettext_lazy("Add the requested host to ALLOWED_HOSTS, and make the proxy pass the Host header on unchanged."),
     ),
     (
         {401},
-        gettext_lazy("A password is asked for (401, server: %(server)s)."),
+        gettext_lazy("A password is required (401, server: %(server)s)."),
         gettext_lazy("Exempt the app’s URLs from it in the web server."),
     ),
     (
         {403, 406, 429},
-        gettext_lazy("It is turned away (%(status)d, server: %(server)s): by a firewall, as it seems."),
+        gettext_lazy("It is rejected (%(status)d, server: %(server)s), probably by a firewall."),
         gettext_lazy(
-            "Exempt the app’s URLs from its rules: the gateway is an old browser by its name, has no cookies, and "
-            "sends the same fields in query and body."
+            "Exempt the app’s URLs from its rules: the gateway identifies itself as an old browser, sends no cookies, "
+            "and repeats the fields of the query string in the body."
         ),
     ),
     (
         {404},
         gettext_lazy(
-            "The answer is 404 (server: %(server)s), and not the app’s: another site or another path answers."
+            "The answer is 404 (server: %(server)s), but not from the app: another site or another path answers."
         ),
         gettext_lazy(
-            "See that PAIEMENTPRO_SITE_URL leads to this project, that its server has been restarted, and that a "
-            "prefix that the web server takes off or adds is in FORCE_SCRIPT_NAME."
+            "Check that PAIEMENTPRO_SITE_URL leads to this project, that its server has been restarted, and that "
+            "FORCE_SCRIPT_NAME has any prefix that the web server adds or removes."
         ),
     ),
     (
         {405, 411, 413, 415},
-        gettext_lazy("The answer is %(status)d (server: %(server)s): a POST such as the gateway’s is not taken."),
-        gettext_lazy("Have the web server pass POST requests on to the app."),
+        gettext_lazy(
+            "The answer is %(status)d (server: %(server)s): POST requests like the gateway’s are not accepted."
+        ),
+        gettext_lazy("Make the web server pass POST requests on to the app."),
     ),
     (
         set(range(500, 600)),
-        gettext_lazy(
-            "The answer is %(status)d (server: %(server)s): the project or the proxy before it is out of order."
-        ),
+        gettext_lazy("The answer is %(status)d (server: %(server)s): the project, or a proxy before it, has failed."),
         gettext_lazy("See their logs."),
     ),
 )
@@ -164,62 +160,66 @@ ANSWERS = (
 def _unknown_signature(answer: Answer) -> tuple[str, ...]:
     off = 0.0 if answer.date is None else answer.date - answer.sent_at
     return (
-        _("The app answers there (404), but does not know the signature."),
+        _("The app answers (404), but does not accept the signature."),
         _(
-            "Restart the server where its code or settings are older than these; see that it has the same SECRET_KEY "
-            "as this command, and that it is not another installation."
+            "Restart the server if it runs older code or settings; check that it has the same SECRET_KEY as this "
+            "command, and that it is not another installation."
         ),
-        _("The clock there differs by %(seconds)d s: set both by NTP.") % {"seconds": off} if abs(off) > 60 else "",
+        _("The clock there differs by %(seconds)d s: synchronize both with NTP.") % {"seconds": off}
+        if abs(off) > 60
+        else "",
     )
 
 
-def _way_findings(visit: Visit, sighting: ProbeReport) -> Iterator[Finding]:
-    """Say what the way has changed."""
-    yield from _field_findings(sighting)
-    if sighting.scheme != visit.parts.scheme:
-        yield _scheme_finding(visit, sighting)
-    if sighting.host != visit.authority:
-        yield _host_finding(visit, sighting)
-
-
-def _field_findings(sighting: ProbeReport) -> Iterator[Finding]:
-    if sighting.altered:
+def _examine_fields(report: ProbeReport) -> Iterator[Result]:
+    if report.altered:
         yield failure(
             _("Fields arrive altered (%(names)s): notifications would be refused.")
-            % {"names": ", ".join(sighting.altered)},
-            _("Have proxies and firewalls pass query and body on as they came."),
+            % {"names": ", ".join(report.altered)},
+            _("Make proxies and firewalls pass query string and body on unchanged."),
         )
     places = [
-        (_("query string"), sighting.missing_in_query),
-        (_("body"), sighting.missing_in_body),
+        (_("query string"), report.missing_in_query),
+        (_("body"), report.missing_in_body),
     ]
-    lost = [(place, names) for place, names in places if names]
-    verdict = failure if set(sighting.missing_in_query) & set(sighting.missing_in_body) else warning
-    for place, names in lost:
-        yield verdict(
-            _("Fields of the %(place)s do not arrive: %(names)s.") % {"place": place, "names": ", ".join(names)}
-            if len(names) < len(probe.fields_of(""))
-            else _("The %(place)s does not arrive.") % {"place": place},
-            _("Have proxies and firewalls pass query and body on as they came."),
+    level = failure if set(report.missing_in_query) & set(report.missing_in_body) else warning
+    for place, names in places:
+        if names:
+            yield level(
+                _("Fields of the %(place)s do not arrive: %(names)s.") % {"place": place, "names": ", ".join(names)}
+                if len(names) < len(probe.fields_of(""))
+                else _("The %(place)s does not arrive.") % {"place": place},
+                _("Make proxies and firewalls pass query string and body on unchanged."),
+            )
+
+
+def _examine_headers(target: Target, report: ProbeReport) -> Iterator[Result]:
+    """Compare the scheme and host that the app sees with those that were requested."""
+    if report.scheme != (scheme := target.parts.scheme):
+        yield warning(
+            _("It was sent over %(sent)s, but the app sees %(scheme)s.") % {"sent": scheme, "scheme": report.scheme},
+            _('Set SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https").')
+            if report.forwarded_scheme == scheme
+            else _(
+                "Make the proxy send X-Forwarded-Proto with each request, and set SECURE_PROXY_SSL_HEADER = "
+                '("HTTP_X_FORWARDED_PROTO", "https").'
+            ),
+        )
+    if report.host != (host := target.authority):
+        yield warning(
+            _("It was sent to %(sent)s, but the app sees the host %(host)s.")
+            % {"sent": host, "host": report.host or "?"},
+            _("Make the proxy pass the Host header on unchanged, or set USE_X_FORWARDED_HOST = True.")
+            if report.forwarded_host == host
+            else _("Make the proxy pass the Host header on unchanged."),
         )
 
 
-def _scheme_finding(visit: Visit, sighting: ProbeReport) -> Finding:
-    shown = {"scheme": sighting.scheme, "sent": visit.parts.scheme}
-    if sighting.forwarded_scheme == visit.parts.scheme:
-        remedy = _('Write SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https").')
-    else:
-        remedy = _(
-            "Have the proxy send X-Forwarded-Proto with each request, and write SECURE_PROXY_SSL_HEADER = "
-            '("HTTP_X_FORWARDED_PROTO", "https").'
+def _examine_clock(answer: Answer, report: ProbeReport) -> Iterator[Result]:
+    difference = abs(report.now - answer.sent_at)
+    if difference - answer.seconds > CLOCK_TOLERANCE:
+        yield warning(
+            _("The clock of the answering process differs from this machine’s by %(seconds).0f s.")
+            % {"seconds": difference},
+            _("Synchronize both with NTP."),
         )
-    return warning(_("It was sent by %(sent)s, and the app takes it for %(scheme)s.") % shown, remedy)
-
-
-def _host_finding(visit: Visit, sighting: ProbeReport) -> Finding:
-    shown = {"host": sighting.host or "?", "sent": visit.authority}
-    if sighting.forwarded_host == visit.authority:
-        remedy = _("Have the proxy pass the Host header on as it came, or write USE_X_FORWARDED_HOST = True.")
-    else:
-        remedy = _("Have the proxy pass the Host header on as it came.")
-    return warning(_("It was sent to %(sent)s, and the app takes itself for %(host)s.") % shown, remedy)

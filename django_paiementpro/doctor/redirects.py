@@ -10,45 +10,45 @@ from django.utils.translation import gettext as _
 
 
 def explain(url: str, location: str) -> tuple[str, str]:
-    """Return in two sentences where a redirect leads, and what is to be done. Queries and signatures are not shown."""
+    """Return where a redirect leads, and how to fix it. Query strings and signatures are left out."""
     here, there = urlsplit(url), urlsplit(urljoin(url, location))
-    shown = {"url": f"{there.scheme}://{there.netloc}{_without_signature(here.path, there.path)}"}
+    params = {"url": f"{there.scheme}://{there.netloc}{_without_signature(here.path, there.path)}"}
     if REDIRECT_FIELD_NAME in parse_qs(there.query) or there.path == _login_path():
         return (
-            _("A login is asked for (redirect to %(url)s).") % shown,
+            _("A login is required (redirect to %(url)s).") % params,
             _("Exempt the app’s URLs: its views are marked login_not_required."),
         )
     if (there.netloc, there.path) == (here.netloc, here.path):
         if there.scheme != here.scheme:
             return (
                 _("It is redirected to %(scheme)s.") % {"scheme": there.scheme},
-                _("Write that in PAIEMENTPRO_SITE_URL: the gateway follows no redirect."),
+                _("Use that scheme in PAIEMENTPRO_SITE_URL: the gateway is not known to follow redirects."),
             )
         return (
-            _("It is redirected to itself, without end: the app does not see that it was asked for by https."),
+            _("It is redirected to itself endlessly: the app does not see that the request came over https."),
             _(
-                "Have the proxy send X-Forwarded-Proto with each request, and write SECURE_PROXY_SSL_HEADER = "
+                "Make the proxy send X-Forwarded-Proto with each request, and set SECURE_PROXY_SSL_HEADER = "
                 '("HTTP_X_FORWARDED_PROTO", "https").'
             ),
         )
     if there.path == here.path:
         return (
             _("It is redirected to the host %(host)s.") % {"host": there.netloc},
-            _("Write that host in PAIEMENTPRO_SITE_URL: the gateway follows no redirect."),
+            _("Use that host in PAIEMENTPRO_SITE_URL: the gateway is not known to follow redirects."),
         )
     if here.path and there.path.endswith(here.path):
         return (
-            _("It is redirected to %(url)s, as if it had no language.") % shown,
-            _("Include the app’s URLs outside i18n_patterns(), and exempt them from what puts a language before them."),
+            _("It is redirected to %(url)s, with a language prefix.") % params,
+            _("Include the app’s URLs outside i18n_patterns(), and exempt them from whatever adds the prefix."),
         )
     return (
-        _("It is redirected to %(url)s.") % shown,
-        _("Exempt the app’s URLs from redirects: the gateway follows none."),
+        _("It is redirected to %(url)s.") % params,
+        _("Exempt the app’s URLs from redirects: the gateway is not known to follow them."),
     )
 
 
 def _without_signature(here: str, there: str) -> str:
-    """Return a path with the signed part of ours left out."""
+    """Return a path without our signature."""
     signed = here.rstrip("/").rpartition("/")[2]
     return there.replace(signed, "…") if signed else there
 

@@ -108,8 +108,8 @@ def look_up(reference: str, patience: float = math.inf) -> StatusAnswer:
     """
     Ask the status service about one ``referenceNumber``. Raises ``GatewayUnavailableError``.
 
-    Neither time-out is longer than ``patience``, in seconds. Anyone may ask the service (FIELD_GUIDE section 7); its
-    silence proves nothing.
+    Neither time-out is longer than ``patience``, in seconds. The service needs no authentication. Its silence proves
+    nothing (see "What is known of the gateway").
     """
     status, content = _call("GET", f"{conf.status_url}/{quote(reference, safe='')}", patience=patience)
     answer = _read_json(status, content)

@@ -1,7 +1,7 @@
 """
 What crosses the wire, as frozen dataclasses: the only home of the gateway's field names and codes.
 
-Facts are from the official page (DOC) and from what integrators have seen (SEEN); FIELD_GUIDE sections 2, 3, 6 and 7.
+For the facts behind it see "What is known of the gateway" in the documentation.
 """
 
 import json
@@ -246,7 +246,7 @@ class Notification:
         }
 
     def for_return(self) -> dict[str, Any]:
-        """Return those of them that the payer's browser brings back (FIELD_GUIDE section 5)."""
+        """Return those of them that the payer's browser brings back (see "What is known of the gateway")."""
         return {name: value for name, value in self.as_fields().items() if name != "payId"}
 
     @classmethod

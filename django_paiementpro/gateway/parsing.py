@@ -98,7 +98,7 @@ def body_fields(content_type: str, body: bytes, in_query: Fields) -> Fields:
     Return the fields of a body, by what it looks like rather than by what its header says.
 
     One that has the query's fields once more, in their order and as curl writes them, is known by its bytes and not
-    parsed. In which order production sends them nobody has said (FIELD_GUIDE section 6); in another they are parsed.
+    parsed. In which order production sends them is not known; in another order they are parsed.
     """
     if not body:
         return []

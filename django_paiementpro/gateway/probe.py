@@ -1,8 +1,8 @@
 """
-A notification that a site sends to itself, to see whether and how it arrives.
+A notification that a site sends to itself, to find out whether and how it arrives.
 
-It goes to a notification URL with a signature of its own (``signing.sign_probe``), which names no payment. The answer
-tells senders only about their own request.
+It is sent to the notification URL with its own kind of signature (``signing.sign_probe``), which names no payment. The
+answer describes nothing but that request.
 """
 
 import time
@@ -31,7 +31,7 @@ def fields_of(nonce: str) -> Fields:
         ("amount", "100"),
         ("transactiondt", "2026-09-25 15:44:25"),
         ("returnContext", '{"order":"Thé & attiéké, 2 × 50 F + 0 %","url":"https://example.com/?a=1"}'),
-        # A failure: even if it were believed, it would pay nothing.
+        # Even if it were accepted, it would pay nothing.
         ("responsecode", FAILURE_CODE),
     ]
 
@@ -68,7 +68,7 @@ def report(request: HttpRequest, signed: str) -> dict[str, Any] | None:
 
 @dataclass(frozen=True, slots=True)
 class ProbeReport:
-    """The report, as parsed by the sender: ``now`` is the app's clock in seconds, the lists hold names of fields."""
+    """A report on a probe. ``now`` is the app's clock in seconds; the lists hold names of fields."""
 
     scheme: str
     host: str
@@ -82,7 +82,7 @@ class ProbeReport:
 
     @classmethod
     def from_json(cls, nonce: str, answer: Mapping[str, Any]) -> "ProbeReport | None":
-        """Return None unless this site's app has given this answer to this very probe."""
+        """Return None if the answer is not this site's report on this very probe."""
         if signing.unsign(str(answer.get("proof")), signing.PROBE_ANSWER) != nonce:
             return None
         query, body = answer["query"], answer["body"]
@@ -100,7 +100,7 @@ class ProbeReport:
 
 
 def _condition(nonce: str, received: Fields) -> dict[str, list[str]]:
-    """Compare what arrived in one place with what was sent."""
+    """Compare the fields received in one place with those sent."""
     values: dict[str, list[str]] = {}
     for name, value in received:
         values.setdefault(name, []).append(value)

@@ -1,4 +1,4 @@
-"""The sandbox lets anyone pay with nothing: it is switched on by name, or by DEBUG, or not at all."""
+"""The sandbox lets anyone pay without money, so it runs only with DEBUG or its own setting."""
 
 from collections.abc import Sequence
 from typing import Any

@@ -6,7 +6,7 @@ from urllib.parse import urlsplit
 from django.db import models
 from django.utils import timezone
 
-#: The gateway's own (FIELD_GUIDE section 5), whatever the host has set.
+#: The lifetime of the gateway's pages (see "What is known of the gateway"), whatever the host's settings say.
 LIFETIME = timedelta(minutes=5)
 
 
@@ -16,9 +16,9 @@ def generate_session_id() -> str:
 
 class SandboxSession(models.Model):
     """
-    One payment page: what the shop asked for, and what became of it.
+    A payment page: the shop's request and its result.
 
-    A failed session may still be paid, a paid one is paid for good (FIELD_GUIDE section 5).
+    A failed session may still be paid; a paid one is final (see "What is known of the gateway").
     """
 
     class State(models.TextChoices):
@@ -31,7 +31,7 @@ class SandboxSession(models.Model):
     reference = models.CharField(max_length=255)
     amount = models.PositiveBigIntegerField()
     description = models.TextField()
-    #: What the shop asked for, empty for any; then what the payer chose.
+    #: What the shop requested, empty for any; then what the payer chose.
     channel = models.CharField(max_length=32, blank=True)
     customer_email = models.TextField()
     customer_first_name = models.TextField()
@@ -43,10 +43,10 @@ class SandboxSession(models.Model):
     created_at = models.DateTimeField(default=timezone.now)
 
     state = models.CharField(max_length=8, choices=State, default=State.OPEN)
-    #: What was really paid; None where that is the amount, or nothing.
+    #: The amount really paid, if it is not ``amount``.
     paid_amount = models.PositiveBigIntegerField(null=True, blank=True)
     pay_id = models.CharField(max_length=32, blank=True)
-    #: As the gateway writes it, by Abidjan's clock.
+    #: In the gateway's format, in the time zone of Abidjan.
     transaction_date = models.CharField(max_length=19, blank=True)
 
     class Meta:
@@ -72,21 +72,21 @@ class SandboxSession(models.Model):
 
     @property
     def is_expired(self) -> bool:
-        """Whether it is too late to pay; never true of what has been paid."""
+        """Whether it is too late to pay. Never true for a paid session."""
         return not self.is_paid and self.expires_at <= timezone.now()
 
     @property
-    def told_amount(self) -> int:
+    def notified_amount(self) -> int:
         return self.amount if self.paid_amount is None else self.paid_amount
 
     @property
     def amount_text(self) -> str:
-        """The amount as people write it, in both languages."""
-        return f"{self.told_amount:,} F CFA".replace(",", " ")
+        """The amount as people write it, in English and French."""
+        return f"{self.notified_amount:,} F CFA".replace(",", " ")
 
     @property
     def shop_url(self) -> str:
-        """The shop's front page, as far as the return URL tells it."""
+        """The home page of the shop, from the return URL, or ""."""
         parts = urlsplit(self.return_url)
         return f"{parts.scheme}://{parts.netloc}/" if parts.scheme in {"http", "https"} else ""
 
@@ -94,19 +94,19 @@ class SandboxSession(models.Model):
     def shop_name(self) -> str:
         return urlsplit(self.return_url).hostname or ""
 
-    def begin_try(self, channel: str) -> None:
-        """Give the try that follows an id and a date, in memory."""
-        now = datetime.now(fixed_timezone.utc)  # Abidjan is on UTC all the year
+    def begin_attempt(self, channel: str) -> None:
+        """Set the id and date of a new attempt, in memory."""
+        now = datetime.now(fixed_timezone.utc)  # Abidjan is on UTC all year
         self.channel = channel
         self.pay_id = f"CI{now:%Y%m%d%H%M%S}{secrets.randbelow(10**6):06}"
         self.transaction_date = f"{now:%Y-%m-%d %H:%M:%S}"
 
     def fail(self) -> bool:
-        """Record that the try has failed. False, and the truth in memory, where the session is over."""
+        """Record a failed attempt. Return False, and refresh the session, if it is already over."""
         return self._settle(self.State.FAILED, None)
 
     def pay(self, amount: int) -> bool:
-        """Take the money, once. False, and the truth in memory, where the session is over."""
+        """Record the payment, once. Return False, and refresh the session, if it is already over."""
         return self._settle(self.State.PAID, None if amount == self.amount else amount)
 
     def _settle(self, state: str, paid_amount: int | None) -> bool:

@@ -1,4 +1,4 @@
-"""The payment methods as the page shows them: a name, a colour and a neutral symbol, never a logo."""
+"""Payment methods as the page shows them: with a name, a colour and a sign of our own instead of a logo."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -9,7 +9,7 @@ from django_paiementpro.conf import conf
 
 @dataclass(frozen=True, slots=True)
 class Operator:
-    """A payment method, with its colour (``brand``) and its symbol (``sign``)."""
+    """A payment method. ``brand`` is a CSS class for its colour, ``sign`` the text on its badge."""
 
     channel: str
     label: Any
@@ -18,7 +18,7 @@ class Operator:
     needs_phone: bool
 
 
-# By the beginnings of the gateway's codes.
+# By prefix of the gateway's codes.
 BRANDS = {
     "OM": ("orange", "OM"),
     "MOMO": ("mtn", "MTN"),
@@ -45,9 +45,9 @@ def find_operator(channel: str) -> Operator | None:
 
 def split_operators(operators: Sequence[Operator], chosen: str) -> tuple[list[Operator], list[Operator]]:
     """
-    Return what the page shows at once, and what it keeps in a drawer.
+    Return the operators to show at once, and those to fold away.
 
-    A merchant's few are all shown; of many the first of each big brand, and the chosen one.
+    A few are all shown. Of many, the first of each big brand is, and the chosen one.
     """
     if len(operators) <= MAX_SHOWN:
         return list(operators), []

@@ -1,4 +1,4 @@
-"""What the payer may do on the page, the awkward ways included, and what the shop hears of each."""
+"""What the payer may do on the page, edge cases included, and how each is notified."""
 
 from typing import Any
 
@@ -6,16 +6,16 @@ from django.db import models
 from django.utils.translation import gettext_lazy as _
 from django.utils.translation import pgettext_lazy
 
-from django_paiementpro.sandbox import sending, wire
+from django_paiementpro.sandbox import protocol, sending
 from django_paiementpro.sandbox.models import SandboxSession
 
-#: How long after the payer's return a notification comes, in seconds.
+#: Seconds between the payer's return and the notification.
 AFTER_SECONDS = 2.0
 LATE_SECONDS = 10.0
 
 
 class Way(models.TextChoices):
-    """What the payer does. The first three are the page's buttons, the others the drawer's."""
+    """What the payer does: the page's three buttons, then the edge cases."""
 
     PAY = "pay", pgettext_lazy("payment page", "Pay")
     REFUSE = "refuse", pgettext_lazy("payment page", "Refuse")
@@ -29,11 +29,11 @@ class Way(models.TextChoices):
     FORGED = "forged", _("Forged notification")
     REFUSED_THEN_PAID = "refused_then_paid", _("Refused, then paid")
     UNPAID_RETURN = "unpaid_return", _("Return without payment")
-    LEAVE = "leave", _("Leave without a word")
+    LEAVE = "leave", _("Leave without paying")
 
     @property
     def advice(self) -> Any:
-        """What happens, and what a good shop does about it."""
+        """What happens, and how a good shop reacts."""
         return ADVICE.get(self, "")
 
     @property
@@ -42,52 +42,48 @@ class Way(models.TextChoices):
 
 
 ADVICE: dict[Way, Any] = {
-    Way.BEFORE: _(
-        "The shop hears of the payment while the payer is still here. A good shop greets the payer with a paid order."
-    ),
+    Way.BEFORE: _("The shop is notified while the payer is still here. A good shop shows a paid order on return."),
     Way.AFTER: _(
-        "The payer is back two seconds before the notification. A good shop says that it is waiting or, where the "
-        "status look-up knows of the payment already, “paid”; never “failed”."
+        "The payer returns two seconds before the notification arrives. A good shop says that it is waiting or, if the "
+        "status look-up already confirms the payment, “paid”; never “failed”."
     ),
     Way.LATE: _(
-        "The notification comes ten seconds after the payer. A good shop waits or asks the status look-up, and asks "
-        "nobody to pay again."
+        "The notification arrives ten seconds after the payer. A good shop waits or uses the status look-up, and does "
+        "not ask for a second payment."
     ),
-    Way.LOST: _("No notification is ever sent. A good shop asks the status look-up, on return and by the clock."),
-    Way.DOUBLED: _("Two notifications arrive in the same instant. A good shop fulfils the order once."),
+    Way.LOST: _("No notification is sent. A good shop uses the status look-up, on return and at intervals."),
+    Way.DOUBLED: _("Two notifications arrive at the same time. A good shop fulfils the order once."),
     Way.WRONG_AMOUNT: _(
-        "Half of the price is paid and notified. A good shop keeps the goods, and shows the order to a person."
+        "Half of the price is paid and notified. A good shop does not deliver, and has a person review the order."
     ),
-    Way.FORGED: _(
-        "Nothing is paid; a stranger guesses the address of the notification. A good shop does not even look at it."
-    ),
+    Way.FORGED: _("Nothing is paid; a stranger guesses the notification’s URL. A good shop ignores the request."),
     Way.REFUSED_THEN_PAID: _(
-        "The first try fails, the second succeeds on the same page. A good shop lets the success win."
+        "The first attempt fails, the second succeeds on the same page. For a good shop, the success counts."
     ),
     Way.UNPAID_RETURN: _(
-        "The payer comes back with responsecode=0, and nothing was paid. A good shop believes no return URL."
+        "The payer returns with responsecode=0, but nothing was paid. A good shop does not trust the return URL."
     ),
     Way.LEAVE: _(
-        "The page is closed, and nobody tells the shop. A good shop offers the link again, and expires it in time."
+        "The payer closes the page; the shop is not notified. A good shop offers the link again, and lets it expire."
     ),
 }
 
-AWKWARD_WAYS = list(ADVICE)
+EDGE_CASES = list(ADVICE)
 
 
 def act(session: SandboxSession, way: Way, channel: str) -> str | None:
     """
-    Do what the payer who stays chose, once, and tell the shop what it is to hear.
+    Do what the payer chose, once, and notify the shop accordingly.
 
-    Return the response code with which the payer goes back to the shop; None where the session has expired meanwhile.
+    Return the response code with which the payer returns to the shop, or None if the session has expired meanwhile.
     """
-    session.begin_try(channel)
+    session.begin_attempt(channel)
     if way == Way.UNPAID_RETURN:
-        return wire.SUCCESS_CODE
+        return protocol.SUCCESS_CODE
     if way == Way.FORGED:
-        url = wire.forged_url(session.notification_url)
-        sending.send(url, wire.notification_fields(session, wire.SUCCESS_CODE))
-        return wire.SUCCESS_CODE
+        url = protocol.forged_url(session.notification_url)
+        sending.send(url, protocol.notification_fields(session, protocol.SUCCESS_CODE))
+        return protocol.SUCCESS_CODE
     if way.takes_money:
         return _pay(session, way)
     return _fail(session)
@@ -96,17 +92,17 @@ def act(session: SandboxSession, way: Way, channel: str) -> str | None:
 def _fail(session: SandboxSession) -> str | None:
     if not session.fail():
         return _settled_code(session)
-    sending.send(session.notification_url, wire.notification_fields(session, wire.FAILURE_CODE))
-    return wire.FAILURE_CODE
+    sending.send(session.notification_url, protocol.notification_fields(session, protocol.FAILURE_CODE))
+    return protocol.FAILURE_CODE
 
 
 def _pay(session: SandboxSession, way: Way) -> str | None:
     if way == Way.REFUSED_THEN_PAID:
         _fail(session)
-        session.begin_try(session.channel)
+        session.begin_attempt(session.channel)
     if not session.pay(session.amount // 2 if way == Way.WRONG_AMOUNT else session.amount):
         return _settled_code(session)
-    url, fields = session.notification_url, wire.notification_fields(session, wire.SUCCESS_CODE)
+    url, fields = session.notification_url, protocol.notification_fields(session, protocol.SUCCESS_CODE)
     if way == Way.AFTER:
         sending.send_later(url, fields, AFTER_SECONDS)
     elif way == Way.LATE:
@@ -115,9 +111,9 @@ def _pay(session: SandboxSession, way: Way) -> str | None:
         sending.send_twice(url, fields)
     elif way != Way.LOST:
         sending.send(url, fields)
-    return wire.SUCCESS_CODE
+    return protocol.SUCCESS_CODE
 
 
 def _settled_code(session: SandboxSession) -> str | None:
-    """Return the code of what another click has decided: a payer who clicks twice goes back all the same."""
-    return wire.SUCCESS_CODE if session.is_paid else None
+    """Return the result of an earlier click, so that a payer who clicks twice returns to the shop as well."""
+    return protocol.SUCCESS_CODE if session.is_paid else None

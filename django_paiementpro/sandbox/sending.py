@@ -1,9 +1,9 @@
 """
-Notifications on their way to the shop.
+Sending notifications to the shop.
 
-As the samples show them: a POST with the fields in the query string and again in a multipart body, sent once; nobody
-has seen the gateway try again (FIELD_GUIDE section 6). What the shop answers is logged, without the URL, which is a
-secret of the shop's.
+A notification is a POST with the fields in the query string and again in a multipart body. It is sent once: retries of
+the gateway have not been observed (see "What is known of the gateway"). The shop's answer is logged without the URL,
+which is secret.
 """
 
 import logging
@@ -14,21 +14,21 @@ import requests
 from django.db import connections
 
 from django_paiementpro.gateway.messages import USER_AGENT
-from django_paiementpro.sandbox.wire import Fields
+from django_paiementpro.sandbox.protocol import Fields
 
 logger = logging.getLogger("django_paiementpro.sandbox")
 
 TIMEOUT = 10.0
 
-# What is read of an answer, so that the shop's server is not cut short.
+# How much of an answer is read.
 MAX_ANSWER = 64 * 1024
 
 
 def send(url: str, fields: Fields) -> None:
-    """Notify the shop, and wait for its answer. Raises nothing; without a URL nothing is sent."""
+    """Notify the shop, and wait for its answer. Never raises; without a URL nothing is sent."""
     reference, response_code = dict(fields)["referenceNumber"], dict(fields)["responsecode"]
     if not url:
-        logger.info("nothing sent for %s (responsecode %s): the shop named no URL", reference, response_code)
+        logger.info("nothing sent for %s (responsecode %s): the shop gave no URL", reference, response_code)
         return
     try:
         status = _post(url, fields)
@@ -42,14 +42,14 @@ def send(url: str, fields: Fields) -> None:
 
 
 def send_later(url: str, fields: Fields, seconds: float) -> None:
-    """Notify the shop after so many seconds, unless the server is gone by then."""
+    """Notify the shop after a delay, unless the server stops before."""
     timer = threading.Timer(seconds, _in_thread(lambda: send(url, fields)))
     timer.daemon = True
     timer.start()
 
 
 def send_twice(url: str, fields: Fields) -> None:
-    """Notify the shop twice in the same instant, and wait for both answers."""
+    """Notify the shop twice at the same time, and wait for both answers."""
     barrier = threading.Barrier(2)
 
     def send_together() -> None:
@@ -65,7 +65,7 @@ def send_twice(url: str, fields: Fields) -> None:
 
 def _post(url: str, fields: Fields) -> int:
     with requests.Session() as http:
-        http.trust_env = False  # a proxy of the environment's would not find a server of this machine
+        http.trust_env = False  # a proxy would not find a server on this machine
         files = {name: (None, value) for name, value in fields}
         headers = {"User-Agent": USER_AGENT}
         with http.post(
@@ -76,7 +76,7 @@ def _post(url: str, fields: Fields) -> int:
 
 
 def _in_thread(action: Callable[[], None]) -> Callable[[], None]:
-    """Close what database connections a log handler of the host's may open in a thread of ours."""
+    """Close the database connections that a log handler of the host may open in our thread."""
 
     def run() -> None:
         try:

@@ -7,5 +7,5 @@ app_name = "paiementpro_sandbox"
 urlpatterns = [
     path("webservice/onlinepayment/init/curl-init.php", views.InitializeView.as_view(), name="initialize"),
     path("sandbox.php", views.PageView.as_view(), name="page"),
-    path("status/<str:reference>", views.StatusView.as_view(), name="status"),
+    path("status/<str:reference>", views.StatusLookUpView.as_view(), name="status"),
 ]

@@ -1,7 +1,7 @@
 """
-The gateway's three doors: initialisation, the payer's page, the status look-up.
+The gateway's endpoints: initialization, the payer's page, the status look-up.
 
-No transaction of the host's is open around them: the shop that is notified meanwhile writes to the same database.
+They are exempt from ``ATOMIC_REQUESTS``, since the shop that is notified meanwhile writes to the same database.
 """
 
 import functools
@@ -12,8 +12,16 @@ from typing import Any, TypeVar, cast
 from django.conf import settings
 from django.contrib.auth.decorators import login_not_required
 from django.core.exceptions import RequestDataTooBig
-from django.http import Http404, HttpRequest, HttpResponse, HttpResponseBadRequest, JsonResponse, UnreadablePostError
-from django.http.request import RawPostDataException, split_domain_port
+from django.http import (
+    Http404,
+    HttpRequest,
+    HttpResponse,
+    HttpResponseBadRequest,
+    JsonResponse,
+    RawPostDataException,
+    UnreadablePostError,
+)
+from django.http.request import split_domain_port
 from django.shortcuts import render
 from django.urls import reverse
 from django.utils.decorators import method_decorator
@@ -25,11 +33,11 @@ from django.views.decorators.csrf import csrf_exempt
 
 from django_paiementpro.gateway.text import clean
 from django_paiementpro.http import non_atomic
-from django_paiementpro.sandbox import payer, wire
+from django_paiementpro.sandbox import payer, protocol
 from django_paiementpro.sandbox.checks import is_switched_on
 from django_paiementpro.sandbox.models import SandboxSession
 from django_paiementpro.sandbox.operators import Operator, find_operator, offered_operators, split_operators
-from django_paiementpro.sandbox.payer import AWKWARD_WAYS, Way
+from django_paiementpro.sandbox.payer import EDGE_CASES, Way
 
 V = TypeVar("V", bound=Callable[..., Any])
 
@@ -49,26 +57,26 @@ open_to_all = [login_not_required, never_cache, non_atomic, _switched_on]
 
 @method_decorator([csrf_exempt, *open_to_all], name="dispatch")
 class InitializeView(View):
-    """Open a session for the shop, or refuse in the gateway's words; HTTP 200 either way."""
+    """Open a session, or refuse in the gateway's words; with HTTP 200 in both cases."""
 
     def post(self, request: HttpRequest) -> HttpResponse:
         try:
-            values = wire.read_request(_body(request), _validated_host(request))
-        except wire.RefusedError as error:
-            return JsonResponse(wire.not_initialized(str(error)))
+            values = protocol.read_request(_body(request), _validated_host(request))
+        except protocol.RefusedError as error:
+            return JsonResponse(protocol.not_initialized(str(error)))
         merchant_id, reference = values.pop("merchant_id"), values.pop("reference")
         session, is_new = SandboxSession.objects.get_or_create(
             merchant_id=merchant_id, reference=reference, defaults=values
         )
         if not is_new:
-            return JsonResponse(wire.not_initialized(wire.REFERENCE_USED))
+            return JsonResponse(protocol.not_initialized(protocol.REFERENCE_USED))
         page_url = f"{reverse('paiementpro_sandbox:page')}?sessionid={session.session_id}"
-        return JsonResponse(wire.initialized(request.build_absolute_uri(page_url)))
+        return JsonResponse(protocol.initialized(request.build_absolute_uri(page_url)))
 
 
 @method_decorator(open_to_all, name="dispatch")
 class PageView(View):
-    """The payer's page, and what the payer does there."""
+    """Show the payer's page, and act on its buttons."""
 
     def get(self, request: HttpRequest) -> HttpResponse:
         session = _find(request)
@@ -83,7 +91,7 @@ class PageView(View):
         if request.POST.get("way") not in Way.values:
             return HttpResponseBadRequest("Bad Request: way", content_type="text/plain")
         if session.is_paid:
-            return _back_to_shop(request, session, wire.SUCCESS_CODE)
+            return _back_to_shop(request, session, protocol.SUCCESS_CODE)
         if session.is_expired:
             return _show(request, session)
         return self._act(request, session, Way(request.POST["way"]))
@@ -99,14 +107,14 @@ class PageView(View):
 
 
 @method_decorator([csrf_exempt, *open_to_all], name="dispatch")
-class StatusView(View):
-    """Tell what is known of a payment to whoever knows its reference, as the gateway does."""
+class StatusLookUpView(View):
+    """Answer the status look-up, which needs no authentication."""
 
     def get(self, request: HttpRequest, reference: str) -> HttpResponse:
         paid = SandboxSession.objects.filter(reference=clean(reference), state=SandboxSession.State.PAID).last()
-        # MariaDB would take another case for the same.
+        # MariaDB ignores case.
         is_known = paid is not None and paid.reference == reference
-        return JsonResponse(wire.status_answer(paid if is_known else None))
+        return JsonResponse(protocol.status_answer(paid if is_known else None))
 
     post = get
 
@@ -128,19 +136,19 @@ def _find(request: HttpRequest) -> SandboxSession | None:
 
 
 def _back_to_shop(request: HttpRequest, session: SandboxSession, response_code: str | None) -> HttpResponse:
-    """Redirect the payer; show the page where nothing was decided, or where the shop named no return URL."""
+    """Redirect the payer, or show the page if nothing was decided or the shop gave no return URL."""
     if response_code is None or not session.return_url:
         return _show(request, session)
-    # Some shops return to an app, and contexts may be long: Django's own redirect takes neither.
-    location = iri_to_uri(wire.return_url(session, response_code))
+    # Django's redirect() accepts neither app links nor long URLs.
+    location = iri_to_uri(protocol.return_url(session, response_code))
     return HttpResponse(status=302, headers={"Location": location})
 
 
 def _errors(operator: Operator | None, phone: str) -> dict[str, str]:
     if operator is None:
         return {"channel": _("Choose how you want to pay.")}
-    if operator.needs_phone and not wire.is_phone(re.sub(r"[\s.-]", "", phone)):
-        return {"phone": _("Write the number as 8 to 15 digits.")}
+    if operator.needs_phone and not protocol.is_phone(re.sub(r"[\s.-]", "", phone)):
+        return {"phone": _("Enter a number of 8 to 15 digits.")}
     return {}
 
 
@@ -160,14 +168,14 @@ def _show(request: HttpRequest, session: SandboxSession, errors: dict[str, str] 
         "chosen": chosen,
         "phone": request.POST.get("phone", session.customer_phone),
         "errors": errors or {},
-        "awkward_ways": AWKWARD_WAYS,
+        "edge_cases": EDGE_CASES,
     }
     return render(request, "paiementpro_sandbox/page.html", context)
 
 
 def _closed(request: HttpRequest, session: SandboxSession | None, case: str, status: int = 200) -> HttpResponse:
-    """Show that there is nothing to pay here, and why: ``paid``, ``expired``, ``left`` or ``unknown``."""
+    """Show why there is nothing to pay: ``paid``, ``expired``, ``left`` or ``unknown``."""
     context = {"session": session, "case": case}
     if case == "paid":
-        context["return_url"] = wire.return_url(cast("SandboxSession", session), wire.SUCCESS_CODE)
+        context["return_url"] = protocol.return_url(cast("SandboxSession", session), protocol.SUCCESS_CODE)
     return render(request, "paiementpro_sandbox/closed.html", context, status=status)

@@ -50,8 +50,8 @@ def check_payment(payment: Payment) -> Status:
     Ask the gateway about every attempt, settle on proof, and return where the payment stands.
 
     Nothing but a success that fits the payment proves anything: the look-up has denied payments that were made
-    (FIELD_GUIDE section 7). No answer is no proof either, and raises nothing. Without ``PAIEMENTPRO_STATUS_URL``
-    nothing is asked.
+    (see "What is known of the gateway"). No answer is no proof either, and raises nothing. Without
+    ``PAIEMENTPRO_STATUS_URL`` nothing is asked.
     """
     receive_replies(payment, ask(payment), time.monotonic())
     read_again(payment)
@@ -95,7 +95,7 @@ def _silence_of(url: str) -> Silence:
 
 
 def is_just_checked(payment: Payment) -> bool:
-    """Return whether the gateway has been asked about it a few seconds ago."""
+    """Return whether it was checked a few seconds ago."""
     now = timezone.now()
     return payment.checked_at is not None and now - CHECK_INTERVAL < payment.checked_at <= now + CLOCK_SKEW
 

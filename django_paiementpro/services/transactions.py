@@ -8,12 +8,13 @@ import functools
 import random
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager, nullcontext, suppress
 from datetime import datetime, timedelta
 from functools import partial
 from typing import Any, ParamSpec, TypeVar
 
 from django.db import DataError, IntegrityError, OperationalError, transaction
+from django.db.transaction import TransactionManagementError
 from django.utils import timezone
 
 from django_paiementpro import log
@@ -59,7 +60,7 @@ def commit(work: Callable[[Fit], T], *, is_one_statement: bool = False) -> T:
     """
     alias = database()
     is_inside = in_transaction()
-    is_bare = is_one_statement and not is_inside and transaction.get_autocommit(alias)
+    is_bare = is_one_statement and not is_inside
     fit: Fit = unaltered
     fits, pauses = list(FITS), list(CONFLICT_PAUSES)
     while True:
@@ -85,8 +86,8 @@ def _is_about_characters(error: Exception) -> bool:
 
 def after_commit(hook: Callable[[], object]) -> None:
     """Call the hook after the commit: now, or once the caller's transaction is committed."""
-    # Without autocommit, Django has no hook for the host's own commit; what is owed then waits for reconciliation.
-    if in_transaction() or transaction.get_autocommit(database()):
+    # Django has no hook for a host that commits by hand: what is owed then waits for reconciliation.
+    with suppress(TransactionManagementError):
         transaction.on_commit(hook, using=database(), robust=True)
 
 

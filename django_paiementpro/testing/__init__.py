@@ -1,7 +1,7 @@
 """
-What a shop needs to test how it takes payments: a gateway that is not there, and what it would say.
+Helpers for the tests of a shop: a fake gateway, its notifications, and payments in every state.
 
-It comes with ``pip install "django-paiementpro[testing]"``, and works under Django's ``TestCase`` and under pytest::
+Install it with ``pip install "django-paiementpro[testing]"``. It works with Django's ``TestCase`` and with pytest::
 
     class OrderTests(TestCase):
         def test_a_paid_order_is_delivered(self):
@@ -14,12 +14,12 @@ It comes with ``pip install "django-paiementpro[testing]"``, and works under Dja
                 self.client.get(self.order.open_payment().get_checkout_url())
             self.assertEqual(gateway.page_requests[0].amount, self.order.total)
 
-``pay`` and ``decline`` settle a payment as the gateway's notification does, ``notify`` sends one in any form, and
-``come_back`` is the payer on the way home. ``expire`` lets a day go by. ``make_payment`` makes a payment of its own.
-``FakeGateway`` answers what your shop asks the gateway. ``deliver_signals`` runs what waits for a commit. Fixtures for
-pytest are in ``django_paiementpro.testing.fixtures``.
+``pay`` and ``decline`` settle a payment with a notification of the gateway, ``notify`` sends one in any form, and
+``come_back`` returns the customer to the shop. ``expire`` lets a day pass. ``make_payment`` stores a payment.
+``FakeGateway`` answers your shop's requests to the gateway. ``deliver_signals`` runs what waits for a commit. Fixtures
+for pytest are in ``django_paiementpro.testing.fixtures``.
 
-Only the network is played: your views, your receivers and all of the app run as in production.
+Only the network is faked: your views, your receivers and the whole app run as in production.
 """
 
 from django_paiementpro.testing.gateway import FakeGateway

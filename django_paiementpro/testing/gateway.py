@@ -1,4 +1,4 @@
-"""The gateway's answers, on real ``requests`` objects, and what it was asked."""
+"""A gateway that answers with real ``requests`` objects, and records its requests."""
 
 import json
 import re
@@ -11,17 +11,10 @@ from requests import PreparedRequest
 
 from django_paiementpro.conf import conf
 from django_paiementpro.gateway.client import INITIALIZE_PATH
-from django_paiementpro.gateway.messages import PageAnswer, PageRequest
+from django_paiementpro.gateway.messages import Notification, PageAnswer, PageRequest, StatusAnswer
 from django_paiementpro.models import Payment
 from django_paiementpro.services.status import forget_silence
-from django_paiementpro.testing.wire import (
-    NO_TRANSACTION,
-    SESSION_ID,
-    changed,
-    notification_of,
-    page_answer,
-    paid_answer,
-)
+from django_paiementpro.testing.notifications import SESSION_ID, changed, notification_of
 
 try:
     import responses
@@ -32,16 +25,19 @@ except ImportError as error:
 
 PAGE_PATH = f"/webservice/onlinepayment/processing_v2.php?sessionid={SESSION_ID}"
 
-#: What may be answered: a text, an object that is sent as JSON, or an error that is raised in place of an answer.
+#: The status look-up's answer for a payment that it does not know, or has not seen paid.
+NO_TRANSACTION = StatusAnswer.from_json({}).as_json()
+
+#: The body of an answer: a text, an object for JSON, or an exception to raise.
 Body: TypeAlias = str | bytes | Mapping[str, Any] | Exception
-#: A function of the request that answers it: HTTP status, headers and body.
+#: A function of the request that returns HTTP status, headers and body.
 Play: TypeAlias = Callable[[PreparedRequest], tuple[int, dict[str, str], Any]]
 
 Outage: TypeAlias = Literal["timeout", "connection", "error", "html"]
 
 OUTAGES: dict[Outage, tuple[Body, int]] = {
-    "timeout": (requests.ReadTimeout("the gateway is away"), 0),
-    "connection": (requests.ConnectionError("the gateway is away"), 0),
+    "timeout": (requests.ReadTimeout("the gateway is unavailable"), 0),
+    "connection": (requests.ConnectionError("the gateway is unavailable"), 0),
     "error": ("", 500),
     "html": ("<!DOCTYPE html><title>Maintenance</title>", 200),
 }
@@ -49,20 +45,19 @@ OUTAGES: dict[Outage, tuple[Body, int]] = {
 
 class FakeGateway:
     """
-    The gateway for the length of a ``with`` block: every call that your shop makes to it is answered here.
+    A replacement for the gateway during a ``with`` block.
 
-    It answers where the settings say that the gateway is, whichever that is, opens a page for whoever asks for one, and
-    knows of no payment, until it is told otherwise::
+    It answers all requests to the gateway of your settings. At first it opens pages and knows no payment. Change that
+    with its methods::
 
         with FakeGateway() as gateway:
             gateway.refuses("ID marchand inconnu")
             response = self.client.get(payment.get_checkout_url())
         self.assertEqual(response.status_code, 502)
 
-    For a whole ``TestCase`` write ``self.gateway = self.enterContext(FakeGateway())`` in ``setUp``; under pytest there
-    is the fixture ``paiementpro_gateway``. Only the network is played, by ``responses``. Until the end of the block
-    nothing that ``requests`` sends leaves the machine: what else your shop calls is for ``mock``, the
-    ``responses.RequestsMock``, to answer or to let pass.
+    In a ``TestCase`` write ``self.gateway = self.enterContext(FakeGateway())`` in ``setUp``; for pytest there is the
+    fixture ``paiementpro_gateway``. Only the network is faked, with ``responses``: during the block no request of the
+    ``requests`` library leaves the machine. Use ``mock``, the ``responses.RequestsMock``, for other services.
     """
 
     def __init__(self) -> None:
@@ -70,11 +65,11 @@ class FakeGateway:
         anything = re.compile("")
         self.mock.add_callback("POST", anything, self._open, match=[_is_page_request], content_type=None)
         self.mock.add_callback("GET", anything, self._look_up, match=[_is_look_up], content_type=None)
-        #: What it was asked to open pages for, in order, each with the ``amount`` (whole francs), ``reference``,
+        #: The requests for payment pages, in order, each with ``amount`` (whole francs), ``reference``,
         #: ``currency_number``, ``description``, ``channel``, the ``customer_...`` data, ``notification_url``,
-        #: ``return_url`` and ``return_context`` that were sent.
+        #: ``return_url`` and ``return_context``.
         self.page_requests: list[PageRequest] = []
-        #: The references that the status look-up was asked about, in order.
+        #: The references of the status look-ups, in order.
         self.look_ups: list[str] = []
         self._known: dict[str, Play] = {}
         self.opens()
@@ -89,11 +84,11 @@ class FakeGateway:
 
     @property
     def page_url(self) -> str:
-        """The URL of the page that is opened: where the checkout sends the payer."""
+        """The URL of the payment page, which the checkout redirects to."""
         return conf.gateway_url + PAGE_PATH
 
     def opens(self, url: str | None = None) -> None:
-        """Open a page for whoever asks, at ``page_url`` or at another URL. It does so from the start."""
+        """Open pages at ``page_url``, or at another URL. This is the default."""
 
         def play(request: PreparedRequest) -> tuple[int, dict[str, str], Any]:
             return _play(page_answer(url or self.page_url))(request)
@@ -102,19 +97,19 @@ class FakeGateway:
 
     def refuses(self, message: str = "Echec de l'initialisation") -> None:
         """
-        Refuse to open a page, in the gateway's words (FIELD_GUIDE section 3 has those that were seen).
+        Refuse to open a page, with a message of the gateway (see "What is known of the gateway").
 
-        The checkout answers 502 with a page that does not show them; ``services.initialize_payment`` raises
-        ``GatewayRefusedError``, whose ``message`` they are.
+        The checkout answers 502 with a page that does not show it; ``services.initialize_payment`` raises
+        ``GatewayRefusedError`` with this ``message``.
         """
         self.answers(PageAnswer(False, True, "", message).as_json())
 
     def confirms(self, payment: Payment, attempt: int | None = None, **changes: Any) -> None:
         """
-        Have the status look-up know a payment as paid, which is proof where merchant, reference and amount are right.
+        Confirm a payment in the status look-up, which is proof if merchant, reference and amount match.
 
-        ``come_back``, ``paiementpro_reconcile`` and ``services.check_payment`` settle by it. The attempt is the newest
-        of the payment as you have it. ``changes`` are in the gateway's spelling, ``amount=1`` or None to leave one out:
+        ``come_back``, ``paiementpro_reconcile`` and ``services.check_payment`` then settle it. The attempt is the
+        newest of your instance by default. ``changes`` override fields in the gateway's spelling, None removes one:
         ``marchant_id``, ``pay_id``, ``reference``, ``amount``, ``channel``, ``date``, ``success``. The look-up must be
         on, as it is in the live environment: see ``PAIEMENTPRO_STATUS_URL``.
         """
@@ -123,9 +118,10 @@ class FakeGateway:
 
     def knows_nothing(self) -> None:
         """
-        Have the status look-up know of no payment, whether it was made or not. It does so from the start.
+        Answer every status look-up with "no transaction". This is the default.
 
-        That proves nothing, and changes nothing: it has denied payments that were made (FIELD_GUIDE section 7).
+        That proves nothing and changes nothing, since the real look-up has denied payments that were made (see "What is
+        known of the gateway").
         """
         self._known.clear()
         self._unknown = _play(NO_TRANSACTION)
@@ -133,11 +129,11 @@ class FakeGateway:
 
     def is_away(self, how: Outage = "timeout") -> None:
         """
-        Give no answer that can be used, to whatever is asked, until it opens pages again or knows something again.
+        Give no usable answer to any request, until ``opens()`` or ``confirms()`` is called.
 
-        It does not answer in time (``"timeout"``), cannot be reached (``"connection"``), answers HTTP 500 with an empty
-        body as it has been seen to do (``"error"``), or says something in HTML (``"html"``). The checkout answers 503
-        with a page that can be tried again; ``services.initialize_payment`` raises ``GatewayUnavailableError``.
+        It times out (``"timeout"``), refuses connections (``"connection"``), answers HTTP 500 with an empty body
+        (``"error"``, which has been seen), or answers with HTML (``"html"``). The checkout answers 503 with a page that
+        can be retried; ``services.initialize_payment`` raises ``GatewayUnavailableError``.
         """
         body, status = OUTAGES[how]
         self.answers(body, status)
@@ -145,12 +141,12 @@ class FakeGateway:
         self._unknown = _play(body, status)
 
     def answers(self, body: Body | Play, status: int = 200, content_type: str = "text/html") -> None:
-        """Answer whoever asks for a page with anything at all: a body, or a function of the request."""
+        """Answer requests for a page with any body, or with the result of a function of the request."""
         self._page = body if callable(body) else _play(body, status, content_type)
         forget_silence()
 
     def tells(self, reference: str, body: Body | Play, status: int = 200) -> None:
-        """Have the status look-up answer anything at all about one reference of the gateway's."""
+        """Answer the status look-up of one reference with any body or function."""
         self._known[reference] = body if callable(body) else _play(body, status)
         forget_silence()
 
@@ -165,13 +161,32 @@ class FakeGateway:
 
 
 def _is_page_request(request: PreparedRequest) -> tuple[bool, str]:
-    return request.url == conf.gateway_url + INITIALIZE_PATH, "this is not where the gateway opens pages"
+    return request.url == conf.gateway_url + INITIALIZE_PATH, "not the URL for payment pages"
 
 
 def _is_look_up(request: PreparedRequest) -> tuple[bool, str]:
-    return str(request.url).startswith(f"{conf.status_url}/"), "this is not the gateway's status look-up"
+    return str(request.url).startswith(f"{conf.status_url}/"), "not the URL of the status look-up"
 
 
 def _play(body: Body, status: int = 200, content_type: str = "text/html") -> Play:
     text = json.dumps(body, ensure_ascii=False) if isinstance(body, Mapping) else body
     return lambda request: (status, {"Content-Type": content_type}, text)
+
+
+def page_answer(url: str) -> dict[str, Any]:
+    """Return the gateway's answer with a page."""
+    return PageAnswer(True, False, url, "Initialisation effectuée avec succès").as_json()
+
+
+def paid_answer(paid: Notification) -> dict[str, Any]:
+    """Return the status look-up's answer for a payment that was notified."""
+    return StatusAnswer(
+        is_success=True,
+        merchant_id=paid.merchant_id,
+        reference=paid.reference,
+        amount=paid.amount,
+        gateway_id=paid.gateway_id,
+        channel=paid.channel,
+        transaction_date=paid.transaction_date,
+        data={},
+    ).as_json()

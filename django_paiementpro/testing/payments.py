@@ -13,11 +13,11 @@ from django_paiementpro.testing.signals import deliver_signals
 
 def make_payment(**values: Any) -> Payment:
     """
-    Store a payment that the gateway would take: 12 500 francs, of a payer who does not exist.
+    Store a valid payment of 12,500 francs.
 
-    The values are those of ``Payment``'s fields: ``make_payment(content_object=order, amount=order.total)``. It is
-    ``created``, as a payment is before its payer has been to the checkout; ``status="pending", attempt=1`` is one
-    whose page has been opened. What the gateway would refuse is stored all the same.
+    The values override its fields: ``make_payment(content_object=order, amount=order.total)``. Its status is
+    ``created``, as before the first checkout; with ``status="pending", attempt=1`` its page has been opened. Values are
+    not validated.
     """
     return Payment.objects.create(
         **{
@@ -34,11 +34,11 @@ def make_payment(**values: Any) -> Payment:
 
 def expire(payment: Payment) -> Payment:
     """
-    Let a pending payment expire, as ``paiementpro_reconcile`` does when nobody has paid in time; return it, read again.
+    Expire a pending payment, as ``paiementpro_reconcile`` does if it is not paid in time. Return it, refreshed.
 
-    Its page is made older than ``PAIEMENTPRO_EXPIRES_AFTER``, and a reconciliation is run, which asks no gateway.
-    ``payment_expired`` is sent; a ``pay`` that follows is a success that comes late. Raises ``AssertionError`` where
-    the payment is not pending: no page of a ``created`` one has been opened, so that none can grow old.
+    Its page is made older than ``PAIEMENTPRO_EXPIRES_AFTER``, and a reconciliation runs without calling the gateway.
+    ``payment_expired`` is sent; a later ``pay`` is a late success. Raises ``AssertionError`` if the payment is not
+    pending.
     """
     opened_at = timezone.now() - conf.expires_after - timedelta(seconds=1)
     Payment.objects.filter(pk=payment.pk).update(initialized_at=opened_at)
@@ -46,5 +46,5 @@ def expire(payment: Payment) -> Payment:
         services.reconcile()
     payment.refresh_from_db()
     if payment.status != Status.EXPIRED:
-        raise AssertionError(f"the payment is {payment.status}, not expired: only a pending one expires")
+        raise AssertionError(f"the payment is {payment.status}, not expired: only pending payments expire here")
     return payment

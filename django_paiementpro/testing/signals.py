@@ -10,20 +10,18 @@ from django_paiementpro.db.connections import database
 @contextmanager
 def deliver_signals() -> Iterator[None]:
     """
-    Run what waits for a commit at the end of the ``with`` block: the app's signals, and so your receivers.
+    Run the callbacks that wait for a commit at the end of the ``with`` block: the app's signals, and so your receivers.
 
-    Under Django's ``TestCase``, and pytest-django's ``db``, nothing is ever committed, so that signals would wait for
-    ever. This plays the commit as ``TestCase.captureOnCommitCallbacks(execute=True)`` does, and runs nothing a second
-    time where you have wrapped your test in that, too. Where commits are real (``TransactionTestCase``,
-    ``transactional_db``) it has nothing left to do. ``pay``, ``decline``, ``notify``, ``come_back`` and ``expire``
-    bring it with them; put it around anything else that settles a payment::
+    Django's ``TestCase`` and pytest-django's ``db`` never commit, so signals would never be sent. This simulates the
+    commit as ``TestCase.captureOnCommitCallbacks(execute=True)`` does, and runs nothing twice inside of that. With real
+    commits (``TransactionTestCase``, ``transactional_db``) it does nothing. ``pay``, ``decline``, ``notify``,
+    ``come_back`` and ``expire`` include it; use it for anything else that settles a payment::
 
         with deliver_signals():
             call_command("paiementpro_reconcile")
 
-    A receiver that raises is logged and blocks nobody, as in production (CONTRACT section 6). With
-    ``PAIEMENTPRO_DELIVERY = "task"`` what is run is the queueing: have the tests' task backend run tasks at once, or
-    set ``"immediate"``.
+    A receiver that raises is logged and does not stop the others, as in production. With ``PAIEMENTPRO_DELIVERY =
+    "task"`` only the task is queued: use a task backend that runs tasks immediately, or set ``"immediate"``.
     """
     using = database()
     connection = connections[using]

@@ -8,7 +8,7 @@ NAMES = {"en": "English", "fr": "Français"}
 
 
 def add_twins(app: Sphinx, page: str, template: str, context: dict[str, Any], doctree: object) -> None:
-    """Give the templates a link to the page in each language; None in the one that it has."""
+    """Give the templates a link to the page in each language, or None for its own language."""
     up = "../" * (page.count("/") + 1)
     context["languages"] = [
         (code, name, None if code == app.config.language else f"{up}{code}/{page}.html") for code, name in NAMES.items()

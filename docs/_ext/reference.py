@@ -4,9 +4,11 @@ import importlib
 import inspect
 import logging
 import re
+import time
 from argparse import Action
 from collections.abc import Callable, Iterator
 from datetime import timedelta
+from functools import partial
 from types import ModuleType
 from typing import Any
 from unittest.mock import patch
@@ -27,8 +29,9 @@ from sphinx.application import Sphinx
 from sphinx.util.docutils import SphinxDirective
 from texts import comment_of, comments_of_keys, docstring_of, indented
 
-from django_paiementpro import checks, log
+from django_paiementpro import log
 from django_paiementpro.api import problems
+from django_paiementpro.checks import database, installation
 from django_paiementpro.conf import Conf, Setting
 from django_paiementpro.contrib import tasks
 from django_paiementpro.models import HOST_FIELDS, Payment
@@ -39,7 +42,7 @@ from django_paiementpro.signals import payment_succeeded
 
 
 class FromCode(SphinxDirective):
-    """What the code says of something; the first argument, if any, is what."""
+    """Content from the code; the optional first argument names the object."""
 
     optional_arguments = 1
 
@@ -133,7 +136,7 @@ def help_of(action: Action) -> str:
 
 
 class Choices(FromCode):
-    """An enumeration: its values, their names and their labels, and what else is said of each."""
+    """An enumeration: its values, names and labels, and further attributes."""
 
     required_arguments = 1
     optional_arguments = 0
@@ -234,46 +237,60 @@ def without_urls() -> dict[str, Any]:
     return {"ROOT_URLCONF": urlconf}
 
 
-#: How to make each check speak: settings, and the function that then does.
+#: How to make each check fail: a function, and the settings to call it with.
 PROVOCATIONS: dict[str, tuple[Callable[..., Any], Callable[[], dict[str, Any]]]] = {
-    "paiementpro.E001": (checks.check_installation, lambda: {"PAIEMENTPRO_MERCHANT_ID": MISSING}),
-    "paiementpro.E002": (checks.check_installation, lambda: {"PAIEMENTPRO_ENVIRONMENT": "production"}),
-    "paiementpro.E003": (checks.check_installation, without_urls),
-    "paiementpro.E004": (checks.check_installation, lambda: {"PAIEMENTPRO_SITE_URL": "http://example.com"}),
-    "paiementpro.E005": (checks.check_installation, lambda: {"PAIEMENTPRO_SUCCESS_URL": "shop:thanks-you"}),
-    "paiementpro.E006": (checks.check_installation, lambda: {"PAIEMENTPRO_DELIVERY": "task", "TASKS": {}}),
-    "paiementpro.E007": (checks.check_installation, lambda: {"USE_TZ": False}),
-    "paiementpro.E008": (checks.check_deployment, lambda: {"PAIEMENTPRO_SANDBOX": True}),
-    "paiementpro.E009": (checks.check_deployment, lambda: {"PAIEMENTPRO_GATEWAY_URL": "http://proxy.example.com"}),
+    "paiementpro.E001": (installation.check_installation, lambda: {"PAIEMENTPRO_MERCHANT_ID": MISSING}),
+    "paiementpro.E002": (installation.check_installation, lambda: {"PAIEMENTPRO_ENVIRONMENT": "production"}),
+    "paiementpro.E003": (installation.check_installation, without_urls),
+    "paiementpro.E004": (installation.check_installation, lambda: {"PAIEMENTPRO_SITE_URL": "http://example.com"}),
+    "paiementpro.E005": (installation.check_installation, lambda: {"PAIEMENTPRO_SUCCESS_URL": "shop:thanks-you"}),
+    "paiementpro.E006": (installation.check_installation, lambda: {"PAIEMENTPRO_DELIVERY": "task", "TASKS": {}}),
+    "paiementpro.E007": (installation.check_installation, lambda: {"USE_TZ": False}),
+    "paiementpro.E008": (installation.check_deployment, lambda: {"PAIEMENTPRO_SANDBOX": True}),
+    "paiementpro.E009": (
+        installation.check_deployment,
+        lambda: {"PAIEMENTPRO_GATEWAY_URL": "http://proxy.example.com"},
+    ),
     "paiementpro.E010": (
-        checks.check_deployment,
+        installation.check_deployment,
         lambda: {
             "PAIEMENTPRO_GATEWAY_URL": "https://shop.example.com/sandbox",
             "PAIEMENTPRO_SITE_URL": "https://shop.example.com",
         },
     ),
-    "paiementpro.W001": (checks.check_installation, lambda: {"PAIEMENTPRO_MERCHANT": "PP-F324"}),
-    "paiementpro.W002": (checks.check_deployment, lambda: {"PAIEMENTPRO_ENVIRONMENT": "sandbox"}),
-    "paiementpro.W003": (checks.check_deployment, dict),
-    "paiementpro.W004": (checks.check_deployment, lambda: {"PAIEMENTPRO_GATEWAY_URL": "https://proxy.example.com"}),
-    "paiementpro.W005": (checks.check_deployment, lambda: {"PAIEMENTPRO_ALLOWED_REDIRECT_HOSTS": ["*"]}),
+    "paiementpro.W001": (installation.check_installation, lambda: {"PAIEMENTPRO_MERCHANT": "PP-F324"}),
+    "paiementpro.W002": (installation.check_deployment, lambda: {"PAIEMENTPRO_ENVIRONMENT": "sandbox"}),
+    "paiementpro.W003": (installation.check_deployment, dict),
+    "paiementpro.W004": (
+        installation.check_deployment,
+        lambda: {"PAIEMENTPRO_GATEWAY_URL": "https://proxy.example.com"},
+    ),
+    "paiementpro.W005": (installation.check_deployment, lambda: {"PAIEMENTPRO_ALLOWED_REDIRECT_HOSTS": ["*"]}),
     "paiementpro.W006": (
-        checks.check_deployment,
+        installation.check_deployment,
         lambda: {"PAIEMENTPRO_DELIVERY": "task", "TASKS": {"default": {"BACKEND": IMMEDIATE}}},
     ),
     "paiementpro_monitoring.W001": (
         monitoring_checks.check_health_token,
         lambda: {"PAIEMENTPRO_HEALTH_TOKEN": "secret"},
     ),
+    "paiementpro.E020": (lambda: [database.several_databases()], dict),
+    "paiementpro.E021": (partial(database.check_server, database.ISOLATION, is_read_only=True), dict),
+    "paiementpro.E022": (partial(database.check_tables, [("paiementpro_payment", "MyISAM", "utf8mb4")]), dict),
+    "paiementpro.W020": (lambda: [database.untested("oracle")], dict),
+    "paiementpro.W021": (lambda: [database.not_durable("fsync", "off", "on")], dict),
+    "paiementpro.W022": (partial(database.check_server, "serializable", is_read_only=False), dict),
+    "paiementpro.W023": (partial(database.check_tables, [("paiementpro_payment", "InnoDB", "latin1")]), dict),
+    "paiementpro.W024": (lambda: database.check_clock([(time.time() - 60,)]), dict),
     "paiementpro_sandbox.E001": (sandbox_checks.check_switch, lambda: {"PAIEMENTPRO_SANDBOX": False}),
 }
 
 
 class Checks(FromCode):
-    """Each check that the code has, as it speaks when it is provoked."""
+    """Each check of the code, with the message of an example."""
 
     def lines(self) -> Iterator[str]:
-        sources = "".join(map(inspect.getsource, (checks, monitoring_checks, sandbox_checks)))
+        sources = "".join(map(inspect.getsource, (installation, database, monitoring_checks, sandbox_checks)))
         for identifier in sorted(set(re.findall(r"paiementpro\w*\.[EW][0-9]{3}", sources)), key=in_order):
             message = provoke(identifier)
             yield f".. check:: {identifier}\n"
@@ -283,7 +300,7 @@ class Checks(FromCode):
 
 
 def provoke(identifier: str) -> CheckMessage:
-    """Return what a check says where it has to. The example shop listens to signals: here nobody does."""
+    """Return the message of a check that fails. The receivers of the example shop are hidden."""
     check, make_settings = PROVOCATIONS[identifier]
     given = make_settings()
     with override_settings(**given), patch.object(payment_succeeded, "has_listeners", return_value=False):
@@ -301,21 +318,9 @@ class Problems(FromCode):
 
     def lines(self) -> Iterator[str]:
         comments = comments_of_keys(problems, "TITLES")
-        statuses = statuses_of_problems()
         for kind, title in problems.TITLES.items():
             yield f".. problem:: {kind}\n"
-            yield indented(f"**{statuses[kind]}** {escaped(str(title))} {self.say(comments[kind])}") + "\n"
-
-
-def statuses_of_problems() -> dict[str, int]:
-    """Read from the code which status each kind is raised with."""
-    own = [importlib.import_module(f"django_paiementpro.api.{name}") for name in ("problems", "calls", "views")]
-    sources = "".join(map(inspect.getsource, own))
-    raised = re.findall(r'(?:Problem|__init__)\(\s*"([a-z-]+)",\s*([0-9]{3})', sources)
-    return {
-        **{kind: error.status_code for error, kind in problems.KINDS},
-        **{kind: int(status) for kind, status in raised},
-    }
+            yield indented(f"**{problems.STATUSES[kind]}** {escaped(str(title))} {self.say(comments[kind])}") + "\n"
 
 
 class Operations(FromCode):

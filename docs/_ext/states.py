@@ -56,7 +56,7 @@ def expire(payment: Payment) -> None:
     services.reconcile()
 
 
-#: What may happen to a payment, by what an arrow says of it.
+#: What may happen to a payment, by the label of its arrow.
 ACTS: dict[str, Callable[[Payment], object]] = {
     "page opened": services.initialize_payment,
     "paid": lambda payment: notify(payment, "0"),

@@ -1,8 +1,8 @@
 """
 The texts that stand in the code, in the language of the documentation.
 
-They are docstrings, comments that begin with ``#:``, and what commands say of themselves: English, translated paragraph
-by paragraph through locale/fr/LC_MESSAGES/code.po. In the French build a text without its translation is a warning, and
+They are docstrings, comments that begin with ``#:``, and help texts of commands: English, translated paragraph by
+paragraph through locale/fr/LC_MESSAGES/code.po. In the French build a text without its translation is a warning, and
 so is a translation of nothing; ``-t collect`` writes into the catalogue what is to be translated instead.
 """
 
@@ -23,6 +23,9 @@ from sphinx.pycode import ModuleAnalyzer
 from sphinx.util import logging
 
 PO = Path(__file__).parent.parent / "locale" / "fr" / "LC_MESSAGES" / "code.po"
+
+#: How docstrings and comments cite the page with facts about the gateway.
+GATEWAY_PAGE = r'"What\s+is\s+known\s+of\s+the\s+gateway"'
 
 logger = logging.getLogger(__name__)
 
@@ -71,8 +74,8 @@ class Translator:
 
 
 def paragraphs(text: str) -> list[str]:
-    """Return the paragraphs, each on one line unless it is indented, or a list. Sources that are not public go."""
-    parts = re.split(r"\n\s*\n", re.sub(r"\s+\((?:CONTRACT|FIELD_GUIDE)[^)]*\)", "", text.strip("\n")))
+    """Return the paragraphs, each on one line unless it is indented or a list, with links to the page that is cited."""
+    parts = re.split(r"\n\s*\n", re.sub(GATEWAY_PAGE, ":doc:`/explanation/gateway`", text.strip("\n")))
     return [part if re.search(r"^(\s|- )", part, re.MULTILINE) else " ".join(part.split()) for part in parts]
 
 

@@ -5,9 +5,9 @@ from django.http import HttpRequest, HttpResponse
 
 def choose_language_by_switch(get_response: Callable[[HttpRequest], HttpResponse]) -> Callable[..., HttpResponse]:
     """
-    Leave the language to the switch alone; stands before ``LocaleMiddleware``.
+    Let only the language switch choose the language. List it before ``LocaleMiddleware``.
 
-    Many a browser in Abidjan asks for English, because nobody has ever told it otherwise.
+    Many browsers in Abidjan are set to English by default, although their users read French.
     """
 
     def middleware(request: HttpRequest) -> HttpResponse:

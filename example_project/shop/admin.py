@@ -19,7 +19,7 @@ class ProductAdmin(admin.ModelAdmin):
 
 @admin.register(Order)
 class OrderAdmin(admin.ModelAdmin):
-    """Orders to look at: what the payments have written there is nobody's to edit."""
+    """Orders, read-only where payments write."""
 
     list_display = ["__str__", "status", "product", "quantity", "total_in_francs", "last_name", "created_at"]
     list_filter = ["status", "product"]

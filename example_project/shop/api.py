@@ -6,7 +6,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
-from django_paiementpro.api.bodies import read_body
+from django_paiementpro.api.parsing import read_body
 from shop.forms import OrderForm
 from shop.models import Order, Product, buyer_of
 

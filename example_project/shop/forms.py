@@ -51,7 +51,7 @@ class BuyerForm(forms.ModelForm):
 
 
 class OrderForm(BuyerForm):
-    """What the buyer may say of an order. The price is not theirs to say, and so is no field."""
+    """What the buyer decides about an order. The price is not a field, since the shop decides it."""
 
     quantity = forms.TypedChoiceField(label=_("Quantity"), coerce=int)
 

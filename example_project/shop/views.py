@@ -61,7 +61,7 @@ def cancel(request: HttpRequest, pk: int) -> HttpResponse:
 
 @never_cache
 def thanks(request: HttpRequest, reference: str) -> HttpResponse:
-    """Take whoever has paid to the order; from another device they are thanked, and see nothing of the buyer's."""
+    """Take the buyer to the order. On another device show a page that thanks, without the buyer's data."""
     order = get_object_or_404(Payment, reference=reference).content_object
     if Order.objects.visible_to(request).filter(pk=order.pk).exists():
         return redirect(order)

@@ -14,7 +14,7 @@ from tests.server.fronts import Front
 
 pytestmark = pytest.mark.browser
 
-LATE_MILLISECONDS = 25_000  # the latest notification comes after ten seconds, and a page may be eight behind
+LATE_MILLISECONDS = 45_000  # the latest notification comes after ten seconds, and a page may be eight behind
 
 # What a page that waits must not say.
 VERDICTS = {
@@ -69,7 +69,7 @@ def test_refused_payment_can_be_tried_again(payer: Person, demo: Demo) -> None:
     assert demo.stock("attieke") == stock - 1
 
 
-def test_payment_cancelled_at_the_gateway_leaves_the_order_to_be_paid(payer: Person, demo: Demo) -> None:
+def test_cancelled_payment_leaves_the_order_payable(payer: Person, demo: Demo) -> None:
     payer.orders("beurre-de-karite")
     payer.presses("Cancel")
     payer.sees("The payment was not made")
@@ -103,7 +103,7 @@ def test_late_notification_is_overtaken_by_the_status_look_up(payer: Person, dem
 
 def test_return_without_payment_waits_until_it_is_paid(payer: Person, demo: Demo) -> None:
     payer.orders("bissap")
-    payer.chooses_way("Return without payment", "gateway-awkward")
+    payer.chooses_way("Return without payment", "gateway-edge-cases")
     payer.sees("We are waiting for the confirmation", "waiting")
     payer.sees_words("If you have confirmed on your phone, do not pay again.")
     assert "responsecode=0" in payer.page.url
@@ -135,7 +135,7 @@ def test_waiting_page_turns_into_paid_without_javascript(payer: Person) -> None:
     plain.sees("Paid, thank you!", timeout=LATE_MILLISECONDS)
 
 
-def test_lost_notification_is_made_good_by_reconciliation(payer: Person, demo: Demo) -> None:
+def test_lost_notification_is_recovered_by_reconciliation(payer: Person, demo: Demo) -> None:
     stock = demo.stock("attieke")
     payer.orders("attieke")
 
@@ -210,7 +210,7 @@ def test_forged_notification_changes_nothing(payer: Person, demo: Demo) -> None:
 def test_checkout_link_resumes_on_another_device(payer: Person, demo: Demo) -> None:
     with payer.page.expect_request("**/paiementpro/checkout/**") as checkout:
         payer.orders("bissap")
-    payer.chooses_way("Leave without a word")
+    payer.chooses_way("Leave without paying")
     payer.sees("You have left the page")
     tablet = payer.other()
     tablet.chooses_language()
@@ -352,7 +352,7 @@ def test_single_page_waits_and_takes_up_again(payer: Person, demo: Demo) -> None
     assert demo.payments_of(payer.email) == [("succeeded", 2)]
 
 
-def test_single_page_tells_each_tab_of_its_own_payment(payer: Person) -> None:
+def test_single_page_tabs_show_their_own_payment(payer: Person) -> None:
     orders_express(payer, "attieke")
     first, payer.page = payer.page, payer.context.new_page()
     payer.page.goto("/express/")
@@ -367,7 +367,7 @@ def test_single_page_tells_each_tab_of_its_own_payment(payer: Person) -> None:
     expect(payer.page.locator("[data-title]")).to_have_text(re.compile(r"1\s200"))
 
 
-def test_single_page_sells_nothing_that_has_gone_meanwhile(payer: Person, demo: Demo) -> None:
+def test_single_page_refuses_sold_out_products(payer: Person, demo: Demo) -> None:
     orders_express(payer, "cafe-de-man")
     payer.page.go_back()
     payer.sees("We are waiting for your payment")
@@ -417,24 +417,24 @@ def test_single_page_is_patient_with_errors(payer: Person) -> None:
     payer.page.route("**/paiementpro/status/**", fail)
     payer.page.go_back()
     expect(payer.page.get_by_role("heading", level=1)).to_have_text(payer.says("We are waiting for your payment"))
-    payer.page.wait_for_timeout(7000)
-    assert 1 <= len(asked) <= 2
+    payer.waits_until(lambda: len(asked) > 0)
+    payer.page.wait_for_timeout(5000)
+    assert len(asked) <= 2
     payer.page.unroute("**/paiementpro/status/**")
     payer.page.route("**/paiementpro/status/**", lambda route: route.fulfill(status=404))
     expect(payer.page.get_by_role("heading", level=1)).to_have_text(payer.says("Express checkout"))
     payer.troubles.clear()
 
 
-def test_single_page_asks_no_sooner_than_it_is_told(payer: Person) -> None:
+def test_single_page_respects_retry_after(payer: Person) -> None:
     orders_express(payer, "bissap")
     asked: list[float] = []
     payer.page.on("response", lambda response: "/status/" in response.url and asked.append(time.monotonic()))
     payer.page.go_back()
     payer.sees("We are waiting for your payment")
-    payer.page.wait_for_timeout(5000)
+    payer.waits_until(lambda: len(asked) > 2)
     waits = [later - sooner for sooner, later in itertools.pairwise(asked)]
-    assert waits
-    assert min(waits) >= 1.9
+    assert min(waits) >= 1.5  # of two seconds, by the clock of the one who listens
 
 
 def test_single_page_marks_what_is_wrong(payer: Person, demo: Demo) -> None:

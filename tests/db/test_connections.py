@@ -66,7 +66,7 @@ def test_connection_lost_at_the_transition_loses_no_notification(payment: Paymen
     assert [event.outcome for event in payment.events.all()] == ["accepted"]
 
 
-def test_connection_lost_while_the_page_is_recorded_loses_no_page(gateway: FakeGateway) -> None:
+def test_connection_lost_while_recording_loses_no_page(gateway: FakeGateway) -> None:
     payment = make_payment()
     with just_before(lose_connection, "UPDATE", "payment_url"):
         assert Client().get(payment.get_checkout_url())["Location"] == gateway.page_url
@@ -75,7 +75,7 @@ def test_connection_lost_while_the_page_is_recorded_loses_no_page(gateway: FakeG
 
 
 @pytest.mark.usefixtures("idle")
-def test_payer_does_not_notice_that_a_connection_was_lost(gateway: FakeGateway) -> None:
+def test_payer_pages_survive_a_lost_connection(gateway: FakeGateway) -> None:
     payment, client = make_payment(), Client()
 
     for url, status in [
@@ -91,7 +91,7 @@ def test_payer_does_not_notice_that_a_connection_was_lost(gateway: FakeGateway) 
 
 
 @pytest.mark.usefixtures("idle")
-def test_monitoring_and_the_api_do_not_notice_that_a_connection_was_lost(payment: Payment, settings: Any) -> None:
+def test_health_and_api_survive_a_lost_connection(payment: Payment, settings: Any) -> None:
     # This one reads the session before any view is called.
     settings.MIDDLEWARE = [name for name in settings.MIDDLEWARE if not name.endswith(".LoginRequiredMiddleware")]
     user = User.objects.create_user("awa", is_staff=True)
@@ -115,9 +115,7 @@ def test_monitoring_and_the_api_do_not_notice_that_a_connection_was_lost(payment
 
 @pytest.mark.usefixtures("idle")
 @pytest.mark.parametrize("first_read", ["authentication", "payment", "key"])
-def test_post_to_the_api_does_not_notice_that_a_connection_was_lost(
-    gateway: FakeGateway, settings: Any, first_read: str
-) -> None:
+def test_api_post_survives_a_lost_connection(gateway: FakeGateway, settings: Any, first_read: str) -> None:
     settings.MIDDLEWARE = [name for name in settings.MIDDLEWARE if not name.endswith(".LoginRequiredMiddleware")]
     settings.PAIEMENTPRO_PAYMENT_FACTORY = "tests.host.payments.new_payment"
     user = User.objects.create_user("awa")
@@ -140,7 +138,7 @@ def test_post_to_the_api_does_not_notice_that_a_connection_was_lost(
 
 
 @pytest.mark.parametrize("is_lost", [True, False])
-def test_database_that_is_away_is_asked_twice_at_most(
+def test_unavailable_database_is_tried_at_most_twice(
     payment: Payment, notify: Notify, monkeypatch: pytest.MonkeyPatch, is_lost: bool
 ) -> None:
     asked = []

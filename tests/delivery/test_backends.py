@@ -27,15 +27,13 @@ from django_paiementpro.delivery import outbox
 from django_paiementpro.delivery.backends import CELERY_APP, FRAMEWORK
 from django_paiementpro.models import Payment, PaymentEvent
 from django_paiementpro.signals import payment_succeeded
-from tests.conftest import TRANSITION, Notify, Statements
+from tests.conftest import TRANSITION, Heard, Notify, Statements, expire_leases, settled_event
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
 DUMMY = f"{FRAMEWORK}.backends.dummy.DummyBackend"
 IMMEDIATE = f"{FRAMEWORK}.backends.immediate.ImmediateBackend"
 SECRET = "s3cret"
-
-Heard = list[tuple[str, Payment]]
 
 
 class LosesTheAnswer(import_string(DUMMY)):  # type: ignore[misc]
@@ -72,14 +70,6 @@ def run(result: Any) -> None:
     import_string(result.task.module_path).call(*json.loads(json.dumps(result.args)), **result.kwargs)
 
 
-def settled_event(payment: Payment) -> PaymentEvent:
-    return PaymentEvent.objects.get(payment=payment, kind="notification", outcome="accepted")
-
-
-def let_leases_run_out() -> None:
-    PaymentEvent.objects.filter(deliver_at__isnull=False).update(deliver_at=timezone.now() - timedelta(seconds=1))
-
-
 def reconcile() -> None:
     call_command("paiementpro_reconcile")
 
@@ -99,9 +89,7 @@ def receiving(receive: Callable[..., Any], uid: str = "receive") -> Iterator[Non
 # In order.
 
 
-def test_receivers_run_at_once_unless_a_worker_is_wanted(
-    tasks: Any, payment: Payment, notify: Notify, heard: Heard
-) -> None:
+def test_delivery_is_immediate_by_default(tasks: Any, payment: Payment, notify: Notify, heard: Heard) -> None:
     del tasks.PAIEMENTPRO_DELIVERY
 
     notify(payment)
@@ -110,7 +98,7 @@ def test_receivers_run_at_once_unless_a_worker_is_wanted(
     assert queued() == []
 
 
-def test_a_worker_delivers(tasks: Any, payment: Payment, notify: Notify, heard: Heard) -> None:
+def test_worker_delivers_the_signals(tasks: Any, payment: Payment, notify: Notify, heard: Heard) -> None:
     assert notify(payment).status_code == 200
     event = settled_event(payment)
     [task] = queued()
@@ -125,9 +113,7 @@ def test_a_worker_delivers(tasks: Any, payment: Payment, notify: Notify, heard: 
     assert (event.delivered, event.deliver_at) == (["payment_succeeded heard.payment_succeeded"], None)
 
 
-def test_each_event_is_a_task_and_what_nobody_hears_is_none(
-    tasks: Any, payment: Payment, notify: Notify, heard: Heard
-) -> None:
+def test_each_event_with_receivers_is_one_task(tasks: Any, payment: Payment, notify: Notify, heard: Heard) -> None:
     notify(payment, responsecode=-1)
     notify(payment, responsecode=-1)
     notify(payment)
@@ -136,7 +122,7 @@ def test_each_event_is_a_task_and_what_nobody_hears_is_none(
     for task in reversed(queued()):
         run(task)
 
-    assert [name for name, _ in heard] == ["payment_succeeded", "payment_failed"]
+    assert heard.names == ["payment_succeeded", "payment_failed"]
 
 
 def test_without_receivers_nothing_is_queued(tasks: Any, payment: Payment, notify: Notify) -> None:
@@ -145,7 +131,7 @@ def test_without_receivers_nothing_is_queued(tasks: Any, payment: Payment, notif
     assert queued() == []
 
 
-def test_queued_delivery_takes_no_statement_of_the_notification(
+def test_queueing_adds_no_query_to_the_notification(
     tasks: Any, payment: Payment, notify: Notify, heard: Heard, statements: Statements
 ) -> None:
     with statements:
@@ -160,7 +146,7 @@ def test_queued_delivery_takes_no_statement_of_the_notification(
     assert len(statements) == 1
 
 
-def test_under_a_test_case_deliveries_are_queued_when_its_commits_are_played(
+def test_test_case_queues_deliveries_on_commit(
     tasks: Any, payment: Payment, notify: Notify, heard: Heard, django_capture_on_commit_callbacks: Any
 ) -> None:
     with transaction.atomic(), django_capture_on_commit_callbacks(execute=True):
@@ -184,7 +170,7 @@ def test_the_immediate_backend_delivers_before_the_answer(
 # Twice, and late.
 
 
-def test_a_task_that_comes_twice_delivers_once(tasks: Any, payment: Payment, notify: Notify, heard: Heard) -> None:
+def test_duplicate_task_delivers_once(tasks: Any, payment: Payment, notify: Notify, heard: Heard) -> None:
     notify(payment)
     [task] = queued()
 
@@ -194,7 +180,7 @@ def test_a_task_that_comes_twice_delivers_once(tasks: Any, payment: Payment, not
     assert len(heard) == 1
 
 
-def test_a_task_that_comes_while_it_runs_does_nothing(tasks: Any, payment: Payment, notify: Notify) -> None:
+def test_concurrent_duplicate_task_does_nothing(tasks: Any, payment: Payment, notify: Notify) -> None:
     depth = []
 
     def receive(event: PaymentEvent, **kwargs: Any) -> None:
@@ -212,11 +198,9 @@ def test_a_task_that_comes_while_it_runs_does_nothing(tasks: Any, payment: Payme
     assert len(depth) == 1
 
 
-def test_a_task_that_comes_after_reconciliation_has_delivered_does_nothing(
-    tasks: Any, payment: Payment, notify: Notify, heard: Heard
-) -> None:
+def test_task_after_reconciliation_does_nothing(tasks: Any, payment: Payment, notify: Notify, heard: Heard) -> None:
     notify(payment)
-    let_leases_run_out()
+    expire_leases()
     reconcile()
     assert len(heard) == 1
 
@@ -225,9 +209,7 @@ def test_a_task_that_comes_after_reconciliation_has_delivered_does_nothing(
     assert len(heard) == 1
 
 
-def test_a_task_that_comes_while_reconciliation_delivers_does_nothing(
-    tasks: Any, payment: Payment, notify: Notify
-) -> None:
+def test_task_during_reconciliation_does_nothing(tasks: Any, payment: Payment, notify: Notify) -> None:
     calls = []
 
     def receive(**kwargs: Any) -> None:
@@ -236,13 +218,13 @@ def test_a_task_that_comes_while_reconciliation_delivers_does_nothing(
 
     with receiving(receive):
         notify(payment)
-        let_leases_run_out()
+        expire_leases()
         reconcile()
 
     assert len(calls) == 1
 
 
-def test_a_late_task_delivers_where_nobody_has(tasks: Any, payment: Payment, notify: Notify, heard: Heard) -> None:
+def test_late_task_delivers_what_is_still_owed(tasks: Any, payment: Payment, notify: Notify, heard: Heard) -> None:
     notify(payment)
     event, past = settled_event(payment), timezone.now() - timedelta(hours=1)
     PaymentEvent.objects.filter(pk=event.pk).update(deliver_at=past)
@@ -252,7 +234,7 @@ def test_a_late_task_delivers_where_nobody_has(tasks: Any, payment: Payment, not
     assert len(heard) == 1
 
 
-def test_a_receiver_that_fails_in_a_worker_is_called_again_by_reconciliation(
+def test_reconciliation_retries_receivers_failed_in_a_worker(
     tasks: Any, payment: Payment, notify: Notify, heard: Heard
 ) -> None:
     calls = []
@@ -274,9 +256,7 @@ def test_a_receiver_that_fails_in_a_worker_is_called_again_by_reconciliation(
     assert settled_event(payment).deliver_at is None
 
 
-def test_a_receiver_that_the_worker_lacks_stays_owed(
-    tasks: Any, payment: Payment, notify: Notify, heard: Heard
-) -> None:
+def test_receiver_missing_in_the_worker_stays_owed(tasks: Any, payment: Payment, notify: Notify, heard: Heard) -> None:
     calls: list[Any] = []
     with receiving(noting(calls)):
         notify(payment)
@@ -292,7 +272,7 @@ def test_a_receiver_that_the_worker_lacks_stays_owed(
     assert settled_event(payment).deliver_at is None
 
 
-def test_a_worker_that_knows_no_receiver_gives_the_lease_back(tasks: Any, payment: Payment, notify: Notify) -> None:
+def test_worker_without_receivers_releases_the_lease(tasks: Any, payment: Payment, notify: Notify) -> None:
     calls: list[Any] = []
     with receiving(noting(calls)):
         notify(payment)
@@ -304,7 +284,7 @@ def test_a_worker_that_knows_no_receiver_gives_the_lease_back(tasks: Any, paymen
     assert len(calls) == 1
 
 
-def test_a_worker_that_is_stopped_leaves_a_lease_that_runs_out(tasks: Any, payment: Payment, notify: Notify) -> None:
+def test_stopped_worker_leaves_an_expiring_lease(tasks: Any, payment: Payment, notify: Notify) -> None:
     calls = []
 
     def stop_once(**kwargs: Any) -> None:
@@ -321,16 +301,14 @@ def test_a_worker_that_is_stopped_leaves_a_lease_that_runs_out(tasks: Any, payme
         reconcile()
         assert len(calls) == 1
 
-        let_leases_run_out()
+        expire_leases()
         reconcile()
 
     assert len(calls) == 2
     assert settled_event(payment).deliver_at is None
 
 
-def test_a_worker_that_was_overtaken_does_not_write_under_the_lease_of_another(
-    tasks: Any, payment: Payment, notify: Notify, heard: Heard
-) -> None:
+def test_worker_does_not_write_under_another_lease(tasks: Any, payment: Payment, notify: Notify, heard: Heard) -> None:
     notify(payment)
     event, others = settled_event(payment), timezone.now() + timedelta(hours=1)
 
@@ -346,9 +324,7 @@ def test_a_worker_that_was_overtaken_does_not_write_under_the_lease_of_another(
     assert (event.delivered, event.deliver_at) == ([], others)
 
 
-def test_a_task_for_an_event_that_has_gone_does_nothing(
-    tasks: Any, payment: Payment, notify: Notify, heard: Heard
-) -> None:
+def test_task_for_a_deleted_event_does_nothing(tasks: Any, payment: Payment, notify: Notify, heard: Heard) -> None:
     notify(payment)
     payment.delete()
 
@@ -360,7 +336,7 @@ def test_a_task_for_an_event_that_has_gone_does_nothing(
 # Where somebody waits for it.
 
 
-def test_staff_see_what_the_receivers_say(tasks: Any, payment: Payment, notify: Notify, heard: Heard) -> None:
+def test_staff_see_receiver_errors(tasks: Any, payment: Payment, notify: Notify, heard: Heard) -> None:
     awa = get_user_model().objects.create(username="awa")
     notify(payment)
     run(queued()[0])
@@ -372,10 +348,10 @@ def test_staff_see_what_the_receivers_say(tasks: Any, payment: Payment, notify: 
     assert len(queued()) == 1
 
 
-def test_staff_deliver_what_is_owed_themselves(tasks: Any, payment: Payment, notify: Notify, heard: Heard) -> None:
+def test_staff_delivery_bypasses_the_queue(tasks: Any, payment: Payment, notify: Notify, heard: Heard) -> None:
     awa = get_user_model().objects.create(username="awa")
     notify(payment)
-    let_leases_run_out()
+    expire_leases()
     payment.refresh_from_db()
 
     assert services.redeliver_signals(payment, awa, "The worker was away")
@@ -457,7 +433,7 @@ WRONG_TASKS = [
 
 @pytest.mark.parametrize(("wrong", "error"), WRONG_TASKS)
 @pytest.mark.parametrize("is_loaded", [True, False])
-def test_a_backend_that_fails_fails_no_notification(
+def test_failing_backend_fails_no_notification(
     tasks: Any,
     payment: Payment,
     notify: Notify,
@@ -493,9 +469,7 @@ def test_missing_backend_fails_no_notification(
     assert_waits_for_reconciliation(payment, heard)
 
 
-def test_a_message_that_was_sent_after_all_does_nothing(
-    tasks: Any, payment: Payment, notify: Notify, heard: Heard
-) -> None:
+def test_message_sent_despite_an_error_does_nothing(tasks: Any, payment: Payment, notify: Notify, heard: Heard) -> None:
     tasks.TASKS = {"default": {"BACKEND": "tests.delivery.test_backends.LosesTheAnswer"}}
     notify(payment)
 
@@ -506,7 +480,7 @@ def test_a_message_that_was_sent_after_all_does_nothing(
     assert len(heard) == 1
 
 
-def test_a_worker_that_was_faster_than_the_error_keeps_what_it_did(
+def test_worker_faster_than_the_error_keeps_its_result(
     tasks: Any, payment: Payment, notify: Notify, heard: Heard, log_lines: Any
 ) -> None:
     tasks.TASKS = {"default": {"BACKEND": "tests.delivery.test_backends.IsTooFast"}}
@@ -523,7 +497,7 @@ def test_a_wrong_setting_fails_no_notification(tasks: Any, payment: Payment, not
     tasks.PAIEMENTPRO_DELIVERY = "later"
 
     assert notify(payment).status_code == 200
-    let_leases_run_out()
+    expire_leases()
     reconcile()
 
     assert len(heard) == 1
@@ -537,7 +511,7 @@ def message(app: Celery) -> Any:
         return broker.SimpleQueue(app.conf.task_default_queue).get(timeout=1)
 
 
-def test_celery_carries_it_where_its_app_is_installed(
+def test_celery_is_used_when_its_app_is_installed(
     in_celery: Any, payment: Payment, notify: Notify, heard: Heard
 ) -> None:
     app = in_celery("memory://")
@@ -556,7 +530,7 @@ def test_celery_carries_it_where_its_app_is_installed(
     assert settled_event(payment).deliver_at is None
 
 
-def test_celery_is_asked_once_and_not_for_long(
+def test_closed_broker_is_tried_once(
     in_celery: Any, payment: Payment, notify: Notify, heard: Heard, log_lines: Any, closed_port: int
 ) -> None:
     in_celery(f"redis://:{SECRET}@127.0.0.1:{closed_port}/0")
@@ -564,13 +538,13 @@ def test_celery_is_asked_once_and_not_for_long(
 
     assert notify(payment).status_code == 200
 
-    assert time.monotonic() - started_at < celery_tasks.BROKER_SECONDS
+    assert time.monotonic() - started_at < 10
     assert log_lines() == ["kombu.exceptions.OperationalError"]
     assert_waits_for_reconciliation(payment, heard)
 
 
 @pytest.mark.parametrize("scheme", ["redis", "amqp"])
-def test_a_broker_that_never_answers_is_given_up(
+def test_silent_broker_is_given_up(
     in_celery: Any, payment: Payment, notify: Notify, heard: Heard, log_lines: Any, black_hole: int, scheme: str
 ) -> None:
     # The host's options are for its workers, which may wait.
@@ -580,12 +554,12 @@ def test_a_broker_that_never_answers_is_given_up(
 
     assert notify(payment).status_code == 200
 
-    assert time.monotonic() - started_at < 2 * celery_tasks.BROKER_SECONDS
+    assert celery_tasks.BROKER_SECONDS <= time.monotonic() - started_at < 30
     assert log_lines() == ["kombu.exceptions.OperationalError"]
     assert_waits_for_reconciliation(payment, heard)
 
 
-def test_celery_that_is_not_there_fails_no_notification(
+def test_missing_celery_fails_no_notification(
     in_celery: Any, payment: Payment, notify: Notify, heard: Heard, log_lines: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setitem(sys.modules, "celery", None)
@@ -600,7 +574,7 @@ def test_celery_that_is_not_there_fails_no_notification(
 def test_celery_reconciles(in_celery: Any, payment: Payment, notify: Notify, heard: Heard) -> None:
     app = in_celery("memory://")
     notify(payment)
-    let_leases_run_out()
+    expire_leases()
 
     assert "1" in app.tasks["paiementpro.reconcile"]()
 
@@ -640,7 +614,7 @@ def test_missing_backend_is_an_error(tasks: Any, monkeypatch: pytest.MonkeyPatch
         assert [identifier for identifier, _ in found()] == ["paiementpro.E006"]
 
 
-def test_a_backend_without_workers_is_told_before_going_live(tasks: Any) -> None:
+def test_backend_without_workers_is_a_deploy_warning(tasks: Any) -> None:
     for backend in (DUMMY, IMMEDIATE):
         tasks.TASKS = {"default": {"BACKEND": backend}}
         [(identifier, text)] = found()
@@ -650,7 +624,7 @@ def test_a_backend_without_workers_is_told_before_going_live(tasks: Any) -> None
     assert found() == []
 
 
-def test_celery_without_workers_is_told_before_going_live(in_celery: Any) -> None:
+def test_celery_without_workers_is_a_deploy_warning(in_celery: Any) -> None:
     in_celery("redis://127.0.0.1:6379/0")
     assert found() == []
     in_celery("redis://127.0.0.1:6379/0", task_always_eager=True)

@@ -37,7 +37,7 @@ def synchronous_commit() -> str:
 
 
 @pytest.mark.usefixtures("receiver")
-def test_a_success_makes_one_commit_that_waits(payment: Payment, notify: Notify, statements: Statements) -> None:
+def test_success_makes_one_durable_commit(payment: Payment, notify: Notify, statements: Statements) -> None:
     with statements:
         assert notify(payment, payId="CI20230113").status_code == 200
     assert [sql.split()[0] for sql in statements] == ["SELECT", *TRANSITION, "UPDATE"]
@@ -50,15 +50,13 @@ def test_a_success_makes_one_commit_that_waits(payment: Payment, notify: Notify,
 
 
 @pytest.mark.usefixtures("receiver")
-def test_later_commits_wait_for_the_disk_again(payment: Payment, notify: Notify) -> None:
+def test_later_commits_are_durable_again(payment: Payment, notify: Notify) -> None:
     before = synchronous_commit()
     notify(payment)
     assert synchronous_commit() == before == "on"
 
 
-def test_a_mark_inside_of_a_transaction_of_the_host_leaves_its_commit_alone(
-    payment: Payment, statements: Statements
-) -> None:
+def test_mark_in_the_hosts_transaction_keeps_its_commit_durable(payment: Payment, statements: Statements) -> None:
     event = due_event(payment)
     with transaction.atomic(), statements:
         outbox.deliver(event)
@@ -74,7 +72,7 @@ def test_a_page_is_recorded_without_waiting(gateway: FakeGateway, client: Client
     assert [is_asynchronous(sql) for sql in (lease, page)] == [False, connection.vendor == "postgresql"]
 
 
-def test_what_the_host_asks_for_is_durable(payment: Payment, statements: Statements) -> None:
+def test_cancellation_commits_durably(payment: Payment, statements: Statements) -> None:
     with statements:
         services.cancel_payment(payment, "Out of stock")
     assert not any(map(is_asynchronous, statements))

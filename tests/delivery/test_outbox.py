@@ -1,6 +1,7 @@
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from datetime import timedelta
+from functools import partial
 from typing import Any
 
 import pytest
@@ -15,7 +16,7 @@ from django_paiementpro.monitoring.health import health
 from django_paiementpro.services.reconciliation import undelivered_events
 from django_paiementpro.signals import payment_failed, payment_flagged, payment_succeeded
 from django_paiementpro.testing import make_payment
-from tests.conftest import TRANSITION, Notify, Statements, due_event, just_before
+from tests.conftest import TRANSITION, Notify, Statements, due_event, expire_leases, settled_event
 from tests.host.models import Order
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -62,17 +63,7 @@ def reconcile() -> None:
     call_command("paiementpro_reconcile")
 
 
-def let_leases_run_out() -> None:
-    PaymentEvent.objects.filter(deliver_at__isnull=False).update(deliver_at=timezone.now() - timedelta(seconds=1))
-
-
-def settled_event(payment: Payment) -> PaymentEvent:
-    return PaymentEvent.objects.get(payment=payment, kind="notification", outcome="accepted")
-
-
-def test_a_receiver_that_raises_loses_nothing_and_blocks_nobody(
-    payment: Payment, notify: Notify, connect: Connect
-) -> None:
+def test_failing_receiver_blocks_no_other(payment: Payment, notify: Notify, connect: Connect) -> None:
     first, second, third = connect("first"), connect("second"), connect("third")
     second.failures = 2
 
@@ -114,7 +105,7 @@ def test_each_receiver_takes_one_statement(
     assert asynchronous == [False] * (1 + len(TRANSITION)) + [connection.vendor == "postgresql"] * 3
 
 
-def test_without_receivers_nothing_is_kept_for_later_ones(payment: Payment, notify: Notify, connect: Connect) -> None:
+def test_signals_are_not_kept_for_later_receivers(payment: Payment, notify: Notify, connect: Connect) -> None:
     notify(payment)
     late = connect("late")
 
@@ -123,7 +114,7 @@ def test_without_receivers_nothing_is_kept_for_later_ones(payment: Payment, noti
     assert late.calls == []
 
 
-def test_a_stored_signal_waits_while_nobody_listens(payment: Payment, notify: Notify, connect: Connect) -> None:
+def test_signal_without_receivers_waits(payment: Payment, notify: Notify, connect: Connect) -> None:
     first = connect("first")
     first.failures = 1
     notify(payment)
@@ -154,7 +145,7 @@ def test_an_event_that_names_no_receiver_waits_for_the_first(payment: Payment, c
     assert PaymentEvent.objects.get(pk=event.pk).deliver_at is None
 
 
-def test_one_signal_waits_while_the_other_is_delivered(notify: Notify, connect: Connect) -> None:
+def test_signals_of_an_event_are_delivered_separately(notify: Notify, connect: Connect) -> None:
     payment = make_payment(status="cancelled", attempt=1)
     succeeded, flagged = connect("succeeded"), connect("flagged", payment_flagged)
     succeeded.failures = flagged.failures = 1
@@ -179,7 +170,7 @@ def die_before_delivery(payment: Payment) -> None:
     PaymentEvent.objects.filter(payment=payment).update(delivered=[], deliver_at=past, created_at=past)
 
 
-def test_a_receiver_that_this_process_lacks_stays_owed(payment: Payment, notify: Notify, connect: Connect) -> None:
+def test_receiver_missing_here_stays_owed(payment: Payment, notify: Notify, connect: Connect) -> None:
     mail, fulfil = connect("mail"), connect("fulfil")
     notify(payment)
     die_before_delivery(payment)
@@ -214,7 +205,7 @@ def test_a_missing_receiver_is_logged_once_in_a_run(
     assert lines == ["receiver_missing outcome=failed signal=payment_succeeded receiver=fulfil count=2"]
 
 
-def test_what_only_missing_receivers_are_owed_is_left_to_others(
+def test_signal_owed_to_missing_receivers_only_is_skipped(
     payment: Payment, notify: Notify, connect: Connect, statements: Statements
 ) -> None:
     fulfil = connect("fulfil")
@@ -229,7 +220,7 @@ def test_what_only_missing_receivers_are_owed_is_left_to_others(
     assert statements == []
 
 
-def test_missing_receivers_do_not_hold_up_others(notify: Notify, connect: Connect) -> None:
+def test_missing_receivers_do_not_delay_others(notify: Notify, connect: Connect) -> None:
     gone, first = connect("gone", payment_failed), connect("first")
     gone.failures = first.failures = 3
     payments = [make_payment(status="pending", attempt=1) for _ in range(6)]
@@ -243,7 +234,7 @@ def test_missing_receivers_do_not_hold_up_others(notify: Notify, connect: Connec
     assert (totals.delivered, totals.undelivered) == (3, 3)
 
 
-def test_a_signal_that_this_version_does_not_have_stays_owed(payment: Payment, connect: Connect) -> None:
+def test_unknown_signal_stays_owed(payment: Payment, connect: Connect) -> None:
     first = connect("first")
     event = due_event(payment)
     PaymentEvent.objects.update(signals=["payment_teleported", "payment_succeeded"])
@@ -257,7 +248,7 @@ def test_a_signal_that_this_version_does_not_have_stays_owed(payment: Payment, c
     assert [str(owed) for owed in outbox.missing(event)] == ["payment_teleported "]
 
 
-def test_what_is_owed_again_is_owed_to_those_connected_now(payment: Payment, connect: Connect) -> None:
+def test_redelivery_is_owed_to_current_receivers(payment: Payment, connect: Connect) -> None:
     event = due_event(payment)
     PaymentEvent.objects.update(deliver_at=None, receivers=["payment_succeeded gone"])
     connect("first")
@@ -268,7 +259,7 @@ def test_what_is_owed_again_is_owed_to_those_connected_now(payment: Payment, con
     assert event.receivers == ["payment_succeeded first"]
 
 
-def test_a_receiver_that_comes_between_is_told_as_well(payment: Payment, notify: Notify, connect: Connect) -> None:
+def test_receiver_connected_meanwhile_is_called(payment: Payment, notify: Notify, connect: Connect) -> None:
     first = connect("first")
     first.failures = 1
     notify(payment)
@@ -279,7 +270,7 @@ def test_a_receiver_that_comes_between_is_told_as_well(payment: Payment, notify:
     assert [len(first.calls), len(second.calls)] == [2, 1]
 
 
-def test_a_dead_process_leaves_a_lease_that_runs_out(payment: Payment, notify: Notify, connect: Connect) -> None:
+def test_lease_of_a_dead_process_expires(payment: Payment, notify: Notify, connect: Connect) -> None:
     first = connect("first")
     notify(payment)
     event = settled_event(payment)
@@ -288,7 +279,7 @@ def test_a_dead_process_leaves_a_lease_that_runs_out(payment: Payment, notify: N
     reconcile()
     assert len(first.calls) == 1
 
-    let_leases_run_out()
+    expire_leases()
     reconcile()
     assert len(first.calls) == 2
     assert first.calls[-1] == event
@@ -313,7 +304,7 @@ def test_a_delivery_under_way_is_left_alone(payment: Payment, notify: Notify, co
     assert seen == [None]
 
 
-def test_of_two_deliverers_one_delivers(payment: Payment, notify: Notify, connect: Connect) -> None:
+def test_concurrent_delivery_happens_once(payment: Payment, notify: Notify, connect: Connect) -> None:
     first = connect("first")
     first.failures = 1
     notify(payment)
@@ -344,7 +335,7 @@ def test_a_lease_that_was_lost_ends_the_delivery(
     assert settled_event(payment).delivered == ["payment_succeeded first"] * position
 
 
-def test_a_delivery_that_cannot_be_remembered_is_made_again(payment: Payment, notify: Notify, connect: Connect) -> None:
+def test_unrecorded_delivery_is_repeated(payment: Payment, notify: Notify, connect: Connect) -> None:
     first = connect("first")
 
     def away(execute: Callable[..., Any], sql: str, *arguments: Any) -> Any:
@@ -354,7 +345,7 @@ def test_a_delivery_that_cannot_be_remembered_is_made_again(payment: Payment, no
 
     with connection.execute_wrapper(away):
         assert notify(payment).status_code == 200
-    let_leases_run_out()
+    expire_leases()
     reconcile()
 
     assert len(first.calls) == 2
@@ -375,9 +366,7 @@ def test_a_settled_event_is_not_delivered_again(payment: Payment, notify: Notify
 @pytest.mark.parametrize(
     ("ahead", "is_free"), [(timedelta(days=30), True), (timedelta(minutes=7), True), (timedelta(minutes=5), False)]
 )
-def test_a_lease_longer_than_any_is_ignored(
-    payment: Payment, connect: Connect, ahead: timedelta, is_free: bool
-) -> None:
+def test_too_long_lease_is_ignored(payment: Payment, connect: Connect, ahead: timedelta, is_free: bool) -> None:
     first = connect("first")
     event = due_event(payment)
     future = timezone.now() + ahead
@@ -394,7 +383,7 @@ def test_a_lease_longer_than_any_is_ignored(
     assert health().undelivered == 0
 
 
-def test_what_a_clock_that_was_ahead_left_is_called_once_in_a_run(payment: Payment, connect: Connect) -> None:
+def test_too_long_lease_is_delivered_once_per_run(payment: Payment, connect: Connect) -> None:
     first = connect("first")
     first.failures = 5
     due_event(payment)
@@ -483,7 +472,7 @@ def test_a_lost_connection_loses_nothing(
 
 
 @pytest.mark.parametrize("receive", [turn_autocommit_off, begin, begin_and_close, begin_and_raise, begin_and_break])
-def test_a_transaction_left_open_takes_nothing_with_it(
+def test_transaction_left_open_loses_no_delivery(
     payment: Payment, notify: Notify, connect: Connect, receive: Callable[..., None]
 ) -> None:
     orders = Order.objects.count()
@@ -530,20 +519,25 @@ def test_the_callers_transaction_is_left_alone(payment: Payment, connect: Connec
     assert Order.objects.filter(pk=order.pk).exists()
 
 
-def marks_fail(error: type[Exception], times: int) -> Callable[..., Any]:
-    """Return an ``execute_wrapper`` under which what was delivered cannot be stored, this many times."""
+def marks_fail(
+    error: type[Exception], times: int, *, are_stored: bool = False, act: Callable[[], object] = lambda: None
+) -> Callable[..., Any]:
+    """Return an ``execute_wrapper`` under which storing what was delivered fails this many times, once it has acted."""
     failures = iter(range(times))
 
     def execute_or_fail(execute: Callable[..., Any], sql: str, *arguments: Any) -> Any:
-        if sql.startswith("UPDATE") and "delivered" in sql and next(failures, None) is not None:
-            raise error
-        return execute(sql, *arguments)
+        if not (sql.startswith("UPDATE") and "delivered" in sql and next(failures, None) is not None):
+            return execute(sql, *arguments)
+        if are_stored:
+            execute(sql, *arguments)
+        act()
+        raise error
 
     return execute_or_fail
 
 
 @pytest.mark.parametrize("error", [OperationalError, InterfaceError])
-def test_a_mark_that_is_lost_is_stored_again(
+def test_lost_delivery_mark_is_stored_again(
     payment: Payment, notify: Notify, connect: Connect, error: type[Exception]
 ) -> None:
     first, second = connect("first"), connect("second")
@@ -561,15 +555,8 @@ def test_a_mark_whose_answer_is_lost_is_known_again(
     payment: Payment, notify: Notify, connect: Connect, caplog: pytest.LogCaptureFixture, names: list[str], times: int
 ) -> None:
     receivers = [connect(name) for name in names]
-    failures = iter(range(times))
 
-    def execute_and_fail(execute: Callable[..., Any], sql: str, *arguments: Any) -> Any:
-        result = execute(sql, *arguments)
-        if sql.startswith("UPDATE") and "delivered" in sql and next(failures, None) is not None:
-            raise OperationalError
-        return result
-
-    with connection.execute_wrapper(execute_and_fail):
+    with connection.execute_wrapper(marks_fail(OperationalError, times, are_stored=True)):
         assert notify(payment).status_code == 200
 
     assert [len(receiver.calls) for receiver in receivers] == [1] * len(names)
@@ -578,16 +565,14 @@ def test_a_mark_whose_answer_is_lost_is_known_again(
 
 
 @pytest.mark.parametrize("changes", [{"deliver_at": timezone.now()}, {"deliver_at": None, "delivered": ["s other"]}])
-def test_a_lease_that_is_lost_with_the_connection_ends_the_delivery(
+def test_lease_lost_with_the_connection_ends_the_delivery(
     payment: Payment, notify: Notify, connect: Connect, caplog: pytest.LogCaptureFixture, changes: dict[str, Any]
 ) -> None:
     first = connect("first")
 
-    def take_over() -> None:
-        PaymentEvent.objects.update(**changes)
-        raise OperationalError
+    take_over = partial(PaymentEvent.objects.update, **changes)
 
-    with just_before(take_over, "UPDATE", "delivered"):
+    with connection.execute_wrapper(marks_fail(OperationalError, 1, act=take_over)):
         assert notify(payment).status_code == 200
 
     assert len(first.calls) == 1
@@ -595,7 +580,7 @@ def test_a_lease_that_is_lost_with_the_connection_ends_the_delivery(
     assert len([message for message in caplog.messages if message.startswith("lease_lost ")]) == 1
 
 
-def test_a_database_that_stays_away_fails_no_notification(
+def test_database_lost_after_the_commit_fails_no_notification(
     payment: Payment, notify: Notify, connect: Connect, caplog: pytest.LogCaptureFixture
 ) -> None:
     first = connect("first")
@@ -604,13 +589,13 @@ def test_a_database_that_stays_away_fails_no_notification(
         assert notify(payment).status_code == 200
     assert len([message for message in caplog.messages if message.startswith("delivery_failed ")]) == 1
 
-    let_leases_run_out()
+    expire_leases()
     reconcile()
     assert len(first.calls) == 2
     assert settled_event(payment).deliver_at is None
 
 
-def test_a_mark_inside_of_the_callers_transaction_is_not_stored_again(payment: Payment, connect: Connect) -> None:
+def test_mark_in_the_callers_transaction_is_not_repeated(payment: Payment, connect: Connect) -> None:
     connect("first")
     event = due_event(payment)
 

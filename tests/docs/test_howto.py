@@ -7,6 +7,7 @@ A guide goes on from the tutorial's project: each of its blocks with a caption i
 
 import os
 import re
+import secrets
 import shutil
 import subprocess
 import sys
@@ -104,7 +105,7 @@ def begin(tmp_path_factory: pytest.TempPathFactory) -> Begin:
 
 
 @pytest.mark.parametrize(("name", "language"), CASES)
-def test_the_code_of_the_guide_does_what_it_says(
+def test_guide_code_works(
     begin: Begin, name: str, language: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     project = begin(language, tmp_path)
@@ -120,7 +121,7 @@ def test_the_code_of_the_guide_does_what_it_says(
 
 
 @pytest.mark.parametrize("language", LANGUAGES)
-def test_an_order_of_the_tutorial_can_be_paid_until_it_is(begin: Begin, language: str, tmp_path: Path) -> None:
+def test_tutorial_order_can_be_paid_until_it_is_paid(begin: Begin, language: str, tmp_path: Path) -> None:
     project = begin(language, tmp_path)
     run(project, "manage.py", "makemigrations", "-v0")
     run_scenario(project, "first_sale")
@@ -133,7 +134,7 @@ def test_an_order_of_the_tutorial_can_be_paid_until_it_is(begin: Begin, language
         ("postgresql", "going_live__postgresql", "shop.live", []),
     ],
 )
-def test_the_settings_for_a_database_are_good(
+def test_database_settings_of_the_guides_work(
     begin: Begin,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
@@ -147,20 +148,21 @@ def test_the_settings_for_a_database_are_good(
     run(project, "manage.py", "makemigrations", "-v0")
     for key in ("SECRET_KEY", "PAIEMENTPRO_MERCHANT_ID"):
         monkeypatch.setenv(key, SECRETS[key])
-    monkeypatch.setenv("DB_NAME", "howto")
+    database = f"howto_{secrets.token_hex(4)}"
+    monkeypatch.setenv("DB_NAME", database)
     for key in ("USER", "PASSWORD", "HOST"):
         monkeypatch.setenv(f"DB_{key}", connection.settings_dict[key])
 
     write_guide(project, "en", name)
     read = ("-c", f"from {settings} import DATABASES; print(DATABASES)")
     scenario = f"tests.docs.scenarios.{name.partition('__')[0]}"
-    use = {vendor: ("manage.py", "test", scenario, "--settings", settings, *options)}
+    use = {vendor: ("manage.py", "test", scenario, "--noinput", "--settings", settings, *options)}
     said = run(project, *use.get(connection.vendor, read))
-    assert "\nOK" in said or "'NAME': 'howto'" in said
+    assert "\nOK" in said or f"'NAME': '{database}'" in said
     assert "Ran 0" not in said
 
 
-def test_the_tests_of_the_guide_pass_and_fail_where_the_shop_does(begin: Begin, tmp_path: Path) -> None:
+def test_guide_tests_fail_when_the_shop_is_broken(begin: Begin, tmp_path: Path) -> None:
     project = begin("fr", tmp_path)
     write_guide(project, "fr", "testing")
     run(project, "manage.py", "makemigrations", "-v0")
@@ -171,10 +173,12 @@ def test_the_tests_of_the_guide_pass_and_fail_where_the_shop_does(begin: Begin, 
         answer for block in blocks("fr", "howto/testing") for command, answer in block.dialogue if " test " in command
     ]
     assert shows(shown, run(project, *with_django))
-    assert "17 passed" in run(project, *with_pytest)
+    said = run(project, *with_pytest)
+    assert "orders/tests.py ." in said
+    assert "orders/test_payments.py ." in said
 
     (project / "orders" / "receivers.py").write_text("")
-    with pytest.raises(AssertionError, match=r"failures=6"):
+    with pytest.raises(AssertionError, match=r"FAILED \(failures=\d+\)"):
         run(project, *with_django)
-    with pytest.raises(AssertionError, match="7 failed, 10 passed"):
+    with pytest.raises(AssertionError, match=r"\d+ failed, \d+ passed"):
         run(project, *with_pytest)

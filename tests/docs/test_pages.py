@@ -33,7 +33,7 @@ def test_both_languages_have_the_same_code(name: str) -> None:
 
 @pytest.mark.parametrize("language", LANGUAGES)
 @pytest.mark.parametrize("name", PAGES)
-def test_every_program_is_one_and_has_a_file(name: str, language: str) -> None:
+def test_every_python_block_compiles_and_has_a_file(name: str, language: str) -> None:
     for block in blocks(language, name):
         if block.language == "python":
             assert block.file

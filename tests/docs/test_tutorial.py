@@ -45,6 +45,7 @@ class Terminal:
 
     def __init__(self, home: Path, port: int) -> None:
         self.home = home
+        self.skipped: tuple[str, ...] = ()
         self.project = home / "first-sale"
         self.port = port
         self.moves: list[str] = []
@@ -61,6 +62,8 @@ class Terminal:
 
     def type(self, command: str, answer: str) -> None:
         """Type a command, and compare what it says to what the page shows, where it shows anything."""
+        if command.startswith(self.skipped):
+            return
         if command.startswith(("cd ", "source ")):
             self._run(command)
             self.moves.append(command)
@@ -176,6 +179,7 @@ def test_the_tutorial_can_be_followed_word_for_word(
 
 def test_two_clicks_at_once_lead_to_one_page(terminal: Terminal) -> None:
     browser = Browser()
+    terminal.skipped = ("python3 -m venv ", "source ", "pip install ")  # the environment of these tests will do
     for step in takewhile(lambda step: isinstance(step, Block), steps(page("en", "tutorial/first-sale"))):
         _follow(step, terminal, browser)
 

@@ -34,7 +34,7 @@ def test_an_answer_is_read_by_its_bytes(gateway: FakeGateway, content_type: str)
 
 @pytest.mark.parametrize("status", [200, 400, 403])
 @pytest.mark.parametrize("key", ["message", "error"])
-def test_a_no_is_told_in_the_gateways_words(gateway: FakeGateway, key: str, status: int) -> None:
+def test_refusal_has_the_gateways_message(gateway: FakeGateway, key: str, status: int) -> None:
     gateway.answers(json.dumps({"success": False, key: "Référence déjà utilisée"}), status=status)
 
     with pytest.raises(GatewayRefusedError) as caught:
@@ -42,7 +42,7 @@ def test_a_no_is_told_in_the_gateways_words(gateway: FakeGateway, key: str, stat
     assert caught.value.message == "Référence déjà utilisée"
 
 
-def test_a_no_may_be_silent(gateway: FakeGateway) -> None:
+def test_refusal_may_have_no_message(gateway: FakeGateway) -> None:
     gateway.answers({"success": False})
 
     with pytest.raises(GatewayRefusedError) as caught:
@@ -70,7 +70,7 @@ def test_a_no_may_be_silent(gateway: FakeGateway) -> None:
         (b"\xff\xfe\x00", 200),
     ],
 )
-def test_what_is_neither_yes_nor_no_may_be_tried_again(gateway: FakeGateway, body: bytes, status: int) -> None:
+def test_unclear_response_is_an_outage(gateway: FakeGateway, body: bytes, status: int) -> None:
     gateway.answers(body, status=status)
 
     with pytest.raises(GatewayUnavailableError):
@@ -87,7 +87,7 @@ def test_what_is_neither_yes_nor_no_may_be_tried_again(gateway: FakeGateway, bod
         urllib3.exceptions.ProtocolError(),
     ],
 )
-def test_a_broken_line_may_be_tried_again(gateway: FakeGateway, error: Exception) -> None:
+def test_connection_error_is_an_outage(gateway: FakeGateway, error: Exception) -> None:
     gateway.answers(error)
 
     with pytest.raises(GatewayUnavailableError):
@@ -121,14 +121,14 @@ def test_a_redirect_is_not_followed(gateway: FakeGateway) -> None:
 
 
 @pytest.mark.parametrize("location", ["http://[", "//[::1", "\xff", "/elsewhere"])
-def test_a_garbled_redirect_is_not_even_read(gateway: FakeGateway, location: str) -> None:
+def test_malformed_redirect_is_not_read(gateway: FakeGateway, location: str) -> None:
     gateway.answers(lambda request: (302, {"Location": location}, ""))
 
     with pytest.raises(GatewayUnavailableError):
         open_page(request())
 
 
-def test_one_payers_cookie_is_not_the_next_ones(gateway: FakeGateway) -> None:
+def test_cookies_are_not_kept_between_calls(gateway: FakeGateway) -> None:
     body = json.dumps({"success": True, "url": PAGE_URL})
     gateway.answers(lambda request: (200, {"Set-Cookie": "PHPSESSID=payer1; path=/"}, body))
 
@@ -137,9 +137,7 @@ def test_one_payers_cookie_is_not_the_next_ones(gateway: FakeGateway) -> None:
     assert "Cookie" not in gateway.mock.calls[1].request.headers
 
 
-def test_passwords_of_the_machine_are_not_told(
-    gateway: FakeGateway, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_netrc_credentials_are_not_sent(gateway: FakeGateway, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     netrc = tmp_path / "netrc"
     netrc.write_text("default login me password secret")
     monkeypatch.setenv("NETRC", str(netrc))
@@ -232,13 +230,13 @@ def test_a_page_of_the_gateway_is_trusted(url: str) -> None:
         "data:text/html,https://www.paiementpro.net/",
     ],
 )
-def test_a_page_elsewhere_is_not(url: str) -> None:
+def test_page_on_another_host_is_not_trusted(url: str) -> None:
     with pytest.raises(GatewayUnavailableError) as caught:
         checked_page_url(url)
     assert not url or url not in str(caught.value)
 
 
-def test_the_hosts_own_gateway_may_do_without_https() -> None:
+def test_configured_gateway_may_use_http() -> None:
     with override_settings(PAIEMENTPRO_GATEWAY_URL="http://127.0.0.1:8000/sandbox"):
         assert checked_page_url("http://127.0.0.1:8000/sandbox/sandbox.php?sessionid=1")
         assert checked_page_url("https://127.0.0.1/a")
@@ -268,7 +266,7 @@ def test_the_status_is_looked_up(gateway: FakeGateway) -> None:
 
 
 @pytest.mark.parametrize("body", [b"", b"[]", b"oops", requests.ConnectionError()])
-def test_a_look_up_may_be_without_an_answer(gateway: FakeGateway, body: Any) -> None:
+def test_lookup_may_be_unanswered(gateway: FakeGateway, body: Any) -> None:
     gateway.tells("abc", body)
 
     with override_settings(PAIEMENTPRO_STATUS_URL=STATUS_URL), pytest.raises(GatewayUnavailableError):

@@ -15,7 +15,7 @@ from django.test import override_settings
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from django_paiementpro.doctor.stack import probe_path
+from django_paiementpro.doctor.routing import make_probe_path
 from django_paiementpro.exceptions import InvalidNotification
 from django_paiementpro.gateway import parsing
 from django_paiementpro.gateway.messages import (
@@ -99,7 +99,7 @@ def changed(**fields: Any) -> dict[str, Any]:
         (urlencode(FIELDS), JSON, b"[1, 2]"),
     ],
 )
-def test_every_form_says_the_same(query: str, content_type: str, body: bytes) -> None:
+def test_every_encoding_is_read_alike(query: str, content_type: str, body: bytes) -> None:
     notification = read(query, content_type, body)
 
     assert notification.merchant_id == "PP-F324"
@@ -121,7 +121,7 @@ def test_all_that_was_received_is_kept() -> None:
 
 @pytest.mark.parametrize("name", ["merchantId", "referenceNumber", "amount", "responsecode"])
 @pytest.mark.parametrize("value", [None, "", "  "])
-def test_what_decides_must_be_there(name: str, value: str | None) -> None:
+def test_deciding_fields_are_required(name: str, value: str | None) -> None:
     assert refusal(urlencode(changed(**{name: value}))).detail == f"no {name}"
 
 
@@ -145,12 +145,12 @@ def test_a_whole_number_is_an_amount(text: str, amount: int) -> None:
         *("9" * 5000, "100\x00", "100 F", "true"),
     ],
 )
-def test_anything_else_is_no_amount(text: str) -> None:
+def test_other_values_are_not_amounts(text: str) -> None:
     assert refusal(urlencode(changed(amount=text))).detail == "amount is no whole number"
 
 
 @pytest.mark.parametrize("value", ["NaN", "Infinity", "1e400", "1.5", "true", "[100]", '{"a": 100}', "9" * 5000])
-def test_json_of_another_kind_is_no_amount(value: str) -> None:
+def test_other_json_types_are_not_amounts(value: str) -> None:
     error = refusal(urlencode(changed(amount=None)), JSON, b'{"amount": %s}' % value.encode())
     assert error.detail == "amount is no whole number"
 
@@ -255,7 +255,7 @@ def test_three_values_are_all_kept() -> None:
 
 @pytest.mark.parametrize("name", DECIDING)
 @pytest.mark.parametrize("value", ["%ff", "a%ed%a0%80"])
-def test_what_decides_must_be_readable(name: str, value: str) -> None:
+def test_deciding_fields_must_be_decodable(name: str, value: str) -> None:
     problem = "is no whole number" if name == "amount" else "cannot be read"
     for query in (f"{urlencode(changed(**{name: None}))}&{name}={value}", f"{urlencode(FIELDS)}&{name}={value}"):
         assert refusal(query).detail == f"{name} {problem}"
@@ -263,11 +263,11 @@ def test_what_decides_must_be_readable(name: str, value: str) -> None:
 
 @pytest.mark.parametrize("name", ["merchantId", "referenceNumber", "responsecode", "countryCurrencyCode"])
 @pytest.mark.parametrize("value", ["a\x00", "\ud800"])
-def test_what_is_compared_has_no_letter_that_databases_refuse(name: str, value: str) -> None:
+def test_unstorable_characters_in_deciding_fields_are_refused(name: str, value: str) -> None:
     assert refusal("", JSON, json.dumps(FIELDS | {name: value}).encode()).detail == f"{name} cannot be read"
 
 
-def test_what_does_not_decide_may_be_unreadable() -> None:
+def test_other_fields_may_be_undecodable() -> None:
     query = urlencode(changed(returnContext=None)) + "&returnContext=caf%e9"
     content_type, body = multipart(FIELDS | {"returnContext": "café"})
     latin = json.dumps(FIELDS | {"returnContext": "café"}, ensure_ascii=False).encode("latin-1")
@@ -286,11 +286,11 @@ def test_a_form_is_utf_8_whatever_the_hosts_charset() -> None:
         assert read("", content_type, body).return_context == "café"
 
 
-def test_what_nobody_can_read_is_shown_as_far_as_it_goes() -> None:
+def test_undecodable_bytes_are_replaced() -> None:
     assert read(f"{urlencode(changed(channel=None))}&channel=a%ff").channel == "a�"
 
 
-def test_what_no_database_stores_is_replaced() -> None:
+def test_unstorable_characters_are_replaced() -> None:
     body = json.dumps(FIELDS | {"channel": "a\x00\ud800b", "x\x00": "y"}).encode()
 
     notification = read("", JSON, body)
@@ -305,7 +305,7 @@ def test_a_query_may_have_been_read_as_utf_8_already() -> None:
     assert read(query).return_context == "€"
 
 
-def test_a_query_may_be_of_bytes_that_are_no_text() -> None:
+def test_query_may_hold_undecodable_bytes() -> None:
     query = urlencode(changed(returnContext=None)) + "&returnContext=caf\xe9"
 
     assert read(query).return_context == "caf�"
@@ -317,7 +317,7 @@ def test_only_the_first_question_mark_is_the_gateways() -> None:
     assert read(query).return_context == "back?to=2"
 
 
-def test_a_query_that_no_bytes_can_say_is_not_repeated() -> None:
+def test_unencodable_query_is_read() -> None:
     query = urlencode(changed(returnContext=None)) + "&returnContext=\ud800"
 
     assert read(query, *multipart(changed(returnContext=None))).return_context == "�"
@@ -360,7 +360,7 @@ def test_five_hundred_fields_are_not() -> None:
     assert refusal(urlencode(fields | {"f": "1"})).detail == "more than 500 fields"
 
 
-def test_a_strange_header_of_a_part_is_survived() -> None:
+def test_malformed_part_header_is_refused() -> None:
     body = b"--x\r\nContent-Disposition: form-data; name*=nonsense''amount\r\n\r\n100\r\n--x--\r\n"
 
     refusal("", "multipart/form-data; boundary=x", body)
@@ -370,12 +370,12 @@ def test_a_strange_header_of_a_part_is_survived() -> None:
     "text",
     ["", "2026-09-25", "25/09/2026 15:44:25", "2026-13-45 15:44:25", "1999-12-31 23:59:59", "2100-01-01 00:00:00"],
 )
-def test_a_date_that_cannot_be_read_loses_nothing(text: str) -> None:
+def test_unreadable_date_is_ignored(text: str) -> None:
     assert parse_date(text) is None
     assert read(urlencode(changed(transactiondt=text))).is_success
 
 
-def test_a_date_is_of_this_century() -> None:
+def test_dates_are_limited_to_this_century() -> None:
     assert parse_date("2000-01-01 00:00:00") == datetime(2000, 1, 1, tzinfo=timezone.utc)
     assert parse_date("2099-12-31 23:59:59") == datetime(2099, 12, 31, 23, 59, 59, tzinfo=timezone.utc)
 
@@ -413,9 +413,7 @@ TEXTS = st.one_of(st.text(max_size=20), st.sampled_from(["", "--x", "\r\n--x", "
 @given(
     fields=st.lists(st.tuples(NAMES | TEXTS, TEXTS), max_size=6), boundary=st.sampled_from(["x", "-" * 24 + "a1b2c3"])
 )
-def test_a_body_that_repeats_the_query_says_what_it_says_without_it(
-    fields: list[tuple[str, str]], boundary: str
-) -> None:
+def test_body_repeating_the_query_adds_nothing(fields: list[tuple[str, str]], boundary: str) -> None:
     form = multipart(fields, boundary)
 
     def by_name(in_query: list[tuple[str, str]]) -> dict[str, list[str]]:
@@ -441,7 +439,7 @@ def test_a_body_that_repeats_the_query_is_not_parsed(boundary: str) -> None:
         f"multipart/form-data; boundary={'x' * 71}",
     ],
 )
-def test_a_boundary_that_is_said_otherwise_is_for_the_parser(content_type: str) -> None:
+def test_unusual_boundary_uses_the_parser(content_type: str) -> None:
     _content_type, body = multipart(FIELDS, content_type.rpartition("boundary=")[2])
     with patch.object(parsing, "MultiPartParser", side_effect=ValueError) as parser:
         read(urlencode(FIELDS), content_type, body)
@@ -449,13 +447,13 @@ def test_a_boundary_that_is_said_otherwise_is_for_the_parser(content_type: str) 
 
 
 @pytest.mark.parametrize("changes", [{"amount": "101"}, {"merchantId": None}, {"more": "1"}])
-def test_a_body_that_says_something_else_is_parsed(changes: dict[str, Any]) -> None:
+def test_differing_body_is_parsed(changes: dict[str, Any]) -> None:
     content_type, body = multipart(changed(**changes))
     in_query = list(FIELDS.items())
     assert dict(body_fields(content_type, body, in_query)) == changed(**changes)
 
 
-def test_a_value_is_one_by_whatever_spelling_of_the_name_it_comes() -> None:
+def test_field_names_are_case_insensitive() -> None:
     notification = read(urlencode([*FIELDS.items(), ("PAYID", " 9210824147867"), ("payid", "9210824147867")]))
 
     assert (notification.gateway_id, notification.data) == ("9210824147867", FIELDS)
@@ -470,7 +468,7 @@ def test_an_amount_is_a_number_of_digits_or_nothing(text: str) -> None:
 
 
 @pytest.mark.parametrize("content", [b"", b"[]", b"1", b"null", b"<html>", b'"a"', b"[" * 100_000, b'{"a":' * 100_000])
-def test_what_is_no_json_object_is_an_error(content: bytes) -> None:
+def test_non_object_json_is_an_error(content: bytes) -> None:
     with pytest.raises(ValueError, match=r"^(no JSON object$|JSON nested too deeply$|Expecting )"):
         parse_json_object(content)
 
@@ -514,7 +512,7 @@ def test_a_request_is_the_thirteen_fields_of_the_official_page() -> None:
     }
 
 
-def test_a_context_is_sent_as_it_is_written() -> None:
+def test_return_context_is_sent_as_written() -> None:
     assert (
         request(return_context={"commande": "n° 1 – Koné"}).as_json()["returnContext"] == '{"commande":"n° 1 – Koné"}'
     )
@@ -524,7 +522,7 @@ def test_an_empty_channel_is_left_out() -> None:
     assert "channel" not in request(channel="").as_json()
 
 
-def test_the_audit_trail_is_not_told_the_secret_urls() -> None:
+def test_audit_trail_holds_no_signed_urls() -> None:
     assert "votre-site" not in str(request().for_audit())
 
 
@@ -552,7 +550,7 @@ def test_a_url_is_text() -> None:
     assert PageAnswer.from_json({"success": True, "url": ["u"]}).url == ""
 
 
-def test_a_status_is_read_in_its_own_spelling() -> None:
+def test_status_response_is_read_in_its_spelling() -> None:
     content = (
         b'{"marchant_id": "PP-F324", "pay_id": "CI2023", "reference": "b7c1", "amount": 1000, "channel": "OMCIV2", '
         b'"token": "x", "date": "2023-01-31 13:20:51", "success": true}'
@@ -565,11 +563,11 @@ def test_a_status_is_read_in_its_own_spelling() -> None:
     assert answer.transaction_date == datetime(2023, 1, 31, 13, 20, 51, tzinfo=timezone.utc)
 
 
-def test_a_status_may_be_spelt_rightly() -> None:
+def test_correctly_spelled_status_is_read() -> None:
     assert StatusAnswer.from_json({"merchant_id": "PP-F324"}).merchant_id == "PP-F324"
 
 
-def test_a_status_that_says_nothing_says_nothing() -> None:
+def test_empty_status_response_proves_nothing() -> None:
     assert StatusAnswer.from_json({}) == StatusAnswer(
         is_success=False,
         merchant_id="",
@@ -582,7 +580,7 @@ def test_a_status_that_says_nothing_says_nothing() -> None:
     )
 
 
-def test_what_is_nested_too_deep_to_show_is_not_shown() -> None:
+def test_too_deeply_nested_json_is_not_shown() -> None:
     nested: list[Any] = []
     for _ in range(100_000):
         nested = [nested]
@@ -598,7 +596,7 @@ def test_only_true_is_a_status(success: str) -> None:
 # What is written by those who play the gateway is read as it was meant.
 
 
-def test_what_is_asked_for_is_read_back() -> None:
+def test_request_round_trips() -> None:
     for asked in (request(), request(channel="", return_context={"order": "42"})):
         assert PageRequest.from_json(json.loads(json.dumps(asked.as_json()))) == asked
 
@@ -606,7 +604,7 @@ def test_what_is_asked_for_is_read_back() -> None:
 @pytest.mark.parametrize(
     "answer", [PageAnswer(True, False, "https://paiementpro.net/", "Bon"), PageAnswer(False, True, "", "Non")]
 )
-def test_an_answer_about_a_page_is_read_back(answer: PageAnswer) -> None:
+def test_page_response_round_trips(answer: PageAnswer) -> None:
     assert PageAnswer.from_json(answer.as_json()) == answer
 
 
@@ -615,7 +613,7 @@ def test_a_refusal_has_no_page() -> None:
 
 
 @pytest.mark.parametrize("moment", [None, datetime(2026, 9, 25, 15, 44, 25, tzinfo=timezone.utc)])
-def test_a_success_of_the_look_up_is_read_back(moment: datetime | None) -> None:
+def test_status_success_round_trips(moment: datetime | None) -> None:
     answer = StatusAnswer(True, "PP-F324", "b7c1", 100, "CI1", "OMCIV2", moment, {})
 
     read_back = StatusAnswer.from_json(parse_json_object(json.dumps(answer.as_json()).encode()))
@@ -623,7 +621,7 @@ def test_a_success_of_the_look_up_is_read_back(moment: datetime | None) -> None:
     assert replace(read_back, data={}) == answer
 
 
-def test_a_success_of_the_look_up_is_written_as_the_official_page_does() -> None:
+def test_status_success_matches_the_official_sample() -> None:
     moment = datetime(2023, 1, 31, 13, 20, 51, tzinfo=timezone.utc)
 
     assert StatusAnswer(True, "PP-F324", "b7c1", 1000, "CI2023", "OMCIV2", moment, {}).as_json() == {
@@ -637,12 +635,12 @@ def test_a_success_of_the_look_up_is_written_as_the_official_page_does() -> None
     }
 
 
-def test_a_look_up_without_success_says_only_that() -> None:
+def test_status_without_success_has_no_other_fields() -> None:
     assert StatusAnswer.from_json({}).as_json() == {"success": False, "error": "Aucune transaction"}
 
 
 @pytest.mark.parametrize("values", [{}, {"response_code": "-1", "message": "Solde insuffisant", "hashcode": "0b19"}])
-def test_a_notification_is_read_back(values: dict[str, str]) -> None:
+def test_notification_round_trips(values: dict[str, str]) -> None:
     notification = replace(read(urlencode(FIELDS)), data={}, **values)
 
     read_back = read("", JSON, json.dumps(notification.as_fields()).encode())
@@ -650,7 +648,7 @@ def test_a_notification_is_read_back(values: dict[str, str]) -> None:
     assert replace(read_back, data={}) == notification
 
 
-def test_a_notification_is_written_as_production_does() -> None:
+def test_notification_matches_production() -> None:
     fields = read(urlencode(FIELDS)).as_fields()
 
     assert urlencode(fields) == urlencode(FIELDS)
@@ -660,12 +658,12 @@ def test_a_notification_is_written_as_production_does() -> None:
     assert urlencode(read(urlencode(more)).as_fields()) == urlencode(more)
 
 
-def test_a_payer_brings_back_all_but_the_gateways_number() -> None:
+def test_return_query_lacks_the_gateway_id() -> None:
     assert urlencode(read(urlencode(FIELDS)).for_return()) == urlencode(changed(payId=None))
 
 
 @override_settings(TIME_ZONE="Asia/Tokyo")
-def test_the_gateways_clock_is_abidjans() -> None:
+def test_gateway_times_are_in_abidjan() -> None:
     assert format_date(datetime(2026, 9, 25, 17, 44, 25, tzinfo=timezone(timedelta(hours=2)))) == "2026-09-25 15:44:25"
     assert format_date(None) == ""
 
@@ -708,7 +706,7 @@ def signed_urls() -> dict[str, str]:
         "notification": payment.get_notification_url(),
         "return": payment.get_return_url(),
         "status": payment.get_status_url(),
-        "probe": probe_path()[1],
+        "probe": make_probe_path()[1],
     }
     return {name: f"https://shop.example{path}" for name, path in paths.items()}
 
@@ -735,7 +733,7 @@ def vars_of(message: Any) -> dict[str, Any]:
 
 @pytest.mark.parametrize("missing", [1, 2, 4, 16])
 @pytest.mark.parametrize("name", ["checkout", "notification", "return", "status", "probe"])
-def test_signed_url_that_was_cut_short_is_cut_out(name: str, missing: int) -> None:
+def test_truncated_signed_url_is_removed(name: str, missing: int) -> None:
     url = signed_urls()[name].rstrip("/")
 
     message = PageAnswer.from_json({"success": False, "message": f"URL invalide : {url[:-missing]}"}).message
@@ -746,7 +744,7 @@ def test_signed_url_that_was_cut_short_is_cut_out(name: str, missing: int) -> No
 
 @pytest.mark.parametrize("way", QUOTED)
 @pytest.mark.parametrize("name", ["checkout", "notification", "return", "status", "probe"])
-def test_signed_urls_are_cut_out_of_what_comes_from_outside(name: str, way: str) -> None:
+def test_signed_urls_are_removed_from_outside_text(name: str, way: str) -> None:
     url = signed_urls()[name]
     quoted = QUOTED[way](url)
 
@@ -772,7 +770,7 @@ def test_signed_urls_are_cut_out_of_what_comes_from_outside(name: str, way: str)
         "%26amp; 100% " + "-" * 60,
     ],
 )
-def test_other_text_from_outside_is_as_received(text: str) -> None:
+def test_other_outside_text_is_unchanged(text: str) -> None:
     assert without_signed_urls(text) == text
 
 

@@ -48,7 +48,7 @@ def aged(nonce: str, age: timedelta, monkeypatch: pytest.MonkeyPatch) -> str:
         return signing.sign_probe(nonce)
 
 
-def test_a_probe_is_told_what_is_seen_of_it(db: None, statements: Statements) -> None:
+def test_probe_reports_what_arrived(db: None, statements: Statements) -> None:
     with statements:
         response = send(signing.sign_probe(NONCE), REMOTE_ADDR="203.0.113.7", HTTP_X_FORWARDED_PROTO="https")
 
@@ -62,7 +62,7 @@ def test_a_probe_is_told_what_is_seen_of_it(db: None, statements: Statements) ->
     assert statements == []
 
 
-def test_a_probe_leaves_nothing_behind(db: None) -> None:
+def test_probe_stores_nothing(db: None) -> None:
     make_payment(reference=NONCE, status="pending", attempt=1)
 
     assert send(signing.sign_probe(NONCE)).status_code == 200
@@ -71,7 +71,7 @@ def test_a_probe_leaves_nothing_behind(db: None) -> None:
     assert not PaymentEvent.objects.exists()
 
 
-def test_a_success_cannot_be_told_by_a_probe(db: None) -> None:
+def test_probe_cannot_report_a_success(db: None) -> None:
     payment = make_payment(reference=NONCE, status="pending", attempt=1)
     fields = {"merchantId": "PP-F324", "referenceNumber": NONCE, "amount": payment.amount, "responsecode": 0}
 
@@ -80,12 +80,12 @@ def test_a_success_cannot_be_told_by_a_probe(db: None) -> None:
     assert Payment.objects.get().status == "pending"
 
 
-def test_a_probe_has_the_letters_of_a_signed_reference() -> None:
+def test_probe_uses_the_characters_of_a_signed_reference() -> None:
     assert re.fullmatch(r"[A-Za-z0-9._-]{1,100}", signing.sign_probe(NONCE))
 
 
 @pytest.mark.parametrize("purpose", [signing.CHECKOUT, signing.NOTIFICATION, signing.RETURN, signing.STATUS])
-def test_a_probe_opens_no_other_door(db: None, purpose: str) -> None:
+def test_probe_signature_opens_no_other_url(db: None, purpose: str) -> None:
     signed = signing.sign_probe(NONCE)
     assert signing.unsign(signed, purpose) is None
     assert signing.unsign_probe(signing.sign(NONCE, purpose)) is None
@@ -109,14 +109,14 @@ def forgeries() -> list[str]:
 
 
 @pytest.mark.parametrize("number", range(7))
-def test_a_forged_probe_is_a_strangers(db: None, statements: Statements, number: int) -> None:
+def test_forged_probe_is_not_found(db: None, statements: Statements, number: int) -> None:
     with statements:
         response = send(forgeries()[number])
     assert (response.status_code, response.content, response["Content-Type"]) == (404, b"Not Found", "text/plain")
     assert statements == []
 
 
-def test_a_probe_has_its_time(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_probe_expires(monkeypatch: pytest.MonkeyPatch) -> None:
     assert signing.unsign_probe(aged(NONCE, timedelta(minutes=4, seconds=50), monkeypatch)) == NONCE
     old = aged(NONCE, timedelta(minutes=5, seconds=10), monkeypatch)
     assert signing.unsign_probe(old) is None
@@ -139,7 +139,7 @@ def test_only_this_site_can_answer_it() -> None:
     assert probe.ProbeReport.from_json(NONCE, {}) is None
 
 
-def test_what_is_lost_or_altered_on_the_way_is_told() -> None:
+def test_lost_or_altered_fields_are_reported() -> None:
     fields = dict(probe.fields_of(NONCE))
     missing = {name: value for name, value in fields.items() if name != "returnContext"}
 
@@ -150,7 +150,7 @@ def test_what_is_lost_or_altered_on_the_way_is_told() -> None:
     assert report.altered == ["transactiondt"]
 
 
-def test_no_value_of_a_stranger_is_sent_back() -> None:
+def test_outside_values_are_not_echoed() -> None:
     response = send(signing.sign_probe(NONCE), query={"merchantId": "<script>", "x<b>": "<i>"})
     assert b"<" not in response.content
     assert response["Content-Type"] == "application/json"

@@ -9,7 +9,7 @@ from typing import Any
 
 from django_paiementpro.gateway.client import INITIALIZE_PATH
 from django_paiementpro.gateway.messages import SUCCESS_CODE, Notification
-from django_paiementpro.testing.wire import NO_TRANSACTION, page_answer, paid_answer
+from django_paiementpro.testing.gateway import NO_TRANSACTION, page_answer, paid_answer
 
 UNKNOWN = json.dumps(NO_TRANSACTION).encode()
 

@@ -59,7 +59,7 @@ DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 PAIEMENTPRO_MERCHANT_ID = "PP-F324"
 PAIEMENTPRO_SITE_URL = "https://shop.example"
 PAIEMENTPRO_STATUS_URL = None
-PAIEMENTPRO_TIMEOUT = (2, 2)
+PAIEMENTPRO_TIMEOUT = (20, 20)
 
 for name, value in json.loads(os.environ["SHOP_SETTINGS"]).items():
     globals().pop(name, None) if value == "not set" else globals().update({name: value})

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 from urllib.parse import urlsplit
 
 from django_paiementpro.gateway.messages import USER_AGENT
-from django_paiementpro.testing.wire import prepare_notification
+from django_paiementpro.testing.notifications import prepare_notification
 from tests.server.threads import DEADLINE
 
 

@@ -48,7 +48,7 @@ def test_old_keys_are_forgotten_and_new_ones_kept(monkeypatch: pytest.MonkeyPatc
 
 
 @pytest.mark.django_db
-def test_callers_and_contents_do_not_mix() -> None:
+def test_keys_differ_by_caller_and_content() -> None:
     requests = [
         IdempotentRequest.of("1", "key", "a"),
         IdempotentRequest.of("1k", "ey", "a"),
@@ -62,7 +62,7 @@ def test_callers_and_contents_do_not_mix() -> None:
 
 
 @pytest.mark.django_db(transaction=True)
-def test_what_the_database_gives_up_is_stored_once_more() -> None:
+def test_aborted_transaction_is_retried() -> None:
     left = [OperationalError("deadlock")]
 
     def conflict(execute: Any, sql: str, *arguments: Any) -> Any:

@@ -9,12 +9,9 @@ from django.utils import timezone
 from django_paiementpro.models import Payment
 from django_paiementpro.services import leases
 from django_paiementpro.testing import make_payment
+from tests.conftest import stored
 
 pytestmark = pytest.mark.django_db
-
-
-def stored(payment: Payment) -> Payment:
-    return Payment.objects.get(pk=payment.pk)
 
 
 def test_release_leaves_leases_of_other_payments() -> None:
@@ -39,7 +36,7 @@ def test_release_leaves_the_lease_of_a_later_attempt() -> None:
 
 
 @pytest.mark.parametrize("before", [None, timezone.now() - timedelta(hours=1)])
-def test_a_look_up_that_was_not_made_is_given_back_alone(before: object) -> None:
+def test_unused_lookup_is_given_back(before: object) -> None:
     now = timezone.now()
     payment, other, later = (make_payment(attempt=1, checked_at=now) for _ in range(3))
     late = stored(later)
@@ -77,7 +74,7 @@ def test_lease_ends_by_itself(end: timedelta, is_held: bool, monkeypatch: pytest
     assert Payment.objects.filter(leases.not_held(now)).exists() == (not is_held)
 
 
-def test_lease_counts_the_attempt_and_lasts_as_long_as_the_call_may() -> None:
+def test_lease_counts_the_attempt_and_outlasts_the_call() -> None:
     payment = make_payment()
     before = timezone.now()
 
@@ -115,7 +112,7 @@ def test_lease_is_newer_than_the_last_change_whatever_the_clock() -> None:
     assert payment.updated_at == stored(payment).updated_at > ahead
 
 
-def test_no_look_up_is_taken_of_a_payment_that_moved_on() -> None:
+def test_no_lookup_is_taken_for_a_changed_payment() -> None:
     payment = make_payment(status="pending", attempt=1)
     stale = stored(payment)
     Payment.objects.update(attempt=2)
@@ -124,7 +121,7 @@ def test_no_look_up_is_taken_of_a_payment_that_moved_on() -> None:
     assert stored(payment).checked_at is None
 
 
-def test_a_look_up_is_taken_once_and_once_more_where_a_clock_was_set_back() -> None:
+def test_lookup_is_taken_again_after_a_clock_is_set_back() -> None:
     payment = make_payment(status="pending")
     since = timezone.now()
     assert leases.acquire_check(payment, since)

@@ -193,7 +193,7 @@ def serve(python: Path, folder: Path, port: int) -> Iterator[str]:
         command = [python, "manage.py", "runserver", "--noreload", f"127.0.0.1:{port}"]
         server = subprocess.Popen(command, cwd=folder, env=environment(), stdout=output, stderr=output)
     try:
-        for _ in range(100):
+        for _ in range(600):
             with contextlib.suppress(URLError):
                 shopper().open(f"{site}/orders/1/")
                 break
@@ -205,7 +205,7 @@ def serve(python: Path, folder: Path, port: int) -> Iterator[str]:
         raise
     finally:
         server.terminate()
-        server.wait(10)
+        server.wait(60)
 
 
 def take_payment(site: str) -> None:
@@ -219,7 +219,7 @@ def take_payment(site: str) -> None:
     data = urlencode(form.fields | {"way": "pay"}).encode()
     with browser.open(urljoin(url, form.action), data) as response:
         require("/paiementpro/return/" in response.url, f"the gateway sent the payer to {response.url}")
-    for _ in range(50):
+    for _ in range(600):
         if paid(browser, site) == '{"paid": 1}':
             return
         time.sleep(0.1)

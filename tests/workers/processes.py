@@ -17,12 +17,12 @@ from django.db import connection
 
 from django_paiementpro.delivery.backends import CELERY_APP
 from django_paiementpro.models import Payment
-from django_paiementpro.testing.wire import notification_fields
+from django_paiementpro.testing.notifications import notification_fields
 from tests.server import wire
 from tests.workers import settings as own_settings
 
 ROOT = Path(__file__).parent.parent.parent
-DEADLINE = 30.0
+DEADLINE = 60.0
 
 Process = subprocess.Popen[bytes]
 

@@ -28,9 +28,10 @@ from tests.workers.processes import CeleryHost, FrameworkHost, Host, Redis, kill
 
 pytestmark = [pytest.mark.worker, pytest.mark.django_db(transaction=True)]
 
-# What a notification takes at most, with the broker away and the machine busy; it waits for the broker for 2 seconds.
-AT_ONCE = 2.0
-AFTER_GIVING_UP = 4.0
+# What a notification takes at most on a busy machine, with the broker away: it waits for the broker for 2 seconds. A
+# receiver that is held has no end.
+AT_ONCE = 10.0
+AFTER_GIVING_UP = 15.0
 
 
 def pending() -> Payment:
@@ -119,7 +120,7 @@ def start_two_workers(host: Host) -> None:
 # In order.
 
 
-def test_receivers_run_in_a_worker_while_the_gateway_has_its_answer(host: Host) -> None:
+def test_receivers_run_in_a_worker_after_the_answer(host: Host) -> None:
     payment = pending()
     server = host.serve()
     host.hold.touch()
@@ -135,9 +136,7 @@ def test_receivers_run_in_a_worker_while_the_gateway_has_its_answer(host: Host) 
     assert {os.getpgid(process) for process in processes} == {worker.pid}
 
 
-def test_a_receiver_that_is_slow_is_left_alone_by_cron_and_by_a_second_worker(
-    host: Host, broker: Any, prefix: str
-) -> None:
+def test_slow_receiver_is_not_called_again(host: Host, broker: Any, prefix: str) -> None:
     payment = pending()
     server = host.serve()
     server.notify(payment)
@@ -327,7 +326,7 @@ def test_a_broker_that_goes_and_comes_back(own_redis_host: CeleryHost, own_redis
     assert Redis.password not in own_redis_host.output.read_text()
 
 
-def test_a_task_table_that_is_away_fails_no_notification(framework_host: FrameworkHost) -> None:
+def test_missing_task_table_fails_no_notification(framework_host: FrameworkHost) -> None:
     payment = pending()
     table = db_tasks().model._meta.db_table
     with connection.cursor() as cursor:

@@ -2,7 +2,7 @@ from django.apps import AppConfig
 
 
 class PaiementProCeleryConfig(AppConfig):
-    """Has Celery carry the deliveries, where ``PAIEMENTPRO_DELIVERY`` is ``"task"``."""
+    """Delivers signals with Celery if ``PAIEMENTPRO_DELIVERY`` is ``"task"``."""
 
     name = "django_paiementpro.contrib.celery"
     label = "paiementpro_celery"

@@ -1,5 +1,4 @@
 import json
-from collections import Counter
 from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser
@@ -7,51 +6,51 @@ from django.utils import translation
 from django.utils.translation import ngettext
 
 from django_paiementpro.conf import Conf
-from django_paiementpro.doctor import Finding, Verdict, Visit, examine
+from django_paiementpro.doctor import Level, Result, Target, examine
 
 
 class Command(BaseCommand):
     help = (
-        "Check this installation in the order in which things go wrong, and say what to mend. No payment is touched. "
-        "The exit code is 1 where something fails."
+        "Examine this installation in the order in which things go wrong, and tell how to fix each problem. No payment "
+        "is changed. The exit code is 1 if anything fails."
     )
-    # What they would stop is what this command is there to explain.
+    # This command explains the problems that system checks would stop it for.
     requires_system_checks = ()
 
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument(
             "--gateway",
             action="store_true",
-            help="also ask the gateway for a page, on which nobody pays, and about an unknown reference",
+            help="also ask the gateway for a page, which is never paid, and for the status of an unknown reference",
         )
-        parser.add_argument("--url", default="", help="the public base of the site, in place of PAIEMENTPRO_SITE_URL")
-        parser.add_argument("--language", choices=["en", "fr"], help="of what is said; else that of the process")
-        parser.add_argument("--json", action="store_true", help="say it as JSON, for programs")
+        parser.add_argument("--url", default="", help="the public base URL of the site, overrides PAIEMENTPRO_SITE_URL")
+        parser.add_argument("--language", choices=["en", "fr"], help="the language of the output")
+        parser.add_argument("--json", action="store_true", help="write the results as JSON")
 
     def handle(self, *args: Any, **options: Any) -> None:
         with translation.override(options["language"] or translation.get_language()):
-            self.examine(Visit(_read_url(options["url"]), options["gateway"]), is_json=options["json"])
+            self.examine(Target(_read_url(options["url"]), options["gateway"]), is_json=options["json"])
 
-    def examine(self, visit: Visit, is_json: bool) -> None:
-        """Tell what is found. Raises ``CommandError`` where something fails."""
-        told = []
-        for topic, finding in examine(visit):
-            told.append((topic, finding))
+    def examine(self, target: Target, is_json: bool) -> None:
+        """Write the results. Raises ``CommandError`` if anything fails."""
+        results = []
+        for topic, result in examine(target):
+            results.append((topic, result))
             if not is_json:
-                self.tell(finding)
+                self.write(result)
         if is_json:
-            self.stdout.write(json.dumps([_as_json(topic, finding) for topic, finding in told], ensure_ascii=False))
-        failures = Counter(finding.verdict for _topic, finding in told)[Verdict.FAIL]
+            self.stdout.write(json.dumps([_as_json(topic, result) for topic, result in results], ensure_ascii=False))
+        failures = sum(result.level is Level.FAIL for _topic, result in results)
         if failures:
-            raise CommandError(ngettext("%d thing to mend", "%d things to mend", failures) % failures)
+            raise CommandError(ngettext("%d problem to fix", "%d problems to fix", failures) % failures)
 
-    def tell(self, finding: Finding) -> None:
+    def write(self, result: Result) -> None:
         styles = {
-            Verdict.PASS: self.style.SUCCESS,
-            Verdict.WARN: self.style.WARNING,
-            Verdict.FAIL: self.style.ERROR,
+            Level.PASS: self.style.SUCCESS,
+            Level.WARN: self.style.WARNING,
+            Level.FAIL: self.style.ERROR,
         }
-        self.stdout.write(f"{styles[finding.verdict](finding.verdict.value)}  {finding.text}")
+        self.stdout.write(f"{styles[result.level](result.level.value)}  {result.text}")
 
 
 def _read_url(value: str) -> str:
@@ -61,5 +60,5 @@ def _read_url(value: str) -> str:
         raise CommandError(f"--url: {error}") from error
 
 
-def _as_json(topic: str, finding: Finding) -> dict[str, str]:
-    return {"topic": topic, "verdict": finding.verdict.value, "text": finding.text}
+def _as_json(topic: str, result: Result) -> dict[str, str]:
+    return {"topic": topic, "level": result.level.value, "text": result.text}

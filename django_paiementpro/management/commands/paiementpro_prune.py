@@ -17,8 +17,8 @@ MAX_BATCH = 10_000
 
 class Command(BaseCommand):
     help = (
-        "Blank the personal data of payments of which nothing has been heard for so many days, and keep what the books "
-        "need. Run it every night; it may be stopped at any moment and run again."
+        "Blank the personal data in payments that have not changed for a number of days, and keep what bookkeeping "
+        "needs. Run it every night; it may be stopped at any time and run again."
     )
 
     def add_arguments(self, parser: CommandParser) -> None:
@@ -27,9 +27,9 @@ class Command(BaseCommand):
             type=whole_number(1, MAX_DAYS),
             required=True,
             metavar="DAYS",
-            help="blank payments that were created more than so many days ago, and have not changed since then",
+            help="only payments created, and last changed, more than this many days ago",
         )
-        parser.add_argument("--dry-run", action="store_true", help="say how many payments there are, and blank none")
+        parser.add_argument("--dry-run", action="store_true", help="only count the payments")
         parser.add_argument(
             "--batch-size",
             type=whole_number(1, MAX_BATCH),

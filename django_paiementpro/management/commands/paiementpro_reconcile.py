@@ -22,10 +22,10 @@ OK, ERRORS, GATEWAY_AWAY = 0, 1, 3
 
 class Command(BaseCommand):
     help = (
-        "Ask the gateway about payments that are not settled, expire those that nobody has paid in time, and deliver "
-        "signals whose receivers failed. Run it every few minutes; two runs at once share the work. "
-        "The exit code is 0 where all is done, 1 where something raised or a signal is still owed, 3 where the gateway "
-        "was away and is to be asked by the next run. SIGTERM ends it after what has begun."
+        "Check unsettled payments with the gateway, expire those that were not paid in time, and retry undelivered "
+        "signals. Run it every few minutes; concurrent runs share the work. The exit code is 0 on success, 1 after an "
+        "error or if a signal is still undelivered, 3 if the gateway was unavailable and the next run will retry. "
+        "SIGTERM ends it after the work in progress."
     )
     exit_code = OK
 
@@ -35,17 +35,17 @@ class Command(BaseCommand):
             type=whole_number(1, MAX_WORKERS),
             default=8,
             metavar="N",
-            help="how many ask the gateway at once (8)",
+            help="how many concurrent look-ups at the gateway (8)",
         )
         parser.add_argument(
             "--rate",
             type=whole_number(0, 1_000_000),
             default=600,
             metavar="N",
-            help="how many look-ups may begin in a minute, 0 for any number (600)",
+            help="how many look-ups may start per minute, 0 for no limit (600)",
         )
-        parser.add_argument("--dry-run", action="store_true", help="say what there is to do, and do nothing")
-        parser.add_argument("--json", action="store_true", help="say it as one JSON object")
+        parser.add_argument("--dry-run", action="store_true", help="only report what would be done")
+        parser.add_argument("--json", action="store_true", help="write the result as a JSON object")
 
     def run_from_argv(self, argv: list[str]) -> None:
         super().run_from_argv(argv)
@@ -77,8 +77,8 @@ class Command(BaseCommand):
             return
         self.stdout.write(
             _(
-                "To do: %(asked)d to check, %(expired)d to expire unless the gateway knows better, "
-                "%(delivered)d signals to deliver. Nothing was done."
+                "To check: %(asked)d. To expire, unless the gateway confirms them: %(expired)d. Signals to deliver: "
+                "%(delivered)d. Nothing was done."
             )
             % numbers
         )
@@ -87,18 +87,18 @@ class Command(BaseCommand):
         self.stdout.write(
             _(
                 "%(asked)d checked, %(settled)d paid, %(expired)d expired, %(unanswered)d without an answer; "
-                "%(delivered)d signals delivered, %(undelivered)d still owed; %(failed)d errors"
+                "%(delivered)d signals delivered, %(undelivered)d still undelivered; %(failed)d errors"
             )
             % asdict(totals)
         )
         if totals.gateway_away:
             self.stderr.write(_("The gateway stopped answering: the next run checks the rest."))
         if totals.stopped:
-            self.stderr.write(_("Stopped before the end, as it was told to: the next run goes on."))
+            self.stderr.write(_("Stopped by a signal before the end: the next run continues."))
 
     @staticmethod
     def progress(step: str, rows: Iterator[Any], count: int) -> Iterable[Any]:
-        """Show the progress of a step."""
+        """Show a progress bar on a terminal."""
         labels = {"signals": _("Signals"), "payments": _("Payments"), "expiry": _("Expiry")}
         return track(rows, labels[step], count)
 
@@ -111,10 +111,10 @@ def _exit_code(totals: services.Reconciliation) -> int:
 
 @contextmanager
 def _stopping() -> Iterator[threading.Event]:
-    """Let SIGTERM, and Ctrl-C, end the run cleanly; the second one ends it at once."""
+    """End the run cleanly on SIGTERM or Ctrl-C, and at once on the second one."""
     stop = threading.Event()
     if threading.current_thread() is not threading.main_thread():
-        yield stop  # where Python takes no signals
+        yield stop  # only the main thread can handle signals
         return
     handlers = {number: signal.getsignal(number) or signal.SIG_DFL for number in (signal.SIGTERM, signal.SIGINT)}
 

@@ -37,6 +37,6 @@ class Celery(TransactionTestCase):
         assert entry["task"] in celery_app.tasks
         assert celery_app.amqp.router.route({}, entry["task"])["queue"].name == "payments"
 
-    def test_nothing_is_wrong_with_it(self) -> None:
+    def test_check_passes(self) -> None:
         assert settings.PAIEMENTPRO_DELIVERY == "task"
         call_command("check", fail_level="WARNING")

@@ -20,5 +20,5 @@ class Tasks(TransactionTestCase):
         assert Order.objects.get().is_paid
         assert [message.to for message in mail.outbox] == [["awa@example.com"]]
 
-    def test_nothing_is_wrong_with_it(self) -> None:
+    def test_check_passes(self) -> None:
         call_command("check", deploy=False, fail_level="WARNING")

@@ -50,6 +50,6 @@ class FirstSale(TransactionTestCase):
         pay(old)  # on the page that was still open
         assert self.click() == [self.order.get_absolute_url()]
 
-    def test_what_is_paid_and_not_yet_fulfilled_is_not_paid_again(self) -> None:
+    def test_paid_unfulfilled_order_is_not_paid_again(self) -> None:
         payment = make_payment(content_object=self.order, status=Payment.Status.SUCCEEDED)
         assert self.open() == payment

@@ -11,7 +11,7 @@ from django_paiementpro.conf import conf
 
 
 class Live(TransactionTestCase):
-    def test_django_has_nothing_to_say(self) -> None:
+    def test_django_checks_pass(self) -> None:
         # Outside of the tests, whose e-mail goes nowhere.
         command = [sys.executable, "manage.py", "check", "--deploy", "--fail-level", "WARNING"]
         environment = {**os.environ, "DJANGO_SETTINGS_MODULE": "shop.live"}

@@ -49,11 +49,11 @@ class Moving(TransactionTestCase):
         fields = {"referenceNumber": reference, "responsecode": "0", "amount": "12500"}
         assert Client(enforce_csrf_checks=True).post("/old/notification/", fields).status_code == 200
 
-    def test_it_can_be_done_twice(self) -> None:
+    def test_command_can_be_repeated(self) -> None:
         assert take_over() == 0
         assert self.status_of("paid") == ("succeeded", False)
 
-    def test_what_comes_to_the_old_door_is_not_believed(self) -> None:
+    def test_notifications_to_the_old_url_are_not_believed(self) -> None:
         with self.gateway():
             self.ring("OLD_1_waiting")
         assert self.status_of("waiting") == ("pending", False)
@@ -75,7 +75,7 @@ class Moving(TransactionTestCase):
         assert self.status_of("waiting") == ("succeeded", True)
         assert self.status_of("failed") == ("succeeded", True)
 
-    def test_what_was_failed_and_is_so_stays_expired_and_is_asked_about_once(self) -> None:
+    def test_known_failure_stays_expired_and_is_checked_once(self) -> None:
         for _run in range(2):
             with self.gateway() as mock:
                 call_command("paiementpro_reconcile", stdout=StringIO())

@@ -11,12 +11,12 @@ from django_paiementpro.testing import make_payment, pay
 
 
 class MySQL(TransactionTestCase):
-    def test_the_doctor_has_nothing_to_say_of_the_database(self) -> None:
+    def test_the_doctor_finds_no_problem_with_the_database(self) -> None:
         assert connection.vendor == "mysql"
         output = StringIO()
         with suppress(CommandError):  # of what is not the database
             call_command("paiementpro_doctor", language="en", stdout=output)
-        assert "keeps what has been committed." in output.getvalue()
+        assert "The database is set up correctly." in output.getvalue()
         assert "isolation" not in output.getvalue()
 
     def test_a_payment_is_taken_and_every_letter_kept(self) -> None:

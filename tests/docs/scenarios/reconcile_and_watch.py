@@ -13,7 +13,7 @@ from opentelemetry import metrics
 from opentelemetry.sdk.metrics.export import PeriodicExportingMetricReader
 
 from django_paiementpro import log
-from django_paiementpro.doctor.examination import TOPICS
+from django_paiementpro.doctor.runner import TOPICS
 from django_paiementpro.enums import ChannelStatus
 from django_paiementpro.management.commands import paiementpro_reconcile
 from django_paiementpro.monitoring.health import Health

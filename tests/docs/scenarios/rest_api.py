@@ -73,7 +73,7 @@ class RestApi(TransactionTestCase):
             assert (path, fields) == ("/api/payments/", "order")
             assert re.findall(r'"(\w+)":"', guide) == list(answer)
 
-    def test_what_is_no_order_is_not_paid(self) -> None:
+    def test_other_payments_pay_no_order(self) -> None:
         for order, status in (("", 400), ("x", 400), (str(uuid4()), 404)):
             response = self.client.post("/api/payments/", {"order": order}, "application/json")
             assert response.status_code == status

@@ -1,8 +1,8 @@
 """
-What crosses the wire, seen from the gateway's side: its field names, its texts, its oddities.
+The gateway's side of the protocol: its field names, texts and quirks.
 
-Written from FIELD_GUIDE sections 2 to 7 and the samples, not from the app's own ``messages``: of that it takes what
-reads JSON and cleans text, nothing that knows a field.
+It is written from "What is known of the gateway" and its samples, not from the app's own ``messages``, of which it uses
+only what parses JSON and cleans text.
 """
 
 import re
@@ -20,16 +20,16 @@ from django_paiementpro.return_urls import is_allowed
 from django_paiementpro.sandbox.models import SandboxSession
 
 SUCCESS_CODE = "0"
-# The only other code that is documented: a refusal and a cancellation are both -1.
+# The only other documented code, for refusals and cancellations alike.
 FAILURE_CODE = "-1"
 
-# Whatever currency the shop asked for, the gateway reads the amount as francs (SEEN).
+# Whatever the requested currency, the gateway reads the amount as francs.
 CURRENCY_NUMBER = "952"
 
-# The gateway's own minimum, whatever the host has set.
+# The gateway's minimum, whatever the host's settings say.
 MIN_AMOUNT = 100
 
-# How long the gateway lets its texts be is not known; these bounds are what every database takes.
+# The gateway's limits are unknown; every database takes these.
 MAX_REFERENCE = 255
 MAX_TEXT = 8000
 
@@ -45,8 +45,7 @@ URL_NOT_ALLOWED = (
 )
 NO_TRANSACTION = "Aucune transaction"
 
-# The wire's name of each column. The spelling of the last name is the gateway's, whose names have to match to the
-# letter (SEEN).
+# The gateway's name of each column, to be matched exactly. The spelling "customerLastname" is the gateway's.
 REQUIRED = {
     "merchant_id": "merchantId",
     "amount": "amount",
@@ -75,7 +74,7 @@ Fields = list[tuple[str, str]]
 
 
 class RefusedError(Exception):
-    """The gateway says no, in these words."""
+    """A refusal in the gateway's words."""
 
 
 def read_request(content: bytes, request_host: str) -> dict[str, Any]:
@@ -106,7 +105,7 @@ def read_request(content: bytes, request_host: str) -> dict[str, Any]:
         return_url and not may_be_returned_to(return_url, request_host)
     ):
         raise RefusedError(URL_NOT_ALLOWED)
-    # What the gateway makes of a channel that the merchant has not is not known: here the payer chooses.
+    # How the gateway treats a channel that the merchant does not have is unknown: here the payer chooses.
     channel = values["channel"] if values["channel"] in conf.channels else ""
     return {**values, "amount": int(values["amount"]), "channel": channel}
 
@@ -168,16 +167,16 @@ def not_initialized(message: str) -> dict[str, Any]:
 
 
 def status_answer(session: SandboxSession | None) -> dict[str, Any]:
-    """Return what the status look-up says: of a payment made, everything; of anything else, that there is none."""
+    """Return the status look-up's answer: the details of a paid session, or "no transaction"."""
     if session is None:
         return {"success": False, "error": NO_TRANSACTION}
     return {
         "marchant_id": session.merchant_id,
         "pay_id": session.pay_id,
         "reference": session.reference,
-        "amount": session.told_amount,
+        "amount": session.notified_amount,
         "channel": session.channel,
-        # What it is for is not known; it must not tell the session, whose page is the payer's.
+        # Its purpose is unknown. It must not reveal the session, whose page is the payer's.
         "token": salted_hmac("paiementpro_sandbox.token", session.session_id, algorithm="sha256").hexdigest(),
         "date": session.transaction_date,
         "success": True,
@@ -185,7 +184,7 @@ def status_answer(session: SandboxSession | None) -> dict[str, Any]:
 
 
 def notification_fields(session: SandboxSession, response_code: str) -> Fields:
-    """Return the fields as a production notification of 2026 had them, in its order."""
+    """Return the fields of a notification, in the order seen in production in 2026."""
     return [
         ("merchantId", session.merchant_id),
         ("sessionId", session.session_id),
@@ -193,7 +192,7 @@ def notification_fields(session: SandboxSession, response_code: str) -> Fields:
         ("channel", session.channel),
         ("countryCurrencyCode", CURRENCY_NUMBER),
         ("referenceNumber", session.reference),
-        ("amount", str(session.told_amount)),
+        ("amount", str(session.notified_amount)),
         ("transactiondt", session.transaction_date),
         ("returnContext", session.return_context),
         ("responsecode", response_code),
@@ -202,16 +201,16 @@ def notification_fields(session: SandboxSession, response_code: str) -> Fields:
 
 def return_url(session: SandboxSession, response_code: str) -> str:
     """
-    Return where the payer goes, or nothing where the shop named no return URL.
+    Return the URL that the payer returns to, or "" if the shop gave none.
 
-    The gateway joins its fields with a ``?`` even where one stands already (SEEN).
+    The gateway joins its fields with a ``?`` even if the URL already has one (see "What is known of the gateway").
     """
     fields = [field for field in notification_fields(session, response_code) if field[0] != "payId"]
     return f"{session.return_url}?{urlencode(fields)}" if session.return_url else ""
 
 
 def forged_url(url: str) -> str:
-    """Return the URL with the last letter or digit behind its host altered, as one who guesses a signature would."""
+    """Return the URL with a changed last character, as if a signature had been guessed."""
     match = re.fullmatch(r"(https?://[^/?#]+[/?#].*)([A-Za-z0-9])([^A-Za-z0-9]*)", url, re.DOTALL)
     return f"{match[1]}{'B' if match[2] == 'A' else 'A'}{match[3]}" if match else url
 

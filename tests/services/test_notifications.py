@@ -18,18 +18,12 @@ from django_paiementpro.gateway.parsing import MAX_BODY
 from django_paiementpro.models import Finding, Payment, PaymentEvent, SearchKey
 from django_paiementpro.services.notifications import receive_notification
 from django_paiementpro.testing import make_payment
-from django_paiementpro.testing.wire import notification_fields
+from django_paiementpro.testing.notifications import notification_fields
 from django_paiementpro.views import NotificationView
-from tests.conftest import EVENT_INSERTS, TRANSITION, Notify, Statements, columns
+from tests.conftest import EVENT_INSERTS, TRANSITION, Heard, Notify, Statements, columns, stored
 from tests.gateway.test_messages import multipart
 
 pytestmark = pytest.mark.django_db
-
-Heard = list[tuple[str, Payment]]
-
-
-def stored(payment: Payment) -> Payment:
-    return Payment.objects.get(pk=payment.pk)
 
 
 def last_event(payment: Payment) -> PaymentEvent:
@@ -40,10 +34,6 @@ def last_event(payment: Payment) -> PaymentEvent:
 
 def read(fields: dict[str, Any]) -> Notification:
     return Notification.from_fields([(name, str(value)) for name, value in fields.items()])
-
-
-def names(heard: Heard) -> list[str]:
-    return [name for name, _ in heard]
 
 
 def findings(payment: Payment) -> list[str]:
@@ -84,15 +74,15 @@ def test_a_failure_fails_it(payment: Payment, notify: Notify, heard: Heard) -> N
 
     payment = stored(payment)
     assert (payment.status, payment.response_code, payment.response_message) == ("failed", "-1", "Solde insuffisant")
-    assert names(heard) == ["payment_failed"]
+    assert heard.names == ["payment_failed"]
 
 
 @real_commits
-def test_repeats_are_silent(payment: Payment, notify: Notify, heard: Heard) -> None:
+def test_repeated_notification_changes_nothing(payment: Payment, notify: Notify, heard: Heard) -> None:
     for responsecode in (-1, -1, 0, 0, 0):
         assert notify(payment, responsecode=responsecode).content == b"OK"
 
-    assert names(heard) == ["payment_failed", "payment_succeeded"]
+    assert heard.names == ["payment_failed", "payment_succeeded"]
     assert [event.outcome for event in payment.events.all()] == [
         *("accepted", "duplicate", "accepted", "duplicate", "duplicate")
     ]
@@ -100,17 +90,15 @@ def test_repeats_are_silent(payment: Payment, notify: Notify, heard: Heard) -> N
 
 
 @real_commits
-def test_success_takes_four_statements_and_duplicate_three_at_most(
-    payment: Payment, notify: Notify, heard: Heard, statements: Statements
-) -> None:
+def test_notification_takes_few_queries(payment: Payment, notify: Notify, heard: Heard, statements: Statements) -> None:
     with statements:
         notify(payment)
     assert verbs(statements) == ["SELECT", *TRANSITION, "UPDATE"]
-    assert names(heard) == ["payment_succeeded"]
+    assert heard.names == ["payment_succeeded"]
     with statements:
         notify(payment)
     assert verbs(statements) == ["SELECT", *TRANSITION]
-    assert names(heard) == ["payment_succeeded"]
+    assert heard.names == ["payment_succeeded"]
 
 
 @real_commits
@@ -158,7 +146,7 @@ def test_an_unknown_payment_is_not_found(payment: Payment) -> None:
     assert not PaymentEvent.objects.exists()
 
 
-def test_a_reference_is_read_to_the_letter() -> None:
+def test_reference_is_case_sensitive() -> None:
     payment = make_payment(reference="abc")
 
     assert Client().post(Payment(reference="ABC").get_notification_url()).status_code == 404
@@ -195,7 +183,7 @@ def test_mismatch_is_refused_and_flagged_once(
     assert [finding.reason for finding in payment.findings.all()] == [reason]
     assert [(event.outcome, event.reason) for event in payment.events.all()] == [("refused", reason)] * 2
     assert last_event(payment).message
-    assert names(heard) == ["payment_flagged"]
+    assert heard.names == ["payment_flagged"]
 
 
 def test_a_later_attempt_that_was_never_made_is_another_payment(payment: Payment, notify: Notify) -> None:
@@ -208,7 +196,7 @@ def test_each_new_finding_sends_the_signal(payment: Payment, notify: Notify, hea
     notify(payment, amount=2)
     notify(payment, amount=2, merchantId="PP-F1")
 
-    assert names(heard) == ["payment_flagged"] * 3
+    assert heard.names == ["payment_flagged"] * 3
     assert findings(payment) == [
         "amount_mismatch: 1 != 12500",
         "amount_mismatch: 2 != 12500",
@@ -220,7 +208,7 @@ def test_each_new_finding_sends_the_signal(payment: Payment, notify: Notify, hea
 @pytest.mark.parametrize(
     "name", ["countryCurrencyCode", "payId", "channel", "transactiondt", "sessionId", "returnContext"]
 )
-def test_what_does_not_decide_may_be_absent(payment: Payment, notify: Notify, name: str) -> None:
+def test_other_fields_may_be_absent(payment: Payment, notify: Notify, name: str) -> None:
     assert notify(payment, **{name: None}).status_code == 200
     assert stored(payment).status == "succeeded"
 
@@ -238,7 +226,7 @@ def test_an_unknown_code_changes_no_state(payment: Payment, notify: Notify, hear
     assert (payment.status, payment.needs_review) == ("pending", True)
     assert last_event(payment).outcome == "conflict"
     assert last_event(payment).data["responsecode"] == responsecode
-    assert names(heard) == ["payment_flagged"]
+    assert heard.names == ["payment_flagged"]
 
 
 @pytest.mark.parametrize(
@@ -255,7 +243,7 @@ def test_an_unknown_code_changes_no_state(payment: Payment, notify: Notify, hear
         {"amount": "\u0661\u0662"},
     ],
 )
-def test_what_is_malformed_is_refused(payment: Payment, fields: dict[str, Any]) -> None:
+def test_malformed_notification_is_refused(payment: Payment, fields: dict[str, Any]) -> None:
     body = urlencode(notification_fields(payment, **fields))
     url = payment.get_notification_url()
 
@@ -318,7 +306,7 @@ def test_a_body_at_the_bound_is_read(payment: Payment) -> None:
         ("-1", "no merchantId"),
     ],
 )
-def test_a_strange_length_is_survived(payment: Payment, length: str, message: str) -> None:
+def test_invalid_content_length_is_no_server_error(payment: Payment, length: str, message: str) -> None:
     request = RequestFactory().post(payment.get_notification_url())
     request.META["CONTENT_LENGTH"] = length
     signed = payment.get_notification_url().split("/")[-2]
@@ -402,7 +390,7 @@ def test_chunked_body_that_the_hosts_middleware_has_read_is_read(
     assert stored(payment).status == "succeeded"
 
 
-def test_values_too_long_for_their_column_are_cut_there_and_whole_in_the_event(payment: Payment) -> None:
+def test_long_values_are_truncated_but_kept_in_the_event(payment: Payment) -> None:
     fields = notification_fields(payment, payId="p" * 5000, channel="c" * 5000, transactiondt="nonsense")
     client = Client()
 
@@ -427,13 +415,13 @@ def test_any_text_is_stored(payment: Payment, value: str) -> None:
 
 @pytest.mark.parametrize("status", ["created", "failed", "expired"])
 @real_commits
-def test_a_late_success_is_one(notify: Notify, heard: Heard, status: str) -> None:
+def test_late_success_settles(notify: Notify, heard: Heard, status: str) -> None:
     payment = make_payment(status=status, attempt=1)
 
     assert notify(payment).status_code == 200
     assert stored(payment).status == "succeeded"
     assert not stored(payment).needs_review
-    assert names(heard) == ["payment_succeeded"]
+    assert heard.names == ["payment_succeeded"]
 
 
 @real_commits
@@ -446,12 +434,12 @@ def test_success_after_cancellation_is_flagged(notify: Notify, heard: Heard) -> 
     payment = stored(payment)
     assert (payment.status, payment.needs_review) == ("succeeded", True)
     assert findings(payment) == [f"paid_after_cancellation: PAY-{payment.reference}"]
-    assert names(heard) == ["payment_succeeded", "payment_flagged"]
+    assert heard.names == ["payment_succeeded", "payment_flagged"]
 
 
 @pytest.mark.parametrize("status", ["expired", "cancelled", "failed"])
 @real_commits
-def test_a_failure_when_it_is_over_changes_nothing(notify: Notify, heard: Heard, status: str) -> None:
+def test_failure_of_a_final_payment_changes_nothing(notify: Notify, heard: Heard, status: str) -> None:
     payment = make_payment(status=status, attempt=1)
 
     assert notify(payment, responsecode=-1).status_code == 200
@@ -461,16 +449,16 @@ def test_a_failure_when_it_is_over_changes_nothing(notify: Notify, heard: Heard,
 
 
 @real_commits
-def test_a_failure_of_the_page_that_the_payer_has_is_one(notify: Notify, heard: Heard) -> None:
+def test_failure_of_the_current_page_fails_the_payment(notify: Notify, heard: Heard) -> None:
     payment = make_payment(status="pending", attempt=2, opened_attempt=1)
 
     notify(payment, referenceNumber=payment.reference_of(1), responsecode=-1)
 
-    assert (stored(payment).status, names(heard)) == ("failed", ["payment_failed"])
+    assert (stored(payment).status, heard.names) == ("failed", ["payment_failed"])
 
 
 @real_commits
-def test_a_failure_while_a_later_page_is_asked_for_changes_nothing(notify: Notify) -> None:
+def test_failure_during_a_later_call_changes_nothing(notify: Notify) -> None:
     leased_until = django_timezone.now() + timedelta(seconds=20)
     payment = make_payment(status="pending", attempt=2, opened_attempt=1, leased_until=leased_until)
 
@@ -489,7 +477,7 @@ def test_a_failure_of_an_earlier_attempt_changes_nothing(notify: Notify, heard: 
     assert stored(payment).status == "pending"
     notify(payment, responsecode=-1)
     assert stored(payment).status == "failed"
-    assert names(heard) == ["payment_failed"]
+    assert heard.names == ["payment_failed"]
 
 
 @real_commits
@@ -513,7 +501,7 @@ def test_failure_after_success_is_flagged(notify: Notify, heard: Heard, status: 
     assert (payment.status, payment.needs_review) == (status, True)
     assert findings(payment) == [f"failure_after_success: {payment.reference}-2"]
     assert last_event(payment).outcome == "conflict"
-    assert names(heard) == ["payment_flagged"]
+    assert heard.names == ["payment_flagged"]
 
 
 @pytest.mark.parametrize(("attempt", "gateway_id"), [(1, "other"), (2, "other"), (2, "")])
@@ -529,13 +517,11 @@ def test_second_success_is_paid_twice(notify: Notify, heard: Heard, attempt: int
     payment = stored(payment)
     assert (payment.status, payment.needs_review) == ("succeeded", True)
     assert findings(payment) == [f"paid_twice: {reference} {gateway_id}".strip()]
-    assert names(heard) == ["payment_succeeded", "payment_flagged"]
+    assert heard.names == ["payment_succeeded", "payment_flagged"]
 
 
 @real_commits
-def test_a_gateway_id_that_comes_later_is_learned_and_no_difference(
-    payment: Payment, notify: Notify, heard: Heard
-) -> None:
+def test_missing_gateway_id_is_learned_later(payment: Payment, notify: Notify, heard: Heard) -> None:
     notify(payment, payId=None)
     notify(payment)
     notify(payment, payId="")
@@ -543,7 +529,7 @@ def test_a_gateway_id_that_comes_later_is_learned_and_no_difference(
 
     notify(payment, payId="other")
     assert stored(payment).needs_review
-    assert names(heard) == ["payment_succeeded", "payment_flagged"]
+    assert heard.names == ["payment_succeeded", "payment_flagged"]
 
 
 def agree(notification: Notification) -> bool:
@@ -586,7 +572,7 @@ def interrupt(notification: Notification) -> bool:
 def test_verifier_decides_about_the_hashcode(
     payment: Payment, notify: Notify, verifier: str, hashcode: str | None, answer: int
 ) -> None:
-    with override_settings(PAIEMENTPRO_HASHCODE_VERIFIER=f"tests.test_notification.{verifier}"):
+    with override_settings(PAIEMENTPRO_HASHCODE_VERIFIER=f"tests.services.test_notifications.{verifier}"):
         assert notify(payment, hashcode=hashcode).status_code == answer
 
     payment = stored(payment)
@@ -595,14 +581,14 @@ def test_verifier_decides_about_the_hashcode(
     assert payment.needs_review == (answer == 400)
 
 
-@override_settings(PAIEMENTPRO_HASHCODE_VERIFIER="tests.test_notification.interrupt")
-def test_person_may_stop_the_server_in_the_verifier(payment: Payment) -> None:
+@override_settings(PAIEMENTPRO_HASHCODE_VERIFIER="tests.services.test_notifications.interrupt")
+def test_keyboard_interrupt_in_the_verifier_is_raised(payment: Payment) -> None:
     with pytest.raises(KeyboardInterrupt):
         receive_notification(payment.url_key, read(notification_fields(payment)))
 
 
 @real_commits
-def test_nothing_is_half_written_when_the_database_goes_away(payment: Payment, notify: Notify, heard: Heard) -> None:
+def test_database_failure_leaves_no_partial_write(payment: Payment, notify: Notify, heard: Heard) -> None:
     def away(execute: Any, sql: str, *arguments: Any) -> Any:
         if sql.startswith(EVENT_INSERTS):
             raise DatabaseError
@@ -615,11 +601,11 @@ def test_nothing_is_half_written_when_the_database_goes_away(payment: Payment, n
     assert stored(payment).status == "pending"
     assert heard == []
     assert client.post(url).status_code == 200
-    assert names(heard) == ["payment_succeeded"]
+    assert heard.names == ["payment_succeeded"]
 
 
 @real_commits
-def test_the_world_is_told_after_the_commit(payment: Payment) -> None:
+def test_signals_are_sent_after_the_commit(payment: Payment) -> None:
     notification = read(notification_fields(payment))
     states = []
 
@@ -635,7 +621,7 @@ def test_the_world_is_told_after_the_commit(payment: Payment) -> None:
     assert states == [False]
 
 
-def test_who_says_so_is_recorded_where_that_is_known(payment: Payment, notify: Notify) -> None:
+def test_remote_address_is_recorded(payment: Payment, notify: Notify) -> None:
     receive_notification(payment.url_key, read(notification_fields(payment)))
     assert last_event(payment).remote_address == ""
     notify(payment, amount="")
@@ -646,7 +632,7 @@ def test_who_says_so_is_recorded_where_that_is_known(payment: Payment, notify: N
 
 @real_commits
 @pytest.mark.parametrize("errors", [1, 3])
-def test_what_the_database_gives_up_is_done_again(payment: Payment, notify: Notify, heard: Heard, errors: int) -> None:
+def test_aborted_statement_is_retried(payment: Payment, notify: Notify, heard: Heard, errors: int) -> None:
     left = [OperationalError("deadlock")] * errors
 
     def conflict(execute: Any, sql: str, *arguments: Any) -> Any:
@@ -657,7 +643,7 @@ def test_what_the_database_gives_up_is_done_again(payment: Payment, notify: Noti
     with connection.execute_wrapper(conflict):
         assert notify(payment).status_code == 200
 
-    assert (stored(payment).status, names(heard)) == ("succeeded", ["payment_succeeded"])
+    assert (stored(payment).status, heard.names) == ("succeeded", ["payment_succeeded"])
     assert [event.outcome for event in payment.events.all()] == ["accepted"]
 
 
@@ -698,7 +684,7 @@ def test_copy_at_hand_is_unchanged_after_an_error(payment: Payment, monkeypatch:
 
 
 @real_commits
-def test_what_another_has_done_meanwhile_is_not_done_again(
+def test_transition_of_another_process_is_not_repeated(
     payment: Payment, notify: Notify, heard: Heard, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     left = [OperationalError("deadlock")]
@@ -713,15 +699,13 @@ def test_what_another_has_done_meanwhile_is_not_done_again(
     with connection.execute_wrapper(conflict):
         receive_notification(payment.url_key, read(notification_fields(payment)))
 
-    assert names(heard) == ["payment_succeeded"]
+    assert heard.names == ["payment_succeeded"]
     assert [event.outcome for event in payment.events.all()] == ["accepted", "duplicate"]
     assert [0 <= seconds <= services.transactions.CONFLICT_PAUSES[0] for seconds in pauses] == [True]
 
 
 @real_commits
-def test_a_database_that_gives_up_for_good_is_an_error(
-    payment: Payment, heard: Heard, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_persistent_database_error_is_raised(payment: Payment, heard: Heard, monkeypatch: pytest.MonkeyPatch) -> None:
     def away(execute: Any, sql: str, *arguments: Any) -> Any:
         if sql.startswith(TRANSITION[0]):
             raise OperationalError
@@ -776,7 +760,7 @@ def test_all_mismatches_are_in_the_message(payment: Payment, notify: Notify) -> 
 
 def test_details_are_cut(payment: Payment, notify: Notify) -> None:
     fields = {"referenceNumber": "x " * 300, "merchantId": "1" * 65, "countryCurrencyCode": "2" * 65}
-    with override_settings(PAIEMENTPRO_HASHCODE_VERIFIER="tests.test_notification.explode"):
+    with override_settings(PAIEMENTPRO_HASHCODE_VERIFIER="tests.services.test_notifications.explode"):
         notify(payment, **fields, hashcode="3" * 65)
 
     assert findings(payment) == [

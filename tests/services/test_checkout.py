@@ -28,16 +28,12 @@ from django_paiementpro.models import Payment, PaymentEvent, SearchKey
 from django_paiementpro.services import leases
 from django_paiementpro.services.notifications import receive_notification
 from django_paiementpro.testing import FakeGateway, make_payment, pay
-from django_paiementpro.testing.wire import notification_of
+from django_paiementpro.testing.notifications import notification_of
 from django_paiementpro.views import CheckoutView
-from tests.conftest import EVENT_INSERTS, PAGE_URL, TRANSITION, Notify, Statements, columns
+from tests.conftest import EVENT_INSERTS, PAGE_URL, TRANSITION, Notify, Statements, columns, stored
 from tests.server.threads import at_once, meanwhile
 
 pytestmark = pytest.mark.django_db
-
-
-def stored(payment: Payment) -> Payment:
-    return Payment.objects.get(pk=payment.pk)
 
 
 BEFORE = {
@@ -74,9 +70,7 @@ def test_the_payer_is_sent_to_the_gateways_page(gateway: FakeGateway, method: st
 
 
 @pytest.mark.django_db(transaction=True)
-def test_checkout_takes_four_statements_at_most_and_one_when_repeated(
-    client: Client, gateway: FakeGateway, statements: Statements
-) -> None:
+def test_checkout_takes_few_queries(client: Client, gateway: FakeGateway, statements: Statements) -> None:
     payment = make_payment()
 
     with statements:
@@ -133,7 +127,9 @@ def test_new_attempt_forgets_the_country_of_the_last(client: Client, gateway: Fa
 
 
 @pytest.mark.parametrize("status", ["succeeded", "refunded", "expired", "cancelled"])
-def test_what_is_over_goes_to_the_return_page(client: Client, gateway: FakeGateway, status: str) -> None:
+def test_checkout_of_a_final_payment_redirects_to_its_outcome(
+    client: Client, gateway: FakeGateway, status: str
+) -> None:
     payment = make_payment(status=status, attempt=1)
 
     response = client.get(payment.get_checkout_url())
@@ -146,9 +142,7 @@ def test_what_is_over_goes_to_the_return_page(client: Client, gateway: FakeGatew
     ("body", "status"),
     [(requests.ConnectTimeout(), 0), (requests.ReadTimeout(), 0), (b"", 500), (b"<html>", 200)],
 )
-def test_a_gateway_that_is_away_may_be_tried_again(
-    client: Client, gateway: FakeGateway, body: Any, status: int
-) -> None:
+def test_checkout_can_be_retried_after_an_outage(client: Client, gateway: FakeGateway, body: Any, status: int) -> None:
     gateway.answers(body, status=status)
     payment = make_payment()
 
@@ -165,7 +159,7 @@ def test_a_gateway_that_is_away_may_be_tried_again(
     assert [sent.reference for sent in gateway.page_requests] == [payment.reference, f"{payment.reference}-2"]
 
 
-def test_a_refusal_is_told_without_internals(client: Client, gateway: FakeGateway) -> None:
+def test_refusal_is_shown_without_internals(client: Client, gateway: FakeGateway) -> None:
     gateway.refuses("ID marchand inconnu PP-F324")
     payment = make_payment()
 
@@ -195,9 +189,7 @@ def test_a_refusal_is_told_without_internals(client: Client, gateway: FakeGatewa
         {"attempt": 999},
     ],
 )
-def test_data_that_the_gateway_would_refuse_are_not_sent(
-    client: Client, gateway: FakeGateway, values: dict[str, Any]
-) -> None:
+def test_invalid_data_are_not_sent(client: Client, gateway: FakeGateway, values: dict[str, Any]) -> None:
     payment = make_payment(**values)
 
     assert client.get(payment.get_checkout_url()).status_code == 400
@@ -205,7 +197,7 @@ def test_data_that_the_gateway_would_refuse_are_not_sent(
     assert stored(payment).attempt == payment.attempt
 
 
-def test_data_that_the_gateway_is_not_told_are_not_checked(gateway: FakeGateway, rf: RequestFactory) -> None:
+def test_data_that_are_not_sent_are_not_checked(gateway: FakeGateway, rf: RequestFactory) -> None:
     payment = make_payment()
     payment.failure_url = "x" * 501
 
@@ -214,20 +206,20 @@ def test_data_that_the_gateway_is_not_told_are_not_checked(gateway: FakeGateway,
 
 @pytest.mark.parametrize("path", ["checkout", "return", "status"])
 @pytest.mark.parametrize("signed", ["abc", "abc.def", "é", "a" * 5000])
-def test_a_stranger_finds_nothing(client: Client, path: str, signed: str, statements: Statements) -> None:
+def test_forged_checkout_url_is_not_found(client: Client, path: str, signed: str, statements: Statements) -> None:
     with statements:
         assert client.get(f"/paiementpro/{path}/{signed}/").status_code == 404
     assert statements == []
 
 
-def test_a_payment_that_is_gone_is_not_found(client: Client) -> None:
+def test_deleted_payment_is_not_found(client: Client) -> None:
     payment = make_payment()
     payment.delete()
 
     assert client.get(payment.get_checkout_url()).status_code == 404
 
 
-def test_a_page_elsewhere_is_never_gone_to(client: Client, gateway: FakeGateway) -> None:
+def test_page_on_another_host_is_refused(client: Client, gateway: FakeGateway) -> None:
     gateway.opens("https://paiementpro.net.evil.com/")
 
     assert client.get(make_payment().get_checkout_url()).status_code == 503
@@ -265,7 +257,7 @@ def test_site_url_comes_before_the_requests_host(client: Client, gateway: FakeGa
         ({"host": "testserver:8888", "x-forwarded-port": "9999"}, "testserver", ":8888"),
     ],
 )
-def test_payer_chooses_no_port(
+def test_host_header_port_is_ignored(
     client: Client, gateway: FakeGateway, headers: dict[str, str], host: str, port: str, debug: bool
 ) -> None:
     payment = make_payment()
@@ -342,7 +334,7 @@ def test_without_a_request_the_site_url_is_needed(gateway: FakeGateway) -> None:
     )
 
 
-def test_a_host_may_take_the_page_itself(gateway: FakeGateway, rf: RequestFactory) -> None:
+def test_host_may_open_the_page_itself(gateway: FakeGateway, rf: RequestFactory) -> None:
     payment = make_payment()
 
     assert services.initialize_payment(payment, rf.get("/")) == PAGE_URL
@@ -351,26 +343,26 @@ def test_a_host_may_take_the_page_itself(gateway: FakeGateway, rf: RequestFactor
 
 
 @pytest.mark.parametrize("status", ["succeeded", "refunded", "expired", "cancelled"])
-def test_what_is_over_is_invalid_for_the_host(rf: RequestFactory, status: str) -> None:
+def test_final_payment_raises_not_payable(rf: RequestFactory, status: str) -> None:
     with pytest.raises(ValidationError) as caught:
         services.initialize_payment(make_payment(status=status), rf.get("/"))
     assert (caught.value.code, caught.value.messages) == ("not_payable", ["This payment can no longer be paid."])
 
 
-def test_what_was_tried_too_often_is_invalid_for_the_host(rf: RequestFactory) -> None:
+def test_payment_with_too_many_attempts_raises_not_payable(rf: RequestFactory) -> None:
     with pytest.raises(ValidationError) as caught:
         services.initialize_payment(make_payment(attempt=999), rf.get("/"))
     assert caught.value.code == "too_many_attempts"
     assert caught.value.messages == ["This payment has been tried too often."]
 
 
-def test_a_number_is_read_as_in_the_country_of_the_operator(gateway: FakeGateway, rf: RequestFactory) -> None:
+def test_phone_is_read_for_the_operators_country(gateway: FakeGateway, rf: RequestFactory) -> None:
     services.initialize_payment(make_payment(channel="OMSN", customer_phone="221 77 123 45 67"), rf.get("/"))
 
     assert gateway.page_requests[0].customer_phone == "771234567"
 
 
-def test_a_refusal_is_raised_to_the_host(gateway: FakeGateway, rf: RequestFactory) -> None:
+def test_refusal_is_raised(gateway: FakeGateway, rf: RequestFactory) -> None:
     gateway.answers({"success": False, "error": "Le montant minimum est de 100 fr"})
 
     with pytest.raises(GatewayRefusedError) as caught:
@@ -424,7 +416,7 @@ def test_stale_copy_gets_the_newest_page(gateway: FakeGateway, rf: RequestFactor
 
 @pytest.mark.parametrize("seen", ["created", "pending", "failed"])
 @pytest.mark.parametrize("status", ["succeeded", "refunded", "expired", "cancelled"])
-def test_stale_copy_does_not_get_the_page_of_a_payment_that_is_over(
+def test_stale_copy_gets_no_page_of_a_final_payment(
     gateway: FakeGateway, rf: RequestFactory, seen: str, status: str
 ) -> None:
     stale = as_seen(seen)
@@ -474,7 +466,7 @@ def test_call_that_outlasts_the_session_lifetime_opens_one_page(gateway: FakeGat
 
 
 @pytest.mark.parametrize("before", BEFORE.values(), ids=BEFORE)
-def test_waiter_gets_the_page_of_a_call_that_outlasts_the_session_lifetime(
+def test_waiter_gets_the_page_of_a_very_slow_call(
     gateway: FakeGateway, rf: RequestFactory, monkeypatch: pytest.MonkeyPatch, before: dict[str, Any]
 ) -> None:
     payment = make_payment(**before)
@@ -517,7 +509,7 @@ def test_waiter_gets_the_page_though_the_next_call_has_begun(
 
 
 @pytest.mark.parametrize("status", ["succeeded", "expired", "cancelled"])
-def test_waiter_does_not_get_the_page_of_a_payment_that_is_over(
+def test_waiter_gets_no_page_of_a_final_payment(
     gateway: FakeGateway, rf: RequestFactory, monkeypatch: pytest.MonkeyPatch, status: str
 ) -> None:
     payment = make_payment()
@@ -538,7 +530,7 @@ def test_waiter_does_not_get_the_page_of_a_payment_that_is_over(
     assert (caught.value.code, gateway.page_requests) == ("not_payable", [])
 
 
-def test_waiter_does_not_get_the_page_of_an_attempt_before(
+def test_waiter_gets_no_page_of_an_earlier_attempt(
     gateway: FakeGateway, rf: RequestFactory, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     long_ago = timezone.now() - timedelta(hours=1)
@@ -560,7 +552,7 @@ def test_a_dead_process_blocks_no_longer_than_its_lease(client: Client, gateway:
 
 
 @pytest.mark.django_db(transaction=True)
-def test_who_waits_for_one_call_does_not_wait_for_the_next(gateway: FakeGateway, rf: RequestFactory) -> None:
+def test_waiter_waits_for_one_call_only(gateway: FakeGateway, rf: RequestFactory) -> None:
     payment = make_payment(attempt=1, leased_until=timezone.now() + timedelta(minutes=1))
 
     with meanwhile(lambda: services.initialize_payment(payment, rf.get("/"))) as waiting:
@@ -595,7 +587,9 @@ def overtaken_by(payment: Payment, **fields: Any) -> Any:
 
 
 @pytest.mark.parametrize("before", BEFORE.values(), ids=BEFORE)
-def test_success_may_overtake_the_page(client: Client, gateway: FakeGateway, before: dict[str, Any]) -> None:
+def test_success_before_the_page_is_recorded_settles(
+    client: Client, gateway: FakeGateway, before: dict[str, Any]
+) -> None:
     payment = make_payment(**before)
     gateway.answers(overtaken_by(payment))
 
@@ -631,9 +625,7 @@ def test_page_of_an_attempt_that_has_failed_is_not_offered(
     assert (stored(payment).status, stored(payment).opened_attempt) == ("pending", payment.attempt + 2)
 
 
-def test_failure_before_the_first_attempt_throws_no_page_away(
-    client: Client, gateway: FakeGateway, notify: Notify
-) -> None:
+def test_failure_before_the_first_attempt_keeps_the_page(client: Client, gateway: FakeGateway, notify: Notify) -> None:
     payment = make_payment()
     notify(payment, responsecode=-1)
     assert (stored(payment).status, stored(payment).settled_attempt) == ("failed", 1)
@@ -643,7 +635,7 @@ def test_failure_before_the_first_attempt_throws_no_page_away(
 
 
 @pytest.mark.django_db(transaction=True)
-def test_failure_of_an_earlier_attempt_throws_no_page_away(gateway: FakeGateway, rf: RequestFactory) -> None:
+def test_failure_of_an_earlier_attempt_keeps_the_page(gateway: FakeGateway, rf: RequestFactory) -> None:
     payment = make_payment(status="pending", attempt=1, opened_attempt=1)
 
     def overtaken(request: Any) -> tuple[int, dict[str, str], str]:
@@ -673,7 +665,7 @@ def test_a_slow_process_does_not_overwrite_a_later_attempt(gateway: FakeGateway,
     assert stored(payment).payment_url == f"{PAGE_URL}2"
 
 
-def test_page_of_an_earlier_attempt_is_not_stored_as_that_of_a_later(gateway: FakeGateway, rf: RequestFactory) -> None:
+def test_page_of_an_earlier_attempt_is_not_stored(gateway: FakeGateway, rf: RequestFactory) -> None:
     payment = make_payment()
 
     def overtaken(request: Any) -> tuple[int, dict[str, str], str]:
@@ -692,7 +684,7 @@ def test_page_of_an_earlier_attempt_is_not_stored_as_that_of_a_later(gateway: Fa
     assert stored(payment).opened_attempt == 3
 
 
-def test_a_flag_during_the_call_throws_no_page_away(client: Client, gateway: FakeGateway, notify: Notify) -> None:
+def test_finding_during_the_call_keeps_the_page(client: Client, gateway: FakeGateway, notify: Notify) -> None:
     payment = make_payment()
 
     def flagged(request: Any) -> tuple[int, dict[str, str], str]:
@@ -714,7 +706,7 @@ def test_a_bug_during_the_call_blocks_no_payment(gateway: FakeGateway, rf: Reque
     assert stored(payment).leased_until is None
 
 
-def test_who_waited_for_another_in_vain_may_try_again(rf: RequestFactory, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_waiter_can_retry_after_a_failed_call(rf: RequestFactory, monkeypatch: pytest.MonkeyPatch) -> None:
     payment = make_payment(attempt=1, leased_until=timezone.now() + timedelta(seconds=20))
     monkeypatch.setattr(services.checkout.time, "sleep", lambda seconds: Payment.objects.update(leased_until=None))
 
@@ -723,12 +715,12 @@ def test_who_waited_for_another_in_vain_may_try_again(rf: RequestFactory, monkey
     assert stored(payment).attempt == 1
 
 
-def test_to_look_at_a_link_opens_no_page(client: Client, gateway: FakeGateway) -> None:
+def test_head_request_opens_no_page(client: Client, gateway: FakeGateway) -> None:
     assert client.head(make_payment().get_checkout_url()).status_code == 405
     assert gateway.page_requests == []
 
 
-def test_a_cancellation_during_the_call_keeps_the_payer_away(client: Client, gateway: FakeGateway) -> None:
+def test_cancellation_during_the_call_prevents_checkout(client: Client, gateway: FakeGateway) -> None:
     payment = make_payment()
 
     def overtaken(request: Any) -> tuple[int, dict[str, str], str]:
@@ -742,7 +734,7 @@ def test_a_cancellation_during_the_call_keeps_the_payer_away(client: Client, gat
 
 
 @pytest.mark.parametrize("status", ["created", "pending", "failed"])
-def test_what_can_be_paid_can_be_cancelled(status: str) -> None:
+def test_payable_payment_can_be_cancelled(status: str) -> None:
     payment = make_payment(status=status)
 
     services.cancel_payment(payment, "sold out")
@@ -753,7 +745,7 @@ def test_what_can_be_paid_can_be_cancelled(status: str) -> None:
 
 
 @pytest.mark.parametrize("status", ["succeeded", "refunded", "expired", "cancelled"])
-def test_what_is_over_cannot_be_cancelled(status: str) -> None:
+def test_final_payment_cannot_be_cancelled(status: str) -> None:
     payment = make_payment(status=status)
 
     with pytest.raises(ValidationError):
@@ -761,7 +753,7 @@ def test_what_is_over_cannot_be_cancelled(status: str) -> None:
     assert stored(payment).status == status
 
 
-def test_a_stale_copy_does_not_cancel_what_was_paid(notify: Notify) -> None:
+def test_stale_copy_does_not_cancel_a_paid_payment(notify: Notify) -> None:
     payment = make_payment(status="pending", attempt=1)
     stale = stored(payment)
     notify(payment)
@@ -772,7 +764,7 @@ def test_a_stale_copy_does_not_cancel_what_was_paid(notify: Notify) -> None:
 
 
 @pytest.mark.parametrize("answer", [(500, {}, ""), (200, {}, '{"success": false}')], ids=["away", "refused"])
-def test_who_has_paid_meanwhile_is_not_told_to_try_again(client: Client, gateway: FakeGateway, answer: Any) -> None:
+def test_payer_who_has_paid_meanwhile_is_not_asked_to_retry(client: Client, gateway: FakeGateway, answer: Any) -> None:
     payment = make_payment()
 
     def paid_meanwhile(request: Any) -> Any:
@@ -787,7 +779,7 @@ def test_who_has_paid_meanwhile_is_not_told_to_try_again(client: Client, gateway
 
 
 @pytest.mark.parametrize("encoded", [str, quote_plus])
-def test_refusal_that_quotes_the_notification_url_does_not_reveal_it(
+def test_refusal_does_not_reveal_the_notification_url(
     admin_client: Client, gateway: FakeGateway, encoded: Callable[[str], str]
 ) -> None:
     payment = make_payment()
@@ -805,7 +797,7 @@ def test_refusal_that_quotes_the_notification_url_does_not_reveal_it(
 
 
 @pytest.mark.parametrize("encoded", [str, quote_plus])
-def test_page_that_tells_the_payer_the_notification_url_is_not_used(
+def test_page_url_that_contains_the_notification_url_is_refused(
     client: Client, gateway: FakeGateway, encoded: Callable[[str], str]
 ) -> None:
     payment = make_payment()
@@ -903,9 +895,7 @@ def test_error_reports_show_nothing_that_was_posted(rf: RequestFactory) -> None:
     ],
     ids=lambda values: next(iter(values)),
 )
-def test_page_opened_for_other_data_is_not_offered_again(
-    client: Client, gateway: FakeGateway, values: dict[str, Any]
-) -> None:
+def test_page_for_other_data_is_not_reused(client: Client, gateway: FakeGateway, values: dict[str, Any]) -> None:
     payment = make_payment()
     client.get(payment.get_checkout_url())
     corrected = stored(payment)
@@ -922,7 +912,7 @@ def test_page_opened_for_other_data_is_not_offered_again(
 
 
 @pytest.mark.parametrize("values", [{"amount": 6250}, {"merchant_id": "PP-F1"}, {"currency": "XAF"}])
-def test_page_opened_for_another_sum_or_merchant_is_not_offered_again(
+def test_page_for_another_amount_or_merchant_is_not_reused(
     client: Client, gateway: FakeGateway, settings: Any, values: dict[str, Any]
 ) -> None:
     settings.PAIEMENTPRO_CURRENCIES = {"XOF": "952", "XAF": "950"}
@@ -935,7 +925,7 @@ def test_page_opened_for_another_sum_or_merchant_is_not_offered_again(
     assert len(gateway.page_requests) == 2
 
 
-def test_what_the_gateway_is_not_sent_opens_no_new_page(client: Client, gateway: FakeGateway) -> None:
+def test_change_of_unsent_data_reuses_the_page(client: Client, gateway: FakeGateway) -> None:
     payment = make_payment()
     client.get(payment.get_checkout_url())
     Payment.objects.update(success_url="/thanks/", needs_review=True)
@@ -945,7 +935,7 @@ def test_what_the_gateway_is_not_sent_opens_no_new_page(client: Client, gateway:
 
 
 @pytest.mark.parametrize("context", [{"zz": 1, "a": {"c": 1, "b": [2, None]}}, {2: "b", "a": 1}])
-def test_page_of_a_payment_in_memory_is_offered_again_as_it_is_stored(
+def test_page_is_reused_by_stored_data(
     client: Client, gateway: FakeGateway, rf: RequestFactory, context: dict[Any, Any]
 ) -> None:
     payment = make_payment(return_context=context)
@@ -955,7 +945,7 @@ def test_page_of_a_payment_in_memory_is_offered_again_as_it_is_stored(
     assert len(gateway.page_requests) == 1
 
 
-def test_page_is_offered_again_after_a_failure_in_another_country(
+def test_page_is_reused_after_a_failure_in_another_country(
     client: Client, gateway: FakeGateway, notify: Notify
 ) -> None:
     payment = make_payment(customer_phone="01 97 12 34 56")
@@ -1033,9 +1023,7 @@ def test_page_of_a_clock_that_ran_ahead_is_not_fresh(
     assert (len(gateway.page_requests) == 1) is is_fresh
 
 
-def test_what_a_page_was_opened_for_is_not_kept_in_the_clear(
-    client: Client, gateway: FakeGateway, settings: Any
-) -> None:
+def test_data_of_a_page_are_stored_as_a_digest(client: Client, gateway: FakeGateway, settings: Any) -> None:
     payment = make_payment()
     client.get(payment.get_checkout_url())
     digest = stored(payment).page_digest
@@ -1055,7 +1043,7 @@ def let_pass(seconds: float) -> None:
     PaymentEvent.objects.update(created_at=F("created_at") - timedelta(seconds=seconds))
 
 
-def test_refusals_in_a_row_make_the_checkout_pause(client: Client, gateway: FakeGateway) -> None:
+def test_consecutive_refusals_pause_the_checkout(client: Client, gateway: FakeGateway) -> None:
     gateway.refuses()
     payment = make_payment()
     url = payment.get_checkout_url()
@@ -1078,7 +1066,7 @@ def test_refusals_in_a_row_make_the_checkout_pause(client: Client, gateway: Fake
     assert "try again in 1 minute." in client.get(url).content.decode()
 
 
-def test_many_clicks_on_a_refused_payment_are_few_calls(client: Client, gateway: FakeGateway) -> None:
+def test_many_clicks_on_a_refused_payment_make_few_calls(client: Client, gateway: FakeGateway) -> None:
     gateway.refuses()
     payment = make_payment()
 
@@ -1088,7 +1076,7 @@ def test_many_clicks_on_a_refused_payment_are_few_calls(client: Client, gateway:
     assert len(gateway.page_requests) == payment.events.count() == 3
 
 
-def test_host_learns_for_how_long_the_checkout_pauses(gateway: FakeGateway, rf: RequestFactory) -> None:
+def test_error_has_the_length_of_the_pause(gateway: FakeGateway, rf: RequestFactory) -> None:
     gateway.refuses("Numero invalide")
     payment = make_payment()
     for _ in range(3):
@@ -1130,7 +1118,7 @@ def test_corrections_in_turn_are_bounded(client: Client, gateway: FakeGateway) -
     assert 0 < int(client.get(payment.get_checkout_url())["Retry-After"]) <= 15
 
 
-def test_page_in_between_ends_the_row_of_refusals(client: Client, gateway: FakeGateway, notify: Notify) -> None:
+def test_opened_page_resets_the_refusals(client: Client, gateway: FakeGateway, notify: Notify) -> None:
     payment = make_payment()
     gateway.refuses()
     for _ in range(2):
@@ -1143,9 +1131,7 @@ def test_page_in_between_ends_the_row_of_refusals(client: Client, gateway: FakeG
     assert [client.get(payment.get_checkout_url()).status_code for _ in range(4)] == [502, 502, 502, 429]
 
 
-def test_failures_of_the_operator_do_not_make_the_checkout_pause(
-    client: Client, gateway: FakeGateway, notify: Notify
-) -> None:
+def test_operator_failures_do_not_pause_the_checkout(client: Client, gateway: FakeGateway, notify: Notify) -> None:
     payment = make_payment()
 
     for _ in range(6):
@@ -1153,7 +1139,7 @@ def test_failures_of_the_operator_do_not_make_the_checkout_pause(
         notify(stored(payment), responsecode=-1)
 
 
-def test_outage_makes_the_checkout_pause_for_half_a_minute_at_most(client: Client, gateway: FakeGateway) -> None:
+def test_outage_pauses_the_checkout_for_at_most_30_seconds(client: Client, gateway: FakeGateway) -> None:
     gateway.is_away()
     payment = make_payment()
     url = payment.get_checkout_url()
@@ -1166,9 +1152,7 @@ def test_outage_makes_the_checkout_pause_for_half_a_minute_at_most(client: Clien
     assert client.get(url)["Location"] == PAGE_URL
 
 
-def test_refusals_of_a_clock_that_ran_ahead_do_not_make_the_checkout_pause(
-    client: Client, gateway: FakeGateway
-) -> None:
+def test_refusals_in_the_future_do_not_pause_the_checkout(client: Client, gateway: FakeGateway) -> None:
     gateway.refuses()
     payment = make_payment()
     for _ in range(3):
@@ -1211,7 +1195,7 @@ def test_prefetch_opens_no_page(client: Client, gateway: FakeGateway, name: str,
     assert client.get(payment.get_checkout_url())["Location"] == PAGE_URL
 
 
-def test_other_purpose_is_a_visit(client: Client, gateway: FakeGateway) -> None:
+def test_other_purpose_header_is_a_visit(client: Client, gateway: FakeGateway) -> None:
     response = client.get(make_payment().get_checkout_url(), headers={"Sec-Purpose": "", "Purpose": "buy"})
 
     assert response["Location"] == PAGE_URL

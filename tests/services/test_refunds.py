@@ -14,10 +14,9 @@ from django.utils import timezone, translation
 from django_paiementpro import services
 from django_paiementpro.models import Payment, PaymentEvent
 from django_paiementpro.testing import make_payment, pay
+from tests.conftest import Heard
 
 pytestmark = pytest.mark.django_db
-
-Heard = list[tuple[str, Payment]]
 
 
 @pytest.fixture
@@ -34,7 +33,7 @@ def refund(payment: Payment, user: User, amount: int, **values: Any) -> PaymentE
     return services.refund_payment(payment, user, **{"amount": amount, "reason": "Out of stock", **values})
 
 
-def stored(payment: Payment) -> tuple[str, int]:
+def status_and_refund(payment: Payment) -> tuple[str, int]:
     payment = Payment.objects.get(pk=payment.pk)
     return payment.status, payment.refunded_amount
 
@@ -42,14 +41,14 @@ def stored(payment: Payment) -> tuple[str, int]:
 @pytest.mark.django_db(transaction=True)
 def test_a_partial_refund_leaves_the_payment_succeeded(paid: Payment, staff: User, heard: Heard) -> None:
     event = refund(paid, staff, 1000, reference="R1")
-    assert stored(paid) == ("succeeded", 1000)
+    assert status_and_refund(paid) == ("succeeded", 1000)
     row = paid.refunds.get()
     assert (row.amount, row.fee, row.kind, row.reference, row.reason, row.user) == (
         *(1000, 0, "refund", "R1", "Out of stock", staff),
     )
     assert (row.event, event.refunds.get(), row.refunded_on) == (event, row, timezone.localdate())
     assert str(row) == row.amount_display == "1\u202f000\u00a0F\u00a0CFA"
-    assert [name for name, _payment in heard] == ["payment_refunded"]
+    assert heard.names == ["payment_refunded"]
     assert event.data == {
         "action": "refund",
         "user": "fatou",
@@ -62,13 +61,13 @@ def test_a_partial_refund_leaves_the_payment_succeeded(paid: Payment, staff: Use
 
 
 @pytest.mark.django_db(transaction=True)
-def test_several_refunds_add_up_and_the_last_one_ends_it(paid: Payment, staff: User, heard: Heard) -> None:
+def test_last_partial_refund_completes_the_refund(paid: Payment, staff: User, heard: Heard) -> None:
     refund(paid, staff, 1000)
     refund(paid, staff, 500, refunded_on=timezone.localdate())
-    assert stored(paid) == ("succeeded", 1500)
+    assert status_and_refund(paid) == ("succeeded", 1500)
     refund(paid, staff, 11000)
-    assert stored(paid) == ("refunded", 12500)
-    assert [name for name, _payment in heard] == ["payment_refunded"] * 3
+    assert status_and_refund(paid) == ("refunded", 12500)
+    assert heard.names == ["payment_refunded"] * 3
     assert [each.amount for each in paid.refunds.all()] == [1000, 500, 11000]
     with pytest.raises(ValidationError) as caught:
         refund(paid, staff, 1)
@@ -80,7 +79,7 @@ def test_a_chargeback_has_a_fee(paid: Payment, staff: User) -> None:
     row = paid.refunds.get()
     assert (row.kind, row.fee, row.fee_display) == ("chargeback", 3000, "3\u202f000\u00a0F\u00a0CFA")
     assert (event.data["kind"], event.data["fee"]) == ("chargeback", 3000)
-    assert stored(paid) == ("refunded", 12500)
+    assert status_and_refund(paid) == ("refunded", 12500)
 
 
 @pytest.mark.parametrize(
@@ -98,15 +97,15 @@ def test_a_chargeback_has_a_fee(paid: Payment, staff: User) -> None:
         ({"amount": 1, "refunded_on": timezone.localdate() + timedelta(days=1)}, "invalid"),
     ],
 )
-def test_what_cannot_be_refunded_is_refused(paid: Payment, staff: User, values: dict[str, Any], code: str) -> None:
+def test_unpaid_payment_cannot_be_refunded(paid: Payment, staff: User, values: dict[str, Any], code: str) -> None:
     with pytest.raises(ValidationError) as caught:
         refund(paid, staff, **values)
     assert caught.value.code == code
-    assert stored(paid) == ("succeeded", 0)
+    assert status_and_refund(paid) == ("succeeded", 0)
     assert not paid.refunds.exists()
 
 
-def test_no_more_is_refunded_than_is_left(paid: Payment, staff: User) -> None:
+def test_refund_is_limited_to_the_remaining_amount(paid: Payment, staff: User) -> None:
     refund(paid, staff, 12000)
     with pytest.raises(ValidationError) as caught:
         refund(paid, staff, 501)
@@ -114,13 +113,13 @@ def test_no_more_is_refunded_than_is_left(paid: Payment, staff: User) -> None:
     assert caught.value.messages == ["A refund cannot exceed what is left of the payment: 500 francs."]
 
 
-def test_a_second_click_refunds_nothing(paid: Payment, staff: User) -> None:
+def test_second_click_refunds_nothing(paid: Payment, staff: User) -> None:
     seen = Payment.objects.get(pk=paid.pk)
     refund(paid, staff, 1000)
     with pytest.raises(ValidationError) as caught:
         refund(seen, staff, 1000)
     assert caught.value.code == "changed"
-    assert stored(paid) == ("succeeded", 1000)
+    assert status_and_refund(paid) == ("succeeded", 1000)
 
 
 @pytest.mark.django_db(transaction=True)
@@ -141,7 +140,7 @@ def test_two_people_at_once_never_refund_more_than_was_paid(paid: Payment, staff
     with ThreadPoolExecutor(8) as threads:
         results = list(threads.map(click, copies))
     assert results.count("done") == 1
-    assert stored(paid)[1] == amount
+    assert status_and_refund(paid)[1] == amount
     assert paid.refunds.count() == 1
 
 
@@ -158,7 +157,7 @@ def test_a_refund_that_was_rolled_back_can_be_recorded_again(paid: Payment, staf
     with pytest.raises(RollbackError):
         rolled_back()
     refund(paid, staff, 1000)
-    assert stored(paid) == ("succeeded", 1000)
+    assert status_and_refund(paid) == ("succeeded", 1000)
     assert paid.refunds.count() == 1
 
 
@@ -172,7 +171,7 @@ def test_the_status_tells_the_amount(paid: Payment, staff: User, client: Client)
     assert (answer["status"], answer["refunded_amount"]) == ("succeeded", 1000)
 
 
-def test_the_customer_is_told_of_a_partial_refund(paid: Payment, staff: User, client: Client) -> None:
+def test_customer_sees_a_partial_refund(paid: Payment, staff: User, client: Client) -> None:
     assert "refunded" not in client.get(paid.get_return_url()).content.decode()
     refund(paid, staff, 1000)
     page = client.get(paid.get_return_url()).content.decode()

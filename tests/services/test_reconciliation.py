@@ -17,22 +17,10 @@ from django_paiementpro.models import Payment, PaymentEvent
 from django_paiementpro.services.reconciliation import due_payments, newest_first, oldest_first, undelivered_events
 from django_paiementpro.services.status import is_just_checked
 from django_paiementpro.testing import FakeGateway, make_payment
-from django_paiementpro.testing.wire import NO_TRANSACTION
-from tests.conftest import STATUS_URL, Statements, due_event
+from django_paiementpro.testing.gateway import NO_TRANSACTION
+from tests.conftest import STATUS_URL, Heard, Statements, due_event, stored
 
-pytestmark = pytest.mark.django_db(transaction=True)
-
-Heard = list[tuple[str, Payment]]
-
-
-@pytest.fixture(autouse=True)
-def look_up() -> Any:
-    with override_settings(PAIEMENTPRO_STATUS_URL=STATUS_URL):
-        yield
-
-
-def stored(payment: Payment) -> Payment:
-    return Payment.objects.get(pk=payment.pk)
+pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("look_up")]
 
 
 def reconcile(capsys: pytest.CaptureFixture[str]) -> str:
@@ -124,7 +112,7 @@ def test_no_answer_is_no_proof(payment: Payment, gateway: FakeGateway, body: Any
 
 
 @pytest.mark.parametrize(("age", "expected"), [(None, False), (0, True), (4, True), (5, False), (3600, False)])
-def test_who_was_asked_a_few_seconds_ago_is_not_asked_again(
+def test_recently_checked_payment_is_not_checked_again(
     age: int | None, expected: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     now = timezone.now()
@@ -144,7 +132,7 @@ def test_every_attempt_is_asked_about_the_newest_first(gateway: FakeGateway) -> 
     assert stored(payment).settled_attempt == 1
 
 
-def test_a_look_up_that_hangs_is_not_waited_for_at_every_attempt(gateway: FakeGateway) -> None:
+def test_hanging_lookup_ends_the_attempts(gateway: FakeGateway) -> None:
     payment = make_payment(status="pending", attempt=3)
     gateway.tells(payment.reference_of(3), b"oops")
 
@@ -162,7 +150,7 @@ def test_a_look_up_that_hangs_is_not_waited_for_at_every_attempt(gateway: FakeGa
         (services.check_payment, 20, 4),
     ],
 )
-def test_only_who_waits_is_spared_the_attempts_that_take_long(
+def test_only_waiting_payers_skip_slow_attempts(
     gateway: FakeGateway, monkeypatch: pytest.MonkeyPatch, check: Any, seconds: float, asked: int
 ) -> None:
     now = 100.0
@@ -190,10 +178,10 @@ def test_two_paid_attempts_are_paid_twice(gateway: FakeGateway, heard: Heard) ->
     services.check_payment(payment)
 
     assert stored(payment).needs_review
-    assert [name for name, _ in heard] == ["payment_succeeded", "payment_flagged"]
+    assert heard.names == ["payment_succeeded", "payment_flagged"]
 
 
-def test_what_is_known_is_not_recorded_again(payment: Payment, gateway: FakeGateway) -> None:
+def test_known_result_is_not_recorded_again(payment: Payment, gateway: FakeGateway) -> None:
     gateway.confirms(payment)
     services.check_payment(payment)
     services.check_payment(payment)
@@ -201,7 +189,7 @@ def test_what_is_known_is_not_recorded_again(payment: Payment, gateway: FakeGate
     assert payment.events.count() == 1
 
 
-def test_the_look_up_may_name_a_payment_that_the_notification_did_not(payment: Payment, gateway: FakeGateway) -> None:
+def test_lookup_supplies_a_missing_gateway_id(payment: Payment, gateway: FakeGateway) -> None:
     Payment.objects.update(status="succeeded", settled_attempt=1)
     gateway.confirms(payment)
 
@@ -211,25 +199,25 @@ def test_the_look_up_may_name_a_payment_that_the_notification_did_not(payment: P
 
 
 @pytest.mark.parametrize("status", ["created", "failed", "expired", "cancelled"])
-def test_a_check_settles_late(gateway: FakeGateway, status: str) -> None:
+def test_check_settles_an_expired_payment(gateway: FakeGateway, status: str) -> None:
     payment = make_payment(status=status, attempt=1)
     gateway.confirms(payment)
 
     assert services.check_payment(payment) == "succeeded"
 
 
-def test_nothing_is_asked_where_there_is_no_look_up(payment: Payment, gateway: FakeGateway) -> None:
+def test_without_status_url_nothing_is_asked(payment: Payment, gateway: FakeGateway) -> None:
     with override_settings(PAIEMENTPRO_STATUS_URL=None):
         assert services.check_payment(payment) == "pending"
     assert gateway.look_ups == []
 
 
-def test_nothing_is_asked_about_what_was_never_sent(gateway: FakeGateway) -> None:
+def test_unsent_payment_is_not_looked_up(gateway: FakeGateway) -> None:
     assert services.check_payment(make_payment()) == "created"
     assert gateway.look_ups == []
 
 
-def test_reconciliation_asks_about_what_is_open(gateway: FakeGateway, capsys: pytest.CaptureFixture[str]) -> None:
+def test_reconciliation_checks_open_payments(gateway: FakeGateway, capsys: pytest.CaptureFixture[str]) -> None:
     paid, unpaid, lost = (make_payment(status=status, attempt=1) for status in ("pending", "pending", "created"))
     make_payment()
     for status in ("succeeded", "refunded"):
@@ -267,7 +255,7 @@ def old(**values: Any) -> Payment:
     return make_payment(**{"status": "pending", "attempt": 1, "initialized_at": opened_at, **values})
 
 
-def test_what_nobody_paid_in_time_expires_after_asking_once_more(
+def test_overdue_payment_expires_after_a_last_check(
     gateway: FakeGateway, heard: Heard, capsys: pytest.CaptureFixture[str]
 ) -> None:
     unpaid, other, paid, young = old(), old(), old(), old(initialized_at=timezone.now() - timedelta(hours=23))
@@ -284,7 +272,7 @@ def test_what_nobody_paid_in_time_expires_after_asking_once_more(
     assert not due_payments(timezone.now()).exists()
 
 
-def test_it_expires_at_the_very_moment(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_payment_expires_at_its_deadline(monkeypatch: pytest.MonkeyPatch) -> None:
     now = timezone.now()
     monkeypatch.setattr(timezone, "now", lambda: now)
     payment = old(initialized_at=now - timedelta(hours=24))
@@ -296,7 +284,7 @@ def test_it_expires_at_the_very_moment(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.parametrize("away", [True, False])
-def test_expiry_does_not_need_the_look_up(gateway: FakeGateway, capsys: pytest.CaptureFixture[str], away: bool) -> None:
+def test_expiry_works_without_lookups(gateway: FakeGateway, capsys: pytest.CaptureFixture[str], away: bool) -> None:
     payment = old()
     gateway.tells(payment.reference, b"", 500)
 
@@ -358,7 +346,7 @@ def test_the_very_first_event_is_delivered(heard: Heard) -> None:
     assert heard == [("payment_succeeded", paid)]
 
 
-def test_what_is_owed_comes_with_its_payment(statements: Statements) -> None:
+def test_owed_events_are_fetched_with_their_payments(statements: Statements) -> None:
     paid = make_payment(status="succeeded")
     due_event(paid)
 
@@ -367,7 +355,7 @@ def test_what_is_owed_comes_with_its_payment(statements: Statements) -> None:
     assert len(statements) == 1
 
 
-def test_what_is_owed_does_not_wait_for_the_gateway(
+def test_owed_signals_do_not_wait_for_the_gateway(
     payment: Payment, gateway: FakeGateway, heard: Heard, capsys: pytest.CaptureFixture[str]
 ) -> None:
     paid = make_payment(status="succeeded")
@@ -380,7 +368,7 @@ def test_what_is_owed_does_not_wait_for_the_gateway(
     assert heard_before == [("payment_succeeded", paid)]
 
 
-def test_a_clock_that_was_set_back_blocks_nothing(gateway: FakeGateway, capsys: pytest.CaptureFixture[str]) -> None:
+def test_clock_set_back_blocks_no_check(gateway: FakeGateway, capsys: pytest.CaptureFixture[str]) -> None:
     tomorrow = timezone.now() + timedelta(days=1)
     payment = old(checked_at=tomorrow, leased_until=tomorrow)
 
@@ -389,13 +377,13 @@ def test_a_clock_that_was_set_back_blocks_nothing(gateway: FakeGateway, capsys: 
     assert stored(payment).status == "expired"
 
 
-def test_a_stale_copy_is_told_what_is_stored(payment: Payment, gateway: FakeGateway) -> None:
+def test_stale_copy_is_refreshed(payment: Payment, gateway: FakeGateway) -> None:
     Payment.objects.update(status="succeeded")
 
     assert services.check_payment(payment) == "succeeded"
 
 
-def test_a_payer_who_waits_is_not_kept_by_many_attempts(gateway: FakeGateway, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_waiting_payer_is_not_delayed_by_many_attempts(gateway: FakeGateway, monkeypatch: pytest.MonkeyPatch) -> None:
     payment = make_payment(status="pending", attempt=5)
     monkeypatch.setattr(services.status, "PATIENCE", 0.0)
 
@@ -412,16 +400,14 @@ def test_rows_are_read_in_pages(statements: Statements) -> None:
     assert len(statements) == 6
 
 
-def test_cron_is_not_shown_how_far_it_is(
-    payment: Payment, gateway: FakeGateway, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_cron_shows_no_progress(payment: Payment, gateway: FakeGateway, capsys: pytest.CaptureFixture[str]) -> None:
     call_command("paiementpro_reconcile")
 
     assert capsys.readouterr().err == ""
 
 
 @pytest.mark.parametrize("values", [{}, {"created_at": timezone.now() + timedelta(days=30)}])
-def test_payment_of_a_clock_that_ran_ahead_is_asked_about_and_expires(
+def test_payment_from_the_future_is_checked_and_expires(
     gateway: FakeGateway, monkeypatch: pytest.MonkeyPatch, values: dict[str, Any]
 ) -> None:
     now = timezone.now()
@@ -447,5 +433,5 @@ def test_page_opened_a_few_seconds_ahead_keeps_its_date(gateway: FakeGateway) ->
     assert stored(payment).initialized_at == soon
 
 
-def test_look_up_of_a_clock_that_ran_ahead_is_not_a_recent_one() -> None:
+def test_check_in_the_future_is_not_recent() -> None:
     assert not is_just_checked(make_payment(checked_at=timezone.now() + timedelta(days=30)))

@@ -21,13 +21,12 @@ from django_paiementpro.models import Finding, Payment, PaymentEvent
 from django_paiementpro.services.staff import missing_receivers_of, undelivered_events_of
 from django_paiementpro.signals import payment_refunded
 from django_paiementpro.testing import FakeGateway, make_payment, notify, pay
-from django_paiementpro.testing.wire import notification_fields
-from tests.conftest import EVENT_INSERTS, TRANSITION, Notify, Statements
+from django_paiementpro.testing.notifications import notification_fields
+from tests.conftest import EVENT_INSERTS, TRANSITION, Heard, Notify, Statements, stored
 
 # Signals are sent after real commits.
 pytestmark = pytest.mark.django_db(transaction=True)
 
-Heard = list[tuple[str, Payment]]
 Settings = Any
 
 PAID = {"status": "succeeded", "attempt": 1, "settled_by": "notification", "gateway_id": "1"}
@@ -40,17 +39,9 @@ def awa(db: None) -> User:
     return User.objects.create_user("awa")
 
 
-def stored(payment: Payment) -> Payment:
-    return Payment.objects.get(pk=payment.pk)
-
-
 def newest_event() -> PaymentEvent:
     """Return the event with the payment as it is now."""
     return PaymentEvent.objects.select_related("payment").latest("pk")
-
-
-def names(heard: Heard) -> list[str]:
-    return [name for name, _payment in heard]
 
 
 def full_width(text: str) -> str:
@@ -90,7 +81,7 @@ def test_a_confirmed_payment_is_paid(awa: User, heard: Heard, status: str) -> No
     assert (after.status, after.settled_by, after.gateway_id) == ("succeeded", "staff", "CI20230131")
     assert (after.settled_attempt, after.response_code) == (None, "")
     assert after.settled_at is not None
-    assert names(heard) == ["payment_succeeded"]
+    assert heard.names == ["payment_succeeded"]
     assert (event.kind, event.outcome, event.message) == ("staff", "accepted", "Seen in the back office")
     assert event.data == {
         "action": "confirm",
@@ -113,12 +104,12 @@ def test_a_cancelled_payment_that_is_confirmed_is_flagged(awa: User, heard: Hear
     event = services.confirm_payment(payment, awa, **PROOF)
 
     assert (stored(payment).status, stored(payment).needs_review) == ("succeeded", True)
-    assert names(heard) == ["payment_succeeded", "payment_flagged"]
+    assert heard.names == ["payment_succeeded", "payment_flagged"]
     assert event.data["finding"] == "paid_after_cancellation: CI20230131"
 
 
 @pytest.mark.parametrize("values", [{"status": "succeeded"}, {"status": "refunded"}, {"status": "created"}])
-def test_what_is_paid_or_was_never_sent_is_not_confirmed(awa: User, heard: Heard, values: dict[str, str]) -> None:
+def test_paid_or_unsent_payment_cannot_be_confirmed(awa: User, heard: Heard, values: dict[str, str]) -> None:
     payment = make_payment(**values)
     with pytest.raises(ValidationError) as error:
         services.confirm_payment(payment, awa, **PROOF)
@@ -253,7 +244,7 @@ def test_transaction_of_an_open_finding_is_refused(
         services.confirm_payment(payment, awa, **{**PROOF, "gateway_id": spelling})
     assert code_of(error) == "gateway_id_taken"
     assert error.value.messages == [f"This transaction belongs to payment {other.reference}, which needs a review."]
-    assert (stored(payment).status, names(heard)) == ("pending", ["payment_succeeded", "payment_flagged"])
+    assert (stored(payment).status, heard.names) == ("pending", ["payment_succeeded", "payment_flagged"])
     services.confirm_payment(payment, awa, **{**PROOF, "gateway_id": "SEC"})
     assert stored(payment).status == "succeeded"
 
@@ -291,7 +282,7 @@ def test_confirmed_transaction_of_another_payment_is_flagged(
     assert notify(other, payId=PROOF["gateway_id"]).status_code == 200
     after = stored(other)
     assert (after.status, after.needs_review) == ("succeeded", True)
-    assert names(heard) == ["payment_succeeded", "payment_succeeded", "payment_flagged"]
+    assert heard.names == ["payment_succeeded", "payment_succeeded", "payment_flagged"]
     assert heard[-1][1].needs_review
     event, finding = other.events.get(), other.findings.get()
     assert str(finding) == f"transaction_reused: CI20230131 {payment.reference}"
@@ -312,14 +303,14 @@ def test_all_findings_of_a_notification_are_raised(awa: User, payment: Payment, 
     other = make_payment(status="cancelled", attempt=1)
     notify(other, payId=PROOF["gateway_id"])
     assert [finding.reason for finding in other.findings.all()] == ["paid_after_cancellation", "transaction_reused"]
-    assert names(heard)[1:] == ["payment_succeeded", "payment_flagged"]
+    assert heard.names[1:] == ["payment_succeeded", "payment_flagged"]
     assert other.events.get().message == "; ".join(findings(other))
 
 
 def test_transaction_that_the_gateway_uses_twice_is_not_flagged(notify: Notify, heard: Heard) -> None:
     for _ in range(2):
         notify(make_payment(status="pending", attempt=1), payId="same")
-    assert names(heard) == ["payment_succeeded", "payment_succeeded"]
+    assert heard.names == ["payment_succeeded", "payment_succeeded"]
 
 
 def test_one_of_several_confirmations_at_once_succeeds(awa: User) -> None:
@@ -350,16 +341,16 @@ def test_notification_after_the_confirmation_is_a_duplicate(
     services.confirm_payment(payment, awa, **{**PROOF, "gateway_id": spelling})
     assert notify(payment, payId=PROOF["gateway_id"]).status_code == 200
     assert stored(payment).needs_review is False
-    assert names(heard) == ["payment_succeeded"]
+    assert heard.names == ["payment_succeeded"]
 
 
-def test_another_transaction_after_the_confirmation_is_paid_twice(
+def test_second_transaction_after_the_confirmation_is_flagged(
     awa: User, payment: Payment, notify: Notify, heard: Heard
 ) -> None:
     services.confirm_payment(payment, awa, **PROOF)
     notify(payment, payId="another")
     assert findings(payment) == [f"paid_twice: {payment.reference} another"]
-    assert names(heard) == ["payment_succeeded", "payment_flagged"]
+    assert heard.names == ["payment_succeeded", "payment_flagged"]
 
 
 # Twice
@@ -391,14 +382,14 @@ def test_a_second_click_does_nothing(awa: User, heard: Heard, action: str) -> No
     assert payment.events.filter(kind="staff").count() == 1
 
 
-def test_what_the_gateway_said_meanwhile_stands(awa: User, payment: Payment, notify: Notify, heard: Heard) -> None:
+def test_notification_received_meanwhile_prevails(awa: User, payment: Payment, notify: Notify, heard: Heard) -> None:
     seen = stored(payment)
     notify(payment)
     with pytest.raises(ValidationError) as error:
         services.confirm_payment(seen, awa, **PROOF)
     assert code_of(error) == "changed"
     assert stored(payment).settled_by == "notification"
-    assert names(heard) == ["payment_succeeded"]
+    assert heard.names == ["payment_succeeded"]
 
 
 def test_several_acts_on_the_same_copy_are_done(awa: User) -> None:
@@ -430,7 +421,7 @@ def test_act_is_done_again_after_a_rollback(awa: User, heard: Heard, action: str
 
 
 @pytest.mark.parametrize("status", ["succeeded", "expired", "cancelled", "refunded"])
-def test_what_is_over_is_not_cancelled(heard: Heard, status: str) -> None:
+def test_final_payment_is_not_cancelled(heard: Heard, status: str) -> None:
     payment = make_payment(status=status)
     with pytest.raises(ValidationError) as error:
         services.cancel_payment(payment, "Given up")
@@ -447,7 +438,7 @@ def test_refund_is_recorded(awa: User, heard: Heard) -> None:
 
     after = stored(payment)
     assert (after.status, after.refunded_amount) == ("refunded", 12500)
-    assert names(heard) == ["payment_refunded"]
+    assert heard.names == ["payment_refunded"]
     assert (event.kind, event.message) == ("staff", "Out of stock")
     assert (event.data["amount"], event.data["refund_reference"]) == (12500, "R-1")
     refund = payment.refunds.get()
@@ -462,11 +453,11 @@ def test_unpaid_or_refunded_payment_cannot_be_refunded(awa: User, heard: Heard, 
 
 
 @pytest.mark.parametrize(("amount", "status"), [(1, "succeeded"), (12499, "succeeded"), (12500, "refunded")])
-def test_refund_is_from_one_franc_to_the_whole_amount(awa: User, heard: Heard, amount: int, status: str) -> None:
+def test_refund_may_be_any_part_of_the_amount(awa: User, heard: Heard, amount: int, status: str) -> None:
     payment = make_payment(**PAID)
     services.refund_payment(payment, awa, **{**REFUND, "amount": amount})
     assert (stored(payment).refunded_amount, stored(payment).status) == (amount, status)
-    assert names(heard) == ["payment_refunded"]
+    assert heard.names == ["payment_refunded"]
 
 
 @pytest.mark.parametrize("amount", [-1, 0, 12501])
@@ -495,10 +486,10 @@ def test_finding_is_raised_again_after_the_review(awa: User, payment: Payment, n
     services.review_payment(stored(payment), awa, "A try of ours")
     notify(payment, amount=1)
     assert stored(payment).needs_review is True
-    assert names(heard) == ["payment_flagged", "payment_flagged"]
+    assert heard.names == ["payment_flagged", "payment_flagged"]
 
 
-def test_nothing_is_reviewed_where_nothing_was_found(awa: User, payment: Payment) -> None:
+def test_payment_without_findings_is_not_reviewed(awa: User, payment: Payment) -> None:
     with pytest.raises(ValidationError) as error:
         services.review_payment(payment, awa, "?")
     assert code_of(error) == "not_to_review"
@@ -507,16 +498,11 @@ def test_nothing_is_reviewed_where_nothing_was_found(awa: User, payment: Payment
 # Asking
 
 
-@pytest.fixture
-def look_up(settings: Settings) -> None:
-    settings.PAIEMENTPRO_STATUS_URL = "https://api.paiementpro.net/status"
-
-
 @pytest.mark.usefixtures("look_up")
 def test_the_gateway_is_asked_for_staff(awa: User, payment: Payment, gateway: FakeGateway, heard: Heard) -> None:
     gateway.confirms(payment)
     assert services.ask_gateway(payment, awa, "She says so") == "succeeded"
-    assert names(heard) == ["payment_succeeded"]
+    assert heard.names == ["payment_succeeded"]
     kinds = [(event.kind, event.message) for event in payment.events.all()]
     assert kinds == [("staff", "She says so"), ("status", "")]
     assert stored(payment).settled_by == "status"
@@ -528,7 +514,7 @@ def test_a_gateway_that_knows_nothing_proves_nothing(awa: User, payment: Payment
 
 
 @pytest.mark.usefixtures("look_up")
-def test_a_gateway_that_is_away_is_told(awa: User, payment: Payment, gateway: FakeGateway) -> None:
+def test_unavailable_gateway_is_reported(awa: User, payment: Payment, gateway: FakeGateway) -> None:
     gateway.tells(payment.reference, "", status=500)
     with pytest.raises(GatewayUnavailableError):
         services.ask_gateway(payment, awa, "She says so")
@@ -570,13 +556,13 @@ def test_signals_are_sent_again(awa: User, heard: Heard, settings: Settings) -> 
     settings.PAIEMENTPRO_DELIVERY = "task"  # whoever asks for it by hand waits for it all the same
     payment = make_payment(**PAID)
     assert services.redeliver_signals(payment, awa, "The mail was away") is True
-    assert names(heard) == ["payment_succeeded"]
+    assert heard.names == ["payment_succeeded"]
     event = payment.events.get()
     assert (event.kind, event.signals) == ("staff", ["payment_succeeded"])
     assert event.data["action"] == "redeliver"
 
 
-def test_only_who_has_not_had_it_is_called(awa: User, payment: Payment, notify: Notify, heard: Heard) -> None:
+def test_only_owed_receivers_are_called(awa: User, payment: Payment, notify: Notify, heard: Heard) -> None:
     tries: list[str] = []
 
     def fails_once(**kwargs: Any) -> None:
@@ -592,11 +578,11 @@ def test_only_who_has_not_had_it_is_called(awa: User, payment: Payment, notify: 
     finally:
         signals.payment_succeeded.disconnect(fails_once)
     assert len(tries) == 3
-    assert names(heard) == ["payment_succeeded"]
+    assert heard.names == ["payment_succeeded"]
     assert not undelivered_events_of(payment).exists()
 
 
-def test_a_receiver_that_fails_is_owed_it(awa: User, heard: Heard) -> None:
+def test_failing_receiver_stays_owed(awa: User, heard: Heard) -> None:
     def fails(**kwargs: Any) -> None:
         raise OSError
 
@@ -616,7 +602,7 @@ def test_a_state_without_a_signal_delivers_none(awa: User, heard: Heard, status:
     assert (code_of(error), heard) == ("nothing_to_deliver", [])
 
 
-def test_where_nobody_listens_nothing_is_delivered(awa: User) -> None:
+def test_without_receivers_nothing_is_delivered(awa: User) -> None:
     with pytest.raises(ValidationError) as error:
         services.redeliver_signals(make_payment(**PAID), awa, "?")
     assert code_of(error) == "nothing_to_deliver"
@@ -633,7 +619,7 @@ def owing(payment: Payment, **values: Any) -> PaymentEvent:
     return PaymentEvent.objects.create(**kind | {"deliver_at": past} | owed | values)
 
 
-def test_what_missing_receivers_are_owed_is_let_go(awa: User) -> None:
+def test_signals_owed_to_missing_receivers_can_be_discarded(awa: User) -> None:
     payment = make_payment(**PAID)
     event = owing(payment)
     assert missing_receivers_of(payment) == ["payment_succeeded shop.gone"]
@@ -647,7 +633,7 @@ def test_what_missing_receivers_are_owed_is_let_go(awa: User) -> None:
     assert services.reconcile().undelivered == 0
 
 
-def test_receivers_that_were_called_stay_in_the_story_when_others_are_let_go(awa: User) -> None:
+def test_called_receivers_stay_in_the_history(awa: User) -> None:
     payment = make_payment(**PAID)
     event = owing(payment, delivered=["payment_succeeded shop.mail"])
 
@@ -657,7 +643,7 @@ def test_receivers_that_were_called_stay_in_the_story_when_others_are_let_go(awa
     assert (event.signals, event.deliver_at) == (["payment_succeeded"], None)
 
 
-def test_what_connected_receivers_are_owed_is_not_let_go(awa: User, heard: Heard) -> None:
+def test_signals_owed_to_connected_receivers_are_kept(awa: User, heard: Heard) -> None:
     payment = make_payment(**PAID)
     event = owing(payment, signals=["payment_succeeded", "payment_teleported"])
 
@@ -667,11 +653,11 @@ def test_what_connected_receivers_are_owed_is_not_let_go(awa: User, heard: Heard
     assert heard == []
 
     assert services.reconcile().delivered == 1
-    assert names(heard) == ["payment_succeeded"]
+    assert heard.names == ["payment_succeeded"]
 
 
 @pytest.mark.parametrize("lease", [None, timedelta(minutes=4)])
-def test_where_no_receiver_is_missing_nothing_is_let_go(awa: User, lease: timedelta | None) -> None:
+def test_without_missing_receivers_nothing_is_discarded(awa: User, lease: timedelta | None) -> None:
     payment = make_payment(**PAID)
     event = owing(payment, deliver_at=lease and timezone.now() + lease)
 
@@ -682,7 +668,7 @@ def test_where_no_receiver_is_missing_nothing_is_let_go(awa: User, lease: timede
     assert PaymentEvent.objects.get() == event
 
 
-def test_nothing_is_let_go_that_another_process_has_taken(awa: User) -> None:
+def test_signals_leased_elsewhere_are_not_discarded(awa: User) -> None:
     payment = make_payment(**PAID)
     event = owing(payment)
 
@@ -698,7 +684,7 @@ def test_nothing_is_let_go_that_another_process_has_taken(awa: User) -> None:
     assert PaymentEvent.objects.get().receivers == ["payment_succeeded shop.gone"]
 
 
-def test_a_signal_that_this_version_does_not_have_is_not_delivered_by_hand(awa: User) -> None:
+def test_unknown_signal_cannot_be_redelivered(awa: User) -> None:
     payment = make_payment(**PAID)
     owing(payment, signals=["payment_teleported"], receivers=[])
 
@@ -718,7 +704,7 @@ def refused_by_a_wrong_setting(settings: Settings, payment: Payment, notify: Not
     return newest_event()
 
 
-def test_a_replay_settles_what_a_wrong_setting_refused(
+def test_replay_settles_what_a_wrong_setting_refused(
     awa: User, payment: Payment, notify: Notify, heard: Heard, settings: Settings
 ) -> None:
     event = refused_by_a_wrong_setting(settings, payment, notify)
@@ -738,7 +724,7 @@ def test_a_replay_settles_what_a_wrong_setting_refused(
         "notification",
         f"PAY-{payment.reference}",
     )
-    assert names(heard) == ["payment_flagged", "payment_succeeded"]
+    assert heard.names == ["payment_flagged", "payment_succeeded"]
     assert (replayed.kind, replayed.message, replayed.data["replayed"]) == ("staff", "The currency was wrong", event.pk)
     assert (replayed.data["action"], replayed.data["fields"]) == ("replay", event.data)
 
@@ -752,7 +738,7 @@ def test_a_replay_is_done_once(awa: User, payment: Payment, notify: Notify, hear
         with pytest.raises(ValidationError) as error:
             services.replay_notification(copy, awa, "Again")
         assert code_of(error) == code
-    assert names(heard) == ["payment_flagged", "payment_succeeded"]
+    assert heard.names == ["payment_flagged", "payment_succeeded"]
 
 
 def test_replay_believes_no_more_than_a_notification(awa: User, payment: Payment, notify: Notify) -> None:
@@ -777,10 +763,10 @@ def test_replay_raises_a_reviewed_finding_again(awa: User, payment: Payment, not
 
     assert replayed.data["finding"] == "amount_mismatch: 1 != 12500"
     assert (stored(payment).needs_review, findings(payment)) == (True, ["amount_mismatch: 1 != 12500"])
-    assert names(heard) == ["payment_flagged", "payment_flagged"]
+    assert heard.names == ["payment_flagged", "payment_flagged"]
 
 
-def test_what_could_not_be_read_can_be_replayed_once_it_can(awa: User, payment: Payment, notify: Notify) -> None:
+def test_unreadable_notification_can_be_replayed_later(awa: User, payment: Payment, notify: Notify) -> None:
     notify(payment, responsecode=None)
     event = newest_event()
     assert services.preview_replay(event).reason == "malformed"
@@ -790,7 +776,7 @@ def test_what_could_not_be_read_can_be_replayed_once_it_can(awa: User, payment: 
     assert stored(payment).status == "succeeded"
 
 
-def test_what_was_too_long_to_be_stored_is_not_replayed(payment: Payment, client: Client) -> None:
+def test_truncated_notification_is_not_replayed(payment: Payment, client: Client) -> None:
     fields = [*notification_fields(payment).items(), *((f"x{number}", "1") for number in range(600)), ("amount", "1")]
     assert client.post(f"{payment.get_notification_url()}?{urlencode(fields)}").status_code == 400
     decision = services.preview_replay(newest_event())
@@ -815,7 +801,7 @@ def test_confirmation_while_the_verifier_runs_is_flagged(awa: User, client: Clie
         services.confirm_payment(Payment.objects.get(pk=second.pk), awa, gateway_id="CI1", amount=12500, reason="Seen")
         return True
 
-    with override_settings(PAIEMENTPRO_HASHCODE_VERIFIER="tests.test_staff.verifier"):
+    with override_settings(PAIEMENTPRO_HASHCODE_VERIFIER="tests.services.test_staff.verifier"):
         verifier.ask = confirm  # type: ignore[attr-defined]
         pay(first, payId="CI1")
     assert [str(finding.reason) for finding in first.findings.all()] == ["transaction_reused"]
@@ -826,7 +812,7 @@ def verifier(notification: object) -> bool:
 
 
 @pytest.mark.parametrize("at", ["confirmation", "reconciliation"])
-def test_transaction_that_pays_two_payments_at_the_same_moment_is_flagged(awa: User, at: str) -> None:
+def test_concurrent_use_of_one_transaction_is_flagged(awa: User, at: str) -> None:
     """Neither side sees the other before it is committed: the confirmation looks again, and so does reconciliation."""
     first = pay(make_payment(status="pending", attempt=1), payId="CI1")
     Payment.objects.filter(pk=first.pk).update(gateway_key="")  # not visible yet
@@ -869,7 +855,7 @@ def test_transaction_of_a_refused_notification_is_that_payments(awa: User, clien
 
 
 @pytest.mark.django_db(transaction=True)
-def test_signals_of_refunds_are_delivered_again_with_their_refunds(awa: User) -> None:
+def test_redelivered_refund_signals_have_their_refunds(awa: User) -> None:
     amounts: list[int] = []
 
     def receive(sender: object, event: PaymentEvent, **kwargs: object) -> None:
@@ -911,7 +897,7 @@ def test_only_notifications_are_replayed(awa: User, payment: Payment) -> None:
         ("review", ["SELECT", "SELECT", "SELECT", *TRANSITION, "UPDATE"]),
     ],
 )
-def test_number_of_statements(awa: User, statements: Statements, action: str, expected: list[str]) -> None:
+def test_query_count_is_bounded(awa: User, statements: Statements, action: str, expected: list[str]) -> None:
     payment = flagged(status="succeeded" if action == "refund" else "pending", attempt=1)
     with statements:
         acts(awa)[action](payment)

@@ -75,7 +75,7 @@ def places_of(breaker: bulkhead.CircuitBreaker) -> int:
         return [first, second, third].count(True)
 
 
-def test_circuit_breaker_lets_one_thread_wait_for_a_silent_service(clock: Any) -> None:
+def test_circuit_breaker_lets_one_thread_through(clock: Any) -> None:
     breaker = bulkhead.CircuitBreaker()
     clock.now += bulkhead.SILENT_AFTER
     assert places_of(breaker) == 3

@@ -1,4 +1,4 @@
-"""What is wrong with an installation, told at start-up, in the words of who has to mend it."""
+"""What is wrong with the settings and URLs of an installation, and how to fix it."""
 
 from collections.abc import Sequence
 from contextlib import suppress
@@ -16,11 +16,10 @@ from django.utils.translation import gettext as _
 
 from django_paiementpro.conf import PREFIX, SANDBOX_URL, Conf, Setting, conf
 from django_paiementpro.delivery.backends import get_backend
-from django_paiementpro.return_urls import is_allowed_host
 from django_paiementpro.signals import payment_succeeded
 
-# Where Paiement Pro itself answers.
-PAIEMENT_PRO_HOSTS = [".paiementpro.net"]
+# Paiement Pro's own domain.
+PAIEMENT_PRO = "paiementpro.net"
 
 
 def check_installation(app_configs: Sequence[Any] | None = None, **kwargs: Any) -> list[CheckMessage]:
@@ -29,12 +28,12 @@ def check_installation(app_configs: Sequence[Any] | None = None, **kwargs: Any) 
 
 
 def check_deployment(app_configs: Sequence[Any] | None = None, **kwargs: Any) -> list[CheckMessage]:
-    """Check what only matters where real money is taken: ``check --deploy``."""
+    """Check what matters only in production: ``check --deploy``."""
     return [*_gateway(), *_receivers(), *_idle_backend()]
 
 
 def _gateway() -> list[CheckMessage]:
-    """Check every setting that decides who can say that a payment was made, and where payers are sent to pay."""
+    """Check every setting that decides whose word a payment is settled by, and where customers are sent to pay."""
     messages: list[CheckMessage] = []
     gateway_url = _valid(Conf._gateway_url)
     if gateway_url == SANDBOX_URL or (_valid(Conf.environment) == "sandbox" and not gateway_url):
@@ -70,29 +69,29 @@ def _address(setting: Setting[str | None]) -> list[CheckMessage]:
     """Check the URL of a gateway or of a status service that is not the default one."""
     parts = urlsplit(_valid(setting) or "")
     host = _host(parts)
-    told = {"setting": setting.name, "host": host}
+    params = {"setting": setting.name, "host": host}
     if parts.scheme == "http":
         return [
             Error(
-                _("%(setting)s is not https: anyone on the network path can report a payment as made.") % told,
+                _("%(setting)s is not https: anyone on the network path can report a payment as made.") % params,
                 hint=_("Write an https:// URL, or remove the setting."),
                 id="paiementpro.E009",
             )
         ]
-    if not host or is_allowed_host(host, PAIEMENT_PRO_HOSTS):
+    if not host or f".{host}".endswith(f".{PAIEMENT_PRO}"):
         return []
     if host == _host(urlsplit(_valid(Conf.site_url) or "")) or _is_sandbox(parts.path):
         return [
             Error(
-                _("%(setting)s leads to this site, whose sandbox lets anyone pay without money.") % told,
+                _("%(setting)s points to this site, whose sandbox lets anyone pay without money.") % params,
                 hint=_("Remove the setting."),
                 id="paiementpro.E010",
             )
         ]
     return [
         Warning(
-            _("%(setting)s leads to %(host)s, not to Paiement Pro: its answers decide what is paid.") % told,
-            hint=_("Remove the setting, unless %(host)s passes everything on to Paiement Pro.") % told,
+            _("%(setting)s points to %(host)s, not to Paiement Pro, but its answers decide what is paid.") % params,
+            hint=_("Remove the setting, unless %(host)s is a proxy for Paiement Pro.") % params,
             id="paiementpro.W004",
         )
     ]
@@ -130,7 +129,7 @@ def _receivers() -> list[CheckMessage]:
 
 
 def _valid(setting: Setting[Any]) -> Any:
-    """Return the value of a setting; None if it is wrong, which ``_settings`` reports."""
+    """Return the value of a setting, or None if it is wrong, which ``_settings`` reports."""
     try:
         return setting.__get__(conf, Conf)
     except ImproperlyConfigured:
@@ -138,7 +137,7 @@ def _valid(setting: Setting[Any]) -> Any:
 
 
 def _settings() -> list[CheckMessage]:
-    """Report each setting by the words that it raises."""
+    """Report each wrong setting, in the words of its own error."""
     messages: list[CheckMessage] = []
     for setting in conf:
         try:
@@ -154,8 +153,8 @@ def _unknown_names() -> list[CheckMessage]:
     known = {setting.name for setting in conf}
     return [
         Warning(
-            _("%(name)s is no setting of this app.") % {"name": name},
-            hint=_("Correct the name, or remove it. Known are: %(names)s.") % {"names": ", ".join(sorted(known))},
+            _("%(name)s is not a setting of this app.") % {"name": name},
+            hint=_("Correct the name, or remove it. Known settings: %(names)s.") % {"names": ", ".join(sorted(known))},
             id="paiementpro.W001",
         )
         for name in dir(settings)
@@ -190,15 +189,15 @@ def _urls() -> list[CheckMessage]:
 
 
 def _site_url() -> list[CheckMessage]:
-    """Check where the URLs for the gateway come from: whoever reads a notification URL can say "paid"."""
+    """Check the base of the URLs for the gateway: anyone who can read a notification URL can forge a success."""
     if settings.DEBUG or urlsplit(_valid(Conf.site_url) or "").scheme == "https":
         return []
     return [
         Error(
-            _("PAIEMENTPRO_SITE_URL is missing, or is not https: it is where the gateway sends its notifications."),
+            _("PAIEMENTPRO_SITE_URL is missing, or is not https: the gateway sends its notifications there."),
             hint=_(
-                'Write the public base of this site, like "https://example.com". Django’s test runner turns DEBUG off: '
-                "the settings of your tests need it too."
+                'Write the public base URL of this site, like "https://example.com". Django’s test runner turns DEBUG '
+                "off: the settings of your tests need it too."
             ),
             id="paiementpro.E004",
         )
@@ -215,7 +214,7 @@ def _result_pages() -> list[CheckMessage]:
         except NoReverseMatch:
             messages.append(
                 Error(
-                    _("%(setting)s: no URL has the name %(value)r.") % {"setting": setting.name, "value": value},
+                    _("%(setting)s: there is no URL named %(value)r.") % {"setting": setting.name, "value": value},
                     hint=_("Write a path, a URL, or the name of a URL without arguments."),
                     id="paiementpro.E005",
                 )
@@ -228,7 +227,7 @@ def _is_delivered_by_tasks() -> bool:
 
 
 def _backend() -> list[CheckMessage]:
-    """Check that deliveries can be queued, where the host wants them in a worker."""
+    """Check that deliveries can be queued, if a worker is to run them."""
     if not _is_delivered_by_tasks():
         return []
     try:
@@ -250,7 +249,7 @@ def _backend() -> list[CheckMessage]:
 
 
 def _idle_backend() -> list[CheckMessage]:
-    """Check that what is queued is run by a worker. A broken backend is reported as an error already."""
+    """Check that a worker runs what is queued. A broken backend is already reported as an error."""
     if _backend() or not _is_delivered_by_tasks() or not (reason := get_backend().why_idle()):
         return []
     return [

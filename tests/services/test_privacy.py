@@ -31,7 +31,7 @@ from django_paiementpro.admin.export import export_payments
 from django_paiementpro.exceptions import GatewayRefusedError
 from django_paiementpro.models import Finding, Payment, PaymentEvent, Refund, SearchKey
 from django_paiementpro.testing import FakeGateway, make_payment
-from tests.conftest import Notify, Statements
+from tests.conftest import Heard, Notify, Statements, stored
 from tests.host.models import Order
 from tests.server import moments
 from tests.server.threads import DEADLINE, Gate, at_once, meanwhile
@@ -39,10 +39,9 @@ from tests.test_admin import flag
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
-Heard = list[tuple[str, Payment]]
 Capture = pytest.CaptureFixture[str]
 
-ROOT = Path(__file__).parent.parent
+ROOT = Path(__file__).parents[2]
 DAY = timedelta(days=1)
 
 #: What tells who Awa is, who serves her, or what either of them wrote.
@@ -58,10 +57,6 @@ PERSON = {
     "success_url": "/thanks/awa/",
     "failure_url": "/sorry/awa/",
 }
-
-
-def stored(payment: Payment) -> Payment:
-    return Payment.objects.get(pk=payment.pk)
 
 
 def texts_of(*payments: Payment) -> str:
@@ -165,7 +160,7 @@ def test_every_field_of_a_payment_stays_or_is_blanked() -> None:
         assert {*kept} | BLANKED[model] == {field.name for field in model._meta.concrete_fields} - {"id"}
 
 
-def test_nothing_tells_who_it_was(lived: Payment) -> None:
+def test_erased_payment_identifies_no_person(lived: Payment) -> None:
     Payment.objects.filter(pk=lived.pk).update(response_message="Merci Awa")
     PaymentEvent.objects.filter(kind="notification").update(remote_address="10.1.2.3")
     assert len(set(map(str.lower, PERSONAL.findall(texts_of(lived))))) >= 9
@@ -253,7 +248,7 @@ def test_an_event_keeps_what_the_gateway_said_of_the_money(lived: Payment) -> No
     assert story["initialize", "refused", ""].message == ""
 
 
-def test_acts_of_staff_keep_what_was_done_and_by_whose_number(lived: Payment) -> None:
+def test_staff_events_keep_the_act_and_the_user_id(lived: Payment) -> None:
     binta = User.objects.get(username="binta.dupont")
     age(lived, 400)
     prune()
@@ -287,7 +282,7 @@ def test_chargeback_keeps_its_fee() -> None:
     assert list(payment.refunds.values("amount", "kind", "fee", "reason")) == [{**values, "reason": ""}]
 
 
-def test_a_payment_for_a_user_forgets_which_user() -> None:
+def test_erased_payment_loses_its_user() -> None:
     awa = User.objects.create_user("awa")
     payment, other = old(content_object=awa), old(content_object=Order.objects.create())
 
@@ -297,7 +292,7 @@ def test_a_payment_for_a_user_forgets_which_user() -> None:
     assert stored(other).content_object == other.content_object
 
 
-def test_what_could_not_be_read_cannot_be_read_afterwards_either(payment: Payment, notify: Notify) -> None:
+def test_unreadable_body_is_erased(payment: Payment, notify: Notify) -> None:
     # What contradicted the rest is nothing that stays: without it the rest would prove a payment.
     notify(payment, hashcode=["0b 19", "0b 20"])
     [event] = payment.events.all()
@@ -325,7 +320,7 @@ def test_what_could_not_be_read_cannot_be_read_afterwards_either(payment: Paymen
         ),
     ],
 )
-def test_a_field_stays_by_its_name_alone(name: str, stays: bool) -> None:
+def test_fields_are_kept_by_name(name: str, stays: bool) -> None:
     payment = old()
     event = event_of(payment, data={name: ["1", "2"]})
 
@@ -341,7 +336,7 @@ def test_a_field_stays_by_its_name_alone(name: str, stays: bool) -> None:
         *((value, False) for value in ("Awa Kone", "awa@example.com", "Koné", "x" * 129, ["1", "Awa Kone"], {"a": 1})),
     ],
 )
-def test_a_value_that_is_no_code_goes_whatever_its_name(value: Any, stays: bool) -> None:
+def test_values_that_are_not_codes_are_erased(value: Any, stays: bool) -> None:
     payment = old()
     event = event_of(payment, data={"merchantId": value})
 
@@ -350,7 +345,7 @@ def test_a_value_that_is_no_code_goes_whatever_its_name(value: Any, stays: bool)
     assert data_of(event) == ({"merchantId": value} if stays else {})
 
 
-def test_a_replayed_notification_is_blanked_within_the_act() -> None:
+def test_replayed_notification_is_erased_in_the_staff_event() -> None:
     payment = old()
     data = {
         "action": "replay",
@@ -366,7 +361,7 @@ def test_a_replayed_notification_is_blanked_within_the_act() -> None:
     assert data_of(event) == kept
 
 
-def test_what_is_owed_to_receivers_is_owed_still(heard: Heard) -> None:
+def test_owed_signals_survive_erasure(heard: Heard) -> None:
     payment = old()
     event = event_of(payment, signals=["payment_succeeded"], deliver_at=payment.created_at, data={"x": "Awa"})
 
@@ -379,7 +374,7 @@ def test_what_is_owed_to_receivers_is_owed_still(heard: Heard) -> None:
     assert data_of(event) == {}
 
 
-def test_what_staff_wrote_is_no_finding_and_each_finding_stays() -> None:
+def test_staff_text_is_erased_and_findings_stay() -> None:
     payment = old()
     written = event_of(payment, "staff", message="paid_twice: Awa called")
     found = event_of(payment, message="merchant_mismatch: Awa: Koné; paid_twice: r-2 CI2; Awa: Koné")
@@ -432,7 +427,7 @@ ODD_DATA = [["Awa Koné"], [{"amount": 1}], "Awa Koné", 12500, None, True]
 @pytest.mark.parametrize("data", ODD_DATA)
 @pytest.mark.parametrize("kind", ["notification", "status", "initialize", "host", "staff", "expiry"])
 @pytest.mark.parametrize("way", ["erase", "prune"])
-def test_event_whose_data_are_no_object_is_blanked(data: Any, kind: str, way: str) -> None:
+def test_event_data_that_are_not_an_object_are_erased(data: Any, kind: str, way: str) -> None:
     payment = old()
     event = event_of(payment, kind, data=Value(data, JSONField()))
     others = [event_of(payment, data={"amount": "1", "name": "Awa"})]
@@ -443,7 +438,7 @@ def test_event_whose_data_are_no_object_is_blanked(data: Any, kind: str, way: st
     assert (data_of(event), data_of(others[0])) == ({}, {"amount": "1"})
 
 
-def test_act_of_staff_whose_data_are_of_another_shape_is_blanked() -> None:
+def test_staff_event_with_unusual_data_is_erased() -> None:
     payment = old()
     event = event_of(payment, "staff", data={"fields": ["Awa"], "finding": ["Awa"], "findings": "Awa", "amount": 1})
 
@@ -452,7 +447,7 @@ def test_act_of_staff_whose_data_are_of_another_shape_is_blanked() -> None:
     assert data_of(event) == {"finding": "", "amount": 1}
 
 
-def test_a_user_that_stands_for_an_order_goes_whole() -> None:
+def test_user_as_content_object_is_erased() -> None:
     payment = old(content_object=User.objects.create_user("awa"))
 
     prune()
@@ -460,7 +455,7 @@ def test_a_user_that_stands_for_an_order_goes_whole() -> None:
     assert (stored(payment).content_type, stored(payment).object_id) == (None, None)
 
 
-def test_what_was_left_is_counted_batch_by_batch(monkeypatch: pytest.MonkeyPatch, statements: Statements) -> None:
+def test_remaining_payments_are_counted_per_batch(monkeypatch: pytest.MonkeyPatch, statements: Statements) -> None:
     monkeypatch.setattr(services.privacy, "BATCH_SIZE", 2)
     for status in ("pending", "failed", "pending", "failed", "failed"):
         make_payment(**PERSON, status=status)
@@ -475,14 +470,14 @@ def test_what_was_left_is_counted_batch_by_batch(monkeypatch: pytest.MonkeyPatch
 # When
 
 
-def test_what_was_made_since_is_not_old_whatever_changed_it() -> None:
+def test_recent_payments_are_not_pruned() -> None:
     make_payment(status="failed")
     Payment.objects.update(updated_at=timezone.now() - timedelta(days=400))
 
     assert prune() == services.Blanked()
 
 
-def test_only_what_is_old_and_at_rest_is_blanked() -> None:
+def test_only_old_final_payments_are_pruned() -> None:
     hour = timedelta(hours=1)
     left = {
         "young": old(364),
@@ -502,7 +497,7 @@ def test_only_what_is_old_and_at_rest_is_blanked() -> None:
     assert {*Payment.objects.filter(blanked_at=None)} == {left["pending"]}
 
 
-def test_a_payment_that_is_being_taken_to_the_gateway_is_left() -> None:
+def test_payment_in_checkout_is_not_pruned() -> None:
     payment = old(status="failed")
     Payment.objects.filter(pk=payment.pk).update(leased_until=timezone.now() + timedelta(seconds=20))
 
@@ -513,7 +508,7 @@ def test_a_payment_that_is_being_taken_to_the_gateway_is_left() -> None:
     assert prune().payments == 1
 
 
-def test_blanked_is_not_touched_again(statements: Statements) -> None:
+def test_erased_payment_is_not_erased_again(statements: Statements) -> None:
     payment = old()
     event_of(payment, data={"x": "Awa"})
     prune()
@@ -527,7 +522,7 @@ def test_blanked_is_not_touched_again(statements: Statements) -> None:
 
 
 @pytest.mark.skipif(connection.vendor != "sqlite", reason="the others read a small table whole")
-def test_what_is_not_blanked_yet_is_found_by_its_index() -> None:
+def test_payments_to_prune_are_found_by_index() -> None:
     rows = services.prunable_payments(timezone.now()).order_by("created_at", "pk")
 
     assert "paiementpro_created" in rows.explain()
@@ -535,7 +530,7 @@ def test_what_is_not_blanked_yet_is_found_by_its_index() -> None:
 
 
 @pytest.mark.parametrize("batch_size", [1, 2, 5, 500])
-def test_any_batch_does_all_of_it(batch_size: int) -> None:
+def test_every_batch_size_prunes_everything(batch_size: int) -> None:
     moment = timezone.now() - 400 * DAY
     payments = [old() for _ in range(5)]
     Payment.objects.filter(pk__in=[payment.pk for payment in payments[1:4]]).update(created_at=moment)
@@ -580,9 +575,7 @@ def test_a_late_success_settles_a_blanked_payment(notify: Notify, heard: Heard) 
 
 
 @pytest.mark.parametrize(("fields", "status"), [({}, 200), ({"amount": ""}, 400)])
-def test_what_comes_late_and_changes_nothing_is_blanked_in_its_turn(
-    notify: Notify, fields: dict[str, str], status: int
-) -> None:
+def test_late_duplicate_is_erased_by_the_next_run(notify: Notify, fields: dict[str, str], status: int) -> None:
     payment = old(settled_attempt=1)
     prune()
 
@@ -595,7 +588,7 @@ def test_what_comes_late_and_changes_nothing_is_blanked_in_its_turn(
     assert PERSONAL.findall(texts_of(payment)) == []
 
 
-def test_staff_who_had_the_page_open_can_act_all_the_same() -> None:
+def test_staff_can_act_on_a_page_opened_before_erasure() -> None:
     binta = User.objects.create_user("binta")
     payment = old()
     finding = flag(payment, "merchant_mismatch", "Awa != PP-F324")
@@ -617,7 +610,7 @@ def test_staff_who_had_the_page_open_can_act_all_the_same() -> None:
 
 
 @pytest.mark.parametrize("ways", ["save", "update_fields", "bulk_update"])
-def test_stale_copy_that_is_saved_is_blanked_in_its_turn(ways: str) -> None:
+def test_saved_stale_copy_is_erased_by_the_next_run(ways: str) -> None:
     payment = old()
     prune()
 
@@ -636,7 +629,7 @@ def test_stale_copy_that_is_saved_is_blanked_in_its_turn(ways: str) -> None:
     assert PERSONAL.findall(texts_of(payment)) == []
 
 
-def test_a_checkout_that_has_read_the_payer_before_sends_them_nowhere(gateway: FakeGateway, settings: Any) -> None:
+def test_checkout_begun_before_erasure_sends_nothing(gateway: FakeGateway, settings: Any) -> None:
     settings.PAIEMENTPRO_SITE_URL = "https://shop.example"
     payment = old(status="failed")
     prune()
@@ -665,7 +658,7 @@ def test_a_blanked_payment_has_no_page_to_pay_at(client: Client) -> None:
     assert client.get(payment.get_status_url()).json()["status"] == "failed"
 
 
-def test_the_day_book_and_the_export_say_the_same_of_the_money(lived: Payment) -> None:
+def test_reports_and_exports_agree_after_erasure(lived: Payment) -> None:
     age(lived, 400)
     day = stored(lived).settled_at.date()
 
@@ -706,7 +699,7 @@ def test_the_back_office_shows_what_is_left(lived: Payment) -> None:
 
 
 @pytest.mark.parametrize("status", ["created", "failed"])
-def test_nobody_is_sent_to_pay_what_cannot_be_paid(status: str) -> None:
+def test_erased_payment_cannot_be_paid(status: str) -> None:
     payment = old(status=status)
     client = Client()
     client.force_login(User.objects.create_superuser("owner"))
@@ -720,7 +713,7 @@ def test_nobody_is_sent_to_pay_what_cannot_be_paid(status: str) -> None:
     assert "The customer must place a new order to pay." in page
 
 
-def test_a_customer_of_whom_nothing_is_left_has_no_heading() -> None:
+def test_erased_customer_has_no_heading() -> None:
     payment = old()
     prune()
     Payment.objects.filter(pk=payment.pk).update(blanked_at=None)
@@ -776,7 +769,7 @@ def test_a_payment_that_is_blanked_meanwhile_is_settled(notify: Notify, heard: H
 
     payment = stored(payment)
     assert (payment.status, payment.customer_email, payment.blanked_at) == ("succeeded", "", None)
-    assert [name for name, _payment in heard] == ["payment_succeeded"]
+    assert heard.names == ["payment_succeeded"]
 
 
 START = """
@@ -801,7 +794,7 @@ with at("UPDATE", "paiementpro_paymentevent", after=die_in_the_third_batch):
 """
 
 
-def test_killed_in_the_middle_and_run_again() -> None:
+def test_killed_erasure_can_be_run_again() -> None:
     payments = [old() for _ in range(9)]
     for payment in payments:
         event_of(payment, data={"x": "Awa"})
@@ -819,7 +812,7 @@ def test_killed_in_the_middle_and_run_again() -> None:
     assert PERSONAL.findall(texts_of(*payments)) == []
 
 
-def test_what_was_done_before_somebody_stopped_it_is_logged(caplog: pytest.LogCaptureFixture) -> None:
+def test_interrupted_erasure_logs_what_was_done(caplog: pytest.LogCaptureFixture) -> None:
     for _ in range(3):
         old()
 
@@ -952,7 +945,7 @@ def test_number_of_benin_leaves_the_ivorian_with_the_same_digits(phone: str) -> 
     assert services.erase_personal_data(phone="01 97 12 34 56") == services.Blanked(4)
 
 
-def test_channel_that_becomes_known_tells_whose_number_it_is(notify: Notify) -> None:
+def test_newly_known_channel_identifies_the_number(notify: Notify) -> None:
     payment = make_payment(customer_phone="01 97 12 34 56", status="pending", attempt=1)
     notify(payment, channel="FLOOZBJ")
     assert stored(payment).gateway_channel == "FLOOZBJ"
@@ -1008,7 +1001,7 @@ def test_a_pending_payment_is_left_to_its_payer() -> None:
         ({"email": "a@b.ci", "phone": "1"}, "^This is not a telephone number"),
     ],
 )
-def test_nobody_in_particular_is_an_error(person: dict[str, str], message: str) -> None:
+def test_erasure_without_a_person_is_an_error(person: dict[str, str], message: str) -> None:
     make_payment(customer_email="", customer_phone="")
 
     with pytest.raises(ValueError, match=message):
@@ -1051,7 +1044,7 @@ def test_prune_does_not_choose_the_age() -> None:
 
 def test_erase_needs_a_person() -> None:
     for arguments in ([], ["--phone", "12"]):
-        with pytest.raises(CommandError, match="Write the person’s"):
+        with pytest.raises(CommandError, match="Enter the person’s"):
             run("paiementpro_erase", "--no-input", *arguments)
 
 
@@ -1061,16 +1054,16 @@ def test_erase_tells_counts_alone(caplog: pytest.LogCaptureFixture) -> None:
 
     said = run("paiementpro_erase", "--email", "awa.kone@example.com", "--no-input")
 
-    assert said == ("Payments to blank: 1. Waiting for the payer, and left: 0.\nPayments blanked: 1, events: 1.\n")
+    assert said == ("Payments to blank: 1. Skipped, waiting for the customer: 0.\nPayments blanked: 1, events: 1.\n")
     assert PERSONAL.findall(said + "".join(str(vars(record)) for record in caplog.records)) == []
     assert "Payments to blank: 0." in run("paiementpro_erase", "--email", "awa.kone@example.com", "--no-input")
 
 
-def test_erase_says_by_its_exit_code_that_some_are_left() -> None:
+def test_erase_exit_code_shows_remaining_payments() -> None:
     payment, pending = make_payment(**PERSON), make_payment(**PERSON, status="pending")
 
     for _ in range(2):
-        with pytest.raises(CommandError, match="1 payment waits for the payer") as caught:
+        with pytest.raises(CommandError, match="1 payment is waiting for the customer") as caught:
             run("paiementpro_erase", "--phone", "0707123456", "--no-input")
         assert caught.value.returncode == 3
 
@@ -1112,14 +1105,14 @@ def test_erase_names_no_other_country_where_the_code_is_given() -> None:
 
     said = run("paiementpro_erase", "--phone", "+225 01 97 12 34 56", "--no-input")
 
-    assert said == "Payments to blank: 0. Waiting for the payer, and left: 0.\n"
+    assert said == "Payments to blank: 0. Skipped, waiting for the customer: 0.\n"
 
 
-def test_erase_says_both_what_was_left_and_which_number_was_not_found() -> None:
+def test_erase_reports_remaining_and_unknown_numbers() -> None:
     make_payment(customer_email="awa@example.com", customer_phone="", status="pending")
     make_payment(customer_phone="01 97 12 34 56", channel="FLOOZBJ", customer_email="b@example.com")
 
-    with pytest.raises(CommandError, match=r"1 payment waits .* No payment has the number \+225") as caught:
+    with pytest.raises(CommandError, match=r"1 payment is waiting .* No payment has the number \+225") as caught:
         run("paiementpro_erase", "--email", "awa@example.com", "--phone", "01 97 12 34 56", "--no-input")
 
     assert caught.value.returncode == 3

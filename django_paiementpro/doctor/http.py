@@ -1,7 +1,7 @@
 """
 One POST over the network, as the gateway sends it: the fields in the query string and again in a multipart body.
 
-No redirect is followed, certificates are verified, and the answer is read up to a bound.
+Redirects are not followed, certificates are verified, and only a bounded part of the answer is read.
 """
 
 import ssl
@@ -21,7 +21,7 @@ from django_paiementpro.gateway.messages import USER_AGENT
 from django_paiementpro.gateway.parsing import Fields
 
 
-class Trouble(Enum):
+class ConnectionFailure(Enum):
     """Why there is no answer."""
 
     NAME = "name"
@@ -35,22 +35,22 @@ class Trouble(Enum):
     HUNG_UP = "hung up"
 
 
-# By what OpenSSL finds wrong with a certificate (its verify(1)).
-CERTIFICATE_TROUBLES = {
-    9: Trouble.EXPIRED,  # not yet valid
-    10: Trouble.EXPIRED,
-    18: Trouble.SELF_SIGNED,
-    19: Trouble.SELF_SIGNED,
-    20: Trouble.CHAIN,
-    21: Trouble.CHAIN,
-    62: Trouble.OTHER_NAME,
-    64: Trouble.OTHER_NAME,
+# By OpenSSL's verification error codes.
+CERTIFICATE_FAILURES = {
+    9: ConnectionFailure.EXPIRED,  # not yet valid
+    10: ConnectionFailure.EXPIRED,
+    18: ConnectionFailure.SELF_SIGNED,
+    19: ConnectionFailure.SELF_SIGNED,
+    20: ConnectionFailure.CHAIN,
+    21: ConnectionFailure.CHAIN,
+    62: ConnectionFailure.OTHER_NAME,
+    64: ConnectionFailure.OTHER_NAME,
 }
 
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What came back; ``sent_at`` and ``seconds`` are of our own clock, ``date`` of the answering machine's."""
+    """An answer. ``sent_at`` and ``seconds`` are by our clock, ``date`` is by the server's."""
 
     status: int
     headers: dict[str, str]
@@ -60,7 +60,7 @@ class Answer:
 
     @property
     def date(self) -> float | None:
-        """The answering machine's clock, in whole seconds; None where it does not tell."""
+        """The server's clock in whole seconds, or None if the answer has no valid Date header."""
         try:
             moment = parsedate_to_datetime(self.headers.get("date", ""))
         except ValueError:
@@ -68,8 +68,8 @@ class Answer:
         return moment.replace(tzinfo=moment.tzinfo or timezone.utc).timestamp()
 
 
-def post(url: str, fields: Fields) -> Answer | Trouble:
-    """Send the fields, and return the answer or why there is none. Raises ``ImproperlyConfigured``."""
+def post(url: str, fields: Fields) -> Answer | ConnectionFailure:
+    """Send the fields, and return the answer or the reason why there is none. Raises ``ImproperlyConfigured``."""
     sent_at, started_at = time.time(), time.monotonic()
     try:
         with (
@@ -85,30 +85,31 @@ def post(url: str, fields: Fields) -> Answer | Trouble:
         ):
             content = read_bounded(response, started_at + call_seconds())
             if content is None:
-                return Trouble.TIMEOUT
+                return ConnectionFailure.TIMEOUT
             headers = {name.lower(): value for name, value in response.headers.items()}
             return Answer(response.status_code, headers, content, sent_at, time.monotonic() - started_at)
     except (requests.RequestException, urllib3.exceptions.HTTPError, ValueError) as error:
-        return _trouble(error)
+        return _failure(error)
 
 
-def _trouble(error: BaseException) -> Trouble:
-    """Return what lies at the bottom of an error."""
+def _failure(error: BaseException) -> ConnectionFailure:
+    """Return the root cause of an error."""
     causes = list(_causes(error))
     for cause in causes:
         if isinstance(cause, ssl.SSLCertVerificationError):
-            return CERTIFICATE_TROUBLES.get(cause.verify_code, Trouble.TLS)
-    kinds: list[tuple[type[BaseException] | tuple[type[BaseException], ...], Trouble]] = [
-        ((ssl.SSLError, requests.exceptions.SSLError), Trouble.TLS),
-        (urllib3.exceptions.NameResolutionError, Trouble.NAME),
-        (ConnectionRefusedError, Trouble.REFUSED),
-        ((requests.Timeout, urllib3.exceptions.TimeoutError, TimeoutError), Trouble.TIMEOUT),
+            return CERTIFICATE_FAILURES.get(cause.verify_code, ConnectionFailure.TLS)
+    kinds: list[tuple[type[BaseException] | tuple[type[BaseException], ...], ConnectionFailure]] = [
+        ((ssl.SSLError, requests.exceptions.SSLError), ConnectionFailure.TLS),
+        (urllib3.exceptions.NameResolutionError, ConnectionFailure.NAME),
+        (ConnectionRefusedError, ConnectionFailure.REFUSED),
+        ((requests.Timeout, urllib3.exceptions.TimeoutError, TimeoutError), ConnectionFailure.TIMEOUT),
     ]
-    return next((trouble for kind, trouble in kinds if any(isinstance(c, kind) for c in causes)), Trouble.HUNG_UP)
+    found = (failure for kind, failure in kinds if any(isinstance(cause, kind) for cause in causes))
+    return next(found, ConnectionFailure.HUNG_UP)
 
 
 def _causes(error: BaseException) -> Iterator[BaseException]:
-    """Yield an error and those that it was raised for: requests and urllib3 keep them in three places."""
+    """Yield an error and its causes, which requests and urllib3 keep in three places."""
     yield error
     inner = [error.__cause__, error.__context__, getattr(error, "reason", None), *error.args]
     for cause in {id(cause): cause for cause in inner if isinstance(cause, BaseException)}.values():
