@@ -448,9 +448,11 @@ def check_calls(soak: Soak) -> list[str]:
     killed = Call.objects.filter(ended_at=None).count()
     kills = sum(number for name, number in soak.processes.counts.items() if name.endswith("killed"))
     at_once = overlaps()
+    calls = Call.objects.count()
     print(
-        f"\nReceivers: {Call.objects.count():,} calls, of which {failed:,} failed, {killed:,} were killed "
-        f"in the middle, and {doubled:,} had gone through before,\nunmarked by a process that was killed ({kills}). "
+        f"\nReceivers: {calls:,} calls, of which {failed:,} failed, {killed:,} were killed in the middle, "
+        f"and {doubled:,} ({doubled / calls:.1%}) had gone through before,\n"
+        f"unmarked by a process that was killed ({kills}). "
         f"Reconciliations at the end: {soak.rounds}"
     )
     return [

@@ -1,6 +1,3 @@
-from importlib import import_module
-from importlib.util import find_spec
-
 from django.apps import AppConfig
 from django.core import checks
 from django.utils.translation import gettext_lazy as _
@@ -17,14 +14,3 @@ class PaiementProConfig(AppConfig):
     def ready(self) -> None:
         checks.register(check_installation, "paiementpro")
         checks.register(check_deployment, "paiementpro", deploy=True)
-        if _has("opentelemetry.metrics"):
-            import_module("django_paiementpro.contrib.opentelemetry").register()
-
-
-def _has(module: str) -> bool:
-    """Return whether a module can be imported, without doing so."""
-    try:
-        return find_spec(module) is not None
-    except ModuleNotFoundError:
-        # Nor can what it stands in.
-        return False

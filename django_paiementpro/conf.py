@@ -254,6 +254,13 @@ def _delivery(value: Any) -> str:
     return str(value)
 
 
+def _health_token(value: Any) -> str | None:
+    # Characters that need no escaping in a header or a query string.
+    if value is not None and not (isinstance(value, str) and re.fullmatch(r"[A-Za-z0-9._~-]+", value)):
+        raise ValueError(_("write a secret of letters, digits and any of - . _ ~, or None"))
+    return value
+
+
 def _flag(value: Any) -> bool:
     if not isinstance(value, bool):
         raise ValueError(_("write True or False"))
@@ -311,8 +318,9 @@ class Conf:
     api_gateway_calls = Setting(24, _call_limit)
     #: ``"immediate"``: receivers run in the web process, before the gateway has its answer. ``"task"``: in a worker.
     delivery = Setting("immediate", _delivery)
-    #: Whether metrics are told where the package of OpenTelemetry is installed.
-    opentelemetry = Setting(True, _flag)
+    #: The secret with which monitoring reads the health view, as ``Authorization: Bearer <token>`` or ``?token=``.
+    #: ``None``: only staff who may view payments read it.
+    health_token = Setting(None, _health_token)
     #: Whether the local sandbox may run where ``DEBUG`` is off.
     sandbox = Setting(False, _flag)
     #: Another base URL of the gateway, in the place of the environment's: the local sandbox, a proxy.

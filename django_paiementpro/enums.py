@@ -32,6 +32,9 @@ class Status(models.TextChoices):
         return self in {Status.CREATED, Status.PENDING, Status.FAILED}
 
 
+#: The money has moved, wherever it went afterwards.
+PAID = (Status.SUCCEEDED, Status.REFUNDED)
+
 #: Given up, but sometimes still paid on a page that was open.
 MAY_BE_PAID_LATE = (Status.FAILED, Status.EXPIRED, Status.CANCELLED)
 
@@ -91,12 +94,12 @@ CHANNEL_COUNTRIES = {
 }
 
 
-class ChannelVerdict(models.TextChoices):
-    """How an operator fares in the last hour, against the week before it."""
+class ChannelStatus(models.TextChoices):
+    """How a channel does in the last hour, compared with the week before it."""
 
-    OK = "ok", pgettext_lazy("operator", "Well")
+    OK = "ok", pgettext_lazy("operator", "OK")
     SLOW = "slow", pgettext_lazy("operator", "Slow")
-    FAILING = "failing", pgettext_lazy("operator", "In trouble")
+    FAILING = "failing", pgettext_lazy("operator", "Having problems")
     UNKNOWN = "unknown", pgettext_lazy("operator", "Too few payments to tell")
 
 

@@ -64,7 +64,7 @@ LEVELS = {
     "reconcile_finished": logging.INFO,
     #: The gateway is not asked any more in this run.
     "gateway_away": logging.WARNING,
-    #: The figures for OpenTelemetry could not be had: ``error``.
+    #: The OpenTelemetry metrics could not be measured: ``error``.
     "metrics_unavailable": logging.WARNING,
     #: Personal data were blanked, in so many ``payments`` and ``events``.
     "personal_data_blanked": logging.INFO,

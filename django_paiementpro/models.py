@@ -687,7 +687,8 @@ def protect_payments(sender: type[Payment], instance: Payment, origin: Any, **kw
     """
     Refuse to delete a payment along with another object: its audit trail would go too.
 
-    A ``GenericRelation`` always cascades. Payments are deleted on their own, or not at all.
+    A ``GenericRelation`` always cascades. Payments are deleted on their own, or not at all. A deletion that does not
+    say where it began, by a ``Collector`` of the host's own, may be such a cascade, and is refused too.
     """
     model = origin.model if isinstance(origin, models.QuerySet) else type(origin)
     if not issubclass(model, Payment):

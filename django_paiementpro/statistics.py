@@ -31,7 +31,7 @@ from django.db.models.functions import TruncDate
 from django.utils import timezone
 from django.utils.translation import pgettext_lazy
 
-from django_paiementpro.enums import Status
+from django_paiementpro.enums import PAID, Status
 from django_paiementpro.models import Payment, Refund
 
 #: The longest period: a year, leap years too.
@@ -45,8 +45,6 @@ MAX_MERCHANTS = 50
 
 #: So many sums by day, operator and merchant are read at once; beyond, the database adds up merchants on their own.
 MAX_ROWS = 10_000
-
-PAID = [status for status in Status if status.is_paid]
 
 
 class Unit(TextChoices):

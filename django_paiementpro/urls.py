@@ -8,6 +8,5 @@ urlpatterns = [
     path("checkout/<str:signed>/", views.CheckoutView.as_view(), name="checkout"),
     path("notification/<str:signed>/", views.NotificationView.as_view(), name="notification"),
     path("return/<str:signed>/", views.ReturnView.as_view(), name="return"),
-    path("health/", views.HealthView.as_view(), name="health"),
     path("status/<str:signed>/", views.StatusView.as_view(), name="status"),
 ]

@@ -1,8 +1,8 @@
 """
 From HTTP to ``services`` and back.
 
-All views but the last are open to whoever holds a signed URL: no login, no CSRF token (the gateway has none), no
-transaction of the host's around them, no page of theirs kept in a cache. The last is for staff and their monitoring.
+All views are open to whoever holds a signed URL: no login, no CSRF token (the gateway has none), no transaction of the
+host's around them, no page of theirs kept in a cache.
 """
 
 import math
@@ -26,9 +26,7 @@ from django.http import (
 from django.http.response import HttpResponseBase
 from django.shortcuts import render, resolve_url
 from django.urls import NoReverseMatch, get_script_prefix
-from django.utils.decorators import method_decorator
 from django.utils.http import url_has_allowed_host_and_scheme
-from django.utils.translation import gettext as _
 from django.views import View
 from django.views.decorators.cache import never_cache
 from django.views.decorators.csrf import csrf_exempt
@@ -45,7 +43,7 @@ from django_paiementpro.exceptions import (
 )
 from django_paiementpro.gateway import probe
 from django_paiementpro.gateway.messages import Notification, read_notification
-from django_paiementpro.http import UNAVAILABLE_SECONDS, conditional_response, non_atomic, reread
+from django_paiementpro.http import UNAVAILABLE_SECONDS, conditional_response, non_atomic
 from django_paiementpro.models import Payment
 from django_paiementpro.services.notifications import find_payment, receive_notification
 
@@ -204,29 +202,6 @@ class StatusView(OpenView):
         )
         waiting_time = None if payment.is_final else payment.waiting_time
         return conditional_response(request, response, response.content, waiting_time)
-
-
-@method_decorator([login_not_required, never_cache, non_atomic, reread], name="dispatch")
-class HealthView(View):
-    """
-    Tell staff who may view payments, and their monitoring, how the installation and each operator fare, as JSON.
-
-    200 where all is well, 503 where somebody must be woken: ``problems`` names why, as ``Health.problems`` says.
-    Others get 403 and nothing more, never sent to a login page, which monitoring would take for good news.
-    """
-
-    http_method_names = ["get", "head", "options"]
-
-    def get(self, request: HttpRequest) -> HttpResponse:
-        user: Any = getattr(request, "user", None)
-        # A host's user model may have none of these.
-        is_staff = getattr(user, "is_active", False) and getattr(user, "is_staff", False)
-        has_perm = getattr(user, "has_perm", None)
-        if not (is_staff and has_perm and has_perm("paiementpro.view_payment")):
-            return JsonResponse({"error": _("This is for staff who may view payments.")}, status=403)
-        health = services.health()
-        channels = {code: channel.as_json() for code, channel in services.channel_health().items()}
-        return JsonResponse(health.as_json() | {"channels": channels}, status=503 if health.problems else 200)
 
 
 def _is_speculative(request: HttpRequest) -> bool:

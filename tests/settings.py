@@ -40,6 +40,7 @@ INSTALLED_APPS = [
     "django.contrib.sessions",
     "django.contrib.staticfiles",
     "django_paiementpro",
+    "django_paiementpro.monitoring",
     "django_paiementpro.sandbox",
     "rest_framework",
     "drf_spectacular",

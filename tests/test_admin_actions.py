@@ -261,7 +261,18 @@ def test_no_transaction_is_open_while_it_is_asked(gateway: FakeGateway) -> None:
 def test_a_gateway_that_is_away_is_told(gateway: FakeGateway) -> None:
     payment = payment_for("check")
     gateway.tells(payment.reference, "", status=500)
-    assert "The gateway gave no answer." in do(client_of("check_payment"), "check", payment)
+    assert "The gateway is not answering right now" in do(client_of("check_payment"), "check", payment)
+
+
+def test_staff_do_not_wait_where_enough_others_do(gateway: FakeGateway, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(services.status, "WEB_LOOK_UPS", 1)
+    payment = payment_for("check")
+
+    with services.status.look_up_place():
+        assert "The gateway is not answering right now" in do(client_of("check_payment"), "check", payment)
+
+    assert gateway.look_ups == []
+    assert not payment.events.filter(kind="staff").exists()
 
 
 def test_without_a_look_up_nothing_is_asked(settings: Settings) -> None:

@@ -12,6 +12,7 @@ import requests
 
 from django_paiementpro.conf import conf
 from django_paiementpro.models import IdempotencyKey, Payment
+from django_paiementpro.services import bulkhead
 from tests.host.models import Order
 from tests.server import wire
 from tests.server.gateway import Call, FakeGateway
@@ -72,9 +73,10 @@ def test_stranger_who_sends_half_a_body_is_answered_at_once(site: Site) -> None:
 
 @pytest.mark.parametrize("keys", [0, 1, 200], ids=["without keys", "with one key", "with a key each"])
 def test_a_gateway_that_hangs_holds_up_no_more_than_its_bound(
-    site: Site, gateway: FakeGateway, settings: Any, keys: int
+    site: Site, gateway: FakeGateway, settings: Any, monkeypatch: pytest.MonkeyPatch, keys: int
 ) -> None:
     settings.PAIEMENTPRO_TIMEOUT = (1, 10)
+    monkeypatch.setattr(bulkhead, "SILENT_AFTER", DEADLINE)  # else fewer would wait on a slow machine
     gateway.play = lambda call: gateway.closing.wait(DEADLINE)
     order = Order.objects.create()
     beside: list[float] = []

@@ -17,11 +17,15 @@ from functools import partial
 from typing import Any
 
 import pytest
+from django.contrib.auth.models import User
 from django.core.management import call_command
 from django.utils import timezone
 
+from django_paiementpro import services
 from django_paiementpro.delivery import outbox
+from django_paiementpro.exceptions import GatewayUnavailableError
 from django_paiementpro.models import Payment, PaymentEvent
+from django_paiementpro.services import bulkhead
 from django_paiementpro.signals import payment_succeeded
 from django_paiementpro.testing import make_payment
 from django_paiementpro.testing.wire import notification_fields
@@ -49,10 +53,12 @@ def site(transactional_db: None, settings: Any) -> Iterator[Site]:
 
 
 @pytest.fixture
-def gateway(site: Site, settings: Any) -> Iterator[FakeGateway]:
+def gateway(site: Site, settings: Any, monkeypatch: pytest.MonkeyPatch) -> Iterator[FakeGateway]:
     with running(FakeGateway()) as gateway:
         settings.PAIEMENTPRO_GATEWAY_URL = gateway.url
         settings.PAIEMENTPRO_STATUS_URL = f"{gateway.url}/status"
+        # On a slow machine the gateway is made to wait for long.
+        monkeypatch.setattr(bulkhead, "SILENT_AFTER", DEADLINE)
         yield gateway
 
 
@@ -638,3 +644,70 @@ def test_silent_status_service_holds_up_no_notification(gateway: FakeGateway) ->
 
     assert len(gateway.asked) <= 2
     assert Payment.objects.filter(status="succeeded").count() == len(paid)
+
+
+def test_silent_status_service_holds_up_few_of_the_staff(gateway: FakeGateway) -> None:
+    gateway.play_status = lambda call, reference: gateway.closing.wait()
+    user = User.objects.create_user("awa")
+    payments = [make_payment(status="pending", attempt=1) for _ in range(4)]
+    durations: list[float] = []
+
+    def ask(payment: Payment) -> None:
+        started_at = time.monotonic()
+        with pytest.raises(GatewayUnavailableError):
+            services.ask_gateway(payment, user, "She says so", patience=2)
+        durations.append(time.monotonic() - started_at)
+
+    at_once(*[partial(ask, payment) for payment in payments])
+
+    assert len(gateway.asked) == 2
+    assert sorted(duration > 2 for duration in durations) == [False, False, True, True]
+    assert PaymentEvent.objects.filter(kind="staff").count() == 2
+
+
+# A gateway that hangs -----------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def silent_after(gateway: FakeGateway, monkeypatch: pytest.MonkeyPatch) -> float:
+    monkeypatch.setattr(bulkhead, "SILENT_AFTER", 2.0)
+    return bulkhead.SILENT_AFTER
+
+
+def test_silent_gateway_holds_up_few_payers_and_no_notification(
+    gateway: FakeGateway, silent_after: float, settings: Any
+) -> None:
+    settings.PAIEMENTPRO_TIMEOUT = (1, 10)
+    hangs = threading.Event()
+    gateway.play = lambda call: (hangs.wait(DEADLINE), call.opens())
+    early, late, paid = ([make_payment() for _ in range(count)] for count in (2, 12, 12))
+
+    with running(SmallSite(4)) as site, ThreadPoolExecutor(len(early)) as payers:
+        pages = [payers.submit(checkout(site, payment)) for payment in early]
+        wait_until(lambda: len(gateway.calls) == 2)
+        time.sleep(silent_after)
+        started_at = time.monotonic()
+        answers = at_once(*[checkout(site, payment) for payment in late])
+        assert time.monotonic() - started_at < 5
+        for payment in paid:
+            assert notification(site, payment)() == OK
+        assert [answer.status for answer in answers] == [503] * len(late)
+        assert len(gateway.calls) == 2
+        assert not any(page.done() for page in pages)
+        hangs.set()
+        assert [page.result(DEADLINE).status for page in pages] == [302] * len(early)
+        assert [answer.status for answer in at_once(*[checkout(site, payment) for payment in late])] == [302] * 12
+
+    assert Payment.objects.filter(attempt__gt=1).count() == 0
+
+
+def test_slow_gateway_turns_no_payer_away(gateway: FakeGateway, silent_after: float) -> None:
+    gateway.play = lambda call: (time.sleep(0.5), call.opens())
+    payments = [make_payment() for _ in range(24)]
+
+    with running(SmallSite(4)) as site:
+        started_at = time.monotonic()
+        answers = at_once(*[checkout(site, payment) for payment in payments])
+        assert time.monotonic() - started_at > silent_after
+
+    assert [answer.location for answer in answers] == [gateway.page_of(payment.reference) for payment in payments]

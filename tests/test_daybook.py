@@ -6,7 +6,6 @@ from zoneinfo import ZoneInfo
 
 import pytest
 from django.contrib.auth.models import Permission, User
-from django.core.cache import cache
 from django.test import Client
 from django.urls import reverse
 from django.utils import timezone, translation
@@ -498,28 +497,9 @@ def test_the_number_of_statements_does_not_grow(cashier: Client, statements: Sta
     with statements:
         page(cashier, **WEEK)
 
-    # Four for the book, and one for how the operators fare now.
-    assert len([sql for sql in statements if "paiementpro_payment" in sql]) == 6
+    # Four for the book, and one for channel health.
+    assert len([sql for sql in statements if "paiementpro_payment" in sql]) == 5
     assert len(statements) <= 12
-
-
-def test_an_operator_that_is_in_trouble_now_is_told_whatever_the_period(cashier: Client) -> None:
-    assert "at the moment" not in page(cashier, **WEEK)
-    cache.clear()
-    last_week, lately = timezone.now() - 3 * DAY, timezone.now() - timedelta(minutes=40)
-    for channel in ("WAVECI", "OMCIV2"):
-        for _ in range(30):
-            paid(at=last_week, channel=channel)
-    for number in range(8):
-        opened("pending", lately)
-        opened("failed", lately, channel="OMCIV2", customer_phone=f"070712345{number}")
-        paid(at=lately, channel="WAVECI", created_at=lately - timedelta(minutes=15), initialized_at=lately)
-        Payment.objects.filter(channel="WAVECI", settled_at=lately).update(settled_at=lately + timedelta(minutes=15))
-
-    text = page(cashier, **WEEK)
-
-    assert "In trouble at the moment: Orange Money Côte d’Ivoire." in text
-    assert "Slow at the moment: Wave Côte d’Ivoire." in text
 
 
 def test_numbers_are_written_in_the_reader_s_manner() -> None:

@@ -507,7 +507,7 @@ def test_an_operator_in_trouble_is_marked_and_can_be_chosen(client: Client, buy:
     assert "in trouble" not in client.get(url).content.decode()
     common = {"amount": 1000, "currency": "XOF", "attempt": 1, "channel": "OMCIV2"}
     last_week, lately = timezone.now() - timedelta(days=3), timezone.now() - timedelta(minutes=40)
-    for number, (status, opened_at) in enumerate([("succeeded", last_week)] * 30 + [("pending", lately)] * 8):
+    for number, (status, opened_at) in enumerate([("succeeded", last_week)] * 30 + [("pending", lately)] * 10):
         moments = {"created_at": opened_at, "initialized_at": opened_at}
         if status == "succeeded":
             moments["settled_at"] = opened_at + timedelta(minutes=1)

@@ -9,6 +9,7 @@ from django.contrib.contenttypes.models import ContentType
 from django.core.exceptions import ImproperlyConfigured, ValidationError
 from django.db import DatabaseError, IntegrityError, transaction
 from django.db.models import ProtectedError
+from django.db.models.deletion import Collector
 from django.test import override_settings
 
 from django_paiementpro.enums import Channel, Status
@@ -245,8 +246,19 @@ def test_order_is_found_by_its_key_to_the_letter(key: str, other: str) -> None:
     assert payments.filter(status="created").update(description="x") == 1
 
 
+def delete_by_hand(booking: Booking) -> None:
+    collector = Collector(using="default")
+    collector.collect([booking])
+    collector.delete()
+
+
 @pytest.mark.parametrize(
-    "delete", [lambda booking: booking.delete(), lambda booking: Booking.objects.filter(pk=booking.pk).delete()]
+    "delete",
+    [
+        lambda booking: booking.delete(),
+        lambda booking: Booking.objects.filter(pk=booking.pk).delete(),
+        delete_by_hand,
+    ],
 )
 @pytest.mark.parametrize("values", [{}, {"status": "succeeded", "attempt": 1}])
 def test_payment_is_not_deleted_with_its_order(values: dict[str, Any], delete: Callable[[Booking], object]) -> None:

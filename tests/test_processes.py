@@ -23,7 +23,7 @@ import pytest
 from django.db import connection
 from django.utils import timezone
 
-from django_paiementpro.models import Payment, PaymentEvent
+from django_paiementpro.models import Payment, PaymentEvent, ReconciliationRun
 from django_paiementpro.testing import make_payment
 from django_paiementpro.testing.wire import notification_fields
 from tests.host.models import Order
@@ -188,9 +188,11 @@ def told(payment: Payment) -> tuple[int, int]:
 
 
 def let_leases_run_out() -> None:
-    """Turn back the clock of leases by their five minutes."""
+    """Turn back the clock of leases by their five minutes, and with it that of heartbeats."""
     for event in PaymentEvent.objects.exclude(deliver_at=None):
         PaymentEvent.objects.filter(pk=event.pk).update(deliver_at=event.deliver_at - timedelta(minutes=5))
+    for run in ReconciliationRun.objects.all():
+        ReconciliationRun.objects.filter(pk=run.pk).update(seen_at=run.seen_at - timedelta(minutes=5))
 
 
 def assert_fulfilled_once(payment: Payment) -> None:
@@ -414,7 +416,7 @@ def test_a_run_that_follows_another_asks_anew(gateway: FakeGateway, start_run: S
     assert gateway.asked == [payment.reference] * 2
 
 
-def test_a_run_that_was_killed_holds_nobody_up(gateway: FakeGateway, start_run: Start) -> None:
+def test_a_killed_run_holds_nobody_up_once_its_heartbeat_is_stale(gateway: FakeGateway, start_run: Start) -> None:
     payments = [make_payment(status="pending", attempt=1) for _ in range(20)]
     slowly(gateway)
 
@@ -422,6 +424,7 @@ def test_a_run_that_was_killed_holds_nobody_up(gateway: FakeGateway, start_run: 
         wait_until(lambda: len(gateway.asked) >= 4)
         killed.kill()
     gateway.play_status = knows_paid(12500)
+    let_leases_run_out()
 
     assert finished(start_run(""))["settled"] == 20
     assert not Payment.objects.filter(pk__in=[payment.pk for payment in payments]).exclude(status="succeeded").exists()

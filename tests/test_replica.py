@@ -19,6 +19,7 @@ from django_paiementpro import services
 from django_paiementpro.db import sql
 from django_paiementpro.gateway.messages import Notification
 from django_paiementpro.models import Finding, IdempotencyKey, Payment, PaymentEvent, Refund
+from django_paiementpro.monitoring.health import health
 from django_paiementpro.services.idempotency import IdempotentRequest, find_key, forget_keys, store_payment
 from django_paiementpro.services.notifications import receive_notification
 from django_paiementpro.services.staff import undelivered_events_of
@@ -139,7 +140,7 @@ def test_reconciliation_reads_the_primary(gateway: FakeGateway) -> None:
     totals = services.reconcile()
 
     assert (totals.asked, totals.settled, totals.expired, totals.failed) == (2, 1, 1, 0)
-    assert services.health().undelivered == 1
+    assert health().undelivered == 1
 
 
 @pytest.mark.usefixtures("replica")

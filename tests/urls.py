@@ -6,6 +6,7 @@ urlpatterns = [
     path("api/", include("django_paiementpro.api.urls")),
     path("i18n/", include("django.conf.urls.i18n")),
     path("paiementpro/", include("django_paiementpro.urls")),
+    path("paiementpro/", include("django_paiementpro.monitoring.urls")),
     path("sandbox/", include("django_paiementpro.sandbox.urls")),
     path("shop/", include("shop.urls")),
 ]

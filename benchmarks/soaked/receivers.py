@@ -11,10 +11,14 @@ from django.utils import timezone
 from benchmarks.soaked.models import Call
 from django_paiementpro.delivery import outbox
 from django_paiementpro.models import Payment, PaymentEvent
+from django_paiementpro.services import runs
 from django_paiementpro.signals import payment_failed, payment_succeeded
 
-#: What a process that dies leaves behind, to be taken up within the soak: the app's own lease is five minutes.
+#: What a process that dies leaves behind, to be taken up within the soak: the app's own lease is five minutes, and its
+#: own runs count as being at work for two minutes after their last heartbeat.
 outbox.LEASE = timedelta(seconds=15)
+runs.HEARTBEAT = timedelta(seconds=2)
+runs.STALE_AFTER = timedelta(seconds=10)
 
 RECEIVERS = ("fulfil", "thank", "book")
 

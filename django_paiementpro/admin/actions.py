@@ -213,7 +213,7 @@ class CheckAction(StaffAction):
         try:
             status = services.ask_gateway(payment, user, values["reason"], PATIENCE)
         except GatewayUnavailableError:
-            return "warning", _("The gateway gave no answer. Try again in a few minutes.")
+            return "warning", _("The gateway is not answering right now; try again in a moment.")
         if status.is_paid:
             return "success", _("The gateway knows of the payment: it is paid.")
         return "info", _("The gateway tells of no payment. That proves nothing: look in its back office too.")

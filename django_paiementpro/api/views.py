@@ -1,5 +1,6 @@
 """From REST framework to ``services`` and back."""
 
+import functools
 import json
 import re
 from collections.abc import Mapping
@@ -40,7 +41,7 @@ from django_paiementpro.api.serializers import (
     PaymentSerializer,
 )
 from django_paiementpro.conf import conf
-from django_paiementpro.db.connections import database
+from django_paiementpro.db.connections import database, read
 from django_paiementpro.enums import Status
 from django_paiementpro.exceptions import GatewayRefusedError, GatewayUnavailableError
 from django_paiementpro.http import conditional_response, non_atomic, reread
@@ -189,7 +190,8 @@ class PaymentViewSet(GenericViewSet[Payment]):
     def initial(self, request: Request, *args: Any, **kwargs: Any) -> None:
         if request.method == "POST" and "POST" not in self.allowed_methods:
             raise MethodNotAllowed("POST")
-        super().initial(request, *args, **kwargs)
+        # In most POST requests this is the first to read from the database.
+        read(functools.partial(super().initial, request, *args, **kwargs))
 
     @property
     def allowed_methods(self) -> Any:
@@ -202,8 +204,9 @@ class PaymentViewSet(GenericViewSet[Payment]):
         """Return the payment, to the letter; 404 also where it is another's."""
         self._require_user()
         reference = self.kwargs[self.lookup_field]
-        is_reference = re.fullmatch("[A-Za-z0-9_-]{1,64}", reference)
-        payment = self.get_queryset().filter(reference=reference).first() if is_reference else None
+        payment = None
+        if re.fullmatch("[A-Za-z0-9_-]{1,64}", reference):
+            payment = read(lambda: self.get_queryset().filter(reference=reference).first())
         if payment is None or payment.reference != reference:
             raise NotFound
         self.check_object_permissions(self.request, payment)

@@ -241,24 +241,32 @@ def _mark(event: PaymentEvent, deliver_at: datetime | None) -> bool:
     return True
 
 
-def _update(leased: dict[str, Any], changes: dict[str, Any]) -> int:
+def _update(leased: dict[str, Any], changes: dict[str, Any]) -> bool:
     """Store the changes. If the connection is lost, do so on another, unless that would leave a transaction behind."""
     connection = connections[database()]
+    is_first = True
     for pause in MARK_PAUSES:
         try:
-            return _update_once(leased, changes)
+            return _update_once(leased, changes) or (not is_first and _is_stored(leased, changes))
         except (OperationalError, InterfaceError):
             if has_open_transaction(connection):
                 raise
             drop(connection)
+        is_first = False
         time.sleep(pause)
-    return _update_once(leased, changes)
+    return _update_once(leased, changes) or _is_stored(leased, changes)
 
 
-def _update_once(leased: dict[str, Any], changes: dict[str, Any]) -> int:
+def _update_once(leased: dict[str, Any], changes: dict[str, Any]) -> bool:
     # On its own, this commit need not be on disk before the gateway is answered: losing it means one more delivery.
     is_durable = not transaction.get_autocommit(database())
-    return sql.update(PaymentEvent, leased, changes, is_durable=is_durable)
+    return sql.update(PaymentEvent, leased, changes, is_durable=is_durable) > 0
+
+
+def _is_stored(leased: dict[str, Any], changes: dict[str, Any]) -> bool:
+    """Return whether the changes were stored by an earlier try, whose answer was lost with the connection."""
+    event = PaymentEvent.objects.using(database()).filter(pk=leased["pk"], deliver_at=changes["deliver_at"]).first()
+    return event is not None and event.delivered == changes["delivered"]
 
 
 def _lease() -> datetime:

@@ -320,7 +320,7 @@ class _Reader:
 
     def required(self, name: str) -> str:
         value = self.compared(name)
-        if not value:
+        if not value or "" in self.received[name.lower()]:
             raise self.malformed(f"no {name}")
         return value
 
@@ -342,8 +342,12 @@ class _Reader:
         return value
 
     def deciding(self, name: str) -> str:
-        """Return the one value of a decisive field, or an empty text if the field is absent."""
-        values = self.received.get(name.lower(), [""])
+        """
+        Return the one value of a decisive field, or an empty text if the field is absent.
+
+        An empty value is no value: beside another it contradicts nothing.
+        """
+        values = [value for value in self.received.get(name.lower(), []) if value] or [""]
         if any(UNDECODABLE in value for value in values):
             raise self.malformed(f"{name} cannot be read")
         if len(values) > 1:

@@ -21,6 +21,10 @@ _CUT = "[URL]"
 # Soft hyphens and other invisible characters inside a word; a backslash escapes what follows.
 _UNSEEN = re.compile("[\xad\u034f\u061c\u180e\u200b-\u200f\u202a-\u202e\u2060-\u206f\ufeff\\\\]")
 
+# What breaks a long word into lines: whitespace, also escaped, or a line break in HTML. Before a short word it may be
+# what separates two words.
+_LINE_BREAK = re.compile(r"(?<=[a-z0-9_.-])(?:\s|\\[nrt]|<w?br ?/?>){1,40}(?=[a-z0-9_.-]{12})", re.IGNORECASE)
+
 
 def clean(text: str) -> str:
     """Return the text without what some databases cannot store: NUL and lone surrogates."""
@@ -31,12 +35,13 @@ def without_signed_urls(text: str) -> str:
     """
     Return text from outside without the signatures of this site's URLs.
 
-    The gateway knows the notification URL and may quote it, in any encoding; anyone who reads it could notify.
+    The gateway knows the notification URL and may quote it, in any encoding, broken into lines; anyone who reads it
+    could notify.
     """
     if len(text) < _SHORTEST_SIGNED:
         return text
     text = _SIGNED.sub(_CUT, text)
-    decoded = decode_fully(text)
+    decoded = _LINE_BREAK.sub("", decode_fully(_LINE_BREAK.sub("", text)))
     return _SIGNED.sub(_CUT, decoded) if decoded != text and _SIGNED.search(decoded) else text
 
 

@@ -13,7 +13,6 @@ from django_paiementpro.services.privacy import (
     prunable_payments,
     prune_personal_data,
 )
-from django_paiementpro.services.radar import ChannelHealth, Performance, channel_health
 from django_paiementpro.services.reconciliation import (
     Reconciliation,
     foresee,
@@ -23,6 +22,7 @@ from django_paiementpro.services.staff import (
     ask_gateway,
     cancel_payment,
     confirm_payment,
+    count_payments_to_review,
     discard_signals,
     preview_replay,
     redeliver_signals,
@@ -31,17 +31,12 @@ from django_paiementpro.services.staff import (
     review_payment,
 )
 from django_paiementpro.services.status import check_payment, check_waiting_payment
-from django_paiementpro.services.vitals import Health, count_payments_to_review, health
 
 __all__ = [
     "Blanked",
-    "ChannelHealth",
-    "Health",
-    "Performance",
     "Reconciliation",
     "ask_gateway",
     "cancel_payment",
-    "channel_health",
     "check_payment",
     "check_waiting_payment",
     "confirm_payment",
@@ -50,7 +45,6 @@ __all__ = [
     "discard_signals",
     "erase_personal_data",
     "foresee",
-    "health",
     "initialize_payment",
     "preview_replay",
     "prunable_payments",

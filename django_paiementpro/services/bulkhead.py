@@ -2,17 +2,29 @@
 What keeps a service that hangs from taking every thread of a web process.
 
 A bulkhead bounds how many threads wait for the service at once. A memory of its silence spares it, and the threads,
-for a while after it has not answered. Both belong to one process.
+for a while after it has not answered. A circuit breaker bounds the threads only while the service does not answer. All
+of them belong to one process.
 """
 
+import math
+import sys
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
+from functools import lru_cache
 from threading import Lock
+from typing import TypeVar
+
+from django_paiementpro.exceptions import GatewayUnavailableError
+
+T = TypeVar("T")
 
 #: For how many seconds a silent service is left alone: doubled for as long as it stays silent, up to the longest.
 FIRST_PAUSE = 10.0
 LONGEST_PAUSE = 60.0
+
+#: After how many seconds in which calls were made, and none was answered, a circuit breaker limits the calls.
+SILENT_AFTER = 5.0
 
 
 class Bulkhead:
@@ -55,3 +67,39 @@ class Silence:
             elif self.is_over():
                 self._pause = min(self._pause * 2 or FIRST_PAUSE, LONGEST_PAUSE)
                 self._until = time.monotonic() + self._pause
+
+
+class CircuitBreaker:
+    """
+    Lets any number of threads wait for a service that answers, and one at a time for a service that does not.
+
+    The answer to that one lets all in again.
+    """
+
+    def __init__(self) -> None:
+        self._bulkhead = Bulkhead()
+        self._unanswered_since = math.inf
+
+    def enter(self) -> AbstractContextManager[bool]:
+        """Yield whether the thread may wait for the service in the ``with`` block."""
+        is_silent = time.monotonic() - self._unanswered_since >= SILENT_AFTER
+        return self._bulkhead.enter(1 if is_silent else sys.maxsize)
+
+    def call(self, function: Callable[[], T]) -> T:
+        """Return what a call of the service returns. An error is an answer too, unless nobody was there to answer."""
+        self._unanswered_since = min(self._unanswered_since, time.monotonic())
+        is_answered = True
+        try:
+            return function()
+        except GatewayUnavailableError as error:
+            is_answered = not error.is_away
+            raise
+        finally:
+            if is_answered:
+                self._unanswered_since = math.inf
+
+
+@lru_cache(maxsize=16)
+def breaker_of(url: str) -> CircuitBreaker:
+    """Return the circuit breaker of a service in this process."""
+    return CircuitBreaker()

@@ -35,6 +35,7 @@ from django_paiementpro.gateway import client
 from django_paiementpro.gateway.messages import PageRequest
 from django_paiementpro.models import Payment
 from django_paiementpro.phones import normalize_phone
+from django_paiementpro.services.bulkhead import breaker_of
 from django_paiementpro.services.leases import CLOCK_SKEW, acquire, is_held, release
 from django_paiementpro.services.rules import Decision
 from django_paiementpro.services.transactions import Fit, commit, existing, next_date, outside_transactions, read_again
@@ -114,10 +115,13 @@ def initialize_payment(payment: Payment, request: HttpRequest | None = None, *, 
     while True:
         page_request = _page_request(payment, request)
         _require_patience(payment, page_request)
-        if acquire(payment):
-            return _open_page(payment, page_request)
-        if page := _await_other_lease(payment):
-            return page
+        with breaker_of(conf.gateway_url).enter() as may_wait:
+            if not may_wait:
+                raise GatewayUnavailableError("the gateway does not answer, and another thread is waiting for it")
+            if acquire(payment):
+                return _open_page(payment, page_request)
+            if page := _await_other_lease(payment):
+                return page
 
 
 def _fresh_page(payment: Payment) -> str:
@@ -151,7 +155,7 @@ def _open_page(payment: Payment, page_request: PageRequest) -> str:
     """Ask the gateway for a page under a lease. The attempt is counted: its reference is never sent again."""
     asked_at = time.monotonic()
     try:
-        url = client.open_page(page_request)
+        url = breaker_of(conf.gateway_url).call(partial(client.open_page, page_request))
     except GatewayError as error:
         _record_no_page(payment, page_request, error, time.monotonic() - asked_at)
         read_again(payment)

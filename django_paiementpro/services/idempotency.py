@@ -8,7 +8,7 @@ from django.db import IntegrityError
 from django.db.models import QuerySet
 from django.utils import timezone
 
-from django_paiementpro.db.connections import database
+from django_paiementpro.db.connections import database, read
 from django_paiementpro.models import IdempotencyKey, Payment
 from django_paiementpro.services.transactions import Fit, commit
 
@@ -34,7 +34,7 @@ class IdempotentRequest:
 
 def find_key(request: IdempotentRequest) -> IdempotencyKey | None:
     """Return the stored key with its payment, or None. A key older than ``MEMORY`` is deleted."""
-    stored = _keys().select_related("payment").filter(digest=request.digest).first()
+    stored = read(_keys().select_related("payment").filter(digest=request.digest).first)
     if stored and stored.created_at <= timezone.now() - MEMORY:
         _keys().filter(pk=stored.pk).delete()
         return None

@@ -1,6 +1,5 @@
 """What is done for payments and signals that wait, by ``paiementpro_reconcile``."""
 
-import functools
 import math
 import time
 from collections import Counter, deque
@@ -27,7 +26,7 @@ from django_paiementpro.models import Payment, PaymentEvent, ReconciliationRun
 from django_paiementpro.services.idempotency import forget_keys
 from django_paiementpro.services.leases import CLOCK_SKEW, acquire_check, is_held, release_check
 from django_paiementpro.services.rules import Decision
-from django_paiementpro.services.runs import beat, begin_run, finish_run, leave_event, leave_run, take_event
+from django_paiementpro.services.runs import begin_run, finish_run, heartbeats, leave_event, take_event
 from django_paiementpro.services.staff import flag_reused_transaction, recently_confirmed
 from django_paiementpro.services.status import Reply, ask, every_attempt, receive_reply, report_silence
 from django_paiementpro.services.transactions import outside_transactions
@@ -114,7 +113,7 @@ def reconcile(
     what has begun. Two runs at once share the work. All of the database's work is done by the caller's thread.
     """
     run, since, is_alone = begin_run()
-    try:
+    with heartbeats(run):
         _correct_clocks(run.started_at)
         reconciler = _Reconciler(run, since, stop or Event(), progress)
         # Where an earlier run has not ended, a receiver may be what holds it: the gateway is asked first.
@@ -127,11 +126,9 @@ def reconcile(
         reconciler.report_missing()
         reconciler.compare_confirmations()
         forget_keys()
-        totals = reconciler.totals
-        totals.stopped = reconciler.stop.is_set()
-        finish_run(run, asdict(totals))
-    finally:
-        leave_run(run)
+    totals = reconciler.totals
+    totals.stopped = reconciler.stop.is_set()
+    finish_run(run, asdict(totals))
     log.write("reconcile_finished", duration=(timezone.now() - run.started_at).total_seconds(), **asdict(totals))
     return totals
 
@@ -288,13 +285,12 @@ class Workers:
     that the service was asked no more, since it did not respond.
     """
 
-    def __init__(self, count: int, rate: int, stop: Event, on_wait: Callable[[], None]) -> None:
+    def __init__(self, count: int, rate: int, stop: Event) -> None:
         self.count = count
         self.is_away = False
         self._stop = stop
         self._closed = Event()
         self._limiter = RateLimiter(rate, self._closed)
-        self._on_wait = on_wait
         self._silent = self._useless = 0
 
     def ask_about(self, payments: Iterator[Payment]) -> Iterator[LookUp]:
@@ -330,7 +326,6 @@ class Workers:
         """Wait for one or more look-ups; the stop may come meanwhile."""
         done: set[Future[LookUp]] = set()
         while not done:
-            self._on_wait()
             if self._must_end:
                 self._closed.set()  # those that wait for a turn give up
             done, _pending = wait(waiting, ATTENTION, FIRST_COMPLETED)
@@ -358,7 +353,6 @@ class _Reconciler:
         self.since = since
         self.stop = stop
         self.progress = progress
-        self.beat = functools.partial(beat, run)
         self.totals = Reconciliation()
         self.missing: Counter[tuple[str, str]] = Counter()
         #: Where the delivery left off: the end of an event's last lease, and its key.
@@ -415,7 +409,7 @@ class _Reconciler:
     def ask(self, workers: int, rate: int) -> None:
         """Ask about the payments that are due, the newest first; what is settled is delivered there and then."""
         payments = due_payments(self.started_at)
-        threads = Workers(workers, rate, self.stop, self.beat)
+        threads = Workers(workers, rate, self.stop)
         look_ups = threads.ask_about(self._leased(newest_first(payments)))
         for look_up in self.progress(PAYMENTS, look_ups, payments.count()):
             with self._catching(look_up.payment):
@@ -442,13 +436,11 @@ class _Reconciler:
         for row in self.progress(step, rows, count):
             if self.stop.is_set():
                 return
-            self.beat()
             yield row
 
     def _leased(self, payments: Iterator[Payment]) -> Iterator[Payment]:
         """Take the payments that no other run has taken, and remember when they were checked before."""
         for payment in payments:
-            self.beat()
             if self.stop.is_set():
                 return
             is_ours = False

@@ -4,22 +4,27 @@ The runs of the reconciliation: who is at work, and since when.
 A run that begins while others are at work joins them: it leaves to them what they have asked about since the first of
 them began, in the last minutes. So two at once repeat nothing, one that follows another asks anew, and one that takes
 hours keeps nobody from asking.
+
+A run is at work while it records heartbeats. One that was killed counts as being at work until its last one is stale.
 """
 
 import os
 import socket
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
 from datetime import datetime, timedelta
+from threading import Event, Thread
 
-from django.db.models import QuerySet
+from django.db import Error, connections
+from django.db.models import Q, QuerySet
 from django.utils import timezone
 
 from django_paiementpro.db.connections import database
 from django_paiementpro.models import PaymentEvent, ReconciliationRun
 
-#: How often a run says that it lives, and after how long without a word it is taken for dead.
-BEAT = timedelta(seconds=15)
-SILENCE = timedelta(minutes=2)
+#: How often a run records a heartbeat, and how old the last one of a run that is at work can be.
+HEARTBEAT = timedelta(seconds=15)
+STALE_AFTER = timedelta(minutes=2)
 
 #: What was asked about longer ago than this is asked about again, whoever is still at work.
 LOOK_BACK = timedelta(minutes=5)
@@ -30,94 +35,84 @@ RECENT = timedelta(hours=1)
 #: For how long runs are remembered.
 MEMORY = timedelta(days=7)
 
-#: The runs of this process: its threads share one process id.
-_own: set[int] = set()
-
 
 def begin_run() -> tuple[ReconciliationRun, datetime, bool]:
     """
-    Note that a run begins.
+    Store a run that begins now.
 
     Return it, the moment since which what was asked about is not asked again, and whether all other runs have ended.
     """
-    others = list(_runs().filter(finished_at=None, started_at__gt=timezone.now() - RECENT))
+    now = timezone.now()
+    unfinished = _runs().filter(finished_at=None)
+    is_alone = not unfinished.filter(started_at__gt=now - RECENT).exists()
+    starts = list(unfinished.filter(_is_alive(now)).values_list("started_at", flat=True))
     run = ReconciliationRun(host=socket.gethostname()[:255], process_id=os.getpid())
     run.save(using=database(), force_insert=True)
-    _own.add(run.pk)
     _runs().filter(started_at__lt=run.started_at - MEMORY).delete()
-    since = min([run.started_at, *_starts(run, others)])
-    return run, max(since, run.started_at - LOOK_BACK), not others
+    return run, max(min([run.started_at, *starts]), run.started_at - LOOK_BACK), is_alone
 
 
-def beat(run: ReconciliationRun) -> None:
-    """Say that the run lives, if it has not said so for a while."""
-    now = timezone.now()
-    if not run.seen_at <= now < run.seen_at + BEAT:
-        run.seen_at = now
-        _runs().filter(pk=run.pk).update(seen_at=now)
+@contextmanager
+def heartbeats(run: ReconciliationRun) -> Iterator[None]:
+    """
+    Record a heartbeat every 15 seconds during the ``with`` block.
+
+    A thread does so, with a connection of its own: a receiver that hangs must not make its run look dead. The thread
+    ends with the process, however that ends.
+    """
+    is_over = Event()
+
+    def record() -> None:
+        while not is_over.wait(HEARTBEAT.total_seconds()):
+            with suppress(Error):  # the next one may succeed
+                try:
+                    _runs().filter(pk=run.pk).update(seen_at=timezone.now())
+                finally:
+                    connections.close_all()  # those of this thread
+
+    thread = Thread(target=record, name="paiementpro-heartbeats", daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        is_over.set()
+        thread.join()
 
 
 def take_event(run: ReconciliationRun, event: PaymentEvent) -> bool:
     """
-    Note that the run calls the receivers of an event. Return False if another run is calling them.
+    Store that the run calls the receivers of an event. Return False if another run is calling them.
 
     A receiver that hangs outlives its lease. Calling it again from each run would leave every run hanging.
     """
-    others = _runs().filter(event_id=event.pk, finished_at=None, started_at__gt=timezone.now() - RECENT)
-    if any(_is_at_work(other, run) for other in others.exclude(pk=run.pk)):
+    others = _runs().filter(_is_alive(timezone.now()), event_id=event.pk, finished_at=None).exclude(pk=run.pk)
+    if others.exists():
         return False
     _set_event(run, event.pk)
     return True
 
 
 def leave_event(run: ReconciliationRun) -> None:
-    """Note that the run calls no receivers now."""
+    """Store that the run calls no receivers now."""
     if run.event_id is not None:
         _set_event(run, None)
 
 
-def _set_event(run: ReconciliationRun, event_id: int | None) -> None:
-    run.event_id, run.seen_at = event_id, timezone.now()
-    _runs().filter(pk=run.pk).update(event_id=event_id, seen_at=run.seen_at)
-
-
 def finish_run(run: ReconciliationRun, totals: Mapping[str, int | bool]) -> None:
-    """Note that the run has ended, and what it has done."""
+    """Store that the run has ended, and what it has done."""
     run.finished_at = run.seen_at = timezone.now()
     run.totals = dict(totals)
     _runs().filter(pk=run.pk).update(finished_at=run.finished_at, seen_at=run.seen_at, totals=run.totals)
 
 
-def leave_run(run: ReconciliationRun) -> None:
-    """Forget that the run is this process's, however it has ended."""
-    _own.discard(run.pk)
+def _set_event(run: ReconciliationRun, event_id: int | None) -> None:
+    run.event_id = event_id
+    _runs().filter(pk=run.pk).update(event_id=event_id)
 
 
-def _starts(run: ReconciliationRun, others: Iterable[ReconciliationRun]) -> Iterable[datetime]:
-    seen = [other for other in others if other.seen_at > run.started_at - SILENCE]
-    return (other.started_at for other in seen if other.host != run.host or _lives(other))
-
-
-def _is_at_work(other: ReconciliationRun, run: ReconciliationRun) -> bool:
-    """Return whether another run is alive: on this machine, if its process is; elsewhere, if it says so."""
-    if other.host == run.host:
-        return _lives(other)
-    return abs(timezone.now() - other.seen_at) < SILENCE  # its clock may be ahead of ours, but not for long
-
-
-def _lives(run: ReconciliationRun) -> bool:
-    """Return whether a run on this machine is at work: one that was killed holds nobody up."""
-    if run.process_id == os.getpid():
-        return run.pk in _own
-    if os.name != "posix":
-        return True  # to ask for a process would end it
-    try:
-        os.kill(run.process_id, 0)
-    except ProcessLookupError:
-        return False
-    except OSError:
-        return True
-    return True
+def _is_alive(now: datetime) -> Q:
+    """Return the condition that the last heartbeat of a run is not stale. Its clock may be ahead of ours, a little."""
+    return Q(seen_at__gt=now - STALE_AFTER, seen_at__lt=now + STALE_AFTER)
 
 
 def _runs() -> QuerySet[ReconciliationRun]:

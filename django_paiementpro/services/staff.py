@@ -7,6 +7,7 @@ done. Pass the payment that was on the page.
 """
 
 import math
+import time
 from collections.abc import Mapping
 from dataclasses import replace
 from datetime import date, datetime
@@ -16,7 +17,7 @@ from typing import Any
 from django.contrib.auth.base_user import AbstractBaseUser
 from django.contrib.contenttypes.models import ContentType
 from django.core.exceptions import ValidationError
-from django.db.models import QuerySet
+from django.db.models import Count, QuerySet
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
@@ -37,7 +38,7 @@ from django_paiementpro.services.rules import (
     flagged,
     success,
 )
-from django_paiementpro.services.status import ask_and_settle
+from django_paiementpro.services.status import ask, look_up_place, receive_replies
 from django_paiementpro.services.transactions import outside_transactions, read_again
 from django_paiementpro.services.transitions import settle, store, with_news
 
@@ -72,11 +73,18 @@ def ask_gateway(payment: Payment, user: AbstractBaseUser, reason: str, patience:
     Ask the gateway about every attempt, settle on proof, and return where the payment stands.
 
     After ``patience`` seconds, no further attempts are looked up. Raises ``GatewayUnavailableError`` if the gateway
-    gave no usable answer about an attempt, and none of its answers proved the payment.
+    gave no usable answer about an attempt, and none of its answers proved the payment; also if enough threads of this
+    process are waiting for it already, in which case nothing is stored.
     """
-    asked = Decision(Outcome.ACCEPTED, changes={"checked_at": timezone.now()})
-    _act(payment, user, "check", reason, lambda payment: asked)
-    errors = ask_and_settle(payment, patience)
+    with look_up_place() as is_free:
+        if not is_free:
+            raise GatewayUnavailableError("enough threads are waiting for the status look-up")
+        asked = Decision(Outcome.ACCEPTED, changes={"checked_at": timezone.now()})
+        _act(payment, user, "check", reason, lambda payment: asked)
+        started_at = time.monotonic()
+        replies = list(ask(payment, patience))
+    # The place is free again: a receiver must not keep it.
+    errors = receive_replies(payment, replies, started_at)
     read_again(payment)
     status = Status(payment.status)
     if errors and not status.is_paid:
@@ -261,6 +269,12 @@ def review_payment(payment: Payment, user: AbstractBaseUser, note: str, finding:
         findings.filter(pk__in=pks).update(reviewed_at=event.created_at, reviewed_by=user.pk, note=event.message)
 
     return _act(payment, user, "review", note, decide, details)
+
+
+def count_payments_to_review() -> int:
+    """Return how many payments have open findings."""
+    findings = Finding.objects.using(database()).filter(reviewed_at=None)
+    return int(findings.aggregate(count=Count("payment", distinct=True))["count"])
 
 
 def undelivered_events_of(payment: Payment) -> QuerySet[PaymentEvent]:

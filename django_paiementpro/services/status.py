@@ -3,6 +3,7 @@
 import math
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from datetime import timedelta
 from functools import lru_cache
@@ -17,7 +18,7 @@ from django_paiementpro.gateway import client
 from django_paiementpro.gateway.messages import StatusAnswer
 from django_paiementpro.models import Payment
 from django_paiementpro.normalization import transaction_key
-from django_paiementpro.services.bulkhead import Bulkhead, Silence
+from django_paiementpro.services.bulkhead import Bulkhead, Silence, breaker_of
 from django_paiementpro.services.leases import CLOCK_SKEW, acquire_check
 from django_paiementpro.services.notifications import confirmed_by_staff
 from django_paiementpro.services.rules import decide_on_answer
@@ -36,12 +37,14 @@ PATIENCE = 3.0
 # The shortest time-out of a look-up, in seconds, however little patience is left.
 SHORTEST_TIMEOUT = 0.5
 
-# How many threads of a process may look up a payment for a payer at once; the others serve notifications.
-PAYER_LOOK_UPS = 2
+# How many threads of a process may look up a payment for a payer or for staff at once; the others serve
+# notifications.
+WEB_LOOK_UPS = 2
 
 _bulkhead = Bulkhead()
 
 
+@outside_transactions
 def check_payment(payment: Payment) -> Status:
     """
     Ask the gateway about every attempt, settle on proof, and return where the payment stands.
@@ -50,7 +53,7 @@ def check_payment(payment: Payment) -> Status:
     (FIELD_GUIDE section 7). No answer is no proof either, and raises nothing. Without ``PAIEMENTPRO_STATUS_URL``
     nothing is asked.
     """
-    ask_and_settle(payment)
+    receive_replies(payment, ask(payment), time.monotonic())
     read_again(payment)
     return Status(payment.status)
 
@@ -69,14 +72,20 @@ def check_waiting_payment(payment: Payment) -> Status:
     if conf.status_url and is_open:
         started_at = time.monotonic()
         if replies := _ask_for_payer(payment):
-            _receive_replies(payment, replies, started_at)
+            receive_replies(payment, replies, started_at)
             read_again(payment)
     return Status(payment.status)
 
 
+def look_up_place() -> AbstractContextManager[bool]:
+    """Take one of this process's places for look-ups from web threads, and yield whether one was free."""
+    return _bulkhead.enter(WEB_LOOK_UPS)
+
+
 def forget_silence() -> None:
-    """Ask the status service for payers again, though it was silent a moment ago."""
+    """Call the gateway and its status service for payers again, even if they did not respond a moment ago."""
     _silence_of.cache_clear()
+    breaker_of.cache_clear()
 
 
 @lru_cache(maxsize=16)
@@ -108,7 +117,7 @@ def _ask_for_payer(payment: Payment) -> list[Reply]:
     """Return the replies about the newest attempts. Nothing is settled here: a receiver must not keep the place."""
     replies = []
     silence = _silence_of(conf.status_url or "")
-    with _bulkhead.enter(PAYER_LOOK_UPS) as is_free:
+    with look_up_place() as is_free:
         if is_free and silence.is_over() and acquire_check(payment, timezone.now() - CHECK_INTERVAL):
             for reply in ask(payment, PATIENCE, silence.is_over):
                 silence.note(is_silent=reply.error is not None and reply.error.is_away)
@@ -116,13 +125,8 @@ def _ask_for_payer(payment: Payment) -> list[Reply]:
     return replies
 
 
-@outside_transactions
-def ask_and_settle(payment: Payment, patience: float = math.inf) -> list[GatewayUnavailableError]:
-    """Ask about every attempt, settle on proof, and return the errors that kept the gateway from answering."""
-    return _receive_replies(payment, ask(payment, patience), time.monotonic())
-
-
-def _receive_replies(payment: Payment, replies: Iterable[Reply], started_at: float) -> list[GatewayUnavailableError]:
+def receive_replies(payment: Payment, replies: Iterable[Reply], started_at: float) -> list[GatewayUnavailableError]:
+    """Settle on proof, and return the errors that kept the gateway from answering."""
     errors = []
     for reply in replies:
         receive_reply(payment, reply)

@@ -147,6 +147,7 @@ class FakeGateway:
     def answers(self, body: Body | Play, status: int = 200, content_type: str = "text/html") -> None:
         """Answer whoever asks for a page with anything at all: a body, or a function of the request."""
         self._page = body if callable(body) else _play(body, status, content_type)
+        forget_silence()
 
     def tells(self, reference: str, body: Body | Play, status: int = 200) -> None:
         """Have the status look-up answer anything at all about one reference of the gateway's."""

@@ -27,12 +27,13 @@ from sphinx.application import Sphinx
 from sphinx.util.docutils import SphinxDirective
 from texts import comment_of, comments_of_keys, docstring_of, indented
 
-from django_paiementpro import checks, log, urls
+from django_paiementpro import checks, log
 from django_paiementpro.api import problems
 from django_paiementpro.conf import Conf, Setting
 from django_paiementpro.contrib import tasks
-from django_paiementpro.contrib.opentelemetry import GAUGES
 from django_paiementpro.models import HOST_FIELDS, Payment
+from django_paiementpro.monitoring import checks as monitoring_checks
+from django_paiementpro.monitoring.opentelemetry import GAUGES
 from django_paiementpro.sandbox import checks as sandbox_checks
 from django_paiementpro.signals import payment_succeeded
 
@@ -186,9 +187,10 @@ def type_of(field: models.Field) -> str:
 
 
 class Urls(FromCode):
-    """The app's URLs, their methods, and what their views promise."""
+    """The URLs of the app, or of one that is named, their methods, and what their views promise."""
 
     def lines(self) -> Iterator[str]:
+        urls = importlib.import_module(".".join(["django_paiementpro", *self.arguments, "urls"]))
         for pattern in urls.urlpatterns:
             view = pattern.callback.view_class
             methods = ", ".join(name.upper() for name in view.http_method_names if name not in {"head", "options"})
@@ -259,6 +261,10 @@ PROVOCATIONS: dict[str, tuple[Callable[..., Any], Callable[[], dict[str, Any]]]]
         checks.check_deployment,
         lambda: {"PAIEMENTPRO_DELIVERY": "task", "TASKS": {"default": {"BACKEND": IMMEDIATE}}},
     ),
+    "paiementpro_monitoring.W001": (
+        monitoring_checks.check_health_token,
+        lambda: {"PAIEMENTPRO_HEALTH_TOKEN": "secret"},
+    ),
     "paiementpro_sandbox.E001": (sandbox_checks.check_switch, lambda: {"PAIEMENTPRO_SANDBOX": False}),
 }
 
@@ -267,7 +273,7 @@ class Checks(FromCode):
     """Each check that the code has, as it speaks when it is provoked."""
 
     def lines(self) -> Iterator[str]:
-        sources = inspect.getsource(checks) + inspect.getsource(sandbox_checks)
+        sources = "".join(map(inspect.getsource, (checks, monitoring_checks, sandbox_checks)))
         for identifier in sorted(set(re.findall(r"paiementpro\w*\.[EW][0-9]{3}", sources)), key=in_order):
             message = provoke(identifier)
             yield f".. check:: {identifier}\n"
@@ -287,7 +293,7 @@ def provoke(identifier: str) -> CheckMessage:
 
 
 def in_order(identifier: str) -> tuple[bool, str]:
-    return "sandbox" in identifier, identifier
+    return not identifier.startswith("paiementpro."), identifier
 
 
 class Problems(FromCode):

@@ -33,6 +33,7 @@ WSGI_APPLICATION = "example_project.wsgi.application"
 INSTALLED_APPS = [
     "shop",
     "django_paiementpro",
+    "django_paiementpro.monitoring",
     "django.contrib.admin",
     "django.contrib.auth",
     "django.contrib.contenttypes",
@@ -122,6 +123,7 @@ PAIEMENTPRO_EXPIRES_AFTER = timedelta(hours=env.int("PAIEMENTPRO_EXPIRES_AFTER_H
 PAIEMENTPRO_GATEWAY_URL = env(
     "PAIEMENTPRO_GATEWAY_URL", default=f"http://127.0.0.1:{PORT}/sandbox" if LOCAL_SANDBOX else None
 )
+PAIEMENTPRO_HEALTH_TOKEN = env("PAIEMENTPRO_HEALTH_TOKEN", default=None)
 PAIEMENTPRO_PAYMENT_FACTORY = "shop.payments.new_payment"
 PAIEMENTPRO_RETURN_HOSTS = env.list("PAIEMENTPRO_RETURN_HOSTS", default=[])
 # Where neither is so, the app itself knows where to ask.

@@ -7,6 +7,7 @@ urlpatterns = [
     path("api/", include("django_paiementpro.api.urls")),
     path("i18n/", include("django.conf.urls.i18n")),
     path("paiementpro/", include("django_paiementpro.urls")),
+    path("paiementpro/", include("django_paiementpro.monitoring.urls")),
     path("", include("shop.urls")),
 ]
 

@@ -3,8 +3,8 @@ from typing import Any
 from django import forms
 from django.utils.translation import gettext_lazy as _
 
-from django_paiementpro import services
 from django_paiementpro.models import Payment
+from django_paiementpro.monitoring.channel_health import channel_health
 from shop.models import Order, Product
 from shop.templatetags.shop import francs
 
@@ -17,7 +17,7 @@ def channel_choices() -> list[tuple[str, Any]]:
 
     An operator in trouble is marked, and can be chosen all the same: it may be back by the time that the buyer pays.
     """
-    failing = {code for code, health in services.channel_health().items() if health.is_failing}
+    failing = {code for code, health in channel_health().items() if health.is_failing}
     choices = Payment._meta.get_field("channel").get_choices(blank_choice=[("", _("Choose on the payment page"))])
     return [
         (code, _("%(operator)s: in trouble at the moment") % {"operator": label} if code in failing else label)

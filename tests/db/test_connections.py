@@ -9,12 +9,14 @@ from django.db import OperationalError, connection, transaction
 from django.http import HttpRequest
 from django.test import Client, RequestFactory
 from django.urls import reverse
+from rest_framework.test import APIClient
 
 from django_paiementpro.http import reread
 from django_paiementpro.models import Payment
 from django_paiementpro.services.notifications import find_payment
 from django_paiementpro.testing import FakeGateway, make_payment
 from tests.conftest import Notify, Statements, just_before
+from tests.host.models import Order
 from tests.server.threads import at_once
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -97,13 +99,44 @@ def test_monitoring_and_the_api_do_not_notice_that_a_connection_was_lost(payment
     Payment.objects.update(user=user)
     client = Client()
     client.force_login(user)
-    health = reverse("paiementpro:health")
+    health = reverse("paiementpro_monitoring:health")
     expected = client.get(health).status_code
-    urls = [health, "/api/payments/", f"/api/payments/{payment.reference}/"]
+    settings.PAIEMENTPRO_HEALTH_TOKEN = token = "0123456789" * 4
 
-    for url, status in zip(urls, [expected, 200, 200], strict=True):
+    for reader, url, status in [
+        (client, health, expected),
+        (Client(), f"{health}?token={token}", expected),
+        (client, "/api/payments/", 200),
+        (client, f"/api/payments/{payment.reference}/", 200),
+    ]:
         lose_connection()
-        assert client.get(url).status_code == status
+        assert reader.get(url).status_code == status
+
+
+@pytest.mark.usefixtures("idle")
+@pytest.mark.parametrize("first_read", ["authentication", "payment", "key"])
+def test_post_to_the_api_does_not_notice_that_a_connection_was_lost(
+    gateway: FakeGateway, settings: Any, first_read: str
+) -> None:
+    settings.MIDDLEWARE = [name for name in settings.MIDDLEWARE if not name.endswith(".LoginRequiredMiddleware")]
+    settings.PAIEMENTPRO_PAYMENT_FACTORY = "tests.host.payments.new_payment"
+    user = User.objects.create_user("awa")
+    payment, order = make_payment(user=user), Order.objects.create()
+    client = APIClient()
+    if first_read == "authentication":
+        client.force_login(user)
+    elif first_read == "payment":
+        client.force_authenticate(user)  # as a token that carries its user does
+
+    lose_connection()
+    if first_read == "key":
+        headers = {"Idempotency-Key": "k" * 32}
+        response = client.post("/api/payments/", {"order": str(order.pk)}, format="json", headers=headers)
+    else:
+        response = client.post(f"/api/payments/{payment.reference}/checkout/")
+
+    assert response.status_code == (201 if first_read == "key" else 200)
+    assert len(gateway.page_requests) == 1
 
 
 @pytest.mark.parametrize("is_lost", [True, False])

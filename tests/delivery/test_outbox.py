@@ -11,10 +11,11 @@ from django.utils import timezone
 from django_paiementpro import services
 from django_paiementpro.delivery import outbox
 from django_paiementpro.models import Payment, PaymentEvent
+from django_paiementpro.monitoring.health import health
 from django_paiementpro.services.reconciliation import undelivered_events
 from django_paiementpro.signals import payment_failed, payment_flagged, payment_succeeded
 from django_paiementpro.testing import make_payment
-from tests.conftest import TRANSITION, Notify, Statements, due_event
+from tests.conftest import TRANSITION, Notify, Statements, due_event, just_before
 from tests.host.models import Order
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -188,8 +189,8 @@ def test_a_receiver_that_this_process_lacks_stays_owed(payment: Payment, notify:
         totals = services.reconcile()
         assert (totals.delivered, totals.undelivered, totals.failed) == (0, 1, 0)
     assert (len(mail.calls), len(fulfil.calls)) == (2, 1)
-    health = services.health()
-    assert ("undelivered" in health.problems, health.undelivered) == (True, 1)
+    found = health()
+    assert ("undelivered" in found.problems, found.undelivered) == (True, 1)
 
     fulfil = connect("fulfil")
     assert services.reconcile().delivered == 1
@@ -385,12 +386,12 @@ def test_a_lease_longer_than_any_is_ignored(
     event.refresh_from_db()
     assert outbox.is_due(event) is is_free
     assert undelivered_events().exists() is is_free
-    assert ("undelivered" in services.health().problems, services.health().undelivered) == (is_free, is_free)
+    assert ("undelivered" in health().problems, health().undelivered) == (is_free, is_free)
     assert services.foresee()["delivered"] == is_free
     assert services.reconcile().delivered == is_free
 
     assert len(first.calls) == is_free
-    assert services.health().undelivered == 0
+    assert health().undelivered == 0
 
 
 def test_what_a_clock_that_was_ahead_left_is_called_once_in_a_run(payment: Payment, connect: Connect) -> None:
@@ -552,6 +553,46 @@ def test_a_mark_that_is_lost_is_stored_again(
 
     assert (len(first.calls), len(second.calls)) == (1, 1)
     assert settled_event(payment).deliver_at is None
+
+
+@pytest.mark.parametrize("times", [1, 2])
+@pytest.mark.parametrize("names", [["first"], ["first", "second"]])
+def test_a_mark_whose_answer_is_lost_is_known_again(
+    payment: Payment, notify: Notify, connect: Connect, caplog: pytest.LogCaptureFixture, names: list[str], times: int
+) -> None:
+    receivers = [connect(name) for name in names]
+    failures = iter(range(times))
+
+    def execute_and_fail(execute: Callable[..., Any], sql: str, *arguments: Any) -> Any:
+        result = execute(sql, *arguments)
+        if sql.startswith("UPDATE") and "delivered" in sql and next(failures, None) is not None:
+            raise OperationalError
+        return result
+
+    with connection.execute_wrapper(execute_and_fail):
+        assert notify(payment).status_code == 200
+
+    assert [len(receiver.calls) for receiver in receivers] == [1] * len(names)
+    assert settled_event(payment).deliver_at is None
+    assert not [message for message in caplog.messages if message.startswith("lease_lost ")]
+
+
+@pytest.mark.parametrize("changes", [{"deliver_at": timezone.now()}, {"deliver_at": None, "delivered": ["s other"]}])
+def test_a_lease_that_is_lost_with_the_connection_ends_the_delivery(
+    payment: Payment, notify: Notify, connect: Connect, caplog: pytest.LogCaptureFixture, changes: dict[str, Any]
+) -> None:
+    first = connect("first")
+
+    def take_over() -> None:
+        PaymentEvent.objects.update(**changes)
+        raise OperationalError
+
+    with just_before(take_over, "UPDATE", "delivered"):
+        assert notify(payment).status_code == 200
+
+    assert len(first.calls) == 1
+    assert settled_event(payment).delivered == changes.get("delivered", [])
+    assert len([message for message in caplog.messages if message.startswith("lease_lost ")]) == 1
 
 
 def test_a_database_that_stays_away_fails_no_notification(

@@ -109,7 +109,7 @@ def test_the_code_of_the_guide_does_what_it_says(
 ) -> None:
     project = begin(language, tmp_path)
     if name == "reconcile_and_watch":
-        monkeypatch.setenv("HEALTH_TOKEN", "0123456789")
+        monkeypatch.setenv("PAIEMENTPRO_HEALTH_TOKEN", "0123456789" * 4)
 
     for guide in filter(None, [BEFORE.get(name), name]):
         write_guide(project, language, guide)

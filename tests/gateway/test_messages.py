@@ -168,18 +168,39 @@ def test_minus_1_is_failure(value: Any) -> None:
     assert read("", JSON, json.dumps(FIELDS | {"responsecode": value}).encode()).is_failure
 
 
-DECIDING = ["merchantId", "referenceNumber", "amount", "countryCurrencyCode", "responsecode", "payId", "hashcode"]
+REQUIRED = ["merchantId", "referenceNumber", "amount", "responsecode"]
+OPTIONAL = ["countryCurrencyCode", "payId", "hashcode"]
+DECIDING = REQUIRED + OPTIONAL
 OTHERS = ["sessionId", "channel", "transactiondt", "returnContext", "customerId", "hash", "message"]
 
 
-@pytest.mark.parametrize("name", DECIDING)
-@pytest.mark.parametrize("value", ["7", ""])
-def test_deciding_field_with_two_values_is_refused(name: str, value: str) -> None:
+@pytest.mark.parametrize(
+    ("name", "value", "detail"),
+    [
+        *((name, "7", f"two values of {name}") for name in DECIDING),
+        *((name, "", f"no {name}") for name in REQUIRED),
+    ],
+)
+def test_deciding_field_with_two_values_is_refused(name: str, value: str, detail: str) -> None:
     fields = FIELDS | {"hashcode": "0b"}
     again = urlencode({name.upper(): value})
 
     for error in (refusal(f"{urlencode(fields)}&{again}"), refusal(urlencode(fields), FORM, again.encode())):
-        assert error.detail == ("no amount" if (name, value) == ("amount", "") else f"two values of {name}")
+        assert error.detail == detail
+
+
+@pytest.mark.parametrize("name", OPTIONAL)
+@pytest.mark.parametrize("empty", ["", " "])
+def test_empty_value_of_an_optional_field_contradicts_nothing(name: str, empty: str) -> None:
+    fields = FIELDS | {"hashcode": "0b"}
+    expected = read(urlencode(fields))
+
+    for notification in (
+        read(f"{urlencode(fields)}&{urlencode({name: empty})}"),
+        read(urlencode(fields | {name: empty}), JSON, json.dumps({name: fields[name]}).encode()),
+    ):
+        assert replace(notification, data={}) == replace(expected, data={})
+        assert sorted(notification.data[name]) == sorted([empty, fields[name]])
 
 
 @pytest.mark.parametrize("name", OTHERS)
@@ -669,6 +690,12 @@ QUOTED: dict[str, Callable[[str], str]] = {
     "with soft hyphens": "\xad".join,
     "with zero-width spaces": "\u200b".join,
     "with a query": lambda url: f"{url}?merchantId=PP-F324&amount=100",
+    "wrapped": lambda url: "\r\n".join(re.findall(".{1,30}", url)),
+    "wrapped in HTML": lambda url: "<br />\n".join(re.findall(".{1,16}", url)),
+    "wrapped and escaped": lambda url: "\\n".join(re.findall(".{1,40}", url)),
+    "wrapped and percent-encoded": lambda url: quote("\n".join(re.findall(".{1,20}", url)), safe=""),
+    "parted by a space": lambda url: f"{url[:-30]} {url[-30:]}",
+    "parted by a no-break space": lambda url: f"{url[:-50]}\xa0{url[-50:]}",
     "with NUL": lambda url: f"{quote(url, safe='').replace('.', '%2e')}%00",
 }
 
@@ -689,7 +716,7 @@ def signed_urls() -> dict[str, str]:
 def assert_cut(shown: object, url: str) -> None:
     """Assert that nothing is left of the signature, as a person or a program may read what is shown."""
     signature = url.split("/")[-2].rpartition(".")[2].lower()
-    readable = re.sub("[\xad\u200b\\\\]", "", unescape(unescape(unquote(unquote(str(shown)))))).lower()
+    readable = re.sub(r"[\xad\u200b\s\\]|\\n|<br />", "", unescape(unescape(unquote(unquote(str(shown)))))).lower()
     assert signature not in readable
     assert "[url]" in readable
     assert "\0" not in str(shown)
@@ -739,6 +766,8 @@ def test_signed_urls_are_cut_out_of_what_comes_from_outside(name: str, way: str)
     [
         "eyJhbGciOiJIUzI1NiJ9.eyJvcmRlciI6IjEyMyJ9.qFiSyowoG1QJO48iEZsLKps9mcit_G7GDV1dV5X6ZVQ",
         "07-07123456. Veuillez contacter le service clientèle de votre opérateur de téléphonie.",
+        "CMD-3fa85f64. Your payment was declined: please contact the operator.",
+        "CMD-3fa85f64. Transaction refused for an unknown reason, unfortunately.",
         "https://shop.example/orders/2026-09251544.html?%20" + "a" * 60,
         "%26amp; 100% " + "-" * 60,
     ],
@@ -747,7 +776,23 @@ def test_other_text_from_outside_is_as_received(text: str) -> None:
     assert without_signed_urls(text) == text
 
 
-@pytest.mark.parametrize("unit", ["a", "-", "a-", "-12345678.", "%2d", "&#45;", "0123456789abcdef"])
+@pytest.mark.parametrize(
+    "unit",
+    [
+        "a",
+        "-",
+        "a-",
+        "-12345678.",
+        "%2d",
+        "&#45;",
+        "0123456789abcdef",
+        "a ",
+        "a\n\n",
+        "\\n",
+        "a<br ",
+        "-12345678.abcdefabcdef ",
+    ],
+)
 def test_long_text_is_read_quickly(unit: str) -> None:
     started_at = time.process_time()
     without_signed_urls(unit * (MAX_BODY // len(unit)))

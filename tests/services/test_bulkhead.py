@@ -7,6 +7,7 @@ import requests
 from django.test import Client
 
 from django_paiementpro import services
+from django_paiementpro.exceptions import GatewayRefusedError, GatewayUnavailableError
 from django_paiementpro.models import Payment
 from django_paiementpro.services import bulkhead
 from django_paiementpro.testing import FakeGateway, make_payment
@@ -62,6 +63,60 @@ def test_answer_ends_the_pause(clock: Any) -> None:
     silence.note(is_silent=True)
     clock.now += 10
     assert silence.is_over()
+
+
+def fail(*, is_away: bool) -> None:
+    raise GatewayUnavailableError(is_away=is_away)
+
+
+def places_of(breaker: bulkhead.CircuitBreaker) -> int:
+    """Return how many of three threads may wait at once."""
+    with breaker.enter() as first, breaker.enter() as second, breaker.enter() as third:
+        return [first, second, third].count(True)
+
+
+def test_circuit_breaker_lets_one_thread_wait_for_a_silent_service(clock: Any) -> None:
+    breaker = bulkhead.CircuitBreaker()
+    clock.now += bulkhead.SILENT_AFTER
+    assert places_of(breaker) == 3
+
+    for pause, count in [(bulkhead.SILENT_AFTER - 0.01, 3), (0.01, 1)]:
+        with pytest.raises(GatewayUnavailableError):
+            breaker.call(lambda: fail(is_away=True))
+        clock.now += pause
+        assert places_of(breaker) == count
+    clock.now += 3600
+    assert places_of(breaker) == 1
+
+    assert breaker.call(lambda: "page") == "page"
+    clock.now += bulkhead.SILENT_AFTER
+    assert places_of(breaker) == 3
+
+
+def test_call_under_way_for_long_makes_a_service_silent(clock: Any) -> None:
+    breaker = bulkhead.CircuitBreaker()
+
+    def wait() -> None:
+        assert places_of(breaker) == 3
+        clock.now += bulkhead.SILENT_AFTER
+        assert places_of(breaker) == 0
+
+    with breaker.enter():
+        breaker.call(wait)
+
+
+@pytest.mark.parametrize("error", [GatewayUnavailableError("not JSON"), GatewayRefusedError("no"), KeyError("a bug")])
+def test_error_of_a_service_that_answers_is_an_answer(clock: Any, error: Exception) -> None:
+    breaker = bulkhead.CircuitBreaker()
+
+    def answer() -> None:
+        clock.now += bulkhead.SILENT_AFTER
+        raise error
+
+    with pytest.raises(type(error)):
+        breaker.call(answer)
+
+    assert places_of(breaker) == 3
 
 
 @pytest.fixture
@@ -128,7 +183,7 @@ def test_person_and_reconciliation_ask_a_silent_service(client: Client, status_s
 def test_few_threads_wait_for_the_service(
     client: Client, status_service: FakeGateway, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(services.status, "PAYER_LOOK_UPS", 1)
+    monkeypatch.setattr(services.status, "WEB_LOOK_UPS", 1)
     outer, inner = waiting(), waiting()
 
     def ask_for_another(request: Any) -> tuple[int, dict[str, str], bytes]:

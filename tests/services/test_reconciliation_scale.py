@@ -12,18 +12,20 @@ from typing import Any
 import pytest
 import requests
 from django.core.management import CommandError, call_command
-from django.db import OperationalError, connection
+from django.db import OperationalError, connection, connections
 from django.test import override_settings
 from django.utils import timezone, translation
 
 from django_paiementpro import services
+from django_paiementpro.delivery import outbox
 from django_paiementpro.management.commands import paiementpro_reconcile
 from django_paiementpro.models import Payment, PaymentEvent, ReconciliationRun
 from django_paiementpro.services import reconciliation, runs
 from django_paiementpro.services.reconciliation import due_payments, overdue_payments
 from django_paiementpro.signals import payment_succeeded
 from django_paiementpro.testing import FakeGateway, make_payment
-from tests.conftest import STATUS_URL, Statements, due_event
+from tests.conftest import STATUS_URL, due_event
+from tests.server.threads import DEADLINE, Gate, meanwhile, wait_until
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -196,7 +198,7 @@ def test_there_are_as_many_threads_as_wanted(gateway: FakeGateway) -> None:
     for payment in payments:
         answer(gateway, payment, together.wait)
 
-    look_ups = list(reconciliation.Workers(number, 0, threading.Event(), lambda: None).ask_about(iter(payments)))
+    look_ups = list(reconciliation.Workers(number, 0, threading.Event()).ask_about(iter(payments)))
 
     assert [look_up.bug for look_up in look_ups] == [None] * number
 
@@ -596,47 +598,17 @@ def test_a_run_that_has_ended_is_not_joined() -> None:
     assert asks_again()
 
 
-def test_a_run_that_has_not_been_seen_lately_is_not_joined() -> None:
-    run(seen_at=timezone.now() - runs.SILENCE)
-    assert asks_again()
-
-
-@pytest.mark.parametrize(
-    ("error", "is_joined"), [(None, True), (ProcessLookupError(), False), (PermissionError(), True)]
-)
-def test_a_run_on_this_machine_is_joined_while_its_process_lives(
-    monkeypatch: pytest.MonkeyPatch, error: Exception | None, is_joined: bool
-) -> None:
-    run(host="here", process_id=4321)
-    monkeypatch.setattr(runs.socket, "gethostname", lambda: "here")
-
-    def kill(process_id: int, number: int) -> None:
-        assert (process_id, number) == (4321, 0)
-        if error:
-            raise error
-
-    monkeypatch.setattr(runs.os, "kill", kill)
+@pytest.mark.parametrize(("age", "is_joined"), [(timedelta(seconds=119), True), (timedelta(minutes=2), False)])
+def test_a_run_whose_heartbeat_is_stale_is_not_joined(age: timedelta, is_joined: bool) -> None:
+    run(seen_at=timezone.now() - age)
     assert asks_again() is not is_joined
-
-
-def test_no_process_is_asked_for_where_that_would_end_it(monkeypatch: pytest.MonkeyPatch) -> None:
-    run(host="here", process_id=4321)
-    monkeypatch.setattr(runs.socket, "gethostname", lambda: "here")
-    monkeypatch.setattr(runs.os, "name", "nt")
-    assert not asks_again()
-
-
-def test_a_run_of_an_earlier_process_with_our_number_is_not_joined(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(runs.socket, "gethostname", lambda: "here")
-    run(host="here", process_id=os.getpid())
-    assert asks_again()
 
 
 def test_a_run_in_another_thread_is_joined() -> None:
     first, since, _is_alone = runs.begin_run()
     second, joined_since, _is_alone = runs.begin_run()
     assert joined_since == since
-    runs.leave_run(first)
+    runs.finish_run(first, {})
     assert runs.begin_run()[1] == second.started_at
 
 
@@ -664,25 +636,17 @@ def test_where_an_earlier_run_has_not_ended_the_gateway_is_asked_first_for_an_ho
     ("values", "is_left"),
     [
         ({}, True),
-        ({"host": "here", "seen_at": timezone.now() - timedelta(minutes=30)}, True),
-        ({"host": "here", "process_id": 4321}, False),
+        ({"seen_at": timezone.now() + timedelta(minutes=1)}, True),
+        ({"started_at": timezone.now() - timedelta(days=2)}, True),
         ({"seen_at": timezone.now() - timedelta(minutes=3)}, False),
         ({"seen_at": timezone.now() + timedelta(days=30)}, False),
-        ({"started_at": timezone.now() - timedelta(minutes=61)}, False),
         ({"finished_at": timezone.now()}, False),
     ],
-    ids=["beats", "lives", "died", "silent", "ahead", "old", "ended"],
+    ids=["alive", "a little ahead", "old", "stale", "far ahead", "ended"],
 )
 def test_a_receiver_that_hangs_is_not_called_again_while_its_run_lives(
-    heard: list[tuple[str, Payment]], monkeypatch: pytest.MonkeyPatch, values: dict[str, Any], is_left: bool
+    heard: list[tuple[str, Payment]], values: dict[str, Any], is_left: bool
 ) -> None:
-    monkeypatch.setattr(runs.socket, "gethostname", lambda: "here")
-
-    def kill(process_id: int, _number: int) -> None:
-        if process_id == 4321:
-            raise ProcessLookupError
-
-    monkeypatch.setattr(runs.os, "kill", kill)
     hangs, other = (make_payment(status="succeeded") for _ in range(2))
     event = due_event(hangs)
     due_event(other)
@@ -692,6 +656,63 @@ def test_a_receiver_that_hangs_is_not_called_again_while_its_run_lives(
 
     assert (totals.delivered, totals.undelivered) == ((1, 1) if is_left else (2, 0))
     assert [payment for _name, payment in heard] == ([other] if is_left else [hangs, other])
+
+
+@pytest.fixture
+def short_times(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let a heartbeat be due, be stale, and leases run out, within a second."""
+    monkeypatch.setattr(runs, "HEARTBEAT", timedelta(seconds=0.05))
+    monkeypatch.setattr(runs, "STALE_AFTER", timedelta(seconds=1))
+    monkeypatch.setattr(outbox, "LEASE", timedelta(seconds=0.1))
+
+
+@pytest.mark.usefixtures("short_times")
+def test_a_run_whose_receiver_hangs_goes_on_recording_heartbeats(heard: list[tuple[str, Payment]]) -> None:
+    hangs, other = (make_payment(status="succeeded") for _ in range(2))
+    due_event(hangs)
+    gate = Gate()
+
+    def hang(payment: Payment, **kwargs: Any) -> None:
+        if payment == hangs:
+            gate()
+
+    payment_succeeded.connect(hang, dispatch_uid="hang")
+    try:
+        with meanwhile(services.reconcile) as first:
+            gate.await_arrival()
+            time.sleep(1.2)  # its heartbeat would be stale, and its lease has run out
+            due_event(other)
+            totals = services.reconcile()
+            gate.open()
+    finally:
+        payment_succeeded.disconnect(dispatch_uid="hang")
+
+    assert (totals.delivered, totals.undelivered) == (1, 1)
+    assert [payment for _name, payment in heard] == [hangs, other]
+    assert first.result(DEADLINE).delivered == 1
+
+
+@pytest.mark.usefixtures("short_times")
+def test_a_heartbeat_that_fails_is_followed_by_another(monkeypatch: pytest.MonkeyPatch) -> None:
+    found_open: list[bool] = []
+    stored_runs = runs._runs
+
+    def fail_first() -> Any:
+        if threading.current_thread().name == "paiementpro-heartbeats":
+            found_open.append(any(each.connection for each in connections.all(initialized_only=True)))
+            if len(found_open) == 1:
+                raise OperationalError("gone")
+        return stored_runs()
+
+    monkeypatch.setattr(runs, "_runs", fail_first)
+    begun, _since, _is_alone = runs.begin_run()
+    with runs.heartbeats(begun):
+        wait_until(lambda: len(found_open) >= 3)
+    count = len(found_open)
+    time.sleep(0.2)
+
+    assert ReconciliationRun.objects.get().seen_at > begun.seen_at
+    assert found_open == [False] * count
 
 
 def test_a_run_notes_whose_receivers_it_calls(heard: list[tuple[str, Payment]]) -> None:
@@ -717,48 +738,6 @@ def test_the_name_of_a_machine_may_be_long(monkeypatch: pytest.MonkeyPatch) -> N
     assert begun.host == "h" * 255
 
 
-@pytest.mark.parametrize(
-    ("later", "is_said"),
-    [
-        (-timedelta(microseconds=1), True),  # by a clock that was set back since
-        (timedelta(0), False),
-        (runs.BEAT - timedelta(microseconds=1), False),
-        (runs.BEAT, True),
-    ],
-)
-def test_a_run_says_once_in_a_while_that_it_lives(
-    later: timedelta, is_said: bool, monkeypatch: pytest.MonkeyPatch, statements: Statements
-) -> None:
-    begun, _since, _is_alone = runs.begin_run()
-    begun_at, now = begun.seen_at, begun.seen_at + later
-    monkeypatch.setattr(timezone, "now", lambda: now)
-
-    with statements:
-        runs.beat(begun)
-
-    assert len(statements) == is_said
-    assert ReconciliationRun.objects.get().seen_at == begun.seen_at == (now if is_said else begun_at)
-
-
-def test_a_run_says_that_it_lives(monkeypatch: pytest.MonkeyPatch, gateway: FakeGateway) -> None:
-    seen = []
-    monkeypatch.setattr(runs, "BEAT", timedelta(0))
-    (payment,) = pending()
-    answer(gateway, payment)
-
-    def note(execute: Any, sql: str, *arguments: Any) -> Any:
-        if sql.startswith("UPDATE") and "reconciliationrun" in sql:
-            seen.append(sql)
-        return execute(sql, *arguments)
-
-    with connection.execute_wrapper(note):
-        services.reconcile()
-
-    assert len(seen) >= 2
-    ended = ReconciliationRun.objects.get()
-    assert ended.seen_at == ended.finished_at is not None
-
-
 def test_runs_are_remembered_for_a_week() -> None:
     now = timezone.now()
     run(started_at=now - timedelta(days=8))
@@ -777,8 +756,12 @@ def test_a_run_that_breaks_off_is_not_finished() -> None:
     with pytest.raises(OperationalError):
         services.reconcile(progress=broken)
 
-    assert ReconciliationRun.objects.get().finished_at is None
-    assert asks_again()
+    broken_off = ReconciliationRun.objects.get()
+    assert broken_off.finished_at is None
+    assert runs.begin_run()[1] == broken_off.started_at
+    ReconciliationRun.objects.update(seen_at=timezone.now() - runs.STALE_AFTER)
+    begun, since, _is_alone = runs.begin_run()
+    assert since == begun.started_at
 
 
 # The command ---------------------------------------------------------------------------------------------------------

@@ -536,6 +536,27 @@ def test_a_gateway_that_is_away_is_told(awa: User, payment: Payment, gateway: Fa
 
 
 @pytest.mark.usefixtures("look_up")
+def test_receivers_keep_no_place_of_those_who_ask(
+    awa: User, payment: Payment, gateway: FakeGateway, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(services.status, "WEB_LOOK_UPS", 1)
+    gateway.confirms(payment)
+    free: list[bool] = []
+
+    def look(**kwargs: Any) -> None:
+        with services.status.look_up_place() as is_free:
+            free.append(is_free)
+
+    signals.payment_succeeded.connect(look, dispatch_uid="look")
+    try:
+        services.ask_gateway(payment, awa, "She says so")
+    finally:
+        signals.payment_succeeded.disconnect(dispatch_uid="look")
+
+    assert free == [True]
+
+
+@pytest.mark.usefixtures("look_up")
 def test_no_transaction_is_open_while_the_gateway_is_asked(awa: User, payment: Payment) -> None:
     with transaction.atomic(), pytest.raises(RuntimeError):
         services.ask_gateway(payment, awa, "She says so")

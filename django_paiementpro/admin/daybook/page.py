@@ -8,7 +8,6 @@ from django.utils.functional import cached_property
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
-from django_paiementpro import services
 from django_paiementpro.admin.daybook.charts import Charts
 from django_paiementpro.admin.daybook.picker import Choice, PeriodForm, presets, unit_for
 from django_paiementpro.admin.daybook.shown import Shown
@@ -20,8 +19,8 @@ from django_paiementpro.admin.daybook.texts import (
     range_text,
     rate_text,
 )
+from django_paiementpro.admin.notices import NOTICES
 from django_paiementpro.conf import conf
-from django_paiementpro.enums import ChannelVerdict
 from django_paiementpro.models import Payment, offered_channels
 
 
@@ -65,15 +64,9 @@ class Page:
         return [(code, self.choice.query(currency=code)) for code in self.book.other_currencies]
 
     @property
-    def troubles(self) -> Iterator[str]:
-        """Tell which operators do not fare well now, whatever the period is."""
-        channels = services.channel_health().values()
-        for verdict, text in (
-            (ChannelVerdict.FAILING, _("In trouble at the moment: %(operators)s.")),
-            (ChannelVerdict.SLOW, _("Slow at the moment: %(operators)s.")),
-        ):
-            if names := operator_texts(channel.channel for channel in channels if channel.verdict == verdict):
-                yield text % {"operators": ", ".join(names.values())}
+    def notices(self) -> Iterator[str]:
+        """What other apps have to say, whatever the period is."""
+        return (text for notices in NOTICES for text in notices())
 
     @property
     def csv_query(self) -> str:

@@ -1,6 +1,7 @@
 import configparser
 import json
 import logging
+import os
 import re
 from io import StringIO
 from pathlib import Path
@@ -11,9 +12,11 @@ from django.test import TransactionTestCase
 from opentelemetry import metrics
 from opentelemetry.sdk.metrics.export import PeriodicExportingMetricReader
 
-from django_paiementpro import log, services
+from django_paiementpro import log
 from django_paiementpro.doctor.examination import TOPICS
+from django_paiementpro.enums import ChannelStatus
 from django_paiementpro.management.commands import paiementpro_reconcile
+from django_paiementpro.monitoring.health import Health
 from tests.docs.pages import blocks, page
 
 NAME = "howto/reconcile-and-watch"
@@ -46,16 +49,21 @@ class Watch(TransactionTestCase):
     def test_every_topic_of_the_doctor_is_told(self) -> None:
         command = load_command_class("django_paiementpro", "paiementpro_doctor")
         for guide in self.guides():
-            doctor = guide.partition("paiementpro_doctor")[2].partition("services.health()")[0]
+            doctor = guide.partition("paiementpro_doctor")[2].partition("django_paiementpro.monitoring")[0]
             assert re.findall(r"^``(\w+)`` ", doctor, re.MULTILINE) == [topic.name for topic in TOPICS]
             assert set(re.findall("--[a-z]+", doctor)) == options_of(command) - options_of(BaseCommand())
 
     def test_every_problem_is_told(self) -> None:
         for guide in self.guides():
-            table = guide.partition("services.health()")[2].partition("paiementpro/health/")[0]
+            table = guide.partition("``problems``")[2].partition("health.health()")[0]
             told = re.findall(r"^``(\w+)``  ", table, re.MULTILINE)
             assert told == ["undelivered", "unreconciled", "overdue"]
-            assert all(f"``{name}``" in str(services.Health.problems.__doc__) for name in told)
+            assert all(f"``{name}``" in str(Health.problems.__doc__) for name in told)
+
+    def test_every_status_of_a_channel_is_told(self) -> None:
+        for guide in self.guides():
+            table = guide.partition("``channel_health()``")[2]
+            assert set(re.findall(r"^``(\w+)``  ", table, re.MULTILINE)) == set(ChannelStatus.values)
 
     def test_every_error_of_the_log_is_told(self) -> None:
         for guide in self.guides():
@@ -84,16 +92,16 @@ class Watch(TransactionTestCase):
         assert "paiementpro.payments.pending" in exported.getvalue()
         metrics.get_meter_provider().shutdown()
 
-    def test_monitoring_is_told_that_nobody_reconciles(self) -> None:
-        assert self.client.get("/health/").status_code == 404
-        assert self.client.get("/health/", headers={"X-Token": "wrong"}).status_code == 404
-        headers = {"X-Token": "0123456789"}
-        response = self.client.get("/health/", headers=headers)
+    def test_monitoring_learns_that_nothing_reconciles(self) -> None:
+        url = "/paiementpro/health/"
+        assert self.client.get(url).status_code == 401
+        headers = {"Authorization": f"Bearer {os.environ['PAIEMENTPRO_HEALTH_TOKEN']}"}
+        response = self.client.get(url, headers=headers)
         assert response.status_code == 503
         assert response.json()["problems"] == ["unreconciled"]
 
         call_command("paiementpro_reconcile", stdout=StringIO())
-        assert self.client.get("/health/", headers=headers).status_code == 200
+        assert self.client.get(url, headers=headers).status_code == 200
 
     def test_a_run_says_what_it_has_done_as_json(self) -> None:
         output = StringIO()

@@ -50,6 +50,7 @@ class Command(BaseCommand):
   Boutique         {strong(url + "/")}
   Achat express    {strong(url + "/express/")}   une seule page, par l’API REST
   Administration   {strong(url + "/admin/")}   utilisateur {strong(USERNAME)}, mot de passe {strong(PASSWORD)}
+  État de santé    {strong(url + "/paiementpro/health/")}   en JSON, une fois connecté à l’administration
   Rapprochement    {manage} paiementpro_reconcile
                    (les paiements dont la notification s'est perdue ; dans un autre terminal)
 
@@ -57,6 +58,7 @@ class Command(BaseCommand):
   Shop             {strong(url + "/")}
   Express          {strong(url + "/express/")}   a single page, through the REST API
   Admin            {strong(url + "/admin/")}   user {strong(USERNAME)}, password {strong(PASSWORD)}
+  Health           {strong(url + "/paiementpro/health/")}   as JSON, once signed in to the admin
   Reconciliation   {manage} paiementpro_reconcile
                    (for payments whose notification got lost; in another terminal)
 """

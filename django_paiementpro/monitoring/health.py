@@ -1,7 +1,7 @@
 """
-Whether the installation is well: what monitoring asks, in a few statements that stay cheap beside millions of rows.
+The health of the installation: what monitoring asks for, in a few queries that stay cheap with millions of rows.
 
-What is a matter of people is told, and is no alarm: payments to review, payers who come late, an operator that fails.
+Payments to review, customers who are late and channels that fail are reported, but are no problem of the installation.
 """
 
 from collections.abc import Mapping
@@ -13,31 +13,31 @@ from django.db.models import Count, Max, Min
 from django.db.models.functions import Coalesce
 from django.utils import timezone
 
+from django_paiementpro import services
 from django_paiementpro.conf import conf
 from django_paiementpro.db.connections import database
 from django_paiementpro.delivery import outbox
-from django_paiementpro.enums import Kind, Outcome, Status
-from django_paiementpro.models import Finding, Payment, PaymentEvent, ReconciliationRun
+from django_paiementpro.enums import PAID, Kind, Outcome, Status
+from django_paiementpro.models import Payment, PaymentEvent, ReconciliationRun
 from django_paiementpro.services.leases import CLOCK_SKEW
-from django_paiementpro.services.runs import SILENCE
-from django_paiementpro.statistics import PAID
+from django_paiementpro.services.runs import STALE_AFTER
 
-#: A signal that is owed for longer is an alarm: its receiver fails, or nobody delivers again.
+#: A signal that stays undelivered for longer is a problem: its receiver fails, or nothing retries it.
 UNDELIVERED_AFTER = timedelta(minutes=15)
 
-#: A reconciliation that has not ended for longer is an alarm: cron does not run it, or it dies.
+#: If no reconciliation has finished for longer, that is a problem: cron does not run it, or it dies.
 UNRECONCILED_AFTER = timedelta(hours=1)
 
-#: A payment that waits for so much longer than ``PAIEMENTPRO_EXPIRES_AFTER`` is an alarm: nothing expires it.
+#: A payment still pending this long after ``PAIEMENTPRO_EXPIRES_AFTER`` is a problem: nothing expires it.
 OVERDUE_AFTER = timedelta(hours=1)
 
-#: So many of the newest events are searched for a notification.
+#: How many of the newest events are searched for a notification.
 MAX_EVENTS = 50_000
 
-#: How far back an operator's last success is looked for.
+#: How far back the last success of a channel is looked for.
 SUCCESS_WINDOW = timedelta(days=30)
 
-#: So many of the newest runs are looked at: those that are at work have not ended, and some may have died.
+#: How many of the newest runs are looked at: those at work have not finished, and some may have died.
 MAX_RUNS = 100
 
 
@@ -46,44 +46,46 @@ class Health:
     """Figures at one point in time. Datetimes are aware."""
 
     at: datetime
-    #: When the gateway last sent what was not refused; None where none is among the newest ``MAX_EVENTS`` events.
+    #: When the gateway last sent a notification that was not refused; None if the newest 50,000 events have none.
     last_notification_at: datetime | None
-    #: By operator's code: those offered, and any others; None where nobody has paid in ``SUCCESS_WINDOW``.
+    #: By channel, those offered and any others: when a payment last succeeded; None if not in the last 30 days.
     last_success_at: Mapping[str, datetime | None]
-    #: How many payments wait for their payers, and since when the one does that has waited longest.
+    #: How many payments are pending, and since when the oldest of them is.
     pending: int
     oldest_pending_at: datetime | None
-    #: How many events owe signals that nobody is delivering, and when the oldest was written.
+    #: How many events have signals that no process is delivering, and when the oldest and the newest were created.
     undelivered: int
     oldest_undelivered_at: datetime | None
-    #: How many payments a person must look at.
+    newest_undelivered_at: datetime | None
+    #: How many payments have open findings.
     to_review: int
-    #: When a reconciliation last ended, or was seen at work; None where none has.
+    #: When a reconciliation last finished, or was seen at work; None if none has.
     reconciled_at: datetime | None
 
     @property
     def problems(self) -> list[str]:
         """
-        Name what somebody must be woken for; nothing where all is well.
+        Name what is wrong with the installation; the list is empty if nothing is.
 
-        ``undelivered``: a signal is owed for too long. ``unreconciled``: ``paiementpro_reconcile`` does not run.
-        ``overdue``: payments that nobody has paid in time do not expire.
+        ``undelivered``: a signal has been waiting for too long. ``unreconciled``: ``paiementpro_reconcile`` does not
+        run. ``overdue``: payments that were not paid in time do not expire.
         """
         reconciled_age = self.age(self.reconciled_at)
-        alarms = {
-            "undelivered": self._is_ahead(self.oldest_undelivered_at)
-            or _is_beyond(self.age(self.oldest_undelivered_at), UNDELIVERED_AFTER),
-            "unreconciled": reconciled_age is None or _is_beyond(reconciled_age, UNRECONCILED_AFTER),
-            "overdue": _is_beyond(self.age(self.oldest_pending_at), conf.expires_after + OVERDUE_AFTER),
+        problems = {
+            # An event from the future was created by a clock that was wrong: its age is unknown.
+            "undelivered": _is_over(self.age(self.oldest_undelivered_at), UNDELIVERED_AFTER)
+            or (self.newest_undelivered_at or self.at) > self.at + CLOCK_SKEW,
+            "unreconciled": reconciled_age is None or _is_over(reconciled_age, UNRECONCILED_AFTER),
+            "overdue": _is_over(self.age(self.oldest_pending_at), conf.expires_after + OVERDUE_AFTER),
         }
-        return [name for name, is_raised in alarms.items() if is_raised]
+        return [name for name, is_present in problems.items() if is_present]
 
     def age(self, moment: datetime | None) -> float | None:
-        """Return how many seconds ago that was; 0 where another server's clock is ahead, None of None."""
+        """Return how many seconds ago that was: 0 for the future, since clocks differ, and None for None."""
         return None if moment is None else max(0.0, (self.at - moment).total_seconds())
 
     def as_json(self) -> dict[str, Any]:
-        """Return the same as JSON has it: moments in ISO 8601, ages in seconds, and ``ok`` where nothing is wrong."""
+        """Return the same for JSON: ISO 8601 datetimes, ages in seconds, and ``ok``, true if there are no problems."""
         return {
             "ok": not self.problems,
             "problems": self.problems,
@@ -91,28 +93,28 @@ class Health:
             "last_notification": self._moment(self.last_notification_at),
             "last_success": {code: self._moment(moment) for code, moment in self.last_success_at.items()},
             "pending": {"count": self.pending, "oldest": self._moment(self.oldest_pending_at)},
-            "undelivered": {"count": self.undelivered, "oldest": self._moment(self.oldest_undelivered_at)},
+            "undelivered": {
+                "count": self.undelivered,
+                "oldest": self._moment(self.oldest_undelivered_at),
+                "newest": self._moment(self.newest_undelivered_at),
+            },
             "to_review": {"count": self.to_review},
             "last_reconciliation": self._moment(self.reconciled_at),
         }
-
-    def _is_ahead(self, moment: datetime | None) -> bool:
-        """Return whether a clock that was ahead has written the moment, so that its age is unknown."""
-        return moment is not None and moment > self.at + CLOCK_SKEW
 
     def _moment(self, moment: datetime | None) -> dict[str, Any] | None:
         return None if moment is None else {"at": moment.isoformat(), "age": self.age(moment)}
 
 
 def health(now: datetime | None = None) -> Health:
-    """Return how the installation fares, in seven statements."""
+    """Return the health of the installation, from seven queries."""
     now = now or timezone.now()
     payments = Payment.objects.using(database()).order_by()
     owed = PaymentEvent.objects.using(database()).order_by().filter(outbox.due(now))
     pending = payments.filter(status=Status.PENDING).aggregate(
         count=Count("*"), oldest=Min(Coalesce("initialized_at", "created_at"))
     )
-    undelivered = owed.aggregate(count=Count("*"), oldest=Min("created_at"))
+    undelivered = owed.aggregate(count=Count("*"), oldest=Min("created_at"), newest=Max("created_at"))
     return Health(
         at=now,
         last_notification_at=_last_notification_at(),
@@ -121,23 +123,18 @@ def health(now: datetime | None = None) -> Health:
         oldest_pending_at=pending["oldest"],
         undelivered=undelivered["count"],
         oldest_undelivered_at=undelivered["oldest"],
-        to_review=count_payments_to_review(),
+        newest_undelivered_at=undelivered["newest"],
+        to_review=services.count_payments_to_review(),
         reconciled_at=_reconciled_at(now),
     )
 
 
-def count_payments_to_review() -> int:
-    """Return how many payments have open findings."""
-    findings = Finding.objects.using(database()).filter(reviewed_at=None)
-    return int(findings.aggregate(count=Count("payment", distinct=True))["count"])
-
-
-def _is_beyond(age: float | None, limit: timedelta) -> bool:
+def _is_over(age: float | None, limit: timedelta) -> bool:
     return age is not None and age > limit.total_seconds()
 
 
 def _last_notification_at() -> datetime | None:
-    """Look among the newest events alone: no index tells notifications from the rest of millions."""
+    """Search the newest events only: no index tells notifications from millions of others."""
     events = PaymentEvent.objects.using(database()).order_by("-pk")
     newest = events.values_list("pk", flat=True).first() or 0
     notifications = events.filter(pk__gt=newest - MAX_EVENTS, kind=Kind.NOTIFICATION).exclude(outcome=Outcome.REFUSED)
@@ -151,8 +148,10 @@ def _last_success_at(now: datetime) -> dict[str, datetime | None]:
 
 
 def _reconciled_at(now: datetime) -> datetime | None:
-    """Return when a run has ended, or was seen at work just now: one that dies each time does nothing."""
+    """Return when a run last finished, or was seen at work just now: a run that keeps dying does nothing."""
     runs = ReconciliationRun.objects.using(database()).order_by("-pk").values_list("finished_at", "seen_at")
-    seen = [finished_at or (seen_at if seen_at > now - SILENCE else None) for finished_at, seen_at in runs[:MAX_RUNS]]
-    # A moment ahead of us was noted by a clock that has been set back since.
+    seen = [
+        finished_at or (seen_at if seen_at > now - STALE_AFTER else None) for finished_at, seen_at in runs[:MAX_RUNS]
+    ]
+    # The future was noted by a clock that has been set back since.
     return max((moment for moment in seen if moment and moment <= now + CLOCK_SKEW), default=None)

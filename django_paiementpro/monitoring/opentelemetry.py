@@ -1,9 +1,8 @@
 """
-The figures of ``services.health()`` and ``services.channel_health()`` as OpenTelemetry metrics.
+Health and channel health as OpenTelemetry metrics.
 
-The app registers them itself where ``opentelemetry-api`` is installed; without an SDK of the host's nothing is ever
-asked for, and with ``PAIEMENTPRO_OPENTELEMETRY = False`` nothing is told. They are figures of the database: each
-process tells the same, so that dashboards take their maximum, never their sum.
+The monitoring app registers them if ``opentelemetry-api`` is installed; they are measured only if the host has an SDK.
+The values come from the database, so every process reports the same: take their maximum on dashboards, not their sum.
 """
 
 from collections.abc import Callable, Iterable
@@ -15,33 +14,34 @@ from django.db import connections
 from django.db.backends.base.base import BaseDatabaseWrapper
 from opentelemetry.metrics import CallbackOptions, MeterProvider, Observation, get_meter
 
-from django_paiementpro import __version__, log, services
+from django_paiementpro import __version__, log
 from django_paiementpro.conf import conf
-from django_paiementpro.enums import Channel, ChannelVerdict, Outcome
-from django_paiementpro.services import ChannelHealth, Health, Performance
+from django_paiementpro.enums import Channel, ChannelStatus, Outcome
+from django_paiementpro.monitoring.channel_health import ChannelHealth, Performance, channel_health
+from django_paiementpro.monitoring.health import Health, health
 
 #: The attribute of all channels that neither the app nor the settings know.
 OTHER = "other"
 
-#: Numbers with their attributes; None is not told.
-Numbers: TypeAlias = Iterable[tuple[float | None, dict[str, str]]]
+#: Values with their attributes; None is not exported.
+Values: TypeAlias = Iterable[tuple[float | None, dict[str, str]]]
 
 
 @dataclass(frozen=True, slots=True)
-class Figures:
-    """What is told in one collection."""
+class Snapshot:
+    """What one collection exports."""
 
     health: Health
     channels: dict[str, ChannelHealth]
 
     @classmethod
-    def take(cls) -> "Figures":
-        """Return the current figures. All unknown channels are ``other``: the gateway may notify any text."""
-        health, channels = services.health(), services.channel_health()
+    def take(cls) -> "Snapshot":
+        """Measure now. All unknown channels are ``other``, since the gateway may notify any text."""
+        now, channels = health(), channel_health()
         known = {*Channel.values, *conf.channels}
         others = [each for code, each in channels.items() if code not in known]
-        other_moments = [moment for code, moment in health.last_success_at.items() if moment and code not in known]
-        moments = {code: moment for code, moment in health.last_success_at.items() if code in known}
+        other_moments = [moment for code, moment in now.last_success_at.items() if moment and code not in known]
+        moments = {code: moment for code, moment in now.last_success_at.items() if code in known}
         channels = {code: each for code, each in channels.items() if code in known}
         if other_moments:
             moments[OTHER] = max(other_moments)
@@ -49,15 +49,15 @@ class Figures:
             is_failing = any(each.is_failing for each in others)
             channels[OTHER] = ChannelHealth(
                 OTHER,
-                ChannelVerdict.FAILING if is_failing else ChannelVerdict.UNKNOWN,
+                ChannelStatus.FAILING if is_failing else ChannelStatus.UNKNOWN,
                 _sum(each.last_hour for each in others),
                 _sum(each.last_week for each in others),
             )
-        return cls(replace(health, last_success_at=moments), channels)
+        return cls(replace(now, last_success_at=moments), channels)
 
 
 def _sum(performances: Iterable[Performance]) -> Performance:
-    """Add up payments. There is no median of medians."""
+    """Add up the payments."""
     total = Performance()
     for each in performances:
         total = Performance(total.paid + each.paid, total.unpaid + each.unpaid, total.waiting + each.waiting)
@@ -66,67 +66,67 @@ def _sum(performances: Iterable[Performance]) -> Performance:
 
 @dataclass(frozen=True, slots=True)
 class Gauge:
-    """A metric, and how its numbers are read from the figures."""
+    """A metric, and how to read its values from a snapshot."""
 
     name: str
     unit: str
     description: str
-    read: Callable[[Figures], Numbers]
+    read: Callable[[Snapshot], Values]
 
 
-def of_health(read: Callable[[Health], float | None]) -> Callable[[Figures], Numbers]:
-    return lambda figures: [(read(figures.health), {})]
+def of_health(read: Callable[[Health], float | None]) -> Callable[[Snapshot], Values]:
+    return lambda snapshot: [(read(snapshot.health), {})]
 
 
-def of_channels(read: Callable[[ChannelHealth], float | None]) -> Callable[[Figures], Numbers]:
-    return lambda figures: [(read(each), {"channel": code}) for code, each in figures.channels.items()]
+def of_channels(read: Callable[[ChannelHealth], float | None]) -> Callable[[Snapshot], Values]:
+    return lambda snapshot: [(read(each), {"channel": code}) for code, each in snapshot.channels.items()]
 
 
-def of_windows(name: str) -> Callable[[Figures], Numbers]:
-    """Read a figure of the last hour, and of the week before it, of each operator."""
+def of_windows(name: str) -> Callable[[Snapshot], Values]:
+    """Read a value of the last hour, and of the week before it, for each channel."""
 
-    def read(figures: Figures) -> Numbers:
-        for code, each in figures.channels.items():
+    def read(snapshot: Snapshot) -> Values:
+        for code, each in snapshot.channels.items():
             yield getattr(each.last_hour, name), {"channel": code, "window": "hour"}
             yield getattr(each.last_week, name), {"channel": code, "window": "week"}
 
     return read
 
 
-def last_successes(figures: Figures) -> Numbers:
-    for code, moment in figures.health.last_success_at.items():
-        yield figures.health.age(moment), {"channel": code}
+def last_successes(snapshot: Snapshot) -> Values:
+    for code, moment in snapshot.health.last_success_at.items():
+        yield snapshot.health.age(moment), {"channel": code}
 
 
 GAUGES = [
     Gauge(
         "paiementpro.payments.pending",
         "{payment}",
-        "Payments that wait for their payers.",
+        "Pending payments.",
         of_health(lambda health: health.pending),
     ),
     Gauge(
         "paiementpro.payments.pending.oldest_age",
         "s",
-        "How long the one has waited that has waited longest; 0 where none does.",
+        "How long the oldest of them has been pending; 0 if there is none.",
         of_health(lambda health: health.age(health.oldest_pending_at) or 0.0),
     ),
     Gauge(
         "paiementpro.payments.to_review",
         "{payment}",
-        "Payments that a person must look at.",
+        "Payments to review.",
         of_health(lambda health: health.to_review),
     ),
     Gauge(
         "paiementpro.events.undelivered",
         "{event}",
-        "Events that owe signals, and that nobody is delivering.",
+        "Events with undelivered signals, apart from those being delivered.",
         of_health(lambda health: health.undelivered),
     ),
     Gauge(
         "paiementpro.events.undelivered.oldest_age",
         "s",
-        "Age of the oldest of them; 0 where there is none.",
+        "Age of the oldest of them; 0 if there is none.",
         of_health(lambda health: health.age(health.oldest_undelivered_at) or 0.0),
     ),
     Gauge(
@@ -138,39 +138,39 @@ GAUGES = [
     Gauge(
         "paiementpro.reconciliation.last_age",
         "s",
-        "Time since a reconciliation was last seen at work.",
+        "Time since a reconciliation last finished, or was seen at work.",
         of_health(lambda health: health.age(health.reconciled_at)),
     ),
-    Gauge("paiementpro.channel.last_success_age", "s", "Time since somebody last paid.", last_successes),
+    Gauge("paiementpro.channel.last_success_age", "s", "Time since a payment last succeeded.", last_successes),
     Gauge(
         "paiementpro.channel.payments",
         "{payment}",
-        "Payments behind the success rate.",
+        "Payments that the success rate is about.",
         of_windows("payments"),
     ),
     Gauge(
         "paiementpro.channel.success_rate",
         "1",
-        "Part of the payments that came through.",
+        "Share of the payments that were paid within 15 minutes.",
         of_windows("success_rate"),
     ),
     Gauge(
         "paiementpro.channel.time_to_pay",
         "s",
-        "Median time from the payment page to the money.",
+        "Mean time from the payment page to the payment.",
         of_windows("seconds_to_pay"),
     ),
     Gauge(
         "paiementpro.channel.failing",
         "1",
-        "1 where far fewer payments come through than usual, else 0.",
+        "1 if far fewer payments succeed than usual, else 0.",
         of_channels(lambda channel: int(channel.is_failing)),
     ),
 ]
 
 
 def register(meter_provider: MeterProvider | None = None) -> None:
-    """Tell the host's meter provider, or a given one, what may be asked for. One that is set later will know it too."""
+    """Register the gauges with a given meter provider, or with the host's, which may be set later."""
     meter = get_meter("django_paiementpro", __version__, meter_provider)
     collection = Collection()
     for gauge in GAUGES:
@@ -179,44 +179,44 @@ def register(meter_provider: MeterProvider | None = None) -> None:
 
 class Collection:
     """
-    The figures of one collection, taken once for all gauges.
+    Takes one snapshot for all gauges of a collection.
 
-    A gauge that asks again begins another collection: nothing else tells one from the next.
+    A gauge that asks a second time begins the next collection: nothing else tells one from another.
     """
 
     def __init__(self) -> None:
         self.lock = Lock()
         self.asked: set[str] = set()
-        self.figures: Figures | None = None
+        self.snapshot: Snapshot | None = None
 
     def callback(self, gauge: Gauge) -> Callable[[CallbackOptions], Iterable[Observation]]:
         def observe(options: CallbackOptions) -> list[Observation]:
-            figures = self.figures_for(gauge)
-            if figures is None:
+            snapshot = self.snapshot_for(gauge)
+            if snapshot is None:
                 return []
-            return [Observation(number, attributes) for number, attributes in gauge.read(figures) if number is not None]
+            return [Observation(value, attributes) for value, attributes in gauge.read(snapshot) if value is not None]
 
         return observe
 
-    def figures_for(self, gauge: Gauge) -> Figures | None:
+    def snapshot_for(self, gauge: Gauge) -> Snapshot | None:
         with self.lock:
             if not self.asked or gauge.name in self.asked:
                 self.asked.clear()
-                self.figures = take_figures()
+                self.snapshot = take_snapshot()
             self.asked.add(gauge.name)
-            return self.figures
+            return self.snapshot
 
 
-def take_figures() -> Figures | None:
-    """Return the figures of now; None where the host wants none, or where they cannot be had, which is logged."""
+def take_snapshot() -> Snapshot | None:
+    """Return a snapshot, or None if it cannot be taken, which is logged: the host's exporter must go on."""
     opened = _open_connections()
     try:
-        return Figures.take() if conf.opentelemetry else None
+        return Snapshot.take()
     except Exception as error:  # noqa: BLE001  the exporter is the host's, and goes on
         log.write("metrics_unavailable", outcome=Outcome.FAILED, error=type(error).__name__)
         return None
     finally:
-        # This is a thread of the SDK's, which nobody tidies up after.
+        # Django closes no connections in a thread of the SDK's.
         for connection in _open_connections():
             if connection not in opened:
                 connection.close()
