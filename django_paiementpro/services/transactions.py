@@ -8,13 +8,12 @@ import functools
 import random
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, nullcontext, suppress
+from contextlib import contextmanager, nullcontext
 from datetime import datetime, timedelta
 from functools import partial
 from typing import Any, ParamSpec, TypeVar
 
 from django.db import DataError, IntegrityError, OperationalError, transaction
-from django.db.transaction import TransactionManagementError
 from django.utils import timezone
 
 from django_paiementpro import log
@@ -86,8 +85,9 @@ def _is_about_characters(error: Exception) -> bool:
 
 def after_commit(hook: Callable[[], object]) -> None:
     """Call the hook after the commit: now, or once the caller's transaction is committed."""
-    # Django has no hook for a host that commits by hand: what is owed then waits for reconciliation.
-    with suppress(TransactionManagementError):
+    # If the host has turned autocommit off, Django takes hooks inside atomic() alone, and calls them once it is on again.
+    # If it never is, what is owed waits for reconciliation.
+    with transaction.atomic(using=database(), savepoint=False) if in_transaction() else nullcontext():
         transaction.on_commit(hook, using=database(), robust=True)
 
 
