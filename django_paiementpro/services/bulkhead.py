@@ -26,6 +26,9 @@ LONGEST_PAUSE = 60.0
 #: After how many seconds in which calls were made, and none was answered, a circuit breaker limits the calls.
 SILENT_AFTER = 5.0
 
+#: For how many seconds after the last call a circuit breaker remembers that calls were not answered.
+SILENCE_MEMORY = 600.0
+
 
 class Bulkhead:
     """Counts the threads that wait for a service."""
@@ -73,21 +76,26 @@ class CircuitBreaker:
     """
     Lets any number of threads wait for a service that answers, and one at a time for a service that does not.
 
-    The answer to that one lets all in again.
+    The answer to that one lets all in again. So does a while without calls: what they would have found is not known.
     """
 
     def __init__(self) -> None:
         self._bulkhead = Bulkhead()
         self._unanswered_since = math.inf
+        self._called_at = -math.inf
 
     def enter(self) -> AbstractContextManager[bool]:
         """Yield whether the thread may wait for the service in the ``with`` block."""
-        is_silent = time.monotonic() - self._unanswered_since >= SILENT_AFTER
+        now = time.monotonic()
+        if now - self._called_at >= SILENCE_MEMORY:
+            self._unanswered_since = math.inf
+        is_silent = now - self._unanswered_since >= SILENT_AFTER
         return self._bulkhead.enter(1 if is_silent else sys.maxsize)
 
     def call(self, function: Callable[[], T]) -> T:
         """Return what a call of the service returns. An error is an answer too, unless nobody was there to answer."""
-        self._unanswered_since = min(self._unanswered_since, time.monotonic())
+        self._called_at = time.monotonic()
+        self._unanswered_since = min(self._unanswered_since, self._called_at)
         is_answered = True
         try:
             return function()

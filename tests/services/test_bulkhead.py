@@ -85,11 +85,24 @@ def test_circuit_breaker_lets_one_thread_through(clock: Any) -> None:
             breaker.call(lambda: fail(is_away=True))
         clock.now += pause
         assert places_of(breaker) == count
-    clock.now += 3600
-    assert places_of(breaker) == 1
-
     assert breaker.call(lambda: "page") == "page"
     clock.now += bulkhead.SILENT_AFTER
+    assert places_of(breaker) == 3
+
+
+def test_silence_is_forgotten_after_a_while_without_calls(clock: Any) -> None:
+    breaker = bulkhead.CircuitBreaker()
+    for _ in range(2):
+        with pytest.raises(GatewayUnavailableError):
+            breaker.call(lambda: fail(is_away=True))
+        clock.now += bulkhead.SILENCE_MEMORY - 0.01
+        assert places_of(breaker) == 1
+
+    clock.now += 0.01
+
+    assert places_of(breaker) == 3
+    with pytest.raises(GatewayUnavailableError):
+        breaker.call(lambda: fail(is_away=True))
     assert places_of(breaker) == 3
 
 
