@@ -132,6 +132,17 @@ def test_mysql_tables() -> None:
     )
 
 
+@pytest.mark.django_db(transaction=True)
+def test_a_view_of_the_host_is_no_table() -> None:
+    with connection.cursor() as cursor:
+        cursor.execute("CREATE VIEW paiementpro_report AS SELECT reference FROM paiementpro_payment")
+    try:
+        assert found() == []
+    finally:
+        with connection.cursor() as cursor:
+            cursor.execute("DROP VIEW paiementpro_report")
+
+
 def test_unsafe_values_are_named() -> None:
     off, normal = *check_sqlite([(0,)]), *check_sqlite([(1,)])
     assert off.msg.startswith("PRAGMA synchronous is OFF: a notification that has been answered can be lost")

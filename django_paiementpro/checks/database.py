@@ -35,7 +35,7 @@ SHOW VARIABLES WHERE Variable_name IN
 
 MYSQL_TABLES = """
 SELECT table_name, engine, table_collation FROM information_schema.tables
-WHERE table_schema = DATABASE() AND table_name LIKE 'paiementpro%'
+WHERE table_schema = DATABASE() AND table_name LIKE 'paiementpro%' AND table_type = 'BASE TABLE'
 """
 
 Rows = Sequence[Any]
