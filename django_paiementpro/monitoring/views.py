@@ -41,16 +41,18 @@ class HealthView(View):
 
 def _take_token(request: HttpRequest) -> bool:
     """
-    Return whether the request has the token, and remove the token from its query string.
+    Return whether the request has the token, and remove its query string.
 
     Django logs a 503 as an error, with the request, and mails it to ADMINS; there it hides the Authorization header
-    itself, but no query string.
+    itself, but no query string. Some servers pass on the whole URL, as ``REQUEST_URI`` or ``RAW_URI``.
     """
     scheme, _separator, given = request.headers.get("Authorization", "").partition(" ")
     if scheme.lower() != "bearer":
         given = request.GET.get("token", "")
     request.GET = QueryDict()
     request.META["QUERY_STRING"] = ""
+    for name in {"RAW_URI", "REQUEST_URI"} & request.META.keys():
+        request.META[name] = request.META[name].partition("?")[0]
     return conf.health_token is not None and constant_time_compare(given.strip(), conf.health_token)
 
 
