@@ -116,22 +116,32 @@ def _execute(using: str, sql: str, params: Sequence[Any]) -> tuple[int, Any]:
 def _find_natively(
     model: type[M], using: str, sql: str, params: Sequence[Any]
 ) -> M | None:  # pragma: no cover  coverage is measured on SQLite
-    """Do what ``raw()`` does in half the time. PostgreSQL's driver returns the right types, except for JSON."""
+    """Do what ``raw()`` does in half the time. PostgreSQL's driver returns the right types, but for a few columns."""
     fields = model._meta.concrete_fields
     with connections[using].cursor() as cursor:
         cursor.execute(sql, params)
-        values = cursor.fetchone()
-        if values is None:
+        found = cursor.fetchone()
+        if found is None:
             return None
         others = [column.name for column in cursor.description[len(fields) :]]
-    loaded = [
-        field.from_db_value(value, None, connections[using]) if hasattr(field, "from_db_value") else value
-        for field, value in zip(fields, values, strict=False)
-    ]
-    row = model.from_db(using, [field.attname for field in fields], loaded)
+    values = list(found)
+    for index, column, converters in _converters(model, using):
+        for convert in converters:
+            values[index] = convert(values[index], column, connections[using])
+    row = model.from_db(using, [field.attname for field in fields], values[: len(fields)])
     for name, value in zip(others, values[len(fields) :], strict=True):
         setattr(row, name, value)
     return row
+
+
+@functools.lru_cache(maxsize=16)
+def _converters(
+    model: type[Model], using: str
+) -> list[tuple[int, Any, list[Any]]]:  # pragma: no cover  coverage is measured on SQLite
+    """Return the columns whose values have to be converted: JSON, and keys of a user model of the host."""
+    columns = [field.get_col(model._meta.db_table) for field in model._meta.concrete_fields]
+    found = [(index, column, column.get_db_converters(connections[using])) for index, column in enumerate(columns)]
+    return [each for each in found if each[2]]
 
 
 def _new_fields(model: type[Model]) -> list["Field[Any, Any]"]:

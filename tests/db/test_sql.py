@@ -7,6 +7,7 @@ from typing import Any
 from unittest.mock import patch
 
 import pytest
+from django.contrib.auth.models import User
 from django.db import IntegrityError, connection, transaction
 from django.db.models.signals import ModelSignal, post_save, pre_save
 from django.db.models.sql.compiler import SQLCompiler
@@ -56,6 +57,21 @@ def test_find_returns_an_ordinary_payment() -> None:
     found.description = "Order 4"
     found.save()
     assert Payment.objects.get(pk=payment.pk).description == "Order 4"
+
+
+def test_find_converts_the_key_of_a_user_as_the_orm_does(monkeypatch: pytest.MonkeyPatch) -> None:
+    def converted(value: int, expression: Any, connection: Any) -> str:
+        return f"user {value}"
+
+    user = User.objects.create_user("awa")
+    payment = make_payment(user=user)
+    monkeypatch.setattr(User._meta.pk, "from_db_value", converted, raising=False)
+    sql._converters.cache_clear()
+    found = sql.find(Payment, {"reference": payment.reference})
+    monkeypatch.undo()
+    sql._converters.cache_clear()
+    assert found is not None
+    assert found.user_id == f"user {user.pk}"
 
 
 def test_find_returns_one_of_several_rows() -> None:
