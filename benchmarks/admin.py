@@ -195,7 +195,7 @@ def measure_exports() -> Iterator[Row]:
 
 
 def export(parameters: dict[str, Any]) -> str:
-    """Export once, and return what is to be said of it."""
+    """Export once, and describe the result."""
     with suppress(NoReverseMatch):
         path = reverse("admin:paiementpro_payment_export")
         client = sign_in()

@@ -7,7 +7,7 @@ from django.db import connection
 
 
 def create_database() -> None:
-    """Create the database where it is missing. Whoever may not is told so by the server."""
+    """Create the database if it does not exist. Raises the server's error if that is not allowed."""
     if connection.vendor == "sqlite":
         return
     name = connection.settings_dict["NAME"]

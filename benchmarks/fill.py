@@ -44,7 +44,7 @@ def main() -> None:
 
 
 def is_filled(payments: int) -> bool:
-    """Tell whether so many payments are there, in tables with the columns and the indexes of the models."""
+    """Return whether there are that many payments, in tables with the columns and indexes of the models."""
     with connection.cursor() as cursor:
         for model in MODELS:
             table = model._meta.db_table
@@ -58,7 +58,7 @@ def is_filled(payments: int) -> bool:
 
 
 def fill(payments: int) -> None:
-    """Make the tables anew, in one transaction: whoever stops it in the middle has the old rows still."""
+    """Recreate the tables in one transaction: if it is interrupted, the old rows remain."""
     params = {
         "payments": payments,
         "customers": max(payments // 3, 1),

@@ -37,7 +37,7 @@ VALUES = {
     },
     "redeliver": {"reason": "The mail was away"},
     "discard": {"reason": "It was renamed"},
-    "review": {"reason": "A try of ours"},
+    "review": {"reason": "Our own test"},
     "replay": {"reason": "The currency was wrong"},
 }
 PERMISSIONS = {
@@ -478,7 +478,7 @@ def test_review_closes_the_finding_with_its_note() -> None:
     assert "The payment is marked as reviewed." in content
     assert now(payment).needs_review is False
     finding = payment.findings.get()
-    assert (finding.note, finding.reviewed_by) == ("A try of ours", User.objects.get())
+    assert (finding.note, finding.reviewed_by) == ("Our own test", User.objects.get())
     assert finding.reviewed_at is not None
     assert PaymentEvent.objects.get().data["findings"] == ["unknown_code: 7"]
 
@@ -518,7 +518,7 @@ def test_one_of_several_findings_is_reviewed() -> None:
     assert now(payment).needs_review is True
     first.refresh_from_db()
     second.refresh_from_db()
-    assert (first.note, second.note, second.reviewed_at) == ("A try of ours", "", None)
+    assert (first.note, second.note, second.reviewed_at) == ("Our own test", "", None)
     assert "The payment is marked as reviewed." in do(client, "review", payment)
     assert now(payment).needs_review is False
 
@@ -529,7 +529,7 @@ def test_all_findings_are_reviewed_at_once() -> None:
     content = do(client_of("review_payment"), "review", payment, finding="")
     assert "The payment is marked as reviewed." in content
     assert now(payment).needs_review is False
-    assert {finding.note for finding in payment.findings.all()} == {"A try of ours"}
+    assert {finding.note for finding in payment.findings.all()} == {"Our own test"}
 
 
 def test_finding_of_another_payment_is_not_reviewed() -> None:

@@ -20,15 +20,15 @@ class Contender(ABC):
     models: ClassVar[list[type[Model]]]
 
     def prepare(self) -> None:  # noqa: B027  most need nothing
-        """Store what there must be before any payment."""
+        """Store what every payment needs."""
 
     @abstractmethod
     def notifications(self, number: int) -> list[Request]:
-        """Make so many payments that wait to be paid, and return the notification of each."""
+        """Make this number of pending payments, and return the notification of each."""
 
     @abstractmethod
     def forged(self) -> Request:
-        """Return one that is not genuine, and names no payment."""
+        """Return a forged notification, which names no payment."""
 
     @abstractmethod
     def count_paid(self) -> int:

@@ -1,7 +1,7 @@
 """
-The back office, as a cashier uses it: a payer pays, or says so, and somebody at the admin does what is to be done.
+The back office, as a cashier uses it: a customer pays, or claims to have paid, and the cashier acts in the admin.
 
-Each case is run at a desk in French and on a phone in English, but for the pictures, which are made of all four.
+Each case runs on a desktop in French and on a phone in English; the pictures are taken in all four combinations.
 """
 
 from collections.abc import Iterator
@@ -52,7 +52,7 @@ FRENCH = {
 
 
 class Cashier:
-    """Somebody of the staff, at the admin in the payer's own browser, with the payer's last payment in hand."""
+    """A member of staff, who opens the customer's last payment in the admin, in the same browser."""
 
     def __init__(self, payer: Person) -> None:
         self.payer, self.page = payer, payer.page
@@ -258,9 +258,9 @@ def test_cashier_reviews_one_finding_of_two(payer: Person, cashier: Cashier, dem
     expect(cashier.page.locator(".pp-finding")).to_have_count(2)
     cashier.opens("Mark as reviewed")
     cashier.page.locator("[name=finding]").select_option(index=2)
-    cashier.enters("Note", "A try of ours")
+    cashier.enters("Note", "Our own test")
     cashier.submits("Mark as reviewed")
-    expect(cashier.story()).to_contain_text("A try of ours")
+    expect(cashier.story()).to_contain_text("Our own test")
     expect(cashier.page.locator(".pp-finding")).to_have_count(1)
     cashier.looks()
     open_reasons = demo.execute(
