@@ -41,7 +41,7 @@ Settings = Any
 
 
 def client_of(*codenames: str, **values: Any) -> Client:
-    """Return the client of a staff member, who may view payments and has these permissions."""
+    """Return a client for a staff user who may view payments and has these permissions."""
     user = User.objects.create_user("-".join(codenames) or "viewer", is_staff=True, **values)
     user.user_permissions.set(Permission.objects.filter(codename__in=["view_payment", *codenames]))
     client = Client()

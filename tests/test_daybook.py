@@ -96,7 +96,7 @@ def test_key_figures_come_first(cashier: Client) -> None:
     opened("cancelled")
 
     assert key_figures(page(cashier, **WEEK)) == {
-        "Takings": ("15 000 F CFA", "before refunds"),
+        "Gross takings": ("15 000 F CFA", "before refunds"),
         "Refunded": ("2 000 F CFA", "1 refund"),
         "Net": ("13 000 F CFA", "takings minus refunds"),
         "Paid payments": ("2", "in this period"),
@@ -115,7 +115,7 @@ def test_tables_tell_the_same_as_the_charts(cashier: Client) -> None:
     content = page(cashier, **WEEK)
 
     assert table(content, "periods") == [
-        ["Day", "Payments", "Takings", "Refunds", "Refunded", "Net"],
+        ["Day", "Payments", "Gross takings", "Refunds", "Refunded", "Net"],
         ["Mon Nov. 2, 2026", "1", "12 500 F CFA", "0", "0 F CFA", "12 500 F CFA"],
         ["Tue Nov. 3, 2026", "1", "2 500 F CFA", "0", "0 F CFA", "2 500 F CFA"],
         ["Wed Nov. 4, 2026", "0", "0 F CFA", "1", "2 500 F CFA", "\N{MINUS SIGN}2 500 F CFA"],
@@ -209,7 +209,7 @@ def test_last_thirty_days_are_the_default(cashier: Client) -> None:
 
     content = page(cashier)
 
-    assert key_figures(content)["Takings"][0] == "3 000 F CFA"
+    assert key_figures(content)["Gross takings"][0] == "3 000 F CFA"
     assert len(table(content, "periods")) == 32
     assert 'aria-current="page">Last 30 days</a>' in content
 
@@ -279,7 +279,7 @@ def test_invalid_filters_are_named_and_ignored(cashier: Client, query: dict[str,
 
     assert '<p class="errornote">' in content
     assert "Showing the last 30 days instead." not in content
-    assert key_figures(content)["Takings"][0] == "12 500 F CFA"
+    assert key_figures(content)["Gross takings"][0] == "12 500 F CFA"
 
 
 @pytest.mark.parametrize("query", [{"merchant": "😀"}, {"channel": "é😀"}, {"currency": "ZZZ"}, {"format": "pdf"}])
@@ -340,7 +340,7 @@ def test_operator_and_merchant_are_picked_from_the_page(cashier: Client) -> None
     assert '<option value="NEWPAY">NEWPAY</option>' in content
     assert '<option value="A&amp;B"></option>' in content
     chosen = page(cashier, **WEEK, merchant="A&B", channel="WAVECI")
-    assert key_figures(chosen)["Takings"][0] == "1 000 F CFA"
+    assert key_figures(chosen)["Gross takings"][0] == "1 000 F CFA"
     assert '<option value="WAVECI" selected>' in chosen
     assert 'name="merchant" value="A&amp;B"' in chosen
 
@@ -373,10 +373,10 @@ def test_other_currencies_are_named_but_not_summed(cashier: Client) -> None:
 
     content = page(cashier, **WEEK)
 
-    assert key_figures(content)["Takings"][0] == "12 500 F CFA"
+    assert key_figures(content)["Gross takings"][0] == "12 500 F CFA"
     assert "All amounts are in XOF. There are also takings in:" in content
     assert "&amp;currency=EUR" in content
-    assert key_figures(page(cashier, **WEEK, currency="EUR"))["Takings"][0] == "30 EUR"
+    assert key_figures(page(cashier, **WEEK, currency="EUR"))["Gross takings"][0] == "30 EUR"
 
 
 def test_outside_text_is_escaped(cashier: Client) -> None:
@@ -415,7 +415,7 @@ def test_csv_has_all_tables(cashier: Client) -> None:
         ["Payment method", "Wave Côte d’Ivoire"],
         ["Merchant", "PP-F324"],
         [],
-        ["Takings (XOF)", "12500"],
+        ["Gross takings (XOF)", "12500"],
         ["Refunded (XOF)", "0"],
         ["Net (XOF)", "12500"],
         ["Paid payments", "1"],
@@ -424,7 +424,7 @@ def test_csv_has_all_tables(cashier: Client) -> None:
         [],
         ["Takings per day"],
     ]
-    assert ["From", "To", "Payments", "Takings (XOF)", "Refunds", "Refunded (XOF)", "Net (XOF)"] in rows
+    assert ["From", "To", "Payments", "Gross takings (XOF)", "Refunds", "Refunded (XOF)", "Net (XOF)"] in rows
     assert ["2026-11-02", "2026-11-02", "1", "12500", "0", "0", "12500"] in rows
     assert ["Wave Côte d’Ivoire", "2", "1", "1", "0", "0", "0", "50.0"] in rows
     assert ["2026-11-02", "2026-11-02", "Wave Côte d’Ivoire", "2", "1", "0", "50.0"] in rows
@@ -435,7 +435,7 @@ def test_csv_of_one_table_is_a_plain_table(cashier: Client) -> None:
     query = {**WEEK, "by": "week", "table": "periods", "format": "csv"}
 
     assert rows_of(cashier, **query) == [
-        ["From", "To", "Payments", "Takings (XOF)", "Refunds", "Refunded (XOF)", "Net (XOF)"],
+        ["From", "To", "Payments", "Gross takings (XOF)", "Refunds", "Refunded (XOF)", "Net (XOF)"],
         ["2026-11-02", "2026-11-08", "1", "12500", "0", "0", "12500"],
     ]
     assert "takings-periods-2026-11-02-2026-11-08.csv" in cashier.get(url(), query)["Content-Disposition"]

@@ -200,7 +200,7 @@ def test_figures_can_be_filtered() -> None:
     wave = week(channel="WAVECI")
     assert (wave.total.taken, wave.total.refunded, wave.total.paid) == (4000, 5, 1)
     assert week(channel="OMCIV2", merchant="B").median == timedelta(minutes=3)
-    assert week(merchant="unknown").total == Figures()
+    assert week(merchant="PP-NONE").total == Figures()
 
 
 @pytest.mark.parametrize(

@@ -278,7 +278,7 @@ def test_a_failed_try_leaves_the_order_open(client: Client, order: Order, notify
     notify(payment_of(order), responsecode=-1)
     order.refresh_from_db()
     assert (order.status, stock()) == ("open", 5)
-    assert "The payment was not made" in page(client, order)
+    assert "The payment didn’t go through" in page(client, order)
     pay(client, order)
     notify(payment_of(order))
     order.refresh_from_db()

@@ -142,7 +142,7 @@ class InputFilter(admin.ListFilter, ABC):
             (name, value)
             for name, values in request.GET.lists()
             for value in values
-            if name not in {*self.parameter_names, "p", "e"}
+            if name not in {*self.expected_parameters(), "p", "e"}
         ]
 
     @abstractmethod

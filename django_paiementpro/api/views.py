@@ -151,7 +151,7 @@ class PaymentViewSet(GenericViewSet[Payment]):
         waiting_time = None if payment.is_final else payment.waiting_time
         # Each media type has its own tag.
         content = JSONRenderer().render(data) + str(request.accepted_media_type).encode()
-        return conditional_response(request._request, Response(data), content, waiting_time)
+        return conditional_response(self._http_request, Response(data), content, waiting_time)
 
     def create(self, request: Request, *args: Any, **kwargs: Any) -> Response:
         serializer = self.get_serializer(data=read_body(request))

@@ -56,7 +56,7 @@ FRENCH = {
     "The payment is kept. Please try again in a moment.": (
         "Le paiement est conservé. Veuillez réessayer dans un instant."
     ),
-    "The payment was not made": "Le paiement n’a pas abouti",
+    "The payment didn’t go through": "Le paiement n’a pas abouti",
     "To be paid": "À payer",
     "To pay": "À payer",
     "Try again": "Réessayer",

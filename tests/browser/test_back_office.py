@@ -1,7 +1,7 @@
 """
-The back office, as a cashier uses it: a customer pays, or claims to have paid, and the cashier acts in the admin.
+The back office as cashiers use it.
 
-Each case runs on a desktop in French and on a phone in English; the pictures are taken in all four combinations.
+Each test runs on a desktop in French and on a phone in English. Screenshots are taken in all four combinations.
 """
 
 from collections.abc import Iterator
@@ -29,7 +29,7 @@ FRENCH = {
     "All receivers of the shop have succeeded.": "Tous les récepteurs de la boutique ont abouti.",
     "Export (CSV)": "Exporter (CSV)",
     "It would be accepted.": "Elle serait acceptée.",
-    "It would be rejected": "Elle serait refusée",
+    "It would be rejected": "Elle serait rejetée",
     "Mark as reviewed": "Marquer comme vérifié",
     "Note": "Note",
     "Nothing has been done yet. Please correct the errors below.": (
@@ -52,7 +52,7 @@ FRENCH = {
 
 
 class Cashier:
-    """A member of staff, who opens the customer's last payment in the admin, in the same browser."""
+    """A staff user who works in the payer's browser, on the payer's last payment."""
 
     def __init__(self, payer: Person) -> None:
         self.payer, self.page = payer, payer.page
@@ -328,7 +328,7 @@ def test_cashier_replays_what_was_refused(payer: Person, cashier: Cashier, demo:
 def test_cashier_sends_the_payers_link(payer: Person, cashier: Cashier, demo: Demo) -> None:
     payer.orders("attieke")
     payer.presses("Refuse")
-    payer.sees("The payment was not made")
+    payer.sees("The payment didn’t go through")
     cashier.finds(payer.email)
     payer.context.grant_permissions(["clipboard-read", "clipboard-write"])
     cashier.page.get_by_role("button", name=cashier.says("Copy"), exact=True).click()
@@ -392,7 +392,7 @@ def test_pictures_of_every_page(payer: Person, cashier: Cashier, demo: Demo) -> 
     cashier.looks("payment-partly-refunded", both)
     payer.orders("attieke")
     payer.presses("Refuse")
-    payer.sees("The payment was not made")
+    payer.sees("The payment didn’t go through")
     [refused] = newest(demo, payer)
     cashier.page.goto(f"{LIST}{refused}/change/")
     cashier.looks("payment-refused", both)

@@ -55,7 +55,7 @@ def test_refused_payment_can_be_tried_again(payer: Person, demo: Demo) -> None:
     stock = demo.stock("attieke")
     payer.orders("attieke")
     payer.presses("Refuse")
-    payer.sees("The payment was not made", "refused")
+    payer.sees("The payment didn’t go through", "refused")
     payer.sees_words("Check your balance and your number, then try again.")
     assert demo.orders_of(payer.email) == ["open"]
     assert demo.stock("attieke") == stock
@@ -72,10 +72,10 @@ def test_refused_payment_can_be_tried_again(payer: Person, demo: Demo) -> None:
 def test_cancelled_payment_leaves_the_order_payable(payer: Person, demo: Demo) -> None:
     payer.orders("beurre-de-karite")
     payer.presses("Cancel")
-    payer.sees("The payment was not made")
+    payer.sees("The payment didn’t go through")
     payer.sees_status("To be paid")
     payer.opens_order()
-    payer.sees("The payment was not made", "unpaid-order")
+    payer.sees("The payment didn’t go through", "unpaid-order")
     payer.presses("Cancel the order")
     payer.sees("Order cancelled", "cancelled-order")
     assert demo.payments_of(payer.email) == [("cancelled", 1)]
@@ -273,7 +273,7 @@ def test_pictures_of_what_a_payer_sees(payer: Person, demo: Demo) -> None:
     payer.sees("We are waiting for the confirmation", "waiting")
     payer.orders("bissap")
     payer.presses("Refuse")
-    payer.sees("The payment was not made", "refused")
+    payer.sees("The payment didn’t go through", "refused")
     payer.orders("bissap")
     demo.execute("UPDATE paiementpro_payment SET success_url = '' WHERE customer_email = ?", payer.email)
     payer.presses("Pay")
@@ -336,7 +336,7 @@ def test_single_page_waits_and_takes_up_again(payer: Person, demo: Demo) -> None
     payer.presses("Resume the payment")
     payer.sees("To pay")
     payer.presses("Refuse")
-    payer.sees("The payment was not made", "express-refused")
+    payer.sees("The payment didn’t go through", "express-refused")
     payer.presses("Try again")
     payer.sees("To pay")
     gateway, payer.page = payer.page, payer.context.new_page()

@@ -4,7 +4,7 @@ from django import forms
 from django.db.models import QuerySet
 from django.utils.functional import cached_property
 from django.utils.translation import gettext as _
-from django.utils.translation import ngettext, pgettext
+from django.utils.translation import ngettext
 
 from django_paiementpro.admin.daybook.charts import Charts
 from django_paiementpro.admin.daybook.data import ReportData
@@ -78,7 +78,7 @@ class Report:
         )
         money = self.data.money
         return [
-            (pgettext("amount", "Takings"), money(total.taken), _("before refunds")),
+            (_("Gross takings"), money(total.taken), _("before refunds")),
             (_("Refunded"), money(total.refunded), refunds % {"count": count_text(total.refunds)}),
             (_("Net"), money(total.net), _("takings minus refunds")),
             (_("Paid payments"), count_text(total.payments), _("in this period")),

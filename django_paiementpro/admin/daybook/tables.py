@@ -94,7 +94,7 @@ class Tables:
 
     @staticmethod
     def _takings_headings() -> Sequence[str]:
-        return _("Payments"), pgettext("amount", "Takings"), _("Refunds"), _("Refunded"), _("Net")
+        return _("Payments"), _("Gross takings"), _("Refunds"), _("Refunded"), _("Net")
 
     @staticmethod
     def _takings(figures: Figures) -> Sequence[int]:
@@ -111,7 +111,7 @@ class Tables:
             key="merchants",
             title=_("Takings per merchant"),
             kinds=("text", "count", "money"),
-            headings=(_("Merchant"), _("Payments"), pgettext("amount", "Takings")),
+            headings=(_("Merchant"), _("Payments"), _("Gross takings")),
             rows=rows,
         )
 
@@ -209,7 +209,7 @@ class Tables:
             yield _("Merchant"), self.criteria.merchant
         total, median = self.total, self.book.median
         yield ()
-        sums = [(pgettext("amount", "Takings"), total.taken), (_("Refunded"), total.refunded), (_("Net"), total.net)]
+        sums = [(_("Gross takings"), total.taken), (_("Refunded"), total.refunded), (_("Net"), total.net)]
         for label, amount in sums:
             yield f"{label} ({self.criteria.currency})", amount
         yield _("Paid payments"), total.payments
