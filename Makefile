@@ -88,7 +88,7 @@ migrations: $(VENV)/.with-dev  ## no model without its migration
 	cd example_project && ../$(BIN)/python manage.py makemigrations --check --dry-run
 
 translations: $(VENV)/.with-dev  ## every text translated, every .mo compiled from its .po
-	$(BIN)/python tests/translations/check.py django_paiementpro example_project
+	$(BIN)/python tests/translations/check.py django_paiementpro example_project/shop
 
 docs: $(VENV)/.with-dev $(pictures)  ## build the documentation in docs/_build, in English and French, warnings as errors
 	@command -v plantuml >/dev/null || { echo "No plantuml here: apt-get install plantuml graphviz" >&2; exit 1; }

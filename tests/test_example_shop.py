@@ -514,9 +514,9 @@ def test_failing_operator_is_marked_but_selectable(client: Client, buy: Buy) -> 
         Payment.objects.create(**common, **moments, status=status, customer_phone=f"07071234{number:02}")
     cache.clear()
 
-    choices = re.findall(r"[^<>]*in trouble at the moment", client.get(url).content.decode())
+    choices = re.findall(r"[^<>]*having problems right now", client.get(url).content.decode())
 
-    assert choices == ["Orange Money Côte d’Ivoire: in trouble at the moment"]
+    assert choices == ["Orange Money Côte d’Ivoire: having problems right now"]
     assert buy(channel="OMCIV2").status_code == 302
     assert Order.objects.get().channel == "OMCIV2"
 

@@ -14,6 +14,8 @@ from django.core.checks import CheckMessage, Error, Warning
 from django.db import connections, router
 from django.utils.translation import gettext as _
 
+from django_paiementpro.db.connections import database
+
 # PostgreSQL's default; on MySQL and MariaDB it is Django's.
 ISOLATION = "read committed"
 
@@ -43,7 +45,7 @@ def check_database(
     app_configs: Sequence[Any] | None = None, databases: Sequence[str] | None = None, **kwargs: Any
 ) -> list[CheckMessage]:
     """Check the database that payments are written to, if Django may use it."""
-    alias = router.db_for_write(apps.get_model("paiementpro", "Payment"))
+    alias = database()
     if alias not in (databases or ()):
         return []
     connection = connections[alias]

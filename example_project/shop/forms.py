@@ -20,7 +20,7 @@ def channel_choices() -> list[tuple[str, Any]]:
     failing = {code for code, health in channel_health().items() if health.is_failing}
     choices = Payment._meta.get_field("channel").get_choices(blank_choice=[("", _("Choose on the payment page"))])
     return [
-        (code, _("%(operator)s: in trouble at the moment") % {"operator": label} if code in failing else label)
+        (code, _("%(operator)s: having problems right now") % {"operator": label} if code in failing else label)
         for code, label in choices
     ]
 

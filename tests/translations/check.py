@@ -24,6 +24,8 @@ def missing_translations(folder: Path, scratch: Path) -> list[str]:
     """Collect the texts anew, in a copy; return what the copies of the .po files lack then."""
     copy = scratch / folder.name
     shutil.copytree(folder, copy, ignore=shutil.ignore_patterns("*.pyc", ".env", "*.sqlite3*"))
+    if not (copy / "locale").is_dir():
+        sys.exit(f"{folder} has no locale folder: nothing would be checked")
     run(sys.executable, "-m", "django", "makemessages", "--all", "--no-location", cwd=copy)
     return [
         f"{folder / po.relative_to(copy)}: {what} after makemessages:\n{texts(entries)}"
