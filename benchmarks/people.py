@@ -1,4 +1,4 @@
-"""Who pays, and with what; each list begins with the most frequent."""
+"""Customers and their payment methods. Each list begins with the most frequent."""
 
 from dataclasses import dataclass
 

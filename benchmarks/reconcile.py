@@ -68,7 +68,7 @@ def make_pending(number: int) -> None:
                 customer_phone="0707123456",
                 status="pending",
                 attempt=1,
-                initialized_at=now + timedelta(hours=5),  # in the last hour also at the end of a long run
+                initialized_at=now + timedelta(hours=5),  # still within the last hour at the end of a long run
             )
             for index in range(start, min(start + BATCH, number))
         )

@@ -13,10 +13,10 @@ heard: Counter[str] = Counter()
 
 
 class Contender(ABC):
-    """One who takes notifications."""
+    """An implementation that receives notifications."""
 
     name: ClassVar[str]
-    #: Its tables, those first that refer to others.
+    #: Its tables; those that refer to others come first.
     models: ClassVar[list[type[Model]]]
 
     def prepare(self) -> None:  # noqa: B027  most need nothing
@@ -32,7 +32,7 @@ class Contender(ABC):
 
     @abstractmethod
     def count_paid(self) -> int:
-        """Return how many payments the database holds to be paid."""
+        """Return how many payments are paid according to the database."""
 
     def is_accepted(self, status: int) -> bool:
         return status == 200
