@@ -69,9 +69,10 @@ steps := lint types imports bandit migrations translations docs coverage schema 
 check: $(steps)  ## run every step below, as CI does
 	@echo "All is well."
 
-lint: $(VENV)/.with-dev  ## ruff check, ruff format --check
+lint: $(VENV)/.with-dev  ## ruff check, ruff format --check, and no phrases that read as a translation
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+	$(BIN)/python -m tests.prose
 
 types: $(VENV)/.with-dev  ## mypy --strict, with django-stubs
 	$(on_sqlite) $(BIN)/mypy

@@ -1,8 +1,8 @@
 """
-Measure the back office beside a plain ModelAdmin: whole requests, through the middleware, on the filled database.
+Compare the back office with a plain ModelAdmin: whole requests, including the middleware, on the filled database.
 
-Times are medians in milliseconds, with the worst in brackets; then come the statements with their time, and how many
-payments are shown. The two take turns, and their first turn does not count.
+Times are medians in milliseconds, with the worst in brackets, followed by the statements with their time and the number
+of payments shown. The two take turns, and their first turn does not count.
 """
 
 import argparse
@@ -31,7 +31,7 @@ from benchmarks.questions import OURS, PLAIN, Question, questions, since
 from benchmarks.table import Row, goal, report
 from django_paiementpro.models import Payment, PaymentEvent
 
-# In seconds; a quicker statement is not explained.
+# In seconds; the plans of faster statements are not printed.
 SLOW = 0.001
 
 Statement = tuple[float, str, Any]
@@ -74,7 +74,7 @@ def conditions() -> str:
 
 @dataclass
 class Statements:
-    """Takes the time of each statement."""
+    """Times each statement."""
 
     made: list[Statement] = field(default_factory=list)
 
@@ -88,7 +88,7 @@ class Statements:
 
 @dataclass(frozen=True)
 class Answer:
-    """One request: how long it took, what it asked of the database, and the payments that it shows."""
+    """One request: its duration, its statements, and the payments that it shows."""
 
     milliseconds: float
     statements: list[Statement]
@@ -96,7 +96,7 @@ class Answer:
 
 
 def sign_in() -> Client:
-    """Return a superuser's browser."""
+    """Return a client that is logged in as a superuser."""
     staff, _created = get_user_model().objects.get_or_create(
         username="benchmark", defaults={"is_staff": True, "is_superuser": True}
     )
@@ -106,7 +106,7 @@ def sign_in() -> Client:
 
 
 def ask(client: Client, site: str, question: Question) -> Answer | None:
-    """Ask one of the two; None where it has no such page, or sends elsewhere those who ask what it does not know."""
+    """Request a page of one of the two; return None if it has no such page, or redirects for an unknown parameter."""
     parameters = question.parameters[site]
     if parameters is None:
         return None
@@ -126,7 +126,7 @@ def ask(client: Client, site: str, question: Question) -> Answer | None:
 
 
 def measure(rounds: int) -> Iterator[Row]:
-    """Ask each question in each round, and return the rows of the table."""
+    """Request each page in each round, and return the rows of the table."""
     client, asked = sign_in(), questions()
     answers: dict[tuple[str, str], list[Answer]] = {}
     for number in range(rounds + 1):
@@ -163,7 +163,7 @@ def median(answers: list[Answer]) -> float:
 
 
 def explain(site: str) -> None:
-    """Print the plan of each statement that is slow even where it is asked again."""
+    """Print the plan of each statement that is slow even when repeated."""
     client = sign_in()
     for question in questions():
         ask(client, site, question)
@@ -185,7 +185,7 @@ def explain(site: str) -> None:
 
 
 def measure_exports() -> Iterator[Row]:
-    """Return how fast the export of some ten thousand payments is, and that of all, and what memory they take."""
+    """Return the speed and the memory of an export of some ten thousand payments, and of all."""
     count = Payment.objects.count()
     oldest = Payment.objects.order_by("-created_at")[:10_000].aggregate(day=Min("created_at"))["day"]
     for what, parameters in (("the newest", since(timezone.localdate(oldest))), ("all", {})):
@@ -195,7 +195,7 @@ def measure_exports() -> Iterator[Row]:
 
 
 def export(parameters: dict[str, Any]) -> str:
-    """Export once, and return what is to be said of it."""
+    """Export once, and describe the result."""
     with suppress(NoReverseMatch):
         path = reverse("admin:paiementpro_payment_export")
         client = sign_in()
@@ -213,7 +213,7 @@ def export(parameters: dict[str, Any]) -> str:
 
 
 def peak_memory() -> int:
-    """Return the most memory that this process has had, in MB."""
+    """Return the peak memory of this process, in MB."""
     unit = 1 if sys.platform == "darwin" else 1024
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit // 1024**2
 

@@ -1,8 +1,8 @@
 """
-Take payments to a gateway that answers at once: what the checkout costs over the bare HTTP call.
+Take payments to a gateway that answers immediately, and compare the checkout with the bare HTTP call.
 
-The bare call is that of ``requests`` with the same JSON, on a session that keeps its connection. The two take turns,
-always in this order.
+The bare call uses ``requests`` with the same JSON, on a session that keeps its connection. The two take turns, always
+in this order.
 """
 
 import argparse
@@ -80,7 +80,7 @@ def get(path: str) -> float:
 
 
 def fields_of(payment: Payment) -> dict[str, object]:
-    """Return what a call by hand would send."""
+    """Return what a handwritten call would send."""
     return PageRequest(
         merchant_id=payment.merchant_id,
         amount=payment.amount,

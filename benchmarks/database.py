@@ -1,4 +1,4 @@
-"""The database of a benchmark, made anew."""
+"""The database of a benchmark."""
 
 from typing import Any
 
@@ -7,7 +7,7 @@ from django.db import connection
 
 
 def create_database() -> None:
-    """Create the database where it is missing. Whoever may not is told so by the server."""
+    """Create the database if it does not exist. Raises the server's error if that is not allowed."""
     if connection.vendor == "sqlite":
         return
     name = connection.settings_dict["NAME"]
@@ -23,7 +23,7 @@ def database_names(cursor: Any) -> set[str]:
 
 
 def create_tables() -> None:
-    """Create the database and the tables where they are missing, and empty them."""
+    """Create the database and missing tables, and empty the tables."""
     create_database()
     call_command("migrate", run_syncdb=True, verbosity=0)
     call_command("flush", interactive=False, verbosity=0)

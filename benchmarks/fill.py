@@ -1,7 +1,7 @@
 """
-Make up payments of the last two years, each with its order and some four events: a million of them in two minutes.
+Generate payments of the last two years, each with its order and about four events: a million of them in two minutes.
 
-The tables are made anew from the models, so that nothing old remains; their indexes are built when the rows are there.
+The tables are recreated from the models, so that nothing old remains. Their indexes are built after the rows.
 """
 
 import argparse
@@ -44,7 +44,7 @@ def main() -> None:
 
 
 def is_filled(payments: int) -> bool:
-    """Tell whether so many payments are there, in tables with the columns and the indexes of the models."""
+    """Return whether there are that many payments, in tables with the columns and indexes of the models."""
     with connection.cursor() as cursor:
         for model in MODELS:
             table = model._meta.db_table
@@ -58,7 +58,7 @@ def is_filled(payments: int) -> bool:
 
 
 def fill(payments: int) -> None:
-    """Make the tables anew, in one transaction: whoever stops it in the middle has the old rows still."""
+    """Recreate the tables in one transaction: if it is interrupted, the old rows remain."""
     params = {
         "payments": payments,
         "customers": max(payments // 3, 1),
@@ -82,7 +82,7 @@ def fill(payments: int) -> None:
             editor.delete_model(model)
         for model in MODELS:
             editor.create_model(model)
-            # It reads the same; what a crash of the server would take is soon made up again.
+            # Unlogged tables read the same, and what a crash of the server would lose is soon generated again.
             cursor.execute(f"ALTER TABLE {model._meta.db_table} SET UNLOGGED")
         with part("hours and customers"):
             cursor.execute(rows.HOURS, params)
@@ -98,7 +98,7 @@ def fill(payments: int) -> None:
             insert(cursor, Refund, rows.REFUNDS, rows.REFUNDS_SOURCE, params)
             insert(cursor, SearchKey, rows.SEARCH_KEYS, rows.SEARCH_KEYS_SOURCE, params)
         with part("indexes and foreign keys"):
-            # What create_model has put off; the editor itself would do it as it closes.
+            # What create_model has deferred; the editor would run it on exit.
             for statement in editor.deferred_sql:
                 editor.execute(statement, None)
             editor.deferred_sql.clear()
@@ -107,7 +107,7 @@ def fill(payments: int) -> None:
 
 
 def insert(cursor: Any, model: type[Model], columns: dict[str, str], source: str, params: dict[str, Any]) -> None:
-    """Insert what the source yields; a column that is not named has its field's default."""
+    """Insert the rows of the source; other columns get the defaults of their fields."""
     columns, params = dict(columns), dict(params)
     for field in model._meta.local_concrete_fields:
         if field.column not in columns and not field.primary_key and not field.generated:
@@ -120,7 +120,7 @@ def insert(cursor: Any, model: type[Model], columns: dict[str, str], source: str
 
 
 def vacuum() -> None:
-    """Tell the planner what is there, and which pages all can see."""
+    """Update the planner's statistics and the visibility map."""
     with part("VACUUM ANALYZE"), connection.cursor() as cursor:
         cursor.execute(f"VACUUM ANALYZE {', '.join(model._meta.db_table for model in MODELS)}")
 

@@ -87,7 +87,7 @@ def starts(number: int) -> Iterator[Row]:
 
 
 def workers(number: int) -> Iterator[Row]:
-    """Let a worker of ours and of each floor handle that many notifications, and compare their memory."""
+    """Let our worker and one of each floor handle that many notifications, and compare their memory."""
     create_tables()
     results = {}
     with tempfile.TemporaryDirectory() as folder:

@@ -118,7 +118,7 @@ def in_order(results: dict[tuple[str, str], T], rivals: list[Contender]) -> dict
 
 
 def strangers(requests: list[Request]) -> dict[str, list[Request]]:
-    """Return the same notifications, to nobody."""
+    """Return the same notifications, sent to URLs that no contender serves."""
     return {
         BARE: [request.to(request.path.replace("/paiementpro/notification/", "/bare/")) for request in requests],
         UNKNOWN: [request.to(request.path.replace("/paiementpro/", "/unknown/")) for request in requests],
@@ -283,7 +283,7 @@ def free_port() -> int:
 
 
 def attack(requests: list[Request], file: Path, seconds: int, port: int, *, refused: bool = False) -> Turn:
-    """Have wrk send them, from the first on, for so many seconds."""
+    """Let wrk send them, starting with the first, for this many seconds."""
     file.write_text("".join(map(as_line, requests)))
     command = [
         *("wrk", "--threads=1", "--connections=4", f"--duration={seconds}s", "--latency", "--timeout=30s"),
@@ -314,7 +314,7 @@ def rows_under_gunicorn(results: dict[tuple[str, str], Turns]) -> Iterator[Row]:
 
 
 def race(rivals: list[Contender], number: int, times: int = 4) -> dict[str, int]:
-    """Return how many signals each sends for so many payments, each notified so many times at once."""
+    """Return how many signals each sends for ``number`` payments, each notified ``times`` times at once."""
     requests = {rival.name: rival.notifications(number) for rival in rivals}
     heard.clear()
     start = threading.Barrier(times)

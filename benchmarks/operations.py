@@ -1,4 +1,4 @@
-"""A host whose database, gateway and broker the benchmarks of the operations name."""
+"""A host with the database, gateway and broker of the benchmarks of the operations."""
 
 from benchmarks.host import *  # noqa: F403
 from benchmarks.host import INSTALLED_APPS as APPS
@@ -22,5 +22,5 @@ PAIEMENTPRO_GATEWAY_URL = env("GATEWAY_URL", default="http://127.0.0.1:1")
 PAIEMENTPRO_STATUS_URL = f"{PAIEMENTPRO_GATEWAY_URL}/status"
 PAIEMENTPRO_DELIVERY = env("DELIVERY", default="immediate")
 
-# What goes wrong here is meant to, and counted.
+# Errors are intended here, and counted.
 LOGGING = {"version": 1, "disable_existing_loggers": False, "loggers": {"django_paiementpro": {"level": "CRITICAL"}}}

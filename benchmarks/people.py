@@ -1,4 +1,4 @@
-"""Who pays, and with what; each list begins with the most frequent."""
+"""Customers and their payment methods. Each list begins with the most frequent."""
 
 from dataclasses import dataclass
 
@@ -24,7 +24,7 @@ RHYTHM = [14, 8, 5, 3, 3, 6, 15, 30, 50, 65, 75, 80, 82, 75, 70, 72, 78, 85, 95,
 
 @dataclass(frozen=True)
 class Habit:
-    """What so many of ten thousand customers pay with, and how their telephone numbers begin."""
+    """What ``weight`` of ten thousand customers pay with, and how their telephone numbers begin."""
 
     channel: Channel
     weight: int

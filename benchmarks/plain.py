@@ -1,4 +1,4 @@
-"""The contender: what a developer writes who wants the same columns, filters and search, and thinks no further."""
+"""The contender: a simple admin with the same columns, filters and search."""
 
 from django.contrib import admin
 

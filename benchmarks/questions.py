@@ -1,4 +1,4 @@
-"""What staff ask of the list of payments, in the words of either admin: the parameters stand here and nowhere else."""
+"""The measured pages of the list of payments, with their parameters in either admin."""
 
 import re
 from dataclasses import dataclass
@@ -19,7 +19,7 @@ OURS, PLAIN = "admin", "plain"
 
 @dataclass(frozen=True)
 class Question:
-    """A page with its parameters for each site, None where the site has none such; the goal is in milliseconds."""
+    """A page with its parameters for each site, or None if the site has no such page. The goal is in milliseconds."""
 
     name: str
     parameters: dict[str, dict[str, Any] | None]
@@ -28,12 +28,12 @@ class Question:
     arguments: tuple[Any, ...] = ()
 
     def path(self, site: str) -> str:
-        """Return its path. Raises ``NoReverseMatch`` where there is no such page."""
+        """Return its path. Raises ``NoReverseMatch`` if there is no such page."""
         return reverse(f"{site}:paiementpro_payment_{self.page}", args=self.arguments)
 
 
 def questions() -> list[Question]:
-    """Return what is to be measured, about the same payment at each run."""
+    """Return the pages to measure, about the same payment in each run."""
     payment = typical_payment()
     few = Payment.objects.exclude(merchant_id="PP-F324").earliest("pk").merchant_id
     senegal = [channel.value for channel in Channel if channel.country == "SN"]
@@ -69,17 +69,17 @@ def filtered(name: str, ours: dict[str, Any], plain: dict[str, Any], *, goal: fl
 
 
 def searched(kind: str, text: str, *, as_stored: str | None = None, goal: float | None = None) -> Question:
-    """Return a search; the plain admin finds no spelling but the stored one."""
+    """Return a search; the plain admin finds only the stored spelling."""
     return filtered(f"search: {kind}", {"q": text}, {"q": as_stored or text}, goal=goal)
 
 
 def since(day: date) -> dict[str, Any]:
-    """Return our parameters for the payments made from that day on."""
+    """Return our parameters for the payments made since that day."""
     return {"from": day.isoformat()}
 
 
 def typical_payment() -> Payment:
-    """Return one in the middle that was paid in the usual way, with a telephone number that is one word."""
+    """Return a payment from the middle that was paid as usual, with a telephone number without spaces."""
     middle = Payment.objects.count() // 2
     usual = Payment.objects.filter(pk__gte=middle, settled_by="notification", status="succeeded")
     return usual.exclude(customer_phone__contains=" ").earliest("pk")

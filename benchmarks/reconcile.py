@@ -1,8 +1,8 @@
 """
-Reconcile many pending payments with the sandbox, whose every answer takes a while: how long, how many, what memory.
+Reconcile many pending payments with a slow sandbox: how long it takes, how many it asks about, how much memory.
 
-Each row is a run of ``paiementpro_reconcile`` in a process of its own, against a server in another. Beside it stands
-what so many workers could ask at best, if nothing but the answers took time.
+Each row is a run of ``paiementpro_reconcile`` in its own process, against a server in another. Beside it is the
+best that this number of workers could do if only the answers took time.
 """
 
 import argparse
@@ -35,7 +35,7 @@ def main() -> None:
 
 
 def measure(url: str, numbers: list[int], workers: list[int], delay: float) -> Iterator[Row]:
-    """Reconcile each number of payments with each number of workers, beside what so many could at best."""
+    """Reconcile each number of payments with each number of workers, beside the best possible result."""
     for payments in numbers:
         create_tables()
         make_pending(payments)
@@ -68,7 +68,7 @@ def make_pending(number: int) -> None:
                 customer_phone="0707123456",
                 status="pending",
                 attempt=1,
-                initialized_at=now + timedelta(hours=5),  # in the last hour also at the end of a long run
+                initialized_at=now + timedelta(hours=5),  # still within the last hour at the end of a long run
             )
             for index in range(start, min(start + BATCH, number))
         )

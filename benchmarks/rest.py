@@ -1,8 +1,8 @@
 """
-Ask the REST API: how many statements each request takes, its own ones of the session and the user apart, and how long.
+Measure the REST API: the time and the statements of each request, without those for the session and the user.
 
-Opening a payment stands beside the bare HTTP call to the gateway, which answers at once; the list and the detail beside
-a plain viewset of REST framework with the same fields. They take turns.
+Opening a payment is compared with the bare HTTP call to a gateway that answers immediately; the list and the detail
+with a plain viewset of REST framework with the same fields. They take turns.
 """
 
 import argparse
@@ -30,7 +30,7 @@ from django_paiementpro.models import Payment
 
 WARM_UP = 10
 
-#: What the session and the user of Django's own take.
+#: The statements of Django's session and user.
 SIGNED_IN = ("django_session", "auth_user")
 
 

@@ -1,11 +1,11 @@
 """
-The rows to make up, as SQL that PostgreSQL works out by itself.
+The rows to generate, as SQL for PostgreSQL.
 
-Each table has its columns, and the source that they are taken from; a column that is not named here has its field's
-default. All is drawn from hashes of the row's number: two runs differ in nothing but the clock.
+Each table has its columns and their source; other columns get the defaults of their fields. All values are derived from
+hashes of the row's number, so two runs differ only by the clock.
 """
 
-# OFFSET 0, below, has PostgreSQL work a step out once, and not at each of its uses.
+# OFFSET 0, below, makes PostgreSQL evaluate a step once, not at each of its uses.
 
 # share: a number from 0 to 1 for a row, another one for each purpose. pick: one of a list, the first the most often.
 FUNCTIONS = """
@@ -35,7 +35,7 @@ FROM (
 ) AS hour
 """
 
-# Each pays some three times, always with the same means.
+# Each pays about three times, always with the same payment method.
 CUSTOMERS = """
 CREATE TEMP TABLE customers ON COMMIT DROP AS
 SELECT id, first_name, last_name, habit.channel AS means, calling_code,
@@ -236,7 +236,7 @@ EVENTS = {
     "created_at": "event.at",
 }
 
-# As services writes them: what was sent, what came back, and what came again.
+# As the services write them: requests, answers, and repeated notifications.
 EVENTS_SOURCE = """
 (SELECT * FROM paiementpro_payment ORDER BY id) AS payment
 CROSS JOIN LATERAL (

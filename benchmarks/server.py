@@ -1,7 +1,7 @@
 """
-Serve the host on a port of its own choosing, which it prints: ``python -m benchmarks.server --delay 0.2``.
+Serve the host on a free port, which it prints: ``python -m benchmarks.server --delay 0.2``.
 
-A thread for each connection, as many as come. ``--delay`` is how long, in seconds, each answer is held back.
+There is a thread for each connection, without limit. ``--delay`` delays each answer, in seconds.
 """
 
 import argparse

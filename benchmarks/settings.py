@@ -15,5 +15,5 @@ if database["ENGINE"] != "django.db.backends.postgresql":
     raise ImproperlyConfigured("BENCHMARK_URL: write the postgres:// URL of a database that may be emptied")
 DATABASES = {"default": database}
 
-# Tables and indexes as the models say now: what is measured need not have its migration yet.
+# Tables and indexes as in the models: what is measured may have no migration yet.
 MIGRATION_MODULES = dict.fromkeys(["admin", "auth", "contenttypes", "paiementpro", "sessions"])

@@ -274,7 +274,7 @@ class Soak:
             Processes.kill_now(process)
 
     def settle_down(self) -> None:
-        """Let nobody be killed any more, and reconcile until nothing is owed."""
+        """Stop killing processes, and reconcile until nothing is owed."""
         deadline = time.monotonic() + 1800
         while time.monotonic() < deadline:
             self.processes.start_reconciliation().wait()
@@ -353,7 +353,7 @@ class Soak:
         sent = notification(path, reference, **{"payId": f"CI{reference}", **fields})
         status, _ = self.request("POST", f"{path}?{sent.query}", sent.body, {"Content-Type": sent.content_type})
         with self.gateway.lock:
-            self.answers[str(status) if status else "nobody there"] += 1
+            self.answers[str(status) if status else "no answer"] += 1
 
     def request(
         self, method: str, path: str, body: bytes | None = None, headers: dict[str, str] | None = None
@@ -421,7 +421,7 @@ def check_payments(soak: Soak, statuses: Mapping[str, str]) -> list[str]:
     )
     return [
         f"{len(lost)} paid payments are not settled" if lost else "",
-        f"{len(given)} payments are settled that nobody paid" if given else "",
+        f"{len(given)} payments are settled that were not paid" if given else "",
         f"{owed} events still owe signals" if owed else "",
         f"{settled} payments have succeeded more than once" if settled else "",
         f"{soak.gateway.counts['a reference sent twice']} references were sent twice"

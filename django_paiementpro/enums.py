@@ -6,7 +6,7 @@ from django.utils.translation import pgettext_lazy
 
 
 class Status(models.TextChoices):
-    """Where a payment stands. What leads from one to another is in ``services``."""
+    """The status of a payment. The transitions are in ``services``."""
 
     CREATED = "created", _("Created")
     PENDING = "pending", _("Waiting for the customer")
@@ -18,7 +18,7 @@ class Status(models.TextChoices):
 
     @property
     def is_final(self) -> bool:
-        """Whether the payer has an answer. A failed payment has one, and may yet be tried again."""
+        """Whether the payment has a result. A failed payment is final too, but can be tried again."""
         return self not in {Status.CREATED, Status.PENDING}
 
     @property
@@ -43,7 +43,7 @@ class Channel(models.TextChoices):
     """
     Payment methods, by the gateway's codes (see "What is known of the gateway").
 
-    Which of them work is a matter of each merchant account. ``country`` is ISO 3166-1, empty for the world.
+    Which of them work depends on the merchant account. ``country`` is ISO 3166-1, empty for the whole world.
     """
 
     ORANGE_CI = "OMCIV2", _("Orange Money Côte d’Ivoire")
@@ -95,7 +95,7 @@ CHANNEL_COUNTRIES = {
 
 
 class ChannelStatus(models.TextChoices):
-    """How a channel does in the last hour, compared with the week before it."""
+    """The health of a channel in the last hour, compared with the week before it."""
 
     OK = "ok", pgettext_lazy("operator", "OK")
     SLOW = "slow", pgettext_lazy("operator", "Slow")
@@ -123,7 +123,7 @@ class Kind(models.TextChoices):
 
 
 class Outcome(models.TextChoices):
-    """What became of it."""
+    """The outcome of an event."""
 
     ACCEPTED = "accepted", _("Accepted")
     DUPLICATE = "duplicate", _("Changed nothing")

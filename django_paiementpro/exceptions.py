@@ -6,7 +6,7 @@ The exceptions of the app.
     PaiementProError
     ├── GatewayError
     │   ├── GatewayUnavailableError   no usable answer; may be retried
-    │   └── GatewayRefusedError       the gateway said no
+    │   └── GatewayRefusedError       the gateway refused
     │       └── TooManyRefusalsError  several refusals in a row: retry later
     └── InvalidNotification           a notification that is not accepted
 

@@ -97,7 +97,7 @@ def default_currency() -> str:
 
 
 def offered_channels() -> list[tuple[str, Any]]:
-    """Return what the merchant account offers; all known channels while the setting is wrong, which a check reports."""
+    """Return the channels of the merchant account, or all known ones if the setting is wrong, which a check reports."""
     try:
         return list(conf.channels.items())
     except ImproperlyConfigured:
@@ -327,7 +327,7 @@ class Payment(models.Model):
     customer_last_name = models.CharField(_("last name"), max_length=150)
     #: The payer's number, in any spelling; the operator's request goes there.
     customer_phone = models.CharField(_("phone"), max_length=32)
-    #: Your customer, where there is an account.
+    #: The customer's user account, if there is one.
     user = models.ForeignKey(
         settings.AUTH_USER_MODEL,
         models.SET_NULL,
@@ -353,7 +353,7 @@ class Payment(models.Model):
     #: What the gateway is to send back, a dictionary; never trusted.
     return_context = models.JSONField(_("context"), default=dict, blank=True)
 
-    #: Where it stands: one of ``Payment.Status``.
+    #: One of ``Payment.Status``.
     status = models.CharField(_("status"), max_length=16, choices=Status, default=Status.CREATED)
     #: Whether it has open findings, which staff must review.
     needs_review = models.BooleanField(_("to review"), default=False)
@@ -372,7 +372,7 @@ class Payment(models.Model):
     gateway_key = TransactionKeyField(max_length=128, blank=True, editable=False)
     #: The payment method that was used, as reported by the gateway.
     gateway_channel = models.CharField(_("payment method used"), max_length=32, blank=True)
-    #: The gateway's clock, read as Africa/Abidjan; empty where it cannot be read.
+    #: The gateway's clock, read as Africa/Abidjan; None if it cannot be read.
     transaction_date = models.DateTimeField(_("date at the gateway"), null=True, blank=True)
     #: The gateway's answer, as a code.
     response_code = models.CharField(_("response code"), max_length=16, blank=True)
@@ -380,7 +380,7 @@ class Payment(models.Model):
     response_message = models.CharField(_("response"), max_length=255, blank=True)
     #: The sum of ``refunds``, in whole francs.
     refunded_amount = FrancsField(_("amount refunded"), default=0, help_text=_("In whole francs."))
-    #: The channel that was used, else the one requested; empty until the customer has chosen one.
+    #: The channel that was used, otherwise the one requested; empty until the customer has chosen one.
     effective_channel = models.GeneratedField(
         expression=Coalesce(NullIf("gateway_channel", models.Value("")), "channel"),
         output_field=models.CharField(max_length=32),
@@ -388,12 +388,12 @@ class Payment(models.Model):
         verbose_name=_("payment method"),
     )
 
-    #: Where the payer goes once it is paid, in the place of ``PAIEMENTPRO_SUCCESS_URL``.
+    #: Where the payer goes once it is paid, instead of ``PAIEMENTPRO_SUCCESS_URL``.
     success_url = models.CharField(_("URL after success"), max_length=500, blank=True)
-    #: Where the payer goes if it is not, in the place of ``PAIEMENTPRO_FAILURE_URL``.
+    #: Where the payer goes if it is not, instead of ``PAIEMENTPRO_FAILURE_URL``.
     failure_url = models.CharField(_("URL after failure"), max_length=500, blank=True)
 
-    #: When it was made.
+    #: When it was created.
     created_at = models.DateTimeField(_("created"), default=timezone.now, editable=False)
     #: When it last changed.
     updated_at = models.DateTimeField(_("changed"), auto_now=True)
@@ -403,10 +403,10 @@ class Payment(models.Model):
     initialized_at = models.DateTimeField(_("page opened"), null=True, blank=True)
     #: When it was settled.
     settled_at = models.DateTimeField(_("settled"), null=True, blank=True)
-    #: When the personal data were blanked. None where there may be some, also by what has come since.
+    #: When the personal data were blanked. None if there may be some, for instance since a later notification.
     blanked_at = models.DateTimeField(_("personal data erased"), null=True, blank=True, editable=False)
 
-    #: Until when a process that asks for a page has the payment to itself.
+    #: The end of the lease under which a process asks for a page.
     leased_until = models.DateTimeField(null=True, blank=True, editable=False)
     #: When the status look-up was last asked.
     checked_at = models.DateTimeField(null=True, blank=True, editable=False)
@@ -538,8 +538,8 @@ class Payment(models.Model):
         Return the row that a save updates.
 
         A payment that was stored, as far as this object knows, may have been rolled back, and its key have been given
-        to another since: the row is ours if it has our reference. The reference is not the host's to change; where it
-        has been changed all the same, the rest of the row tells.
+        to another since: the row is ours if it has our reference. The reference is not the host's to change; if it
+        has been changed anyway, the rest of the row decides.
         """
         rows = stored_payments(using).filter(pk=self.pk)
         if is_partial or self._state.adding:
@@ -555,7 +555,7 @@ class Payment(models.Model):
         _insert_search_keys({self.pk: self.search_keys()}, using)
 
     def search_keys(self) -> set[str]:
-        """Return what the payment is found by, besides its references: names, e-mail address and phone number."""
+        """Return what a search finds the payment by, besides its references: names, e-mail address and phone number."""
         keys = name_keys(self.customer_first_name, self.customer_last_name)
         keys |= {email_key(self.customer_email), self.phone_number}
         return keys - {""}
@@ -605,12 +605,12 @@ class Payment(models.Model):
 
     @property
     def is_final(self) -> bool:
-        """Whether the payer has an answer; a failed payment may be tried again all the same."""
+        """Whether the payment has a result. A failed payment is final too, but can be tried again."""
         return Status(self.status).is_final
 
     @property
     def waiting_time(self) -> timedelta:
-        """How long the payer has had, since the newest page was opened."""
+        """How long ago the newest page was opened."""
         return timezone.now() - (self.initialized_at or self.created_at)
 
     def has_personal_data(self, names: Collection[str]) -> bool:
@@ -649,7 +649,7 @@ class Payment(models.Model):
         return self.reference if attempt <= 1 else f"{self.reference}-{attempt}"
 
     def attempt_of(self, reference: str) -> int | None:
-        """Return which attempt a ``referenceNumber`` names, from 1; None where it is none of this payment's."""
+        """Return which attempt a ``referenceNumber`` names, from 1; None if it does not belong to this payment."""
         if reference == self.reference:
             return 1
         stem, _hyphen, number = reference.rpartition("-")
@@ -667,11 +667,11 @@ class Payment(models.Model):
         return self._signed_path(signing.RETURN)
 
     def get_status_url(self) -> str:
-        """Return the path of the same as JSON."""
+        """Return the path of the payment's status as JSON."""
         return self._signed_path(signing.STATUS)
 
     def get_notification_url(self) -> str:
-        """Return the path that the gateway alone may know: whoever knows it can say that the money has come."""
+        """Return the path of the webhook. Only the gateway may know it: it allows reporting the payment as paid."""
         return self._signed_path(signing.NOTIFICATION)
 
     def _signed_path(self, purpose: str) -> str:
@@ -702,39 +702,39 @@ class PaymentEvent(models.Model):
     """
     One line of the audit trail: what was sent, received, accepted, refused and why.
 
-    What it says is never edited, but for personal data, which ``services.privacy`` blanks.
+    It is never edited, except that ``services.privacy`` blanks personal data.
 
-    It is the outbox as well: ``signals`` are owed to ``receivers``, and ``delivered`` lists the receivers that have had
-    them.
+    It is the outbox as well: ``signals`` are owed to ``receivers``, and ``delivered`` lists the receivers that have
+    handled them.
     """
 
     Kind = Kind
     Outcome = Outcome
 
-    #: What it tells of.
+    #: The payment that it belongs to.
     payment = models.ForeignKey(Payment, models.CASCADE, related_name="events", verbose_name=_("payment"))
     #: What it is about.
     kind = models.CharField(_("kind"), max_length=16, choices=Kind)
     #: What became of it.
     outcome = models.CharField(_("outcome"), max_length=16, choices=Outcome)
-    #: Why it was refused, or must be looked at.
+    #: Why it was refused, or must be reviewed.
     reason = models.CharField(_("reason"), max_length=32, choices=Reason, blank=True)
-    #: The same in words: the gateway's, yours, or those of who gave a reason.
+    #: The reason in words: the gateway's, yours, or those of the person who acted.
     message = models.TextField(_("message"), blank=True)
     #: The fields as they were sent or received.
     data = models.JSONField(_("data"), default=dict, blank=True)
-    #: Who notified.
+    #: The IP address of the sender of a notification.
     remote_address = models.CharField(_("remote address"), max_length=64, blank=True)
-    #: When.
+    #: When it was recorded.
     created_at = models.DateTimeField(_("created"), default=timezone.now, editable=False)
 
     #: Names of the signals to send.
     signals = models.JSONField(default=list, blank=True, editable=False)
     #: ``signal receiver`` of each receiver that was connected when the event was stored.
     receivers = models.JSONField(default=list, blank=True, editable=False)
-    #: ``signal receiver`` of each receiver that has gone through.
+    #: ``signal receiver`` of each receiver that has succeeded.
     delivered = models.JSONField(default=list, blank=True, editable=False)
-    #: From when on a process may deliver: the end of the lease of the one that does. None where nothing is owed.
+    #: When a process may deliver: at the end of the current lease, if there is one. None if nothing is owed.
     deliver_at = models.DateTimeField(null=True, blank=True, editable=False)
 
     class Meta:
@@ -748,7 +748,7 @@ class PaymentEvent(models.Model):
 
     @property
     def fields(self) -> dict[str, Any]:
-        """The data as an object: what a host has stored as a list or a text is one field, ``data``."""
+        """The data as a dictionary: a list or a text that a host has stored becomes one field, ``data``."""
         if isinstance(self.data, dict):
             return self.data
         return {"data": self.data} if self.data else {}
@@ -883,18 +883,18 @@ class ReconciliationRun(models.Model):
     """
     A run of ``paiementpro_reconcile``.
 
-    By these two runs at once share their work, and somebody sees that nobody has run it for hours.
+    It lets concurrent runs share the work, and monitoring notice missing runs.
     """
 
     started_at = models.DateTimeField(_("started"), default=timezone.now, editable=False)
-    #: When it last said that it lives.
+    #: Last heartbeat.
     seen_at = models.DateTimeField(_("seen"), default=timezone.now, editable=False)
     finished_at = models.DateTimeField(_("finished"), null=True, blank=True, editable=False)
     host = models.CharField(_("host"), max_length=255, editable=False)
     process_id = models.PositiveBigIntegerField(_("process"), editable=False)
     #: The event whose receivers the run is calling.
     event_id = models.BigIntegerField(null=True, editable=False)
-    #: The numbers of what it has done.
+    #: What it has done, in numbers.
     totals = models.JSONField(_("totals"), default=dict, blank=True, editable=False)
 
     class Meta:
@@ -909,15 +909,14 @@ class ReconciliationRun(models.Model):
 
 class IdempotencyKey(models.Model):
     """
-    A key that a client of the REST API has sent with a payment, for a day.
+    The idempotency key of a request to the REST API, kept for a day.
 
-    Neither the key nor what came with it is stored: of each there is a digest. It is stored in one commit with its
-    payment, so that there is none without.
+    Only digests of the key and of the request are stored, in the same commit as the payment.
     """
 
-    #: Of the caller and the key.
+    #: Digest of the caller and the key.
     digest = models.CharField(_("digest"), max_length=64, unique=True, editable=False)
-    #: Of what the client asked for.
+    #: Digest of what the client asked for.
     fingerprint = models.CharField(_("fingerprint"), max_length=64, editable=False)
     payment = models.ForeignKey(Payment, models.CASCADE, related_name="+", verbose_name=_("payment"), editable=False)
     created_at = models.DateTimeField(_("created"), default=timezone.now, editable=False)
@@ -934,7 +933,7 @@ class IdempotencyKey(models.Model):
 
 
 def cut(values: Mapping[str, Any]) -> dict[str, Any]:
-    """Return values of a payment with texts cut to their columns; the whole of them stands in an event's data."""
+    """Return values of a payment with texts cut to their columns; an event's data has them in full."""
     return {
         name: value[: getattr(Payment._meta.get_field(name), "max_length", None)] if isinstance(value, str) else value
         for name, value in values.items()

@@ -14,8 +14,8 @@ def is_allowed(url: str, listed: Iterable[str]) -> bool:
     """
     Return whether a URL leads to what ``PAIEMENTPRO_RETURN_HOSTS`` lists.
 
-    A host, with a dot before it for all below it too, is reached by https alone; an origin (``http://localhost:5173``)
-    as it is written; an app's scheme (``maboutique://``) leads wherever the app takes it.
+    A host, with a leading dot to include its subdomains, is allowed over https only; an origin
+    (``http://localhost:5173``) as it is written; an app's scheme (``maboutique://``) with any path.
     """
     match = TARGET.match(url)
     if not match or UNSAFE.search(url):

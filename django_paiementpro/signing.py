@@ -1,8 +1,8 @@
 """
-The signed part of the app's URLs: what names the payment (``Payment.url_key``) and a signature by the site's key.
+The signed part of the app's URLs: ``Payment.url_key``, which identifies the payment, and a signature by the site's key.
 
-Each URL has a salt of its own, so that knowing one (the payer sees the return URL) tells nothing of another (only
-the gateway is told the notification URL). Old keys are honoured through ``SECRET_KEY_FALLBACKS``.
+Each kind of URL has its own salt, so knowing one (the payer sees the return URL) reveals nothing about another (only
+the gateway gets the notification URL). Old keys are honoured through ``SECRET_KEY_FALLBACKS``.
 """
 
 from datetime import timedelta
@@ -14,20 +14,20 @@ NOTIFICATION = "notification"
 RETURN = "return"
 STATUS = "status"
 
-# What proves to the doctor that this site has answered its probe.
+# Proves to the doctor that this site has answered its probe.
 PROBE_ANSWER = "probe-answer"
 
-# How long a probe is recognised.
+# How long a probe is valid.
 PROBE_LIFETIME = timedelta(minutes=5)
 
 
 def sign(name: str, purpose: str) -> str:
-    """Return the signed name, of the name's own characters and letters, digits, ``.``, ``-`` and ``_``."""
+    """Return the signed name. The signature adds only letters, digits, ``.``, ``-`` and ``_``."""
     return _signer(purpose).sign(name)
 
 
 def unsign(signed: str, purpose: str) -> str | None:
-    """Return the name that this site signed for this purpose; None where it did not. Takes constant time."""
+    """Return the name that this site signed for this purpose, or None. Takes constant time."""
     try:
         return _signer(purpose).unsign(signed)
     except BadSignature:
@@ -36,17 +36,17 @@ def unsign(signed: str, purpose: str) -> str | None:
 
 def sign_probe(nonce: str) -> str:
     """
-    Return what stands in a notification URL in place of a signed reference, and names no payment.
+    Return a signed nonce that replaces the signed reference in a notification URL, and names no payment.
 
-    It is of the same letters, has a salt of its own, and is recognised for ``PROBE_LIFETIME``.
+    It has the same alphabet and its own salt, and is valid for ``PROBE_LIFETIME``.
     """
     return _probe_signer().sign(nonce)
 
 
 def unsign_probe(signed: str) -> str | None:
-    """Return the nonce of a probe that this site has signed of late; None where it has not."""
+    """Return the nonce of a probe that this site has signed recently, or None."""
     if signed.count(".") != 2:
-        return None  # by its look alone: a stranger is not to cost a second signature
+        return None  # a cheap check of its form: a forged URL must not cost a second signature
     try:
         return _probe_signer().unsign(signed, max_age=PROBE_LIFETIME)
     except BadSignature:

@@ -1,8 +1,8 @@
 """
-From HTTP to ``services`` and back.
+The views of payers and of the gateway, as a thin layer over ``services``.
 
-All views are open to whoever holds a signed URL: no login, no CSRF token (the gateway has none), no transaction of the
-host's around them, no page of theirs kept in a cache.
+They are open to anyone who has a signed URL: without login, without a CSRF token (the gateway has none), outside the
+host's transactions, and never cached.
 """
 
 import math
@@ -47,26 +47,26 @@ from django_paiementpro.http import UNAVAILABLE_SECONDS, conditional_response, n
 from django_paiementpro.models import Payment
 from django_paiementpro.services.notifications import find_payment, receive_notification
 
-# How browsers say that they load a page in advance: the standard header, and older ones.
+# How browsers announce that they prefetch a page: the standard header, and older ones.
 PURPOSE_HEADERS = ("Sec-Purpose", "Purpose", "X-Purpose", "X-Moz")
 SPECULATIVE = re.compile("prefetch|prerender|preview", re.IGNORECASE)
 
-# After how long a waiting page reloads itself, without JavaScript.
+# How often a waiting page reloads itself without JavaScript.
 REFRESH_SECONDS = 8
 
 
 class OpenView(View):
     """
-    A view for whoever holds a signed URL.
+    A view for anyone who has a signed URL.
 
-    It is decorated once, where the URL is made: on ``dispatch`` each request would pay for it anew.
+    It is decorated once, in ``as_view()``: decorating ``dispatch`` would cost time on each request.
     """
 
     @classmethod
     def as_view(cls, **initkwargs: Any) -> Callable[..., HttpResponseBase]:
         view = login_not_required(csrf_exempt(non_atomic(super().as_view(**initkwargs))))
         view = sensitive_post_parameters()(view)
-        # The answer to a POST is kept in no cache anyhow.
+        # Responses to POST are not cached anyway.
         return never_cache(view) if "get" in cls.http_method_names else view
 
     def dispatch(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
@@ -79,13 +79,13 @@ class OpenView(View):
 class CheckoutView(OpenView):
     """Send the payer to the gateway's page. The same link tries again, and resumes on another device."""
 
-    # No HEAD: to look at a link opens no page. Nor does a browser that loads it in advance.
+    # No HEAD: inspecting or prefetching a link must not open a page.
     http_method_names = ["get", "post", "options"]
 
     def get(self, request: HttpRequest, signed: str) -> HttpResponse:
         payment = _payment_or_404(signed, signing.CHECKOUT)
         if request.method == "GET" and _is_speculative(request):
-            # Not a 2xx: the browser would show it in the place of the page.
+            # Not a 2xx: the browser would show it instead of the page.
             return _page(request, "checkout_error", payment, 403, case="preview")
         if not Status(payment.status).is_payable:
             return HttpResponseRedirect(payment.get_return_url())
@@ -159,7 +159,7 @@ def _not_found() -> HttpResponse:
 
 class ReturnView(OpenView):
     """
-    Tell the payer who comes back where the payment stands. What the URL carries proves nothing, and is not read.
+    Show the status of the payment to the returning payer. The URL's parameters prove nothing, and are ignored.
 
     While the result is unknown, the gateway is asked, at most once every few seconds, and the page waits. It is asked
     about a payment that has just failed or been cancelled too: its page may have been paid since.
@@ -181,9 +181,9 @@ class ReturnView(OpenView):
 
 class StatusView(OpenView):
     """
-    Tell the same to a script, without personal data. ``redirect_url`` is null until the payment is final.
+    Return the same status as JSON, without personal data. ``redirect_url`` is null until the payment is final.
 
-    While it is not, ``Retry-After`` says when to ask again; a client that has the ``ETag`` gets 304 if nothing changed.
+    Until then, ``Retry-After`` says when to ask again; a client that has the ``ETag`` gets 304 if nothing changed.
     """
 
     http_method_names = ["get", "head", "options"]
@@ -205,18 +205,18 @@ class StatusView(OpenView):
 
 
 def _is_speculative(request: HttpRequest) -> bool:
-    """Return whether a browser loads the page in advance, before anyone has asked for it."""
+    """Return whether a browser is prefetching the page."""
     return any(SPECULATIVE.search(request.headers.get(name, "")) for name in PURPOSE_HEADERS)
 
 
 def _page(request: HttpRequest, name: str, payment: Payment, status: int = 200, **context: Any) -> HttpResponse:
-    """Show a page of ours; a host overrides its blocks, or the whole template."""
+    """Render a built-in page. A host can override its blocks, or the whole template."""
     context |= {"payment": payment, "status": payment.status, "home_url": get_script_prefix()}
     return render(request, f"paiementpro/{name}.html", context, status=status)
 
 
 def _send_back(target: str) -> HttpResponse:
-    """Redirect to a page, or to an app by its own scheme, which ``HttpResponseRedirect`` knows nothing of."""
+    """Redirect to a page, or to an app by its own scheme, which ``HttpResponseRedirect`` would reject."""
     if return_urls.is_app_link(target) and return_urls.is_allowed(target, conf.return_hosts):
         return HttpResponse(status=302, headers={"Location": target})
     return HttpResponseRedirect(target)
@@ -231,7 +231,7 @@ def _payment_or_404(signed: str, purpose: str) -> Payment:
 
 
 def _host_page(request: HttpRequest, payment: Payment) -> str:
-    """Return where the host wants the payer of a final payment to go; nothing where the built-in page serves."""
+    """Return the host's URL for the payer of a final payment, or an empty text for the built-in page."""
     if Status(payment.status).is_paid:
         own, common = payment.success_url, conf.success_url
     else:

@@ -64,7 +64,7 @@ def expire_leases() -> None:
 
 
 def due_event(payment: Payment) -> PaymentEvent:
-    """Return an event whose signal is owed and that nobody delivers."""
+    """Return an event with an undelivered signal and no lease."""
     return PaymentEvent.objects.create(
         payment=payment,
         kind="notification",

@@ -4,7 +4,8 @@ Find phrases that read as a translation, in English and in French texts.
     python -m tests.prose [--counts] [FILE...]
 
 Without files it reads all those in git: docstrings, comments, strings and test names in Python, both sides of
-translation catalogues, and other texts as a whole. ``--counts`` writes hits per folder instead of each one.
+translation catalogues (but for fuzzy entries, which are not shown), and other texts as a whole. ``--counts`` writes
+hits per folder instead of each one.
 """
 
 import io
@@ -40,7 +41,7 @@ ENGLISH = {
     r"have (?:the|your|its) \w+ (?:pass|send|run|call|give|take|ask|write|show|tell|know|read|do)": "“make the …”",
     r"what is there for": "“for”",
     r"by (?:its|their) looks?": "“by its form”",
-    r"the ones? that": "“the … that”, with its noun",
+    r"(?<!\bis )the ones? that": "“the … that”, with its noun",
     r"mend(?:s|ed|ing)?": "“fix”",
     r"whence|whereof|thereof": "“from where”, “of which”",
 }
@@ -110,12 +111,13 @@ def texts_of(path: str, content: str) -> Iterator[tuple[str, dict[str, str]]]:
 
 
 def catalogue_side(content: str, keyword: str) -> str:
-    """Return a catalogue with nothing but the texts behind ``msgid`` or ``msgstr``, on their lines."""
-    lines, is_on = [], False
+    """Return a catalogue with nothing but the current texts behind ``msgid`` or ``msgstr``, on their lines."""
+    lines, is_on, is_fuzzy = [], False, False
     for line in content.split("\n"):
+        is_fuzzy = line.startswith("#, fuzzy") or (is_fuzzy and line != "")
         match = re.match('(msg\\w+)?[^"#]*"(.*)"$', line)
         is_on = match is not None and (match[1].startswith(keyword) if match[1] else is_on)
-        lines.append(f"{MARK if match[1] else ''} {match[2]}" if match and is_on else "")
+        lines.append(f"{MARK if match[1] else ''} {match[2]}" if match and is_on and not is_fuzzy else "")
     return "\n".join(lines)
 
 

@@ -97,7 +97,7 @@ def problem_of(response: Any) -> str:
     return str(told["type"]).removeprefix("urn:paiementpro:problem:")
 
 
-@pytest.mark.parametrize("number", ["0", "nobody’s", "9" * 40])
+@pytest.mark.parametrize("number", ["0", "unknown’s", "9" * 40])
 def test_unknown_order_is_not_found(api: APIClient, number: str) -> None:
     response = create(api, order=number)
 
@@ -1411,7 +1411,7 @@ def test_host_may_accept_fewer_fields(awa: User, order: Order, gateway: FakeGate
     assert BriefPayments.as_view({"post": "create"})(request).status_code == 201
 
 
-# What is told, and what is not ----------------------------------------------------------------------------------------
+# What is shown, and what is not ---------------------------------------------------------------------------------------
 
 
 def test_gateway_message_is_not_exposed(api: APIClient, order: Order, gateway: FakeGateway) -> None:

@@ -58,7 +58,7 @@ def the_only_payment() -> Payment:
 @pytest.mark.django_db
 @given(query=st.text(st.characters(max_codepoint=255), max_size=200), content_type=CONTENT_TYPES, body=BODIES)
 def test_arbitrary_body_is_refused_and_recorded(query: str, content_type: str, body: bytes) -> None:
-    """None of it can hold the reference, which nobody can guess."""
+    """None of it can contain the reference, which cannot be guessed."""
     payment = the_only_payment()
 
     response = Client().generic("POST", payment.get_notification_url(), body, content_type, QUERY_STRING=query)

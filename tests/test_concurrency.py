@@ -1,7 +1,7 @@
 """
 Real threads through real sockets, each with a database connection of its own.
 
-What must hold whoever comes first is tried both ways: at once, and with one held at the statement where it hurts.
+What must hold in any order is tested twice: with all at once, and with one paused at the critical statement.
 """
 
 import io
@@ -118,7 +118,7 @@ READS_OF_WHO_WAITS = 3
 
 @contextmanager
 def slow(gateway: FakeGateway, answer: Callable[[Call], object], others: int) -> Iterator[None]:
-    """Let the gateway answer once so many others wait for what it says, or have asked it themselves."""
+    """Let the gateway answer once this many others wait for its answer, or have asked it themselves."""
     reads = Count()
 
     def play(call: Call) -> None:

@@ -42,7 +42,7 @@ BUYER = {
 
 @pytest.fixture(autouse=True)
 def closed_shop(settings: Any) -> None:
-    """Here the shop is open: its receivers stay connected, and nobody has to log in."""
+    """Keep the receivers of the shop connected, and require no login."""
     settings.MIDDLEWARE = [name for name in settings.MIDDLEWARE if "LoginRequired" not in name]
     address, backend = "staff@example.com", "django.core.mail.backends.locmem.EmailBackend"
     settings.ADMINS = [("Staff", address)] if django.VERSION < (6, 0) else [address]
@@ -462,11 +462,11 @@ def test_paid_payer_returns_to_the_order(client: Client, order: Order, notify: N
 def test_only_its_buyer_sees_an_order(client: Client, order: Order) -> None:
     stranger = Client()
     stranger.get(reverse("shop:buy", args=["wax"]))
-    for somebody in (stranger, Client()):
-        assert somebody.get(order.get_absolute_url()).status_code == 404
-        assert pay(somebody, order).status_code == 404
-        assert cancel(somebody, order).status_code == 404
-        assert f"Order {order.pk}" not in somebody.get(reverse("shop:orders")).content.decode()
+    for visitor in (stranger, Client()):
+        assert visitor.get(order.get_absolute_url()).status_code == 404
+        assert pay(visitor, order).status_code == 404
+        assert cancel(visitor, order).status_code == 404
+        assert f"Order {order.pk}" not in visitor.get(reverse("shop:orders")).content.decode()
     assert f"Order {order.pk}" in client.get(reverse("shop:orders")).content.decode()
     assert client.get(order.get_absolute_url()).status_code == 200
 
@@ -479,9 +479,9 @@ def test_staff_see_every_order_but_do_not_act_for_the_buyer(order: Order, admin_
 
 
 def test_other_accounts_see_no_order(order: Order) -> None:
-    somebody = Client()
-    somebody.force_login(User.objects.create_user("somebody"))
-    assert somebody.get(order.get_absolute_url()).status_code == 404
+    visitor = Client()
+    visitor.force_login(User.objects.create_user("visitor"))
+    assert visitor.get(order.get_absolute_url()).status_code == 404
 
 
 def test_orders_survive_a_login(client: Client, order: Order, admin_user: User) -> None:

@@ -1,8 +1,8 @@
 """
 Real server processes, killed with SIGKILL at each step: no order is lost, and none is fulfilled twice.
 
-The site runs in a process of its own, on the test's database; the gateway and the payer are the test. Where a child
-dies is told in its start script, at a statement or on commit, so that the app runs as it is.
+The site runs in its own process, on the test's database; the test plays the gateway and the payer. The start script of
+a child decides where it dies, at a statement or on commit, so that the app runs unchanged.
 """
 
 import io

@@ -45,6 +45,7 @@ def test_english_phrases_are_found(text: str, phrase: str) -> None:
         "You have the choice.",
         "An amendment",
         "Have you paid?",
+        "The language is the one that Django activates.",
     ],
 )
 def test_plain_english_is_left_alone(text: str) -> None:
@@ -115,6 +116,11 @@ msgid "%d waits for somebody"
 msgid_plural "%d wait for somebody"
 msgstr[0] "%d sans un mot"
 msgstr[1] "%d attendent"
+
+#| msgid "Have a look"
+#, fuzzy
+msgid "Silently"
+msgstr "Partir sans un mot"
 
 #~ msgid "so many"
 #~ msgstr "sans un mot"

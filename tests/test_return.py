@@ -53,7 +53,7 @@ def test_waiting_page_refreshes_itself(payment: Payment) -> None:
         ("created", "We are waiting", "Nous attendons"),
         ("pending", "We are waiting", "Nous attendons"),
         ("succeeded", "Payment received", "Paiement reçu"),
-        ("failed", "was not made", "n’a pas abouti"),
+        ("failed", "didn’t go through", "n’a pas abouti"),
         ("expired", "has expired", "a expiré"),
         ("cancelled", "was cancelled", "a été annulé"),
         ("refunded", "refunded", "remboursé"),

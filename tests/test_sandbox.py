@@ -432,7 +432,7 @@ LOOPBACK = [
 
 @pytest.mark.parametrize("debug", [False, True])
 @pytest.mark.parametrize("url", ELSEWHERE)
-def test_sandbox_calls_and_returns_to_nobody_else(db: None, settings: Any, url: str, debug: bool) -> None:
+def test_sandbox_calls_and_returns_to_no_other_site(db: None, settings: Any, url: str, debug: bool) -> None:
     settings.PAIEMENTPRO_SITE_URL = "https://shop.example"
     settings.DEBUG = debug
 

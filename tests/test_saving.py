@@ -594,7 +594,7 @@ def test_reading_a_payment_keeps_no_copy() -> None:
     assert "from_db" not in vars(Payment)
 
 
-# Services with a copy that is old, or tells of what was rolled back.
+# Services with a copy that is outdated, or was read in a transaction that was rolled back.
 
 
 @pytest.mark.django_db(transaction=True)

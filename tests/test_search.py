@@ -29,7 +29,7 @@ def result(text: str) -> set[Payment]:
 
 @pytest.fixture
 def payment(db: None) -> Payment:
-    """A payment beside one of somebody else."""
+    """A payment, beside one of another customer."""
     make_payment(
         gateway_id="SN7",
         customer_email="binta@example.com",
@@ -337,7 +337,23 @@ def test_invalid_phone_number_finds_nothing() -> None:
 
 @pytest.mark.parametrize(
     "text",
-    ["nobody", "9999999999", "x@y", "___", "%", "_", "\\", "'", "-", ".", "\x00", "a\x00b", "é" * 500, "\u200b", "🦁"],
+    [
+        "stranger",
+        "9999999999",
+        "x@y",
+        "___",
+        "%",
+        "_",
+        "\\",
+        "'",
+        "-",
+        ".",
+        "\x00",
+        "a\x00b",
+        "é" * 500,
+        "\u200b",
+        "🦁",
+    ],
 )
 def test_unmatched_text_finds_nothing(payment: Payment, text: str) -> None:
     assert result(text) == set()

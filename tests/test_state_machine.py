@@ -187,7 +187,7 @@ class Shop(RuleBasedStateMachine):
         self.posts = 0
 
     def teardown(self) -> None:
-        """Nothing is lost: once the receivers are mended, each has had each signal once, and nothing is owed."""
+        """Nothing is lost: once the receivers are fixed, each has had each signal once, and nothing is owed."""
         self.receivers.is_broken = False
         try:
             with self.step():
@@ -367,7 +367,7 @@ class Shop(RuleBasedStateMachine):
 
     @rule(number=debts_of, forgery=st.sampled_from(["return", "checkout", "status", "the other's", "none"]))
     def forge(self, number: int, forgery: str) -> None:
-        """Whoever does not know the URL says nothing, and costs nothing."""
+        """A forged URL changes nothing, and costs nothing."""
         debt, other = self.debts[number], self.debts[1 - number]
         urls = {
             "return": debt.payment.get_return_url(),
@@ -397,7 +397,7 @@ class Shop(RuleBasedStateMachine):
         lie=st.sampled_from([{}, {}, {}, {"amount": 1}, {"marchant_id": "PP-F1"}, {"success": "true"}]),
     )
     def look_up(self, number: int, paid: set[int], gateway_id: str, lie: dict[str, Any]) -> None:
-        """Ask about each attempt. What is said of the wrong thing, and what is no plain yes, proves nothing."""
+        """Ask about each attempt. Nothing but a success of the right payment proves anything."""
         debt = self.debts[number]
         with self.step():
             for attempt in range(debt.attempt, 0, -1):
@@ -542,7 +542,7 @@ class Shop(RuleBasedStateMachine):
 
     @rule(answer=st.sampled_from(["off", "silent", "no"]))
     def reconcile(self, answer: str) -> None:
-        """What nobody has paid in time expires, whatever is known; what is owed is delivered."""
+        """What was not paid in time expires, whatever else is known; pending signals are delivered."""
         with self.step(), override_settings(PAIEMENTPRO_STATUS_URL=None if answer == "off" else STATUS_URL):
             for debt in self.debts:
                 for attempt in range(debt.attempt, 0, -1):
@@ -597,7 +597,7 @@ def test_any_events_in_any_order_keep_the_invariants(gateway: FakeGateway) -> No
     with receivers.connected():
         run_state_machine_as_test(
             lambda: Shop(gateway, receivers, staff),
-            # A failure is told as it was found: to make it smaller takes longer than a test may.
+            # A failure is reported as it was found: shrinking it takes longer than a test may.
             settings=settings(
                 profile,
                 max_examples=profile.max_examples // 4,

@@ -464,7 +464,7 @@ def deep_object(call: Call) -> None:
 
 
 def nothing_at_all(call: Call) -> None:
-    """Hang up without a word."""
+    """Close the connection without a response."""
 
 
 def half_an_answer(call: Call) -> None:

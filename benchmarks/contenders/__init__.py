@@ -20,7 +20,7 @@ floor
     Anybody who knows a reference can report it as paid.
 
 honest floor
-    Written by hand, with the promises of ours and plain ORM code: a signed URL, the same comparisons, and one
+    Written by hand in plain ORM code, with the same promises as ours: a signed URL, the same comparisons, and one
     transaction with a conditional UPDATE of the payment and the INSERT of a row that is both audit trail and outbox:
     it names the signal that is owed and holds a lease. The signal is sent after the commit and then marked as
     delivered. If the process dies or a receiver raises, the signal is sent again, though to all receivers, where ours

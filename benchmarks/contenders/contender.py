@@ -13,26 +13,26 @@ heard: Counter[str] = Counter()
 
 
 class Contender(ABC):
-    """One who takes notifications."""
+    """An implementation that receives notifications."""
 
     name: ClassVar[str]
-    #: Its tables, those first that refer to others.
+    #: Its tables; those that refer to others come first.
     models: ClassVar[list[type[Model]]]
 
     def prepare(self) -> None:  # noqa: B027  most need nothing
-        """Store what there must be before any payment."""
+        """Store what every payment needs."""
 
     @abstractmethod
     def notifications(self, number: int) -> list[Request]:
-        """Make so many payments that wait to be paid, and return the notification of each."""
+        """Make this number of pending payments, and return the notification of each."""
 
     @abstractmethod
     def forged(self) -> Request:
-        """Return one that is not genuine, and names no payment."""
+        """Return a forged notification, which names no payment."""
 
     @abstractmethod
     def count_paid(self) -> int:
-        """Return how many payments the database holds to be paid."""
+        """Return how many payments are paid according to the database."""
 
     def is_accepted(self, status: int) -> bool:
         return status == 200

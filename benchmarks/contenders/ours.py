@@ -41,7 +41,7 @@ def hear(payment: Payment, **kwargs: object) -> None:
 
 
 def make_payments(number: int, **others: Any) -> list[Payment]:
-    """Store so many payments of one payer."""
+    """Store this number of payments by one customer."""
     return Payment.objects.bulk_create(
         Payment(
             amount=AMOUNT,

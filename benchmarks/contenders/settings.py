@@ -59,5 +59,5 @@ STRIPE_TEST_SECRET_KEY = "sk_test_onlyforbenchmarksonlyforben"
 GETPAID_ORDER_MODEL = "with_getpaid.Order"
 GETPAID_PAYMENT_MODEL = "with_getpaid.Payment"
 
-# What is forged is answered, and not written about: the terminal is no part of it.
+# Forged notifications are not logged: the terminal must not be measured.
 LOGGING = {"version": 1, "disable_existing_loggers": False, "root": {"level": "CRITICAL"}}

@@ -1,4 +1,4 @@
-"""What is sent: the gateway's notification as it has been seen in production, and others of its size."""
+"""Requests: the gateway's notification as seen in production, and others of the same size."""
 
 import json
 import secrets
@@ -18,7 +18,7 @@ BOUNDARY = "------------------------a1b2c3"
 
 @dataclass(frozen=True)
 class Request:
-    """A POST, or with another method something else."""
+    """A request, by default a POST."""
 
     path: str
     body: bytes
@@ -28,18 +28,18 @@ class Request:
     method: str = "POST"
 
     def to(self, path: str) -> "Request":
-        """Return the same, to another path."""
+        """Return the same request to another path."""
         return replace(self, path=path)
 
     def reordered(self) -> "Request":
-        """Return the same, the fields of its body in another order than those of its query."""
+        """Return the same request with the fields of its body in another order than those of its query."""
         return replace(self, body=multipart(reversed(parse_qsl(self.query, keep_blank_values=True))))
 
     def with_header(self, name: str, value: str) -> "Request":
         return replace(self, headers={**self.headers, name: value})
 
     def environ(self) -> dict[str, Any]:
-        """Return it as WSGI has it; once, as its body is read."""
+        """Return it as a WSGI environment, for one use, since its body is read."""
         return {
             "REQUEST_METHOD": self.method,
             "SCRIPT_NAME": "",
@@ -90,6 +90,6 @@ def multipart(fields: Iterable[tuple[str, str]]) -> bytes:
 
 
 def json_of_size(content: dict[str, Any], size: int) -> bytes:
-    """Return JSON, filled up to that many bytes."""
+    """Return JSON, padded to that many bytes."""
     short = json.dumps({**content, "padding": ""})
     return json.dumps({**content, "padding": "x" * max(0, size - len(short))}).encode()

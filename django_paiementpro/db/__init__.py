@@ -1,1 +1,1 @@
-"""What the ORM does not do, or not fast enough."""
+"""What the ORM does not do, or does too slowly."""

@@ -1,7 +1,7 @@
 """
 The database that payments are written to, and connections that were lost or that a receiver leaves in a bad state.
 
-Django documents no way to tell or to mend either: what depends on its internals is here.
+Django documents no way to detect or to repair either: what depends on its internals is here.
 """
 
 from collections.abc import Callable, Iterator

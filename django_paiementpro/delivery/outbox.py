@@ -2,17 +2,17 @@
 The delivery of signals: stored with the transition, sent after the commit, receiver by receiver.
 
 An event that owes signals is inserted already leased by the process that settles, which delivers on commit. Each
-receiver that goes through is remembered under the lease, and renews it. A process that dies leaves a lease that runs
-out; ``paiementpro_reconcile`` takes it up. The lease is its own token: only who knows its end can renew it.
+receiver that succeeds is recorded under the lease, and renews it. If the process dies, its lease expires, and
+``paiementpro_reconcile`` delivers. The lease is its own token: only a process that knows its end can renew it.
 
 Signals are owed to the receivers that were connected when the event was stored, and to those connected now. The process
 that delivers may lack some of them, after a deployment or if it does not import the module that connects them. Their
 signals are kept until a process that knows them delivers, or staff stop waiting for them
 (``services.discard_signals``).
 
-Where ``PAIEMENTPRO_DELIVERY`` is ``"task"``, the process that settles hands the token to a worker instead, which takes
-the lease over. A task that comes twice, or after others have taken the event up, so finds that the token is not good
-any more; one that never comes is the case of the process that dies.
+If ``PAIEMENTPRO_DELIVERY`` is ``"task"``, the process that settles passes the token to a worker, which takes over the
+lease. A task that runs twice, or after another process has delivered, finds that the token is no longer valid. A task
+that never runs is like a process that dies.
 """
 
 import time
@@ -43,7 +43,7 @@ MARK_PAUSES = (0.0, 0.2)
 
 
 class Owed(NamedTuple):
-    """A signal that a receiver has not had. ``receiver`` is empty if the signal waits for a first one."""
+    """A signal that a receiver has not handled yet. ``receiver`` is empty if the signal waits for a first one."""
 
     signal: str
     receiver: str
@@ -64,9 +64,9 @@ def owe(event: PaymentEvent, signals: list[str]) -> None:
 
 def send(event: PaymentEvent, lease: datetime, *, may_queue: bool = True) -> None:
     """
-    Send what a new event owes, which has just been committed: in this process or, if the host wants it, in a worker.
+    Send the signals of an event that has just been committed: in this process or, if the host wants it, in a worker.
 
-    What fails waits for the next reconciliation.
+    Failed deliveries are retried by the next reconciliation.
     """
     try:
         if may_queue and conf.delivery == "task":
@@ -90,7 +90,7 @@ def is_heard(signal: str) -> bool:
 
 
 def owed_to(event: PaymentEvent) -> list[Owed]:
-    """Return the receivers that have not had their signal, in the order of connection, the unknown ones last."""
+    """Return the receivers that have not handled their signal, in the order of connection, the unknown ones last."""
     owed = []
     for signal in event.signals:
         connected = _receivers_of(signal)
@@ -131,7 +131,7 @@ def is_due(event: PaymentEvent) -> bool:
 
 def deliver(event: PaymentEvent) -> bool | None:
     """
-    Send once more what a stored event still owes. Return False if something is still owed.
+    Retry the undelivered signals of a stored event. Return False if something is still owed.
 
     A receiver may fail again, and one that this process does not know waits. Return None if another process is
     delivering it, or has delivered it.
@@ -168,7 +168,7 @@ def _enqueue(event: PaymentEvent, lease: datetime) -> None:
     try:
         get_backend().enqueue(event.pk, lease.isoformat())
     except Exception as error:  # noqa: BLE001  backends raise anything
-        # Not what it says: that may name the broker, and how to get in.
+        # Without its message: that may contain the broker's address and password.
         log.write(
             "delivery_not_queued",
             event.payment,
@@ -180,7 +180,7 @@ def _enqueue(event: PaymentEvent, lease: datetime) -> None:
 
 
 def _deliver(event: PaymentEvent) -> bool:
-    """Call each receiver that has not had its signal, under a lease that is ours. Return whether nothing is owed."""
+    """Call each receiver that has not handled its signal, under our lease. Return whether nothing is owed."""
     owed = owed_to(event)
     known = [each for each in owed if each.is_known]
     is_owed = len(known) < len(owed)
@@ -217,7 +217,7 @@ def _rest(*, is_owed: bool) -> datetime | None:
 
 
 def _parted(entry: str) -> tuple[str, str, str]:
-    """Split the stored ``signal receiver``."""
+    """Split a stored ``signal receiver``."""
     return entry.partition(" ")
 
 
@@ -231,7 +231,7 @@ def _receivers_of(signal: str) -> list[str]:
 
 
 def _mark(event: PaymentEvent, deliver_at: datetime | None) -> bool:
-    """Store which receivers have had it, and when the lease ends. Return False if the lease has been lost."""
+    """Store which receivers have succeeded, and when the lease ends. Return False if the lease has been lost."""
     leased = {"pk": event.pk, "deliver_at": event.deliver_at}
     changes = {"delivered": event.delivered, "deliver_at": deliver_at}
     if not _update(leased, changes):

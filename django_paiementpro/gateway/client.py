@@ -1,8 +1,8 @@
 """
-The gateway over HTTPS: JSON in, JSON out. It knows no model.
+The gateway over HTTPS: JSON in, JSON out, without models.
 
-The seam at which another transport (the gateway's SOAP service, its ``initialize.php``) would be added is the two
-functions ``open_page`` and ``look_up``.
+Another transport (the gateway's SOAP service, its ``initialize.php``) would replace two functions: ``open_page`` and
+``look_up``.
 """
 
 import math
@@ -26,7 +26,7 @@ from django_paiementpro.return_urls import UNSAFE, is_allowed_host
 
 INITIALIZE_PATH = "/webservice/onlinepayment/init/curl-init.php"
 
-# What says that nobody is there to answer, whatever the question: too many of them, a proxy without a server behind it.
+# Statuses that mean that the gateway itself is unavailable: too many requests, or a proxy without a server behind it.
 AWAY = frozenset({429, 502, 503, 504})
 
 HEADERS = {"Accept": "application/json", "User-Agent": f"django-paiementpro/{__version__}"}
@@ -35,7 +35,7 @@ MAX_ANSWER = 64 * 1024
 MAX_PAGE_URL = 2000
 CHUNK = 4096
 
-# Routers and firewalls forget an idle connection without a word; a new one costs less than the time-out that follows.
+# Routers and firewalls drop idle connections silently; a new connection costs less than the time-out that follows.
 MAX_IDLE_SECONDS = 30.0
 
 # Scheme and host, as a browser reads them; no label of the host is empty.
@@ -46,10 +46,10 @@ _PAGE_URL = re.compile(
 
 class Session(requests.Session):
     """
-    A pool of connections, and nothing else that one call could leave to the next.
+    A pool of connections that shares nothing else between calls.
 
-    Proxies and certificate bundles of the environment are honoured, as elsewhere in ``requests``; cookies (one payer's
-    session is not the next one's) and passwords of a ``.netrc`` are not.
+    Proxies and certificate bundles of the environment are honoured, as usual in ``requests``. Cookies, which belong to
+    one customer's session, and passwords of a ``.netrc`` file are ignored.
     """
 
     def __init__(self, **headers: str) -> None:
@@ -59,7 +59,7 @@ class Session(requests.Session):
         self.headers.update({"Accept-Encoding": "identity", **headers})
 
     def get_redirect_target(self, resp: requests.Response) -> None:
-        """See no redirect anywhere: even where none is followed, ``requests`` would read the next one's target."""
+        """Ignore redirects: even if they are not followed, ``requests`` would read the target of the next one."""
 
 
 def _anonymous(request: requests.PreparedRequest) -> requests.PreparedRequest:
@@ -88,10 +88,10 @@ _connections = _Connections()
 @sensitive_variables()
 def open_page(request: PageRequest) -> str:
     """
-    Ask for a payment page; return its URL, on an allowed host.
+    Ask for a payment page, and return its URL, which is on an allowed host.
 
-    Raises ``GatewayRefusedError`` where the gateway says no, ``GatewayUnavailableError`` where it gives no answer that
-    can be used: a session may have been opened then, so the same reference must not be sent again.
+    Raises ``GatewayRefusedError`` if the gateway refuses, and ``GatewayUnavailableError`` if it gives no usable answer.
+    It may have opened a session even then, so the same reference must not be sent again.
     """
     status, content = _call("POST", conf.gateway_url + INITIALIZE_PATH, json=request.as_json())
     answer = PageAnswer.from_json(_read_json(status, content))
@@ -119,17 +119,17 @@ def look_up(reference: str, patience: float = math.inf) -> StatusAnswer:
 
 
 def call_seconds() -> float:
-    """Return how long a call may take by its time-outs, in seconds."""
+    """Return how long a call may take, in seconds, according to its time-outs."""
     return sum(conf.timeout)
 
 
 def checked_page_url(url: str) -> str:
     """
-    Return the URL of a payment page, once it is sure where a browser would go with it.
+    Return the URL of a payment page if it is certain where a browser would go with it.
 
-    That is https (the host of ``PAIEMENTPRO_GATEWAY_URL`` may do without) on an allowed host. Browsers read
-    backslashes, control characters and user info in ways of their own: a page's URL has none.
-    Raises ``GatewayUnavailableError``, without the URL, which is the payer's.
+    It must use https (except on the host of ``PAIEMENTPRO_GATEWAY_URL``) and an allowed host. Backslashes, control
+    characters and user info, which browsers interpret in different ways, are not accepted.
+    Raises ``GatewayUnavailableError``, without the URL, since that belongs to the customer.
     """
     match = _PAGE_URL.match(url)
     if not match or len(url) > MAX_PAGE_URL or UNSAFE.search(url):
@@ -145,7 +145,7 @@ def checked_page_url(url: str) -> str:
 
 
 def _call(method: str, url: str, json: object = None, patience: float = math.inf) -> tuple[int, bytes]:
-    """Return the HTTP status and the body. The whole takes no longer than the time-outs, but for a dripping head."""
+    """Return the HTTP status and the body, within the time-outs unless the response headers arrive very slowly."""
     connect, read = (min(seconds, patience) for seconds in conf.timeout)
     deadline = time.monotonic() + connect + read
     try:
@@ -170,12 +170,12 @@ def _is_encoded(response: requests.Response) -> bool:
 
 def read_bounded(response: requests.Response, deadline: float) -> bytes | None:
     """
-    Return the body, or as much of it as is beyond ``MAX_ANSWER``; None where it goes on after the deadline.
+    Return the body, cut soon after ``MAX_ANSWER`` bytes, or None if it has not ended by the deadline.
 
-    It is not decoded. The deadline is one of ``time.monotonic()``.
+    It is not decoded. The deadline is on the clock of ``time.monotonic()``.
     """
     content = bytearray()
-    # What has come so far, as it comes: to wait for a full chunk would let an answer that drips take for ever.
+    # Read what has arrived: waiting for a full chunk would let a slow response take for ever.
     while len(content) <= MAX_ANSWER and (chunk := response.raw.read1(CHUNK, decode_content=False)):
         content += chunk
         if time.monotonic() > deadline:
@@ -184,7 +184,7 @@ def read_bounded(response: requests.Response, deadline: float) -> bytes | None:
 
 
 def _read_json(status: int, content: bytes) -> JSONObject:
-    """Read the answer by its bytes, whatever its content type says."""
+    """Parse the answer as JSON, whatever its content type says."""
     if status >= 500:
         raise _unusable(f"the gateway is out of order (HTTP {status})", status)
     try:

@@ -1,7 +1,7 @@
 """
-What crosses the wire, as frozen dataclasses: the only home of the gateway's field names and codes.
+What is sent and received, as frozen dataclasses: only this module knows the gateway's field names and codes.
 
-For the facts behind it see "What is known of the gateway" in the documentation.
+For the facts behind it, see "What is known of the gateway" in the documentation.
 """
 
 import json
@@ -21,10 +21,10 @@ from django_paiementpro.gateway.text import UNDECODABLE, clean, decode_fully, wi
 SUCCESS_CODE = "0"
 FAILURE_CODE = "-1"
 
-#: What the status look-up says of a reference that it knows nothing of (SEEN).
+#: What the status look-up answers about an unknown reference (SEEN).
 NO_TRANSACTION = "Aucune transaction"
 
-#: As who a notification comes, as seen in 2026: old enough for some firewalls to refuse it.
+#: The User-Agent of notifications, as seen in 2026: old enough for some firewalls to refuse it.
 USER_AGENT = "Mozilla/4.0 (compatible; MSIE 6.0; Windows NT 5.1)"
 
 DATE_FORMAT = "%Y-%m-%d %H:%M:%S"
@@ -32,8 +32,8 @@ DATE_FORMAT = "%Y-%m-%d %H:%M:%S"
 MAX_FIELDS = 500
 TOO_MANY_FIELDS = f"more than {MAX_FIELDS} fields"
 
-# What tells of a payment and of nobody, in the requests, notifications and status answers, in lower case. Not the
-# payer's session at the gateway, nor what the shop has sent along.
+# Fields of requests, notifications and status answers that hold no personal data, in lower case. The customer's session
+# at the gateway and the shop's own context are not among them.
 _IMPERSONAL = frozenset(
     {
         *("merchantid", "marchant_id", "merchant_id", "referencenumber", "reference"),
@@ -42,7 +42,7 @@ _IMPERSONAL = frozenset(
     }
 )
 
-# Codes, figures and the gateway's dates: under those names, too, somebody may send something else.
+# Codes, figures and the gateway's dates: a sender may put other values into these fields.
 _CODE = re.compile(r"[A-Za-z0-9_.-]{0,128}|\d{4}-\d\d-\d\d \d\d:\d\d:\d\d", re.ASCII)
 
 
@@ -51,7 +51,7 @@ class PageRequest:
     """
     What is sent to the gateway to open a payment page: the thirteen fields of its documentation.
 
-    Error reports show the ``repr()``, which has neither the customer nor the signed URLs.
+    The ``repr()``, which error reports show, contains neither the customer nor the signed URLs.
     """
 
     merchant_id: str
@@ -91,7 +91,7 @@ class PageRequest:
 
     @classmethod
     def from_json(cls, fields: Mapping[str, Any]) -> "PageRequest":
-        """Read what ``as_json`` has made."""
+        """Read the output of ``as_json``."""
         return cls(
             merchant_id=fields["merchantId"],
             amount=fields["amount"],
@@ -114,13 +114,13 @@ class PageRequest:
         return bool(secret) and secret in decode_fully(url)
 
     def for_audit(self) -> dict[str, Any]:
-        """Return the fields without the two URLs: whoever reads them could notify, or return, in the payer's place."""
+        """Return the fields without the two URLs: anyone who reads them could notify, or return as the customer."""
         return {name: value for name, value in self.as_json().items() if name not in {"notificationURL", "returnURL"}}
 
 
 @dataclass(frozen=True, slots=True)
 class PageAnswer:
-    """What the gateway answers. ``is_success`` is the JSON ``true`` alone; ``message`` is its own text."""
+    """The gateway's answer. ``is_success`` is true only for a JSON ``true``; ``message`` is the gateway's own text."""
 
     is_success: bool
     is_refusal: bool
@@ -149,9 +149,9 @@ class PageAnswer:
 @dataclass(frozen=True, slots=True)
 class StatusAnswer:
     """
-    What the status look-up answers. Only a success proves anything: it has denied payments that were made (SEEN).
+    The answer of the status look-up. Only a success proves anything: it has denied payments that were made (SEEN).
 
-    ``amount`` is None where it is no whole number.
+    ``amount`` is None if it is not a whole number.
     """
 
     is_success: bool
@@ -181,7 +181,7 @@ class StatusAnswer:
         )
 
     def as_json(self) -> dict[str, Any]:
-        """Return the answer in the gateway's spelling; one that is no success says no more than that."""
+        """Return the answer in the gateway's spelling; one that is not a success has no other fields."""
         if not self.is_success:
             return {"success": False, "error": NO_TRANSACTION}
         return {
@@ -198,11 +198,11 @@ class StatusAnswer:
 @dataclass(frozen=True, slots=True)
 class Notification:
     """
-    What the gateway says of a payment, read but not believed.
+    What the gateway says about a payment, parsed but not trusted.
 
-    ``amount`` is in whole francs, ``currency_number`` and ``hashcode`` may be empty, ``response_code`` never is;
-    ``transaction_date`` is the gateway's clock read as Abidjan's, None where it cannot be read. ``data`` holds all
-    fields as received, fit to be stored as JSON; a field that came with several values has a list of them.
+    ``amount`` is in whole francs. ``currency_number`` and ``hashcode`` may be empty, ``response_code`` may not.
+    ``transaction_date`` is the gateway's clock, read as Abidjan time, or None if it cannot be read. ``data`` holds all
+    fields as received, ready to be stored as JSON; a field that was sent with several values has a list of them.
     """
 
     merchant_id: str
@@ -246,7 +246,7 @@ class Notification:
         }
 
     def for_return(self) -> dict[str, Any]:
-        """Return those of them that the payer's browser brings back (see "What is known of the gateway")."""
+        """Return the fields that the payer's browser brings back (see "What is known of the gateway")."""
         return {name: value for name, value in self.as_fields().items() if name != "payId"}
 
     @classmethod
@@ -259,7 +259,7 @@ class Notification:
         """
         received: dict[str, list[str]] = {}
         data: dict[str, Any] = {}
-        # What stands in the query and again in the body is read once.
+        # Fields that are both in the query and in the body are read once.
         for name, value in dict.fromkeys(map(_without_signed_urls, fields[:MAX_FIELDS])):
             values = received.setdefault(name.strip().lower(), [])
             if value.strip() not in values:
@@ -303,7 +303,7 @@ def stored_fields(data: Mapping[str, Any]) -> Fields:
 
 
 def without_personal_data(data: Mapping[str, Any]) -> dict[str, Any]:
-    """Return of the fields that an event has stored those that tell of nobody; an unknown one may tell of somebody."""
+    """Return only the stored fields that are known to hold no personal data."""
     return {
         name: value
         for name, value in data.items()
@@ -335,7 +335,7 @@ class _Reader:
         return amounts.pop()
 
     def compared(self, name: str) -> str:
-        """Return the one value of a field that is compared exactly: each of its characters must be readable."""
+        """Return the only value of a field that is compared exactly: each of its characters must be readable."""
         value = self.deciding(name)
         if UNDECODABLE in value:
             raise self.malformed(f"{name} cannot be read")
@@ -343,9 +343,9 @@ class _Reader:
 
     def deciding(self, name: str) -> str:
         """
-        Return the one value of a decisive field, or an empty text if the field is absent.
+        Return the only value of a decisive field, or an empty text if the field is absent.
 
-        An empty value is no value: beside another it contradicts nothing.
+        An empty value counts as absent: it does not contradict another.
         """
         values = [value for value in self.received.get(name.lower(), []) if value] or [""]
         if any(UNDECODABLE in value for value in values):
@@ -364,13 +364,13 @@ class _Reader:
 
 
 def parse_amount(text: str) -> int | None:
-    """Read whole francs: ASCII digits, with nothing but noughts behind a point. None for anything else."""
+    """Read whole francs: ASCII digits, with only zeros after a point. Return None for anything else."""
     match = re.fullmatch(r"([0-9]{1,18})(?:\.0{1,18})?", text)
     return int(match[1]) if match else None
 
 
 def parse_date(text: str) -> datetime | None:
-    """Read ``2026-09-25 15:44:25`` as Abidjan's clock, which is UTC all the year. None for what cannot be read."""
+    """Read ``2026-09-25 15:44:25`` as Abidjan time, which is UTC all year. Return None if it cannot be read."""
     try:
         moment = datetime.strptime(text, DATE_FORMAT).replace(tzinfo=timezone.utc)
     except ValueError:
@@ -379,12 +379,12 @@ def parse_date(text: str) -> datetime | None:
 
 
 def format_date(moment: datetime | None) -> str:
-    """Write it likewise; nothing where there is none."""
+    """Write a moment in the same format; return an empty text for None."""
     return moment.astimezone(timezone.utc).strftime(DATE_FORMAT) if moment else ""
 
 
 def encode_context(context: Mapping[str, Any]) -> str:
-    """Return the shop's context as it is sent, and comes back."""
+    """Return the shop's context in the form in which it is sent and sent back."""
     return json.dumps(dict(context), ensure_ascii=False, separators=(",", ":"))
 
 

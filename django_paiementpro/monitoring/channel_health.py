@@ -1,8 +1,8 @@
 """
-Channel health: how each payment method does in the last hour, compared with the week before it.
+Channel health: how well each payment method works in the last hour, compared with the week before it.
 
 A payment belongs to the time at which its newest page was opened, and succeeds if it is paid within 15 minutes, so an
-outage shows within the hour even if the operator refuses nobody and customers just wait. Thresholds, not statistics,
+outage shows within the hour even if no payment is refused and customers just wait. Thresholds, not statistics,
 decide: expect a false alarm now and then. If customers choose on the gateway's page, the channel of a payment is
 unknown until the gateway reports it.
 """
@@ -73,7 +73,7 @@ class Performance:
 
 @dataclass(frozen=True, slots=True)
 class ChannelHealth:
-    """How a channel does in the last hour, and did in the week before it."""
+    """The figures of a channel in the last hour and in the week before it."""
 
     channel: str
     status: ChannelStatus = ChannelStatus.UNKNOWN

@@ -216,12 +216,12 @@ def take_snapshot() -> Snapshot | None:
         log.write("metrics_unavailable", outcome=Outcome.FAILED, error=type(error).__name__)
         return None
     finally:
-        # Django closes no connections in a thread of the SDK's.
+        # Django does not close the connections of the SDK's threads.
         for connection in _open_connections():
             if connection not in opened:
                 connection.close()
 
 
 def _open_connections() -> list[BaseDatabaseWrapper]:
-    """Return those of this thread."""
+    """Return the open connections of this thread."""
     return [each for each in connections.all(initialized_only=True) if each.connection is not None]

@@ -1,7 +1,7 @@
 """
-What may happen to a payment: one function a verb, for hosts that want no view between.
+What can be done with a payment, one function each, for hosts that do without the views.
 
-Each stores what it decides with an event in the audit trail, in one commit, and the signals go out after it. The
+Each function stores its decision with an event in the audit trail, in one commit, and sends the signals after it. The
 gateway is never called inside a transaction.
 """
 

@@ -1,9 +1,9 @@
 """
-What keeps a service that hangs from taking every thread of a web process.
+Keep a service that hangs from blocking every thread of a web process.
 
-A bulkhead bounds how many threads wait for the service at once. A memory of its silence spares it, and the threads,
-for a while after it has not answered. A circuit breaker bounds the threads only while the service does not answer. All
-of them belong to one process.
+A bulkhead limits how many threads wait for the service at once. A memory of its silence leaves it alone for a while
+after it has not answered. A circuit breaker limits the threads only while the service does not answer. All of this is
+per process.
 """
 
 import math
@@ -93,7 +93,7 @@ class CircuitBreaker:
         return self._bulkhead.enter(1 if is_silent else sys.maxsize)
 
     def call(self, function: Callable[[], T]) -> T:
-        """Return what a call of the service returns. An error is an answer too, unless nobody was there to answer."""
+        """Return what a call of the service returns. An error is an answer too, unless the service was unreachable."""
         self._called_at = time.monotonic()
         self._unanswered_since = min(self._unanswered_since, self._called_at)
         is_answered = True

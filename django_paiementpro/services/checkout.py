@@ -50,7 +50,7 @@ from django_paiementpro.services.transitions import (
 
 POLL_SECONDS = 0.1
 
-# A payer who cannot pay in so many tries will not; and each attempt is one more reference to look up.
+# A customer who has failed this often will not succeed, and each attempt is one more reference to look up.
 MAX_ATTEMPTS = 999
 
 # How many tries in a row may bring no page before a pause; and how many more, if the data were corrected in between.
@@ -175,13 +175,13 @@ def _open_page(payment: Payment, page_request: PageRequest) -> str:
 
 
 def require_payable(payment: Payment) -> None:
-    """Raise ``ValidationError`` (code ``not_payable``) where the payment's state lets nobody pay it."""
+    """Raise ``ValidationError`` (code ``not_payable``) if the payment can no longer be paid."""
     if not Status(payment.status).is_payable:
         raise ValidationError(_("This payment can no longer be paid."), code="not_payable")
 
 
 def _page_request(payment: Payment, request: HttpRequest | None) -> PageRequest:
-    """Return what the gateway is to be told in the next attempt. Raises ``ValidationError``."""
+    """Return the request to the gateway for the next attempt. Raises ``ValidationError``."""
     require_payable(payment)
     base = _base_url(request)  # may raise: before any signed URL is in a local variable
     if payment.attempt >= MAX_ATTEMPTS:

@@ -1,9 +1,9 @@
 """
-Blanking what tells who paid, and keeping what the books need.
+Blank personal data, and keep what accounting needs.
 
-A batch is one short transaction, whose first statement is the conditional UPDATE of the payments, with ``blanked_at``;
-then follow their events. Whoever dies in between has done a batch or not, and whoever comes next goes on. What comes
-later for a blanked payment is stored as ever, and takes ``blanked_at`` away: once it is old, it is blanked too.
+A batch is one short transaction, which begins with the conditional UPDATE of the payments and their ``blanked_at``; the
+events follow. An interrupted run leaves only whole batches, and the next run continues. What arrives later for a
+blanked payment is stored as usual and clears ``blanked_at``: once it is old, it is blanked too.
 """
 
 import re
@@ -35,10 +35,10 @@ from django_paiementpro.services.transactions import Fit, commit
 
 T = TypeVar("T")
 
-#: So many payments are blanked in one transaction.
+#: How many payments are blanked in one transaction.
 BATCH_SIZE = 500
 
-#: So many events are read at once.
+#: How many events are read at once.
 EVENTS_PAGE = 1000
 
 #: What a blanked payment has in its personal fields.
@@ -59,7 +59,7 @@ BLANK: Mapping[str, Any] = {
 
 _UPDATE_EVENT = "UPDATE paiementpro_paymentevent SET data = %s, message = %s, remote_address = %s WHERE id = %s"
 
-# Findings that are made of amounts, references and the gateway's ids alone, and what their details look like.
+# Findings that consist only of amounts, references and the gateway's ids, and the form of their details.
 _IDS = re.compile(r"(?=\S*\d)[\w.-]+(?: (?=\S*\d)[\w.-]+)?", re.ASCII)
 _FIGURES: Mapping[str, re.Pattern[str]] = {
     Reason.AMOUNT: re.compile(r"(?:0|[1-9]\d*|None) != [1-9]\d*", re.ASCII),
@@ -69,7 +69,7 @@ _FIGURES: Mapping[str, re.Pattern[str]] = {
     Reason.PAID_AFTER_CANCELLATION: _IDS,
 }
 
-# What an act of staff keeps beside its findings. Who it was is a number, which the shop alone can tell.
+# What a staff action keeps besides its findings. The user is a number, which only the shop can resolve.
 _FIELDS_OF_STAFF = (
     *("action", "user_id", "gateway_id", "amount", "replayed"),
     *("refund_reference", "kind", "fee", "refunded_on"),
@@ -78,7 +78,7 @@ _FIELDS_OF_STAFF = (
 
 @dataclass(slots=True)
 class Blanked:
-    """How many payments were blanked, how many of their events, and how many payments were left as they may be paid."""
+    """How many payments and events were blanked, and how many payments were skipped because they may still be paid."""
 
     payments: int = 0
     events: int = 0
@@ -97,12 +97,12 @@ def prunable_payments(before: datetime) -> QuerySet[Payment]:
 
 
 def _unpruned(before: datetime) -> QuerySet[Payment]:
-    """Return what is blanked only as long as it is so: the rest of ``prunable_payments`` does not change."""
+    """Return the conditions that must still hold when blanking; the rest of ``prunable_payments`` does not change."""
     return _at_rest().filter(blanked_at=None, updated_at__lt=before)
 
 
 def _at_rest() -> QuerySet[Payment]:
-    """Return the payments that nobody is paying, nor about to: their payer's data have been sent, or are needed."""
+    """Return the payments that are not pending or about to be: the data of those are still needed."""
     return Payment.objects.using(database()).filter(not_held(timezone.now())).exclude(status=Status.PENDING)
 
 
@@ -110,10 +110,10 @@ def prune_personal_data(
     before: datetime, *, batch_size: int = BATCH_SIZE, progress: Callable[[int], object] | None = None
 ) -> Blanked:
     """
-    Blank the personal data of payments that were created before, and of which nothing has been heard since.
+    Blank the personal data of payments that were created, and last changed, before that moment.
 
-    What they were paid, when, how and under which numbers stays, and so does what they owe to receivers. Two runs at
-    once do each payment once. ``progress`` is told how many payments each batch has blanked.
+    Amounts, dates, payment methods and transaction ids are kept, and so are undelivered signals. Concurrent runs blank
+    each payment once. ``progress`` is called with the number of payments that each batch has blanked.
     """
     payments = prunable_payments(before).only("pk", "created_at")
     # In the order of their index.
@@ -122,7 +122,7 @@ def prune_personal_data(
 
 
 def count_personal_data(*, email: str = "", phone: str = "") -> Blanked:
-    """Return what ``erase_personal_data`` would do, but for the events: how many payments, and how many are left."""
+    """Return how many payments ``erase_personal_data`` would blank and how many it would skip, without the events."""
     found = Blanked()
     for payment in _payments_of_person(email, phone):
         if payment.status == Status.PENDING:
@@ -137,7 +137,7 @@ def erase_personal_data(*, email: str = "", phone: str = "") -> Blanked:
     Blank the payments with this e-mail address or phone number, whatever their age and however it was typed.
 
     A phone number without a country code is read as an Ivorian one; a payment's own number is read with its channel.
-    Pending payments are left: they may be paid at any moment. Raises ``ValueError`` if neither is given, or if the
+    Pending payments are skipped: they may be paid at any moment. Raises ``ValueError`` if neither is given, or if the
     number is not a phone number.
     """
     persons = _in_batches(_payments_of_person(email, phone), BATCH_SIZE)
@@ -163,7 +163,7 @@ def _in_batches(rows: Iterable[T], size: int) -> Iterator[list[T]]:
 
 
 def _payments_of_person(email: str, phone: str) -> Iterator[Payment]:
-    """Find them by their search keys, and compare their data: addresses that differ by accents share a key."""
+    """Find the payments by their search keys, and compare their data: addresses that differ by accents share a key."""
     email, phone = _canonical(email), phone.strip()
     if not email and not phone:
         raise ValueError("an e-mail address or a phone number tells whose payments they are")
@@ -187,7 +187,7 @@ def _blank_all(
     unchanged: Callable[[], QuerySet[Payment]],
     progress: Callable[[int], object] | None = None,
 ) -> Blanked:
-    """Blank batch by batch, and log what was done, also where somebody stops it."""
+    """Blank batch by batch, and log what was done, even if the run is interrupted."""
     started_at = time.monotonic()
     total = Blanked()
     try:
@@ -211,7 +211,7 @@ def _blank_all(
 
 
 def _blank(pks: list[int], unchanged: QuerySet[Payment]) -> Blanked:
-    """Blank those of the payments that are still as they were found, and their events, in one commit."""
+    """Blank the payments that have not changed since they were found, and their events, in one commit."""
     payments = Payment.objects.using(database())
     now = timezone.now()
 
@@ -227,7 +227,7 @@ def _blank(pks: list[int], unchanged: QuerySet[Payment]) -> Blanked:
 
 
 def _blank_rows_of(pks: list[int]) -> None:
-    """Blank the rows that belong to the payments, and an order that is a user."""
+    """Blank the rows that belong to the payments, and the link to a user if that is what was paid for."""
     payments = Payment.objects.using(database()).filter(pk__in=pks)
     payments.filter(content_type=ContentType.objects.get_for_model(get_user_model())).update(
         content_type=None, object_id=None
@@ -240,7 +240,7 @@ def _blank_rows_of(pks: list[int]) -> None:
 
 
 def _blank_events(payments: list[int]) -> int:
-    """Return how many had something to blank."""
+    """Return how many events had something to blank."""
     count = 0
     events = PaymentEvent.objects.using(database()).filter(payment__in=payments)
     for page in _in_batches(oldest_first(events, EVENTS_PAGE), EVENTS_PAGE):
@@ -251,7 +251,7 @@ def _blank_events(payments: list[int]) -> int:
 
 
 def _store(events: list[PaymentEvent]) -> None:
-    """Update each event with what it has in memory: ten times as fast as ``bulk_update``, with its long CASEs."""
+    """Store each event: ten times as fast as ``bulk_update`` with its long CASE expressions."""
     connection = connections[database()]
     data = PaymentEvent._meta.get_field("data")
     rows = [
@@ -263,10 +263,10 @@ def _store(events: list[PaymentEvent]) -> None:
 
 
 def _blank_event(event: PaymentEvent) -> bool:
-    """Blank it in memory. Return whether there was anything."""
+    """Blank an event in memory. Return whether there was anything to blank."""
     before = (event.data, event.message, event.remote_address)
     event.data = _data(event)
-    # People's words and the gateway's may name anybody; ours are findings.
+    # Texts of people and of the gateway may name anyone; the app's own texts are findings.
     is_ours = event.kind in {Kind.NOTIFICATION, Kind.STATUS}
     event.message = _findings(event.message) if is_ours else ""
     event.remote_address = ""
@@ -275,7 +275,7 @@ def _blank_event(event: PaymentEvent) -> bool:
 
 def _data(event: PaymentEvent) -> dict[str, Any]:
     if event.kind != Kind.STAFF:
-        # A part of what could not be read might be read, when it is replayed, as something that it was not.
+        # What is left of an unreadable notification might be replayed as something else.
         return {} if event.reason == Reason.MALFORMED else without_personal_data(event.fields)
     data = event.fields
     kept = {name: data[name] for name in _FIELDS_OF_STAFF if name in data}
@@ -290,9 +290,9 @@ def _data(event: PaymentEvent) -> dict[str, Any]:
 
 def _findings(text: str) -> str:
     """
-    Return the codes of the findings in a text, with the details of those that are made of numbers and ids.
+    Return the codes of the findings in a text, with those details that consist of numbers and ids.
 
-    What looks like a finding may be part of a text that was notified, so a detail is kept by what it consists of.
+    A notified text may look like a finding, so the form of a detail decides whether it is kept.
     """
     findings = []
     for line in text.split("; "):

@@ -1,4 +1,4 @@
-"""What is done for payments and signals that wait, by ``paiementpro_reconcile``."""
+"""The work of ``paiementpro_reconcile``: pending payments and undelivered signals."""
 
 import math
 import time
@@ -87,13 +87,13 @@ class Reconciliation:
     failed: int = 0
     #: Requests to the status service: one for each attempt of a payment.
     look_ups: int = 0
-    #: The gateway gave no answer any more, and was left alone.
+    #: Whether the gateway stopped answering, so that the remaining payments were not checked.
     gateway_away: bool = False
-    #: It was told to stop.
+    #: Whether it was stopped.
     stopped: bool = False
 
 
-#: Shows how far it is: the step's name, its rows, and how many they are.
+#: Shows the progress: takes the name of a step, its rows, and how many there are.
 Progress = Callable[[str, Iterator[Any], int], Iterable[Any]]
 
 SIGNALS, PAYMENTS, EXPIRY = "signals", "payments", "expiry"
@@ -108,17 +108,17 @@ def reconcile(
     progress: Progress = lambda _step, rows, _count: rows,
 ) -> Reconciliation:
     """
-    Deliver what is owed to the host, ask the gateway about payments that wait, and expire those that nobody has paid.
+    Deliver pending signals, ask the gateway about unsettled payments, and expire those that were not paid in time.
 
-    So many ``workers`` ask at once, the newest payments first, and begin at most ``rate`` look-ups a minute, any number
-    where it is 0. Where the gateway is plainly away, it is not asked any more; the rest goes on. ``stop`` ends it after
-    what has begun. Two runs at once share the work. All of the database's work is done by the caller's thread.
+    ``workers`` threads ask about the newest payments first, and begin at most ``rate`` look-ups a minute; 0 means no
+    limit. If the gateway is unavailable, it is not asked any more; the other steps continue. Setting ``stop`` ends the
+    run after the work in progress. Concurrent runs share the work. Only the caller's thread uses the database.
     """
     run, since, is_alone = begin_run()
     with heartbeats(run):
         _correct_clocks(run.started_at)
         reconciler = _Reconciler(run, since, stop or Event(), progress)
-        # Where an earlier run has not ended, a receiver may be what holds it: the gateway is asked first.
+        # If an earlier run has not ended, a receiver may be blocking it: ask the gateway first.
         are_delivered = is_alone and reconciler.deliver(patience=DELIVERY_FIRST)
         if conf.status_url:
             reconciler.ask(workers, rate)
@@ -146,7 +146,7 @@ def foresee() -> dict[str, int]:
 
 
 def due_payments(now: datetime) -> QuerySet[Payment]:
-    """Return the payments to ask the gateway about now: those that wait, and those that may still be paid late."""
+    """Return the payments to ask the gateway about now: pending ones, and those that may still be paid late."""
     waits = Q(status=Status.PENDING) | Q(status=Status.CREATED, attempt__gte=1, updated_at__gte=now - LOST_PAGE_AGE)
     earliest = now - LATE_AGE
     may_be_paid_late = Q(status__in=MAY_BE_PAID_LATE, attempt__gte=1) & (
@@ -166,13 +166,13 @@ def due_payments(now: datetime) -> QuerySet[Payment]:
 
 
 def _correct_clocks(now: datetime) -> None:
-    """Date pages in the future as of now: the clock that opened them ran ahead, and they would not expire for long."""
+    """Change page dates in the future to now: the clock that set them was ahead, and they would expire too late."""
     ahead = Payment.objects.using(database()).filter(status=Status.PENDING, initialized_at__gt=now + CLOCK_SKEW)
     ahead.update(initialized_at=now)
 
 
 def overdue_payments(now: datetime) -> QuerySet[Payment]:
-    """Return the pending payments that nobody has paid in time."""
+    """Return the pending payments that were not paid in time."""
     return Payment.objects.using(database()).filter(_is_overdue(now), status=Status.PENDING)
 
 
@@ -276,8 +276,8 @@ class Workers:
     """
     Threads that ask the status service, while the caller's thread alone uses the database.
 
-    At most one payment per thread is under way. After ``stop``, only what has begun is waited for. ``is_away`` says
-    that the service was asked no more, since it did not respond.
+    Each thread works on one payment at a time. After ``stop``, only look-ups in progress are waited for. ``is_away`` is
+    true if the threads stopped asking because the service did not respond.
     """
 
     def __init__(self, count: int, rate: int, stop: Event) -> None:
@@ -340,7 +340,7 @@ class Workers:
 
 
 class _Reconciler:
-    """One run. What goes wrong with one payment or event must not keep the others waiting."""
+    """One run. An error in one payment or event must not hold up the others."""
 
     def __init__(self, run: ReconciliationRun, since: datetime, stop: Event, progress: Progress) -> None:
         self.run = run
@@ -356,10 +356,10 @@ class _Reconciler:
 
     def deliver(self, patience: float = math.inf) -> bool:
         """
-        Deliver once more what is owed, from where the last call left off. It does not wait for the gateway.
+        Retry undelivered signals, from where the last call left off, without waiting for the gateway.
 
-        What was tried least recently comes first: a receiver that hangs for one payment keeps no other waiting. Return
-        False if the patience, in seconds, ran out.
+        The least recently tried come first, so a receiver that hangs for one payment does not hold up the rest. Return
+        False if ``patience`` seconds were not enough.
         """
         started_at = time.monotonic()
         is_late = False
@@ -376,7 +376,7 @@ class _Reconciler:
         return not is_late
 
     def _owing(self) -> Iterator[PaymentEvent]:
-        """Walk through the events that have owed something since before the run, in pages."""
+        """Iterate over the events that have owed signals since before the run, in pages."""
         after = self._delivered_to
         while True:
             # Events that are tried now move to the end, out of what is read here.
@@ -402,7 +402,7 @@ class _Reconciler:
             log.write("receiver_missing", outcome=Outcome.FAILED, signal=signal, receiver=receiver, count=count)
 
     def ask(self, workers: int, rate: int) -> None:
-        """Ask about the payments that are due, the newest first; what is settled is delivered there and then."""
+        """Ask about the payments that are due, the newest first, and deliver the signals of those that are settled."""
         payments = due_payments(self.started_at)
         threads = Workers(workers, rate, self.stop)
         look_ups = threads.ask_about(self._leased(newest_first(payments)))
@@ -467,7 +467,7 @@ class _Reconciler:
         self.totals.settled += Status(payment.status).is_paid
         is_expired = self._expire(payment, is_answered=look_up.is_heard)
         if not is_expired and not look_up.is_heard:
-            # That nobody was there is no answer: the next run asks again.
+            # The service did not respond: the next run asks again.
             release_check(payment, checked_at)
 
     def _expire(self, payment: Payment, *, is_answered: bool) -> bool:

@@ -2,7 +2,7 @@
 What a notification or an answer of the gateway means for a payment.
 
 The rules are pure functions: they read no database and write nothing. A decision is about the payment as it was read,
-and ``services.transitions`` stores it only if that is still how it is.
+and ``services.transitions`` stores it only if the payment has not changed.
 """
 
 from collections.abc import Callable
@@ -172,7 +172,7 @@ def _decide_success(payment: Payment, evidence: Evidence) -> Decision:
     if not is_same_attempt or not is_same_id:
         paid_again = f"{payment.reference_of(evidence.attempt)} {gateway_id}"
         return flagged(Outcome.CONFLICT, Fact.of(Reason.PAID_TWICE, paid_again, gateway_id))
-    # The first id that the gateway names is stored, so that a second payment can be told from it.
+    # The first id that the gateway names is stored, to distinguish a second payment from it.
     is_news = key and not payment.gateway_key
     changes = {"gateway_id": gateway_id, "settled_attempt": evidence.attempt} if is_news else {}
     return Decision(Outcome.DUPLICATE, changes=changes)

@@ -1,11 +1,11 @@
 """
-The runs of the reconciliation: who is at work, and since when.
+The runs of the reconciliation: which are active, and since when.
 
-A run that begins while others are at work joins them: it leaves to them what they have asked about since the first of
-them began, in the last minutes. So two at once repeat nothing, one that follows another asks anew, and one that takes
-hours keeps nobody from asking.
+A run that begins while others are active joins them: it skips what they have asked about since the first of them
+began, but no longer ago than ``LOOK_BACK``. So concurrent runs repeat no look-ups, a run that follows another asks
+again, and a run that takes hours does not keep others from asking.
 
-A run is at work while it records heartbeats. One that was killed counts as being at work until its last one is stale.
+A run is active while it records heartbeats. One that was killed counts as active until its last heartbeat is stale.
 """
 
 import os
@@ -22,14 +22,14 @@ from django.utils import timezone
 from django_paiementpro.db.connections import database
 from django_paiementpro.models import PaymentEvent, ReconciliationRun
 
-#: How often a run records a heartbeat, and how old the last one of a run that is at work can be.
+#: How often a run records a heartbeat, and how old the last heartbeat of an active run can be.
 HEARTBEAT = timedelta(seconds=15)
 STALE_AFTER = timedelta(minutes=2)
 
-#: What was asked about longer ago than this is asked about again, whoever is still at work.
+#: What was asked about longer ago than this is asked about again, even if other runs are active.
 LOOK_BACK = timedelta(minutes=5)
 
-#: A run that has begun in this time and not ended was killed, or is still at it.
+#: A run that began within this time and has not ended was killed, or is still active.
 RECENT = timedelta(hours=1)
 
 #: For how long runs are remembered.
@@ -111,7 +111,7 @@ def _set_event(run: ReconciliationRun, event_id: int | None) -> None:
 
 
 def _is_alive(now: datetime) -> Q:
-    """Return the condition that the last heartbeat of a run is not stale. Its clock may be ahead of ours, a little."""
+    """Return the condition that the last heartbeat of a run is not stale. Its clock may be slightly ahead."""
     return Q(seen_at__gt=now - STALE_AFTER, seen_at__lt=now + STALE_AFTER)
 
 

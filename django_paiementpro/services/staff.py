@@ -1,5 +1,5 @@
 """
-What the shop and its staff decide about a payment, where the gateway has no say.
+What the shop and its staff decide about a payment, without the gateway.
 
 Each staff action is an event with the user's name and a reason. It applies to the payment as that person saw it: if it
 has changed since, for instance through a second click, ``ValidationError`` (code ``changed``) is raised and nothing is
@@ -42,7 +42,7 @@ from django_paiementpro.services.status import ask, look_up_place, receive_repli
 from django_paiementpro.services.transactions import outside_transactions, read_again
 from django_paiementpro.services.transitions import settle, store, with_news
 
-#: The signal that tells where a payment stands.
+#: The signal of each status.
 SIGNAL_OF_STATUS = {
     Status.SUCCEEDED: "payment_succeeded",
     Status.FAILED: "payment_failed",
@@ -200,7 +200,7 @@ def refund_payment(
     refunded_on: date | None = None,
 ) -> PaymentEvent:
     """
-    Record a refund or a chargeback: of the whole payment or of a part, as often as there is something left.
+    Record a refund or a chargeback: of the whole payment or of a part, until nothing is left.
 
     A refund is made in the gateway's back office, which has no API for it; a chargeback by the customer's bank.
     ``amount`` and ``fee`` are whole francs, ``reference`` is the refund's id there, ``refunded_on`` the day the money
@@ -284,10 +284,10 @@ def undelivered_events_of(payment: Payment) -> QuerySet[PaymentEvent]:
 
 def redeliver_signals(payment: Payment, user: AbstractBaseUser, reason: str) -> bool:
     """
-    Deliver what is owed now; where nothing is, send the signal of where the payment stands to all receivers again.
+    Deliver pending signals now. If there are none, send the signal of the current status to all receivers again.
 
-    Returns False where something is owed still: a receiver has failed again, or another process is at it.
-    Raises ``ValidationError`` (``nothing_to_deliver``) where there is no such signal, or nobody listens to it.
+    Returns False if signals are still owed: a receiver has failed again, or another process is delivering them.
+    Raises ``ValidationError`` (``nothing_to_deliver``) if the status has no signal, or the signal has no receivers.
     """
     owed = list(undelivered_events_of(payment))
     signal = SIGNAL_OF_STATUS.get(Status(payment.status), "")
@@ -341,13 +341,13 @@ def _missing_of(payment: Payment) -> list[tuple[PaymentEvent, list[outbox.Owed]]
 
 
 def preview_replay(event: PaymentEvent) -> Decision:
-    """Return what a received notification would change if it came today. Nothing is written."""
+    """Return what a received notification would change if it arrived now. Nothing is written."""
     return _decide_again(event.payment, _notification_of(event))
 
 
 def replay_notification(event: PaymentEvent, user: AbstractBaseUser, reason: str) -> PaymentEvent:
     """
-    Run a received notification through today's code and settings, and settle by it where it proves something now.
+    Process a received notification again with the current code and settings, and settle by it if it proves something.
 
     It came through the payment's own signed URL, and must match the payment like any other. Sends the signals as usual.
     Raises ``ValidationError`` (``nothing_changes``) if it would change nothing.

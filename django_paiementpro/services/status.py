@@ -49,8 +49,8 @@ def check_payment(payment: Payment) -> Status:
     """
     Ask the gateway about every attempt, settle on proof, and return where the payment stands.
 
-    Nothing but a success that fits the payment proves anything: the look-up has denied payments that were made
-    (see "What is known of the gateway"). No answer is no proof either, and raises nothing. Without
+    Only a success that matches the payment proves anything: the look-up has denied payments that were made
+    (see "What is known of the gateway"). A missing answer proves nothing either, and raises no error. Without
     ``PAIEMENTPRO_STATUS_URL`` nothing is asked.
     """
     receive_replies(payment, ask(payment), time.monotonic())
@@ -143,7 +143,7 @@ def ask(
     attempts: Sequence[int] | None = None,
 ) -> Iterator[Reply]:
     """
-    Ask about the attempts, all unless some are given, the newest first. Any thread may do it: it uses no database.
+    Ask about the given attempts, or all of them, newest first. Any thread may do so: it does not use the database.
 
     It stops after ``patience`` seconds, after the time-outs of one call if there was no answer, or when ``may_ask``
     returns False.

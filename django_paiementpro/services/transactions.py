@@ -85,8 +85,8 @@ def _is_about_characters(error: Exception) -> bool:
 
 def after_commit(hook: Callable[[], object]) -> None:
     """Call the hook after the commit: now, or once the caller's transaction is committed."""
-    # If the host has turned autocommit off, Django takes hooks inside atomic() alone, and calls them once it is on again.
-    # If it never is, what is owed waits for reconciliation.
+    # While the host has autocommit off, Django takes hooks inside atomic() only, and calls them once it is on again. If
+    # that never happens, what is owed waits for reconciliation.
     with transaction.atomic(using=database(), savepoint=False) if in_transaction() else nullcontext():
         transaction.on_commit(hook, using=database(), robust=True)
 

@@ -41,7 +41,7 @@ def cut_off_demo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Demo]:
 
 @pytest.fixture(scope="module")
 def deaf_demo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Demo]:
-    """A shop whose status look-up is answered by nobody: it depends on notifications."""
+    """A shop whose status look-up never answers: it depends on notifications."""
     settings = {"PAIEMENTPRO_STATUS_URL": f"http://{HOST}:9/status"}
     with Demo(tmp_path_factory.mktemp("deaf_demo"), **settings).running() as demo:
         yield demo
@@ -80,7 +80,7 @@ def come_to(demo: Demo, browser: Browser, shots: Path, request: pytest.FixtureRe
 
 @pytest.fixture(params=KINDS, ids="-".join)
 def payer(request: pytest.FixtureRequest, browser: Browser, demo: Demo, shots: Path) -> Iterator[Person]:
-    """Somebody at the shop: on a phone and at a desk, in French and in English."""
+    """A customer of the shop: on a phone and at a desk, in French and in English."""
     with come_to(demo, browser, shots, request) as person:
         yield person
 

@@ -103,7 +103,7 @@ LOOK = """() => {
 
 
 class Person:
-    """Somebody with a browser, who notes what goes wrong in it."""
+    """A person with a browser, which records its errors."""
 
     def __init__(self, browser: Browser, demo: Demo, kind: tuple[str, str], shots: Path, **options: Any) -> None:
         self.browser, self.demo, self.kind, self.shots = browser, demo, kind, shots
@@ -151,7 +151,7 @@ class Person:
         self.troubles.clear()
 
     def other(self, **options: Any) -> "Person":
-        """Return somebody at another browser, which knows nothing of the first."""
+        """Return a person with another browser, which shares nothing with the first."""
         self.others.append(Person(self.browser, self.demo, self.kind, self.shots, **options))
         return self.others[-1]
 

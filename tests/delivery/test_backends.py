@@ -333,7 +333,7 @@ def test_task_for_a_deleted_event_does_nothing(tasks: Any, payment: Payment, not
     assert heard == []
 
 
-# Where somebody waits for it.
+# Deliveries that a person waits for.
 
 
 def test_staff_see_receiver_errors(tasks: Any, payment: Payment, notify: Notify, heard: Heard) -> None:

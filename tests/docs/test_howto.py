@@ -1,8 +1,8 @@
 """
 The code of the how-to guides, run as a reader would run it.
 
-A guide goes on from the tutorial's project: each of its blocks with a caption is written into a copy of it, and what
-``scenarios`` says of the guide is then run there by ``manage.py test``, in a process of its own.
+A guide starts from the tutorial's project: each of its blocks with a caption is written into a copy of the project,
+and the tests of the guide in ``scenarios`` are then run there by ``manage.py test``, in their own process.
 """
 
 import os

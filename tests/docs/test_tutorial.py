@@ -215,5 +215,5 @@ def _follow(step: Act | Block, terminal: Terminal, browser: Browser) -> None:
 
 
 def _move_port(path: Path, port: int) -> None:
-    """Have a file name the port that this machine has free."""
+    """Write a free port into a file."""
     path.write_text(path.read_text(encoding="utf-8").replace(PORT, str(port)), encoding="utf-8")

@@ -12,7 +12,7 @@ class Customer(AbstractBaseUser):
 
 
 class Order(models.Model):
-    """What a host sells: paid at most once, and it remembers how often it was told so."""
+    """An order of the host, which counts how often it was marked as paid."""
 
     total = models.PositiveIntegerField(default=12500)
     times_paid = models.PositiveIntegerField(default=0)

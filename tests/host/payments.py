@@ -10,7 +10,7 @@ from tests.host.models import Order
 
 
 def new_payment(request: HttpRequest, data: Mapping[str, Any]) -> Payment:
-    """Return a payment of an order of ours, by its key; its means and its payer are ours, unless the client says."""
+    """Return a payment of the order with this key, and of its customer."""
     try:
         order = Order.objects.get(pk=data["order"])
     except (Order.DoesNotExist, ValueError, OverflowError) as error:

@@ -91,7 +91,7 @@ def test_channel_on_which_nothing_succeeds_is_failing() -> None:
         # As usual, and better.
         ((40, 60), (4, 6), "ok"),
         ((20, 10), (20, 0), "ok"),
-        # Nobody ever paid within 15 minutes: there is nothing to compare with.
+        # No payment was ever made within 15 minutes: there is nothing to compare with.
         ((0, 60), (0, 60), "unknown"),
         ((1, 60), (0, 0), "unknown"),
     ],

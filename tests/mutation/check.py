@@ -3,7 +3,7 @@ Tell what became of the mutants, and fail where one survives that ``survivors.to
 
     python -m tests.mutation.check [--new]
 
-``--new`` prints those that are not explained in the form of that file, for somebody to say why, or to kill them.
+``--new`` prints those that are not explained, in the format of that file, to be explained there or killed by a test.
 """
 
 import sys
@@ -70,11 +70,9 @@ def main() -> int:
         if "--new" in sys.argv:
             print(f"\n[[survivor]]\nin = {toml(where)}\nwas = {toml(was)}\nis = {toml(becomes)}\nwhy = ''")
         else:
-            print(f"\nNobody has noticed, and nobody explains, in {where}:\n  - {was}\n  + {becomes}")
+            print(f"\nNot caught by any test, and not explained, in {where}:\n  - {was}\n  + {becomes}")
     for where, was, becomes in stale:
-        print(
-            f"\nDoes not survive any more, and needs no word in {EXPLAINED.name}, in {where}:\n  - {was}\n  + {becomes}"
-        )
+        print(f"\nNo longer survives, and can be removed from {EXPLAINED.name}, in {where}:\n  - {was}\n  + {becomes}")
     return int(bool(unexplained or stale) or not is_whole)
 
 

@@ -22,7 +22,7 @@ CASES = 2000
 CONFIG = """
 seed = 20261125
 [checks.positive_data_acceptance]
-# What no schema tells: a cursor that is none of ours, a host that is not listed, a key that stands for another body.
+# What no schema can express: a forged cursor, a host that is not listed, a key that was used with another body.
 expected-statuses = ["2xx", "304", "400", "401", "403", "404", "409", "422"]
 """
 

@@ -89,7 +89,7 @@ def hangs(visitor: Visitor) -> None:
 
 
 def hangs_up(visitor: Visitor) -> None:
-    """Close the connection without a word."""
+    """Close the connection without a response."""
 
 
 def drips(visitor: Visitor) -> None:

@@ -15,7 +15,7 @@ UNKNOWN = json.dumps(NO_TRANSACTION).encode()
 
 
 class Call(BaseHTTPRequestHandler):
-    """One call of ours to the gateway, to be answered."""
+    """One request to the gateway, to be answered."""
 
     server: "FakeGateway"
 

@@ -16,8 +16,8 @@ S = TypeVar("S", bound=BaseServer)
 
 
 class Site(ThreadedWSGIServer):
-    daemon_threads = False  # so that closing waits for those that still answer
-    request_queue_size = 128  # so that nobody who calls at once is put off by a second
+    daemon_threads = False  # so that closing waits for requests in progress
+    request_queue_size = 128  # so that no concurrent client is delayed by a second
 
     def __init__(self, port: int = 0) -> None:
         super().__init__(("127.0.0.1", port), QuietWSGIRequestHandler)

@@ -393,7 +393,7 @@ def test_no_transaction_of_the_hosts_stays_open_during_a_call(verb: Any) -> None
 
 
 @pytest.mark.django_db(transaction=True)
-def test_no_transaction_of_ours_stays_open_during_a_call(client: Client, gateway: FakeGateway) -> None:
+def test_no_transaction_stays_open_during_a_call(client: Client, gateway: FakeGateway) -> None:
     seen = []
     gateway.answers(lambda request: seen.append(connection.in_atomic_block) or (200, {}, b"{}"))
 
@@ -577,7 +577,7 @@ def test_a_lease_lasts_for_the_time_outs_and_a_few_seconds(gateway: FakeGateway,
 
 
 def overtaken_by(payment: Payment, **fields: Any) -> Any:
-    """Return an answer of the gateway's that comes after its notification."""
+    """Return an answer that arrives after the gateway's notification."""
 
     def answer(request: Any) -> tuple[int, dict[str, str], str]:
         assert testing.notify(stored(payment), **fields).status_code == 200

@@ -68,7 +68,7 @@ def texts_of(*payments: Payment) -> str:
 
 
 def age(payment: Payment, days: float) -> None:
-    """Let all of a payment have happened so many days earlier."""
+    """Move all dates of a payment back by this many days."""
     earlier = timedelta(days=days)
     row = stored(payment)
     moved = {"created_at": row.created_at - earlier, "updated_at": row.updated_at - earlier}
@@ -220,7 +220,7 @@ def test_search_keys_of_other_payments_stay() -> None:
     assert set(SearchKey.objects.filter(payment=other).values_list("text", flat=True)) == other.search_keys()
 
 
-def test_an_event_keeps_what_the_gateway_said_of_the_money(lived: Payment) -> None:
+def test_event_keeps_the_figures_of_the_gateway(lived: Payment) -> None:
     age(lived, 400)
     prune()
 
@@ -243,7 +243,7 @@ def test_an_event_keeps_what_the_gateway_said_of_the_money(lived: Payment) -> No
         "responsecode": "0",
     }
     assert story["notification", "refused", "amount_mismatch"].message == "amount_mismatch: 1 != 12500"
-    # The merchant that it named may be anything; the field itself is one of ours.
+    # The merchant id in the notification may be any text; the name of the finding is ours alone.
     assert story["notification", "refused", "merchant_mismatch"].message == "merchant_mismatch"
     assert story["initialize", "refused", ""].message == ""
 
@@ -868,7 +868,7 @@ SPELLINGS = [
         {"phone": "\u202a+225 07\u201107\u201112\u201134\u201156\u202c"},
         {"phone": "\u0660\u0667\u0660\u0667\u0661\u0662\u0663\u0664\u0665\u0666"},
         {"email": "awa.kone@example.com", "phone": "0707123456"},
-        {"email": "nobody@example.com", "phone": "0707123456"},
+        {"email": "stranger@example.com", "phone": "0707123456"},
     ],
 )
 def test_a_person_is_found_in_any_spelling(person: dict[str, str]) -> None:

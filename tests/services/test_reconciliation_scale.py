@@ -287,7 +287,7 @@ def test_outage_ends_lookups_but_not_the_run(gateway: FakeGateway, heard: Heard)
     assert (totals.gateway_away, totals.asked, totals.unanswered) == (True, 5, 5)
     assert (totals.expired, totals.delivered) == (1, 1)
     assert heard.names == ["payment_succeeded", "payment_expired"]
-    # Nobody was asked about, so that the next run asks, also about the one that has expired.
+    # None of them was asked about, so the next run asks, also about the expired payment.
     assert [stored(payment).checked_at for payment in [overdue, *payments]] == [None, *[before] * 20]
 
     gateway.knows_nothing()

@@ -61,7 +61,7 @@ def findings(payment: Payment) -> list[str]:
 
 
 def code_of(error: pytest.ExceptionInfo[ValidationError]) -> str:
-    """Return the code of a refusal, which is told in French as well."""
+    """Return the code of a refusal, whose message is translated into French."""
     english = error.value.messages
     with translation.override("fr"):
         assert error.value.messages != english
@@ -474,16 +474,16 @@ def test_refund_of_more_than_was_paid_or_of_nothing_is_refused(awa: User, heard:
 
 def test_review_closes_the_findings_and_keeps_them(awa: User, payment: Payment, notify: Notify) -> None:
     notify(payment, amount=1)
-    event = services.review_payment(stored(payment), awa, "A try of ours")
+    event = services.review_payment(stored(payment), awa, "Our own test")
     assert stored(payment).needs_review is False
     finding = payment.findings.get()
-    assert (finding.reviewed_at, finding.reviewed_by, finding.note) == (event.created_at, awa, "A try of ours")
-    assert (event.message, event.data["findings"]) == ("A try of ours", ["amount_mismatch: 1 != 12500"])
+    assert (finding.reviewed_at, finding.reviewed_by, finding.note) == (event.created_at, awa, "Our own test")
+    assert (event.message, event.data["findings"]) == ("Our own test", ["amount_mismatch: 1 != 12500"])
 
 
 def test_finding_is_raised_again_after_the_review(awa: User, payment: Payment, notify: Notify, heard: Heard) -> None:
     notify(payment, amount=1)
-    services.review_payment(stored(payment), awa, "A try of ours")
+    services.review_payment(stored(payment), awa, "Our own test")
     notify(payment, amount=1)
     assert stored(payment).needs_review is True
     assert heard.names == ["payment_flagged", "payment_flagged"]
@@ -553,7 +553,7 @@ def test_no_transaction_is_open_while_the_gateway_is_asked(awa: User, payment: P
 
 
 def test_signals_are_sent_again(awa: User, heard: Heard, settings: Settings) -> None:
-    settings.PAIEMENTPRO_DELIVERY = "task"  # whoever asks for it by hand waits for it all the same
+    settings.PAIEMENTPRO_DELIVERY = "task"  # a person who asks for it waits for it anyway
     payment = make_payment(**PAID)
     assert services.redeliver_signals(payment, awa, "The mail was away") is True
     assert heard.names == ["payment_succeeded"]
@@ -755,7 +755,7 @@ def test_replay_believes_no_more_than_a_notification(awa: User, payment: Payment
 def test_replay_raises_a_reviewed_finding_again(awa: User, payment: Payment, notify: Notify, heard: Heard) -> None:
     notify(payment, amount=1)
     event = newest_event()
-    services.review_payment(event.payment, awa, "A try of ours")
+    services.review_payment(event.payment, awa, "Our own test")
 
     decision = services.preview_replay(event)
     assert (decision.changes, decision.signals) == ({"needs_review": True}, ["payment_flagged"])

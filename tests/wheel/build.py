@@ -1,5 +1,5 @@
 """
-Build the sdist and the wheel into a folder, so that whoever builds the same commit gets the same bytes.
+Build the sdist and the wheel into a folder, so that every build of the same commit gives the same bytes.
 
     python tests/wheel/build.py [FOLDER]
 

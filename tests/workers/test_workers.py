@@ -64,7 +64,7 @@ def is_in_slow(payment: Payment) -> bool:
 
 
 def let_leases_run_out() -> None:
-    """Turn back the clock of leases by their five minutes. Whoever holds one must be dead."""
+    """Move the end of all leases back by their five minutes. Their holders must be dead."""
     for event in PaymentEvent.objects.exclude(deliver_at=None):
         PaymentEvent.objects.filter(pk=event.pk).update(deliver_at=event.deliver_at - timedelta(minutes=5))
 
@@ -158,7 +158,7 @@ def test_slow_receiver_is_not_called_again(host: Host, broker: Any, prefix: str)
 
 
 def kill_in_the_second_receiver(host: Host, payment: Payment, death: Callable[[Any], object]) -> datetime:
-    """Have a worker killed while the second receiver runs. Return when."""
+    """Kill a worker while the second receiver runs, and return when."""
     host.hold.touch()
     worker = host.start_worker()
     host.serve().notify(payment)
@@ -188,7 +188,7 @@ def test_a_worker_killed_in_a_receiver(host: Host) -> None:
 
     killed_at = kill_in_the_second_receiver(host, payment, kill)
 
-    # A new worker goes on with what comes next; what the dead one had begun is nobody's until the lease has run out.
+    # A new worker continues with the next task; what the dead one had begun waits until its lease has expired.
     host.start_worker()
     host.serve().notify(other)
     wait_until(lambda: calls(other) == ONCE)

@@ -33,7 +33,7 @@ class DjangoGetpaid(Contender):
         return [self._signed(payment) for payment in payments]
 
     def forged(self) -> Request:
-        """Return one of a payment that there is: getpaid looks it up first."""
+        """Return a forged notification of an existing payment: getpaid looks it up first."""
         payment = Payment.objects.first() or Payment()
         return self._signed(payment).with_header(SIGNATURE, "0" * 64)
 

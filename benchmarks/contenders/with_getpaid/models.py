@@ -1,4 +1,4 @@
-"""What a host of django-getpaid writes; it has no signal, so that the host notices by itself what has been paid."""
+"""What a host of django-getpaid writes. There is no signal, so the host has to detect payments itself."""
 
 from decimal import Decimal
 from typing import Any

@@ -1,4 +1,4 @@
-"""A processor for the gateway, as the documentation of django-getpaid has one written."""
+"""A processor for the gateway, written as django-getpaid documents."""
 
 import hashlib
 import hmac

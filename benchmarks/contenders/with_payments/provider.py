@@ -1,4 +1,4 @@
-"""A provider for the gateway, as the documentation of django-payments has one written."""
+"""A provider for the gateway, written as django-payments documents."""
 
 from decimal import Decimal, InvalidOperation
 

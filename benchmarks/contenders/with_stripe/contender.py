@@ -22,7 +22,7 @@ class DjStripe(Contender):
     models = [WebhookEventTrigger, Event]
 
     def prepare(self) -> None:
-        """Store what dj-stripe has in use: the account, by its key, and the endpoint."""
+        """Store what dj-stripe needs: the account, by its key, and the endpoint."""
         account, _ = Account.objects.get_or_create(id="acct_benchmark", defaults={"livemode": False})
         APIKey.objects.get_or_create_by_api_key(settings.STRIPE_TEST_SECRET_KEY)
         APIKey.objects.update(djstripe_owner_account=account)

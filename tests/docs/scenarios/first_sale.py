@@ -44,7 +44,7 @@ class FirstSale(TransactionTestCase):
         cancel_payment(old, "a mistake")
         assert self.open() != old
 
-    def test_nobody_pays_twice(self) -> None:
+    def test_order_is_paid_once(self) -> None:
         old = expire(self.open())
         self.open()
         pay(old)  # on the page that was still open

@@ -39,7 +39,7 @@ class Proxied(TransactionTestCase):
         assert "Not Found: /paiementpro/return/-/" in lines
         assert signature not in lines
 
-    def test_https_is_told_by_the_proxy(self) -> None:
+    def test_proxy_reports_https(self) -> None:
         response = self.client.get("/", headers={"host": "shop.example.com", "x-forwarded-proto": "https"})
         assert response.wsgi_request.is_secure()
 

@@ -38,7 +38,7 @@ class Watch(TransactionTestCase):
             assert service["Service"]["SuccessExitStatus"] == str(paiementpro_reconcile.GATEWAY_AWAY)
             assert timer["Timer"]["OnCalendar"] == "*:0/5"
 
-    def test_every_option_and_exit_code_is_told(self) -> None:
+    def test_every_option_and_exit_code_is_documented(self) -> None:
         command = load_command_class("django_paiementpro", "paiementpro_reconcile")
         ours = options_of(command) - options_of(BaseCommand())
         codes = {paiementpro_reconcile.OK, paiementpro_reconcile.ERRORS, paiementpro_reconcile.GATEWAY_AWAY}
@@ -46,26 +46,26 @@ class Watch(TransactionTestCase):
             assert set(re.findall(r"^``(--[a-z-]+)`` ", guide, re.MULTILINE)) == ours
             assert set(map(int, re.findall(r"^``(\d)`` ", guide, re.MULTILINE))) == codes
 
-    def test_every_topic_of_the_doctor_is_told(self) -> None:
+    def test_every_topic_of_the_doctor_is_documented(self) -> None:
         command = load_command_class("django_paiementpro", "paiementpro_doctor")
         for guide in self.guides():
             doctor = guide.partition("paiementpro_doctor")[2].partition("django_paiementpro.monitoring")[0]
             assert re.findall(r"^``(\w+)`` ", doctor, re.MULTILINE) == [topic.name for topic in TOPICS]
             assert set(re.findall("--[a-z]+", doctor)) == options_of(command) - options_of(BaseCommand())
 
-    def test_every_problem_is_told(self) -> None:
+    def test_every_problem_is_documented(self) -> None:
         for guide in self.guides():
             table = guide.partition("``problems``")[2].partition("health.health()")[0]
             told = re.findall(r"^``(\w+)``  ", table, re.MULTILINE)
             assert told == ["undelivered", "unreconciled", "overdue"]
             assert all(f"``{name}``" in str(Health.problems.__doc__) for name in told)
 
-    def test_every_status_of_a_channel_is_told(self) -> None:
+    def test_every_status_of_a_channel_is_documented(self) -> None:
         for guide in self.guides():
             table = guide.partition("``channel_health()``")[2]
             assert set(re.findall(r"^``(\w+)``  ", table, re.MULTILINE)) == set(ChannelStatus.values)
 
-    def test_every_error_of_the_log_is_told(self) -> None:
+    def test_every_error_of_the_log_is_documented(self) -> None:
         for guide in self.guides():
             told = guide.rpartition("*error*")[2].partition(".. code-block")[0]
             assert set(re.findall(r"``([a-z]+_[a-z_]+)``", told)) == {

@@ -49,7 +49,7 @@ class ReviewQueue(TransactionTestCase):
             review(again, self.staff, "gave 100 F back")
         assert caught.value.code == "changed"
 
-    def test_customer_is_told_of_each_refund(self) -> None:
+    def test_customer_gets_a_mail_for_each_refund(self) -> None:
         pay(self.payment)
         for amount, status in ((2500, "succeeded"), (10000, "refunded")):
             self.payment.refresh_from_db()
