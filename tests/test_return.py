@@ -75,7 +75,7 @@ def test_each_status_has_a_plain_text(status: str, english: str, french: str) ->
 def test_mismatch_is_not_blamed_on_the_operator(payment: Payment) -> None:
     Payment.objects.update(needs_review=True)
 
-    assert "the shop is looking at it" in page(payment)
+    assert "The shop is looking into it" in page(payment)
     assert payment.get_checkout_url() not in page(payment)
 
 
