@@ -24,7 +24,7 @@ FIRST_PAUSE = 10.0
 LONGEST_PAUSE = 60.0
 
 #: After how many seconds in which calls were made, and none was answered, a circuit breaker limits the calls.
-SILENT_AFTER = 5.0
+SILENT_AFTER = 10.0
 
 #: For how many seconds after the last call a circuit breaker remembers that calls were not answered.
 SILENCE_MEMORY = 600.0
