@@ -9,6 +9,7 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
+import django
 import hypothesis
 import pytest
 from django.apps import apps
@@ -169,6 +170,15 @@ def alone() -> Iterator[None]:
     with (Path(tempfile.gettempdir()) / f"paiementpro-tests-{os.getuid()}.lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         yield
+
+
+@pytest.fixture
+def admins(settings: Any) -> None:
+    """Mail the admins, into ``django.core.mail.outbox``."""
+    address, backend = "staff@example.com", "django.core.mail.backends.locmem.EmailBackend"
+    settings.ADMINS = [("Staff", address)] if django.VERSION < (6, 0) else [address]
+    mailers = {"default": {"BACKEND": backend}}
+    setattr(settings, *(("EMAIL_BACKEND", backend) if django.VERSION < (6, 1) else ("MAILERS", mailers)))
 
 
 @pytest.fixture(autouse=True)

@@ -6,7 +6,6 @@ from pathlib import Path
 from threading import Barrier
 from typing import Any
 
-import django
 import pytest
 from django.contrib.auth.models import User
 from django.core import mail
@@ -41,13 +40,9 @@ BUYER = {
 
 
 @pytest.fixture(autouse=True)
-def closed_shop(settings: Any) -> None:
+def closed_shop(settings: Any, admins: None) -> None:
     """Keep the receivers of the shop connected, and require no login."""
     settings.MIDDLEWARE = [name for name in settings.MIDDLEWARE if "LoginRequired" not in name]
-    address, backend = "staff@example.com", "django.core.mail.backends.locmem.EmailBackend"
-    settings.ADMINS = [("Staff", address)] if django.VERSION < (6, 0) else [address]
-    mailers = {"default": {"BACKEND": backend}}
-    setattr(settings, *(("EMAIL_BACKEND", backend) if django.VERSION < (6, 1) else ("MAILERS", mailers)))
 
 
 @pytest.fixture

@@ -2,7 +2,6 @@ import logging
 from datetime import datetime, timedelta
 from typing import Any
 
-import django
 import pytest
 from django.contrib.auth.models import AnonymousUser, Permission, User
 from django.core import mail
@@ -202,11 +201,10 @@ def test_monitoring_gets_no_cookie_and_reads_no_session(staff: Client, statement
     assert not [sql for sql in statements if "session" in sql]
 
 
-@pytest.mark.usefixtures("token")
-def test_token_is_in_no_log_and_no_mail_to_admins(settings: Any, caplog: pytest.LogCaptureFixture) -> None:
+@pytest.mark.usefixtures("token", "admins")
+def test_token_is_in_no_log_and_no_mail_to_admins(caplog: pytest.LogCaptureFixture) -> None:
     # As uWSGI and Gunicorn pass the URL on.
     client = Client(REQUEST_URI=f"/health/?token={TOKEN}", RAW_URI=f"/health/?token={TOKEN}")
-    settings.ADMINS = ["admin@example.com"] if django.VERSION >= (6, 0) else [("Admin", "admin@example.com")]
     handler = AdminEmailHandler(include_html=True)
     logging.getLogger("django.request").addHandler(handler)
     client.raise_request_exception = False
