@@ -8,12 +8,13 @@ import re
 from datetime import datetime
 from typing import Any
 
-from django.db.models import Q, QuerySet
+from django.db.models import QuerySet
 from django.utils.timezone import is_aware
 from django.utils.translation import gettext as _
 from rest_framework.exceptions import NotFound, ParseError
 from rest_framework.pagination import Cursor, CursorPagination
 
+from django_paiementpro.db.keyset import after
 from django_paiementpro.models import Payment
 
 #: A position in the list: creation date and primary key of a payment.
@@ -85,13 +86,9 @@ class PaymentPagination(CursorPagination):
 
 def _from(queryset: QuerySet[Payment], position: Position | None, is_backward: bool) -> QuerySet[Payment]:
     """Return the payments after a position, nearest first: older ones, or newer ones when going backward."""
-    side, order = ("gt", ("created_at", "pk")) if is_backward else ("lt", ("-created_at", "-pk"))
+    order = ("created_at", "pk") if is_backward else ("-created_at", "-pk")
     if position:
-        moment, key = position
-        # Together: earlier, or at the same moment with a lower key. The second condition can use an index.
-        queryset = queryset.filter(
-            Q(**{f"created_at__{side}": moment}) | Q(**{f"pk__{side}": key}), **{f"created_at__{side}e": moment}
-        )
+        queryset = queryset.filter(after(position, *order))
     return queryset.order_by(*order)
 
 

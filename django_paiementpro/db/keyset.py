@@ -1,6 +1,6 @@
 """Keyset pagination."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from django.db.models import Q, QuerySet
@@ -19,15 +19,21 @@ def in_pages(rows: "QuerySet[Any, Any]", *order: str, size: int) -> Iterator[lis
         yield page
         if len(page) < size:
             return
-        page = list(rows.filter(_after(page[-1], order))[:size])
+        page = list(rows.filter(after(_position_of(page[-1], order), *order))[:size])
 
 
-def _after(row: Any, order: tuple[str, ...]) -> Q:
-    column, *others = order
+def after(position: Sequence[Any], *order: str) -> Q:
+    """Return the condition that a row comes after a position, which holds a value for each column of the order."""
+    column, *other_columns = order
+    value, *other_values = position
     name, lookup = column.lstrip("-"), "lt" if column.startswith("-") else "gt"
-    value = row[name] if isinstance(row, dict) else getattr(row, name)
-    after = Q((f"{name}__{lookup}", value))
-    if others:
+    condition = Q((f"{name}__{lookup}", value))
+    if other_columns:
         # The second condition, though redundant, lets databases use an index.
-        after = (after | _after(row, tuple(others))) & Q((f"{name}__{lookup}e", value))
-    return after
+        condition = (condition | after(other_values, *other_columns)) & Q((f"{name}__{lookup}e", value))
+    return condition
+
+
+def _position_of(row: Any, order: Sequence[str]) -> list[Any]:
+    names = [column.lstrip("-") for column in order]
+    return [row[name] if isinstance(row, dict) else getattr(row, name) for name in names]

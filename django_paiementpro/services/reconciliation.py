@@ -20,7 +20,7 @@ from django.utils import timezone
 from django_paiementpro import log
 from django_paiementpro.conf import conf
 from django_paiementpro.db.connections import database
-from django_paiementpro.db.keyset import in_pages
+from django_paiementpro.db.keyset import after, in_pages
 from django_paiementpro.delivery import outbox
 from django_paiementpro.enums import MAY_BE_PAID_LATE, Kind, Outcome, Status
 from django_paiementpro.exceptions import GatewayUnavailableError
@@ -377,16 +377,14 @@ class _Reconciler:
 
     def _owing(self) -> Iterator[PaymentEvent]:
         """Iterate over the events that have owed signals since before the run, in pages."""
-        after = self._delivered_to
+        place, order = self._delivered_to, ("deliver_at", "pk")
         while True:
             # Events that are tried now move to the end, out of what is read here.
-            events = undelivered_events(self.started_at).order_by("deliver_at", "pk")
-            if after:
-                events = events.filter(Q(deliver_at__gt=after[0]) | Q(deliver_at=after[0], pk__gt=after[1]))
-            page = list(events[:PAGE_SIZE])
+            events = undelivered_events(self.started_at).order_by(*order)
+            page = list((events.filter(after(place, *order)) if place else events)[:PAGE_SIZE])
             if not page:
                 return
-            after = _place_of(page[-1])
+            place = _place_of(page[-1])
             yield from page
 
     def _deliver(self, event: PaymentEvent) -> bool | None:
