@@ -22,6 +22,7 @@ from rest_framework import serializers
 from django_paiementpro import services
 from django_paiementpro.models import FIXED_FIELDS, HOST_FIELDS, Payment, SearchKey
 from django_paiementpro.testing import FakeGateway, make_payment, notify, pay
+from django_paiementpro.testing.payments import ORDINARY
 from tests.conftest import columns
 from tests.host.models import Order
 
@@ -387,17 +388,7 @@ def test_a_change_that_was_rolled_back_can_be_saved_again() -> None:
 
 
 def unsaved(**values: Any) -> Payment:
-    return Payment(
-        **{
-            "amount": 12500,
-            "description": "Order 1",
-            "customer_email": "awa@example.com",
-            "customer_first_name": "Awa",
-            "customer_last_name": "Koné",
-            "customer_phone": "07 07 12 34 56",
-            **values,
-        }
-    )
+    return Payment(**{**ORDINARY, **values})
 
 
 def test_a_new_payment_that_was_rolled_back_can_be_saved_again() -> None:

@@ -10,6 +10,16 @@ from django_paiementpro.enums import Status
 from django_paiementpro.models import Payment
 from django_paiementpro.testing.signals import deliver_signals
 
+#: The values of an ordinary payment.
+ORDINARY = {
+    "amount": 12500,
+    "description": "Order 1",
+    "customer_email": "awa@example.com",
+    "customer_first_name": "Awa",
+    "customer_last_name": "Koné",
+    "customer_phone": "07 07 12 34 56",
+}
+
 
 def make_payment(**values: Any) -> Payment:
     """
@@ -19,17 +29,7 @@ def make_payment(**values: Any) -> Payment:
     ``created``, as before the first checkout; with ``status="pending", attempt=1`` its page has been opened. Values are
     not validated.
     """
-    return Payment.objects.create(
-        **{
-            "amount": 12500,
-            "description": "Order 1",
-            "customer_email": "awa@example.com",
-            "customer_first_name": "Awa",
-            "customer_last_name": "Koné",
-            "customer_phone": "07 07 12 34 56",
-            **values,
-        }
-    )
+    return Payment.objects.create(**{**ORDINARY, **values})
 
 
 def expire(payment: Payment) -> Payment:

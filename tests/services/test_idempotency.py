@@ -10,17 +10,9 @@ from django.utils import timezone
 from django_paiementpro.models import IdempotencyKey, Payment
 from django_paiementpro.services.idempotency import IdempotentRequest, find_key, forget_keys, store_payment
 from django_paiementpro.testing import make_payment
+from django_paiementpro.testing.payments import ORDINARY
 
 REQUEST = IdempotentRequest.of("1", "key", "{}")
-
-new_payment = {
-    "amount": 12500,
-    "description": "Order 1",
-    "customer_email": "awa@example.com",
-    "customer_first_name": "Awa",
-    "customer_last_name": "Koné",
-    "customer_phone": "07 07 12 34 56",
-}
 
 
 @pytest.mark.django_db
@@ -28,7 +20,7 @@ new_payment = {
 def test_a_key_is_remembered_for_a_day(age: timedelta, is_known: bool, monkeypatch: pytest.MonkeyPatch) -> None:
     now = timezone.now()
     monkeypatch.setattr(timezone, "now", lambda: now)
-    store_payment(Payment(**new_payment), REQUEST)
+    store_payment(Payment(**ORDINARY), REQUEST)
     IdempotencyKey.objects.update(created_at=now - age)
 
     assert (find_key(REQUEST) is not None) == is_known
@@ -70,7 +62,7 @@ def test_aborted_transaction_is_retried() -> None:
             raise left.pop()
         return execute(sql, *arguments)
 
-    payment = Payment(**new_payment)
+    payment = Payment(**ORDINARY)
     with connection.execute_wrapper(conflict):
         assert store_payment(payment, REQUEST) is None
 
