@@ -14,6 +14,10 @@ PROVE_RUNS ?= 1000000
 WORKERS ?= 4
 # The oldest and the newest, as tox environments; the Pythons of pyenv are found too.
 PAIRS ?= py310-django52,py313-django61
+# Where the shop frameworks are tested.
+ADAPTERS ?= py312-django52-adapters,py313-django61-adapters,py312-pretix-adapters
+# Where the admin themes are tested.
+THEMES ?= py313-django61-themes
 PYENV_PYTHONS := $(wildcard $(or $(PYENV_ROOT),$(HOME)/.pyenv)/versions/3.1*/bin/python3.1?)
 
 VENV := .venv
@@ -54,18 +58,13 @@ browser: $(VENV)/.with-test$(driver)  ## run the tests that drive a real Chromiu
 	@test -x "$(CHROMIUM)" || { echo "No Chromium here: apt-get install chromium, or CHROMIUM=/path/to/it" >&2; exit 1; }
 	$(BIN)/pytest -m browser $(ARGS)
 
-# The pictures of the documentation, taken again when what they show has changed.
-pictures := docs/_build/screenshots/taken
-pictured := $(shell find django_paiementpro example_project tests/browser -type f \
-	! -name '*.pyc' ! -name '*.sqlite3*' ! -name .env)
-
 # The steps of make check, each a command of its own ------------------------------------------------------------------
 
 .PHONY: check lint types imports bandit migrations translations docs coverage schema postgres mariadb workers pairs
-.PHONY: fuzz build wheel reproducible
+.PHONY: adapters themes fuzz build wheel reproducible
 
-steps := lint types imports bandit migrations translations docs coverage schema postgres mariadb workers pairs fuzz \
-	wheel reproducible browser
+steps := lint types imports bandit migrations translations docs coverage schema postgres mariadb workers pairs adapters \
+	fuzz wheel reproducible browser
 check: $(steps)  ## run every step below, as CI does
 	@echo "All is well."
 
@@ -90,10 +89,10 @@ migrations: $(VENV)/.with-dev  ## no model without its migration
 translations: $(VENV)/.with-dev  ## every text translated, every .mo compiled from its .po
 	$(BIN)/python tests/translations/check.py django_paiementpro example_project/shop
 
-docs: $(VENV)/.with-dev $(pictures)  ## build the documentation in docs/_build, in English and French, warnings as errors
-	@command -v plantuml >/dev/null || { echo "No plantuml here: apt-get install plantuml graphviz" >&2; exit 1; }
-	$(BIN)/sphinx-build -q -E -W --keep-going -c docs -t en docs/en docs/_build/en
-	$(BIN)/sphinx-build -q -E -W --keep-going -c docs -t fr docs/fr docs/_build/fr
+sphinx := $(BIN)/sphinx-build -q -E -W --keep-going -c docs
+docs: $(VENV)/.with-docs  ## build the documentation in docs/_build, in English and French, warnings as errors
+	$(sphinx) -t en docs/en docs/_build/en
+	$(sphinx) -t fr docs/fr docs/_build/fr
 	$(BIN)/python docs/twins.py
 
 coverage:  ## the tests on SQLite, with every branch of package and tests covered
@@ -119,6 +118,13 @@ tox := $(BIN)/tox run $(if $(PYENV_PYTHONS),--discover $(PYENV_PYTHONS))
 pairs: $(VENV)/floor.txt  ## the tests on the oldest pair, with the lowest versions, and on the newest (PAIRS=)
 	$(tox) -e $(PAIRS) -- $(ARGS)
 
+adapters: $(VENV)/.with-dev  ## purchases through each shop framework, in three environments (ARGS= their names)
+	$(tox) -e $(ADAPTERS) -- $(ARGS)
+
+themes: $(VENV)/.with-dev  ## the back office in each admin theme, in Chromium (CHROMIUM=, SCREENSHOTS= a folder, ARGS=)
+	@test -x "$(CHROMIUM)" || { echo "No Chromium here: apt-get install chromium, or CHROMIUM=/path/to/it" >&2; exit 1; }
+	$(tox) -e $(THEMES) -- $(ARGS)
+
 fuzz: $(VENV)/.with-prove  ## whatever atheris makes of notifications, at the door (RUNS=5000)
 	$(BIN)/python -m tests.fuzz.door $(RUNS) $(ARGS)
 
@@ -127,8 +133,8 @@ build: $(VENV)/.with-dev  ## build the package, and check what an index would sh
 	$(BIN)/python tests/wheel/build.py
 	$(BIN)/twine check --strict dist/*
 
-wheel: build  ## install the wheel into a fresh environment, and take a payment with it
-	$(BIN)/python tests/wheel/take_a_payment.py dist/*.whl
+wheel: build  ## follow README.rst and LISEZMOI.rst, with the wheel in fresh environments, to a paid order
+	$(BIN)/python -m tests.wheel.take_a_payment dist/*.whl
 
 reproducible: $(VENV)/.with-dev  ## the last commit, built twice, by unlike people, is the same bytes
 	$(BIN)/python tests/wheel/build_twice.py
@@ -161,19 +167,27 @@ audit: $(VENV)/.with-prove $(VENV)/floor.txt  ## no known vulnerability, in the 
 
 # The rest -------------------------------------------------------------------------------------------------------------
 
-.PHONY: screenshots docs-texts bench bench-reconcile soak clean
+.PHONY: docs-pictures docs-texts release bench bench-reconcile soak clean
 
-screenshots: $(pictures)  ## take the pictures of the documentation, with a real Chromium (CHROMIUM= its path)
-
-$(pictures): $(pictured) | $(VENV)/.with-test
+docs-pictures: $(VENV)/.with-dev  ## make the pictures in docs/pictures, with Chromium, PlantUML and Graphviz
+	@command -v plantuml >/dev/null || { echo "No plantuml here: apt-get install plantuml graphviz" >&2; exit 1; }
 	@$(MAKE) --no-print-directory browser DATABASE_URL= \
-		ARGS="tests/browser -k pictures" SCREENSHOTS=$(abspath $(dir $(pictures)))
-	@touch $@
+		ARGS="tests/browser -k pictures" SCREENSHOTS=$(CURDIR)/docs/_build/screenshots
+	$(BIN)/python docs/keep_pictures.py docs/_build/screenshots
+	$(BIN)/python docs/badges.py
+	$(sphinx) -t en -t draw docs/en docs/_build/en
+	$(sphinx) -t fr -t draw docs/fr docs/_build/fr
 
-docs-texts: $(VENV)/.with-dev  ## collect what the code says and the documentation has to say in French
+docs-texts: $(VENV)/.with-docs  ## collect what the code says and the documentation has to say in French
 	$(BIN)/sphinx-build -q -E -c docs -t fr -t collect docs/fr docs/_build/fr
 
-bench: $(PEERS)/.installed  ## measure all of it beside others: 20 minutes, one table (BENCH="--full", see CONTRIBUTING.rst)
+release: $(VENV)/.with-dev  ## build the last commit for PyPI, check it, and say what to upload (TAG= the tag, if it exists)
+	$(BIN)/python -m tests.release $(TAG) > $(VENV)/release.txt
+	@$(MAKE) --no-print-directory wheel
+	$(BIN)/python tests/wheel/build_twice.py dist
+	@cat $(VENV)/release.txt
+
+bench: $(PEERS)/.installed  ## measure all of it beside others: half an hour, one table (BENCH="--full", see CONTRIBUTING.rst)
 	@command -v wrk >/dev/null || { echo "No wrk here: apt-get install wrk" >&2; exit 1; }
 	$(PEERS)/bin/python -m benchmarks $(BENCH)
 

@@ -14,6 +14,9 @@ alone, and has ``--help``.
 ``benchmarks.reconcile``
     Reconciliation of many payments with a slow gateway: its speed and memory, on PostgreSQL or MariaDB
     (``OPERATIONS_URL``).
+``benchmarks.slow``
+    Fifty checkouts at once with a slow gateway, under gunicorn without and with threads and under uvicorn: how long
+    customers and the visitors of the home page wait (``OPERATIONS_URL``).
 ``benchmarks.fill``, ``benchmarks.admin``
     The back office with a very large number of payments, compared with a plain ModelAdmin with the same columns, on
     PostgreSQL (``BENCHMARK_URL``).

@@ -1,7 +1,7 @@
 """
 Run the benchmarks and print one table at the end: ``python -m benchmarks``, which ``make bench`` runs.
 
-Each part runs in its own process with its own settings. All parts take about twenty minutes, or over an hour with
+Each part runs in its own process with its own settings. All parts take about half an hour, or over an hour with
 ``--full``, which uses the sizes that the goals were set for. ``--only`` runs some of the parts.
 """
 
@@ -18,7 +18,7 @@ from pathlib import Path
 from benchmarks.table import print_noted
 
 CONTENDERS = "benchmarks.contenders.settings"
-NAMES = ["notification", "checkout", "rest", "footprint", "reconcile", "admin"]
+NAMES = ["notification", "checkout", "rest", "footprint", "reconcile", "slow", "admin"]
 
 
 @dataclass(frozen=True)
@@ -57,8 +57,10 @@ def parts(folder: Path, full: bool, payments: int | None) -> Iterator[Part]:
         yield Part("checkout", ["benchmarks.checkout", *(["--payments=1000"] if full else [])], environment)
     yield Part("rest", ["benchmarks.rest", *(["--requests=500"] if full else [])], contenders)
     yield Part("footprint", ["benchmarks.footprint"], contenders | sqlite)
+    operations = {"DJANGO_SETTINGS_MODULE": "benchmarks.operations"}
     reconcile = ["--payments", *(["10000", "100000"] if full else ["2000"])]
-    yield Part("reconcile", ["benchmarks.reconcile", *reconcile], {"DJANGO_SETTINGS_MODULE": "benchmarks.operations"})
+    yield Part("reconcile", ["benchmarks.reconcile", *reconcile], operations)
+    yield Part("slow", ["benchmarks.slow", *(["--turns=3"] if full else [])], operations)
     number = payments or (1_000_000 if full else 100_000)
     yield Part("admin", ["benchmarks.fill", f"--payments={number}", "--keep"])
     yield Part("admin", ["benchmarks.admin", *([] if full else ["--rounds=5"])])

@@ -20,7 +20,7 @@ from benchmarks.database import create_tables
 from benchmarks.inprocess import Series, send, statements
 from benchmarks.instant import answering
 from benchmarks.table import Row, goal, report
-from django_paiementpro.gateway.client import INITIALIZE_PATH
+from django_paiementpro.gateway.json import INITIALIZE_PATH
 from django_paiementpro.gateway.messages import PageRequest
 from django_paiementpro.models import Payment
 

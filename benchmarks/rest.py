@@ -25,7 +25,7 @@ from benchmarks.inprocess import Series, statements
 from benchmarks.instant import answering
 from benchmarks.orders.models import Order
 from benchmarks.table import Row, goal, report
-from django_paiementpro.gateway.client import INITIALIZE_PATH
+from django_paiementpro.gateway.json import INITIALIZE_PATH
 from django_paiementpro.models import Payment
 
 WARM_UP = 10

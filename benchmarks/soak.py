@@ -35,7 +35,7 @@ from benchmarks.contenders.wire import AMOUNT, notification
 from benchmarks.database import create_tables
 from benchmarks.soaked.models import Call
 from benchmarks.soaked.receivers import RECEIVERS
-from django_paiementpro.gateway.client import INITIALIZE_PATH
+from django_paiementpro.gateway.json import INITIALIZE_PATH
 from django_paiementpro.models import Payment, PaymentEvent
 
 BATCH = 5_000

@@ -7,16 +7,21 @@ report the same. DEBUG never decides about money.
 
 import re
 from collections.abc import Callable, Iterator
+from dataclasses import fields
 from datetime import timedelta
 from typing import Any, Generic, TypeVar, cast, overload
 from urllib.parse import urlsplit
 
 from django.conf import settings
-from django.core.exceptions import ImproperlyConfigured
+from django.core.exceptions import ImproperlyConfigured, ValidationError
+from django.core.validators import validate_email
 from django.utils.module_loading import import_string
+from django.utils.translation import check_for_language
 from django.utils.translation import gettext as _
 
 from django_paiementpro.enums import Channel
+from django_paiementpro.phones import parse_phone
+from django_paiementpro.shop import Shop
 
 T = TypeVar("T")
 
@@ -131,6 +136,33 @@ def _site_url(value: Any) -> str | None:
     return url
 
 
+def _shop(value: Any) -> Shop:
+    names = [field.name for field in fields(Shop)]
+    if not isinstance(value, dict) or not value.keys() <= set(names):
+        raise ValueError(_("write a dictionary with any of these keys: %(names)s") % {"names": ", ".join(names)})
+    hint = _("%(key)s: write a text, or leave the key out")
+    shop = Shop(**{key: _text(text, hint % {"key": key}) for key, text in value.items()})
+    _require_valid_contact(shop)
+    if shop.terms_url and not re.match("https?://|/", shop.terms_url):
+        raise ValueError(_('terms_url: write a URL or a path, like "/terms/"'))
+    return shop
+
+
+def _require_valid_contact(shop: Shop) -> None:
+    for key in ("phone", "whatsapp"):
+        try:
+            if number := getattr(shop, key):
+                parse_phone(number)
+        except ValueError as error:
+            hint = _('%(key)s: write a telephone number, like "+225 07 07 12 34 56"')
+            raise ValueError(hint % {"key": key}) from error
+    try:
+        if shop.email:
+            validate_email(shop.email)
+    except ValidationError as error:
+        raise ValueError(_("email: write an e-mail address")) from error
+
+
 def _currencies(value: Any) -> dict[str, str]:
     if (
         not isinstance(value, dict)
@@ -224,6 +256,21 @@ def _dotted_path(value: Any) -> Callable[..., Any] | None:
     return cast("Callable[..., Any]", function)
 
 
+def _transport(value: Any) -> str:
+    """Return "json", "soap" or the dotted path of a class that has the two methods."""
+    if value in ("json", "soap"):  # not a set, since the value may be unhashable
+        return str(value)
+    hint = _('write "json", "soap" or the dotted path of a class, like "shop.gateway.Transport"')
+    path = _text(value, hint)
+    if "." not in path:
+        raise ValueError(hint)
+    transport = _dotted_path(path)
+    for name in ("open_page", "look_up"):
+        if not callable(getattr(transport, name, None)):
+            raise ValueError(_("%(path)r has no method %(name)s") % {"path": path, "name": name})
+    return path
+
+
 def _return_hosts(value: Any) -> list[str]:
     hint = _('write a list of hosts, origins and app schemes, like ["shop.example.com", "maboutique://"]')
     if not isinstance(value, (list, tuple, set)) or not all(isinstance(entry, str) for entry in value):
@@ -254,11 +301,41 @@ def _delivery(value: Any) -> str:
     return str(value)
 
 
+def _alert_emails(value: Any) -> list[tuple[str, str]]:
+    """Return addresses with their languages, empty for ``LANGUAGE_CODE``."""
+    hint = _(
+        'write a list of e-mail addresses, or of addresses and languages: ["a@example.com", ("b@example.com", "fr")]'
+    )
+    if not isinstance(value, (list, tuple)):
+        raise ValueError(hint)
+    emails = []
+    for entry in value:
+        address, language = entry if isinstance(entry, (list, tuple)) and len(entry) == 2 else (entry, "")
+        try:
+            validate_email(address)
+        except ValidationError as error:
+            raise ValueError(hint) from error
+        if not isinstance(language, str) or (language and not check_for_language(language)):
+            raise ValueError(hint)
+        emails.append((address, language))
+    return emails
+
+
 def _health_token(value: Any) -> str | None:
     # Characters that need no escaping in a header or a query string.
     if value is not None and not (isinstance(value, str) and re.fullmatch(r"[A-Za-z0-9._~-]+", value)):
         raise ValueError(_("write a secret of letters, digits and any of - . _ ~, or None"))
     return value
+
+
+def _namespace(value: Any) -> str:
+    if not isinstance(value, str) or not re.fullmatch(r"[\w-]+(:[\w-]+)*", value):
+        raise ValueError(_('write the instance namespace of the app’s URLs, like "plugins:paiementpro"'))
+    return value
+
+
+def _order_status(value: Any) -> str:
+    return _text(value, _("write a status of OSCAR_ORDER_STATUS_PIPELINE"))
 
 
 def _flag(value: Any) -> bool:
@@ -268,15 +345,23 @@ def _flag(value: Any) -> bool:
 
 
 class Conf:
-    """The settings, by their names in lower case without ``PAIEMENTPRO_``. The documentation shows the comments."""
+    """The settings, named in lower case without the prefix ``PAIEMENTPRO_``. The documentation shows the comments."""
 
     #: Your merchant id. In a marketplace, ``Payment(merchant_id=...)`` overrides it.
     merchant_id = Setting(None, _merchant_id)
     #: ``"live"`` for real money, or ``"sandbox"`` for the gateway's test server.
     environment = Setting("live", _environment)
+    #: How payment pages are requested: ``"json"`` or ``"soap"``, the gateway's two services (``"soap"`` needs
+    #: ``pip install "django-paiementpro[soap]"``), or the dotted path of a class with the methods ``open_page`` and
+    #: ``look_up``. What follows the redirect is the same.
+    transport = Setting("json", _transport, is_constant=False)
     #: The public base URL of your site, for the URLs sent to the gateway. Required unless ``DEBUG`` is on, when they
     #: can be built from the request.
     site_url = Setting(None, _site_url)
+    #: Who you are, for your customers: a dictionary of texts, all of which may be left out: ``name``, ``logo`` (a URL,
+    #: or the path of a static file), ``phone``, ``whatsapp``, ``email``, ``address``, ``registration`` (RCCM),
+    #: ``tax_id`` (NCC, IFU, NINEA), ``terms_url``.
+    shop = Setting({}, _shop)
     #: The currencies of your account, with the gateway's numeric codes. The gateway reads any other currency as francs.
     currencies = Setting({"XOF": "952"}, _currencies)
     #: The default currency of payments, one of ``PAIEMENTPRO_CURRENCIES``.
@@ -290,7 +375,8 @@ class Conf:
     timeout = Setting((3.05, 20), _timeout)
     #: How long a payment page is offered again before a new one is requested.
     session_lifetime = Setting(timedelta(minutes=4), _positive_timedelta)
-    #: How long after its newest page was opened an unpaid payment expires, at the next reconciliation.
+    #: How long after the last thing that happened to it an unpaid payment expires, at the next reconciliation: its
+    #: newest page was opened, the operator or the gateway refused it, or else it was created.
     expires_after = Setting(timedelta(hours=24), _positive_timedelta)
     #: The hosts of payment pages, in the format of ``ALLOWED_HOSTS``, besides that of ``PAIEMENTPRO_GATEWAY_URL``.
     #: Customers are never sent to other hosts.
@@ -313,15 +399,31 @@ class Conf:
     api_customer_fields = Setting([], _customer_fields)
     #: Whether the REST API requires an ``Idempotency-Key`` for a new payment.
     api_key_required = Setting(False, _flag)
-    #: How many requests to the REST API may wait for the gateway at once, in each process. Set it below the number of
-    #: threads, so that some stay free. The checkout view has no such limit.
+    #: How many requests, to the checkout URL and to the REST API, may wait for the gateway at once in each process. Set
+    #: it below the number of threads, so that some stay free; further requests are answered with 503, to be retried in
+    #: a few seconds.
     api_gateway_calls = Setting(24, _call_limit)
     #: ``"immediate"`` runs receivers in the web process, before the gateway is answered; ``"task"`` runs them in a
     #: worker.
     delivery = Setting("immediate", _delivery)
+    #: Who is mailed when something needs a person: addresses, or ``("address", "fr")`` for another language than
+    #: ``LANGUAGE_CODE``. Empty for no mail.
+    alert_emails = Setting([], _alert_emails)
     #: The secret with which monitoring reads the health view, as ``Authorization: Bearer <token>`` or ``?token=``.
     #: ``None``: only staff who may view payments read it.
     health_token = Setting(None, _health_token)
+    #: The namespace of the app's URLs, if you include them inside others: ``"plugins:shop:paiementpro"``.
+    url_namespace = Setting("paiementpro", _namespace)
+    #: Whether receipts are mailed to the customer.
+    receipt_email = Setting(False, _flag)
+    #: ``issuer(receipt) -> FiscalDocument``, for the tax administration's documents.
+    fiscal_issuer = Setting(None, _dotted_path, is_constant=False)
+    #: Whether outgoing webhooks may go to private addresses, and by http: for development.
+    webhooks_allow_private = Setting(False, _flag)
+    #: django-oscar: the status of a paid order.
+    oscar_paid_status = Setting("Being processed", _order_status)
+    #: django-oscar: the status of an order whose payment has expired or was cancelled.
+    oscar_cancelled_status = Setting("Cancelled", _order_status)
     #: Whether the local sandbox may run with ``DEBUG`` off.
     sandbox = Setting(False, _flag)
     #: Overrides the base URL of the gateway, for the local sandbox or a proxy.

@@ -29,11 +29,14 @@ class Status(models.TextChoices):
     @property
     def is_payable(self) -> bool:
         """Whether the payment may be taken to the gateway (again)."""
-        return self in {Status.CREATED, Status.PENDING, Status.FAILED}
+        return self in PAYABLE
 
 
 #: The money has moved, wherever it went afterwards.
 PAID = (Status.SUCCEEDED, Status.REFUNDED)
+
+#: The payment may be taken to the gateway (again), and expires if nothing happens.
+PAYABLE = (Status.CREATED, Status.PENDING, Status.FAILED)
 
 #: Given up, but sometimes still paid on a page that was open.
 MAY_BE_PAID_LATE = (Status.FAILED, Status.EXPIRED, Status.CANCELLED)
@@ -112,7 +115,7 @@ class SettledBy(models.TextChoices):
 
 
 class Kind(models.TextChoices):
-    """What an event of the audit trail is about."""
+    """What an event in the audit trail is about."""
 
     INITIALIZE = "initialize", _("Page request")
     NOTIFICATION = "notification", _("Notification")
@@ -153,3 +156,6 @@ class Reason(models.TextChoices):
     PAID_TWICE = "paid_twice", _("Paid twice")
     TRANSACTION_REUSED = "transaction_reused", _("Transaction of another payment")
     PAID_AFTER_CANCELLATION = "paid_after_cancellation", _("Paid after it was cancelled")
+    HOST = "host", _("Reported by the shop")
+    LINK_EXPIRED = "link_expired", _("Paid after the link expired")
+    LINK_OVER_LIMIT = "link_over_limit", _("Paid over the link’s limit")

@@ -6,6 +6,7 @@ The exceptions of the app.
     PaiementProError
     ├── GatewayError
     │   ├── GatewayUnavailableError   no usable answer; may be retried
+    │   │   └── GatewayBusyError      not called: enough requests are waiting for it
     │   └── GatewayRefusedError       the gateway refused
     │       └── TooManyRefusalsError  several refusals in a row: retry later
     └── InvalidNotification           a notification that is not accepted
@@ -27,15 +28,23 @@ class GatewayError(PaiementProError):
 
 class GatewayUnavailableError(GatewayError):
     """
-    The gateway gave no usable answer: no connection, a time-out, a 5xx, invalid JSON, or a page on an unknown host.
+    The gateway gave no usable answer: no connection, a time-out, a 5xx, invalid JSON or XML, or a page on another host.
 
-    A session may have been opened nevertheless, so a retry needs a new reference. ``is_away`` is True if the gateway
-    did not answer at all, and False if it gave an unusable answer to this request.
+    A session may still have been opened, so a retry needs a new reference. ``is_away`` is True if the gateway did not
+    answer at all, and False if it gave an unusable answer to this request.
     """
 
     def __init__(self, message: str = "", *, is_away: bool = False) -> None:
         super().__init__(message)
         self.is_away = is_away
+
+
+class GatewayBusyError(GatewayUnavailableError):
+    """
+    The gateway was not called, since ``PAIEMENTPRO_API_GATEWAY_CALLS`` requests of this process are waiting for it.
+
+    A place becomes free as soon as one of them is answered.
+    """
 
 
 class GatewayRefusedError(GatewayError):

@@ -1,4 +1,4 @@
-"""Decorators for views, and when a client should ask again where a payment stands."""
+"""What views have in common, and when a client should ask again where a payment stands."""
 
 import functools
 import hashlib
@@ -9,14 +9,19 @@ from typing import Any, TypeVar, cast
 from django.db import connections, transaction
 from django.http import HttpRequest
 from django.http.response import HttpResponseBase
+from django.urls import get_script_prefix
 from django.views.decorators.http import etag
 
+from django_paiementpro.conf import conf
 from django_paiementpro.db.connections import read
 
 V = TypeVar("V", bound=Callable[..., Any])
 
 #: How many seconds to wait before asking again, while the gateway is unavailable.
 UNAVAILABLE_SECONDS = 30
+
+#: The same while enough requests are waiting for it: a place becomes free as soon as one of them is answered.
+BUSY_SECONDS = 5
 
 #: How many seconds to wait before asking again, by how long the payer has had.
 INTERVALS = (
@@ -26,6 +31,11 @@ INTERVALS = (
     (timedelta(hours=1), 60),
 )
 LONGEST_INTERVAL = 300
+
+
+def page_context() -> dict[str, Any]:
+    """Return what every page for customers needs: the templates extend ``paiementpro/base.html``."""
+    return {"shop": conf.shop, "home_url": get_script_prefix()}
 
 
 def non_atomic(view: V) -> V:
@@ -62,5 +72,10 @@ def conditional_response(
 
     response = respond(request)
     if waiting_time is not None:
-        response["Retry-After"] = str(next((wait for age, wait in INTERVALS if waiting_time < age), LONGEST_INTERVAL))
+        response["Retry-After"] = str(retry_after(waiting_time))
     return response
+
+
+def retry_after(waiting_time: timedelta) -> int:
+    """Return how many seconds to wait before asking again, when the payer has had ``waiting_time``."""
+    return next((wait for age, wait in INTERVALS if waiting_time < age), LONGEST_INTERVAL)

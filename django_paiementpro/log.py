@@ -31,6 +31,8 @@ LEVELS = {
     "page_unavailable": logging.WARNING,
     #: The payment is invalid and was not taken to the gateway: ``fields``.
     "payment_invalid": logging.WARNING,
+    #: The shop has set the payment link ``pk`` up incorrectly: ``fields``. Its customers cannot pay.
+    "link_invalid": logging.ERROR,
     #: A notification arrived at its payment's URL; ``reason`` if it was refused.
     "notification_received": logging.INFO,
     #: The status look-up failed, ``count`` times: ``error``.
@@ -57,7 +59,15 @@ LEVELS = {
     "transaction_given_up": logging.WARNING,
     #: ``user`` exported payments.
     "payments_exported": logging.INFO,
-    #: The row ``pk`` raised an error; the run continues.
+    #: A statement of the gateway was imported: ``count`` new lines, ``unreadable`` rows.
+    "statement_imported": logging.INFO,
+    #: Mail, or a call to another service, failed after a response; the next reconciliation repeats it.
+    "deferred_work_failed": logging.ERROR,
+    #: The alerts could not be mailed; the next reconciliation tries again.
+    "alerts_not_sent": logging.ERROR,
+    #: How a request about a verification payment arrived could not be recorded.
+    "observation_lost": logging.WARNING,
+    #: The row ``pk``, or the optional ``app``, raised an error; the run continues.
     "reconcile_failed": logging.ERROR,
     #: A reconciliation finished, with its totals.
     "reconcile_finished": logging.INFO,
@@ -65,6 +75,22 @@ LEVELS = {
     "gateway_away": logging.WARNING,
     #: The OpenTelemetry metrics could not be measured: ``error``.
     "metrics_unavailable": logging.WARNING,
+    #: A receipt could not be issued; the next reconciliation tries again.
+    "receipt_failed": logging.ERROR,
+    #: ``receipt`` could not be mailed; reconciliation tries again.
+    "receipt_mail_failed": logging.WARNING,
+    #: ``receipt`` could not be mailed for more than a day, and is not tried again.
+    "receipt_mail_given_up": logging.ERROR,
+    #: Your fiscal issuer raised for ``receipt``; reconciliation calls it again.
+    "receipt_fiscal_failed": logging.ERROR,
+    #: Your fiscal issuer took longer than its lease: ``receipt`` has the document of another call.
+    "receipt_fiscal_twice": logging.ERROR,
+    #: The outgoing webhook ``webhook`` was delivered to ``endpoint``, which answered ``status``.
+    "webhook_delivered": logging.INFO,
+    #: The outgoing webhook ``webhook`` was not delivered to ``endpoint``: ``status`` or ``failure``.
+    "webhook_failed": logging.WARNING,
+    #: ``endpoint`` was switched off: it accepted none of six attempts.
+    "webhook_endpoint_off": logging.ERROR,
     #: Personal data were blanked, in ``payments`` and ``events``.
     "personal_data_blanked": logging.INFO,
 }
@@ -88,7 +114,7 @@ class Subject(Protocol):
 
 
 def class_of(error: BaseException) -> str:
-    """Return the dotted class name of an error. Its message may hold personal data or a password."""
+    """Return the dotted class name of an error. Its message may contain personal data or a password."""
     return f"{type(error).__module__}.{type(error).__qualname__}"
 
 

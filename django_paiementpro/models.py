@@ -3,7 +3,7 @@
 import re
 import secrets
 from collections.abc import Collection, Iterable, Mapping
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from django.conf import settings
@@ -18,7 +18,7 @@ from django.db.models.lookups import Exact
 from django.db.models.signals import pre_delete
 from django.db.models.sql.compiler import SQLCompiler
 from django.dispatch import receiver
-from django.urls import get_script_prefix, reverse
+from django.urls import get_script_prefix
 from django.utils import timezone
 from django.utils.encoding import iri_to_uri
 from django.utils.translation import gettext_lazy as _
@@ -26,8 +26,9 @@ from django.utils.translation import gettext_lazy as _
 from django_paiementpro import signing
 from django_paiementpro.conf import conf
 from django_paiementpro.db.connections import database
-from django_paiementpro.enums import Channel, Kind, Outcome, Reason, RefundKind, SettledBy, Status
+from django_paiementpro.enums import PAYABLE, Channel, Kind, Outcome, Reason, RefundKind, SettledBy, Status
 from django_paiementpro.fields import AmountField, FrancsField, TransactionKeyField
+from django_paiementpro.marks import label_of
 from django_paiementpro.normalization import MAX_KEY, email_key, name_keys, transaction_key
 from django_paiementpro.phones import normalize_phone, parse_phone, region_of
 
@@ -61,14 +62,23 @@ FIXED_FIELDS = frozenset({"merchant_id", "amount", "currency"})
 #: The columns that identify the customer.
 CUSTOMER_FIELDS = frozenset({"customer_email", "customer_first_name", "customer_last_name", "customer_phone"})
 
-#: The host's columns that may hold personal data, which is erased one day.
-PERSONAL_FIELDS = CUSTOMER_FIELDS | {"user", "description", "return_context", "success_url", "failure_url"}
+#: The columns that may hold personal data, which is erased eventually.
+PERSONAL_FIELDS = CUSTOMER_FIELDS | {
+    *("user", "description", "return_context", "success_url", "failure_url", "corrected_values"),
+}
 
 #: The columns that search keys are made from.
 SEARCHED_FIELDS = CUSTOMER_FIELDS | {"channel", "gateway_channel"}
 
 #: How many payments are read at once to store their search keys.
 BATCH = 500
+
+
+# How long the gateway keeps a payment page open. See "What is known of the gateway".
+PAGE_LIFETIME = timedelta(minutes=5)
+
+# A reference that generate_reference() has made.
+_RANDOM = re.compile("[0-9a-f]{24}")
 
 
 def generate_reference() -> str:
@@ -138,6 +148,10 @@ class PaymentQuerySet(models.QuerySet["Payment"]):
         payments = self.filter(content_type=content_type, object_id=key)
         return payments.filter(Exact(_ToTheLetter("object_id"), key)).order_by("-pk")
 
+    def payable(self) -> "PaymentQuerySet":
+        """Return the payments that may be taken to the gateway: created, pending and failed ones."""
+        return self.filter(status__in=PAYABLE)
+
     def bulk_create(
         self,
         objs: Iterable["Payment"],
@@ -204,6 +218,10 @@ class PaymentManager(models.Manager["Payment"]):
     def for_object(self, instance: models.Model) -> PaymentQuerySet:
         """Return the payments of one of the host's objects, newest first."""
         return self.get_queryset().for_object(instance)
+
+    def payable(self) -> PaymentQuerySet:
+        """Return the payments that may be taken to the gateway: created, pending and failed ones."""
+        return self.get_queryset().payable()
 
 
 def stored_payments(using: str) -> models.QuerySet["Payment"]:
@@ -287,8 +305,8 @@ class Payment(models.Model):
     Status = Status
     SettledBy = SettledBy
 
-    #: Ours, random unless you give one, which no other payment may have: 1 to 64 letters, digits, ``_`` and ``-``, not
-    #: ending in ``-`` and digits.
+    #: Our reference, unique, and random unless you give one: 1 to 64 letters, digits, ``_`` and ``-``, not ending in
+    #: ``-`` and digits.
     reference = models.CharField(
         _("reference"),
         max_length=64,
@@ -393,6 +411,12 @@ class Payment(models.Model):
     #: Where the payer goes if it is not, instead of ``PAIEMENTPRO_FAILURE_URL``.
     failure_url = models.CharField(_("URL after failure"), max_length=500, blank=True)
 
+    #: Whether ``paiementpro_verify_account`` made it: no signals, no takings.
+    is_verification = models.BooleanField(_("account verification"), default=False, editable=False)
+
+    #: What the host had in the fields that the customer has corrected: ``open_payment`` keeps the corrections.
+    corrected_values = models.JSONField(default=dict, blank=True, editable=False)
+
     #: When it was created.
     created_at = models.DateTimeField(_("created"), default=timezone.now, editable=False)
     #: When it last changed.
@@ -447,8 +471,10 @@ class Payment(models.Model):
                     "merchant_id",
                     "effective_channel",
                     "attempt",
+                    "settled_attempt",
                     "initialized_at",
                     "blanked_at",
+                    "is_verification",
                 ],
                 name="paiementpro_created",
             ),
@@ -461,6 +487,7 @@ class Payment(models.Model):
                     "merchant_id",
                     "effective_channel",
                     "created_at",
+                    "is_verification",
                 ],
                 name="paiementpro_settled_at",
             ),
@@ -472,6 +499,9 @@ class Payment(models.Model):
                 fields=["settled_by", "-created_at", "-id"],
                 condition=models.Q(settled_by__in=[SettledBy.STATUS, SettledBy.STAFF]),
                 name="paiementpro_settled_by",
+            ),
+            models.Index(
+                fields=["-created_at", "-id"], condition=models.Q(is_verification=True), name="paiementpro_verifies"
             ),
             models.Index(fields=["object_id", "content_type"], name="paiementpro_object"),
             models.Index(fields=["gateway_key"], name="paiementpro_gateway_key"),
@@ -597,11 +627,16 @@ class Payment(models.Model):
         if not isinstance(self.return_context, dict):
             errors["return_context"] = ValidationError(_("The context is a dictionary."), code="invalid")
         try:
-            normalize_phone(self.customer_phone, self.channel, self.gateway_channel)
+            if self.customer_phone:
+                normalize_phone(self.customer_phone, self.channel, self.gateway_channel)
         except ValueError:
             errors["customer_phone"] = ValidationError(_("Enter a telephone number of 8 to 15 digits."), code="invalid")
         if errors:
             raise ValidationError(errors)
+
+    def is_for(self, model: type[models.Model]) -> bool:
+        """Return whether ``content_object`` is an object of this model, without reading it."""
+        return self.content_type_id is not None and self.content_type_id == ContentType.objects.get_for_model(model).pk
 
     @property
     def is_final(self) -> bool:
@@ -612,6 +647,16 @@ class Payment(models.Model):
     def waiting_time(self) -> timedelta:
         """How long ago the newest page was opened."""
         return timezone.now() - (self.initialized_at or self.created_at)
+
+    @property
+    def page_expires_at(self) -> datetime | None:
+        """When the gateway closes the newest page; None if none has been opened."""
+        return self.initialized_at + PAGE_LIFETIME if self.initialized_at else None
+
+    @property
+    def channel_display(self) -> str:
+        """The name of the payment method used, or else requested; empty until the customer has chosen one."""
+        return label_of(self.gateway_channel or self.channel)
 
     def has_personal_data(self, names: Collection[str]) -> bool:
         """Return whether any of the named columns holds personal data, which makes an erased payment due once more."""
@@ -662,6 +707,23 @@ class Payment(models.Model):
         """What identifies the payment in its signed URLs: its reference and its nonce."""
         return f"{self.reference}-{self.url_nonce}"
 
+    @property
+    def short_reference(self) -> str:
+        """
+        The reference as people read it aloud: ``1a2b 3c4d``, the first 8 of its 24 digits, by which staff find it.
+
+        A reference that you have given is whole.
+        """
+        return f"{self.reference[:4]} {self.reference[4:8]}" if _RANDOM.fullmatch(self.reference) else self.reference
+
+    def get_pay_url(self) -> str:
+        """
+        Return the path of the page to share: it says who asks for what, and has one button, to the checkout.
+
+        Opening it, as the link previews of messengers do, changes nothing.
+        """
+        return self._signed_path(signing.PAY)
+
     def get_return_url(self) -> str:
         """Return the path of the page that tells the payer where the payment stands."""
         return self._signed_path(signing.RETURN)
@@ -675,7 +737,7 @@ class Payment(models.Model):
         return self._signed_path(signing.NOTIFICATION)
 
     def _signed_path(self, purpose: str) -> str:
-        path = reverse(f"paiementpro:{purpose}", args=[signing.sign(self.url_key, purpose)])
+        path = signing.path_of(purpose, signing.sign(self.url_key, purpose))
         if settings.FORCE_SCRIPT_NAME and get_script_prefix() == "/":
             # Django sets the prefix for requests and commands, in their own threads.
             return iri_to_uri(settings.FORCE_SCRIPT_NAME.rstrip("/")) + path
@@ -715,7 +777,7 @@ class PaymentEvent(models.Model):
     payment = models.ForeignKey(Payment, models.CASCADE, related_name="events", verbose_name=_("payment"))
     #: What it is about.
     kind = models.CharField(_("kind"), max_length=16, choices=Kind)
-    #: What became of it.
+    #: Its outcome.
     outcome = models.CharField(_("outcome"), max_length=16, choices=Outcome)
     #: Why it was refused, or must be reviewed.
     reason = models.CharField(_("reason"), max_length=32, choices=Reason, blank=True)
@@ -786,6 +848,8 @@ class Finding(models.Model):
     )
     #: What the reviewer found and did about it.
     note = models.TextField(_("note"), blank=True)
+    #: When the shop's staff received mail about it; None before.
+    mailed_at = models.DateTimeField(null=True, blank=True, editable=False)
 
     class Meta:
         verbose_name = _("finding")
@@ -907,6 +971,43 @@ class ReconciliationRun(models.Model):
         return f"{self.host}:{self.process_id}"
 
 
+class Verification(models.Model):
+    """What a run of ``paiementpro_verify_account`` has found out about the merchant's account."""
+
+    started_at = models.DateTimeField(_("started"), default=timezone.now, editable=False)
+    finished_at = models.DateTimeField(_("finished"), null=True, blank=True, editable=False)
+    #: The version of this package.
+    version = models.CharField(max_length=32, editable=False)
+    #: Its findings, case by case, without secrets and personal data.
+    findings = models.JSONField(default=dict, blank=True, editable=False)
+
+    class Meta:
+        verbose_name = _("account verification")
+        verbose_name_plural = _("account verifications")
+        ordering = ["pk"]
+        default_permissions = ()
+
+    def __str__(self) -> str:
+        return f"{self.started_at:%Y-%m-%d %H:%M}"
+
+
+class Observation(models.Model):
+    """How a request about a verification payment arrived: names and forms of its fields, no values."""
+
+    payment = models.ForeignKey(Payment, models.CASCADE, related_name="observations")
+    #: ``notification`` or ``return``.
+    kind = models.CharField(max_length=16, editable=False)
+    data = models.JSONField(default=dict, editable=False)
+    created_at = models.DateTimeField(default=timezone.now, editable=False)
+
+    class Meta:
+        ordering = ["pk"]
+        default_permissions = ()
+
+    def __str__(self) -> str:
+        return self.kind
+
+
 class IdempotencyKey(models.Model):
     """
     The idempotency key of a request to the REST API, kept for a day.
@@ -930,6 +1031,166 @@ class IdempotencyKey(models.Model):
 
     def __str__(self) -> str:
         return self.digest
+
+
+class Alert(models.Model):
+    """A condition that the shop's staff receive mail about (``PAIEMENTPRO_ALERT_EMAILS``), and what was mailed last."""
+
+    #: What it is about.
+    key = models.CharField(max_length=64, unique=True)
+    #: Whether it lasts, and since when it has, or has not.
+    is_active = models.BooleanField(default=True)
+    since = models.DateTimeField(default=timezone.now)
+    #: Whether the last mail said that it lasts.
+    was_told = models.BooleanField(default=False)
+    #: When a process began to mail it; None once it is mailed.
+    claimed_at = models.DateTimeField(null=True)
+    #: When it was last mailed.
+    mailed_at = models.DateTimeField(null=True)
+
+    class Meta:
+        ordering = ["pk"]
+        default_permissions = ()
+
+    def __str__(self) -> str:
+        return self.key
+
+
+class Statement(models.Model):
+    """
+    A statement from the gateway's back office, which staff have imported: the other side's books.
+
+    Until it is imported, it is the file that was uploaded, in ``parts``.
+    """
+
+    #: The merchant account that it is about.
+    merchant_id = models.CharField(_("merchant"), max_length=64, default=default_merchant_id)
+    #: The name of the file.
+    file_name = models.CharField(_("file"), max_length=255, blank=True)
+    #: The headings of the columns that were read, by what they are: the next statement of this merchant has the same.
+    columns = models.JSONField(_("columns"), default=dict, blank=True)
+    #: The moments that it covers, the second one excluded; None if the file has no dates.
+    starts_at = models.DateTimeField(_("from"), null=True, blank=True)
+    ends_at = models.DateTimeField(_("to"), null=True, blank=True)
+    #: How many rows below the headings were read.
+    rows = models.PositiveIntegerField(_("rows"), default=0)
+    #: How many of them were imported before, with another statement.
+    known = models.PositiveIntegerField(_("known already"), default=0)
+    #: How many are no payments: failed ones, totals, payouts.
+    ignored = models.PositiveIntegerField(_("not payments"), default=0)
+    #: How many could not be read.
+    unreadable = models.PositiveIntegerField(_("unreadable"), default=0)
+    #: The first of those: row number, reason and what the cell says.
+    problems = models.JSONField(default=list, blank=True, editable=False)
+    #: Who imported it.
+    user = models.ForeignKey(
+        settings.AUTH_USER_MODEL, models.SET_NULL, null=True, blank=True, related_name="+", verbose_name=_("user")
+    )
+    #: When it was uploaded.
+    created_at = models.DateTimeField(_("created"), default=timezone.now, editable=False)
+    #: When the process that imports it was last seen; None before.
+    seen_at = models.DateTimeField(null=True, blank=True, editable=False)
+    #: When its last row was imported; None before.
+    imported_at = models.DateTimeField(_("imported"), null=True, blank=True, editable=False)
+    #: When what may be personal data in it was blanked.
+    blanked_at = models.DateTimeField(null=True, blank=True, editable=False)
+
+    if TYPE_CHECKING:
+        lines: RelatedManager["StatementLine"]
+        parts: RelatedManager["StatementPart"]
+        proofs: RelatedManager["StatementProof"]
+
+    class Meta:
+        verbose_name = _("statement of the gateway")
+        verbose_name_plural = _("statements of the gateway")
+        ordering = ["-pk"]
+        # It is read from a file, and not changed.
+        default_permissions = ("add", "view", "delete")
+        indexes = [models.Index(fields=["merchant_id", "-id"], name="paiementpro_statement_merchant")]
+
+    def __str__(self) -> str:
+        return self.file_name or f"{self.merchant_id} {self.pk}"
+
+
+class StatementPart(models.Model):
+    """A compressed part of an uploaded file, which is deleted once the statement is imported, or after a day."""
+
+    statement = models.ForeignKey(Statement, models.CASCADE, related_name="parts")
+    number = models.PositiveIntegerField()
+    content = models.BinaryField()
+
+    class Meta:
+        ordering = ["number"]
+        default_permissions = ()
+        constraints = [models.UniqueConstraint(fields=["statement", "number"], name="paiementpro_statement_part")]
+
+    def __str__(self) -> str:
+        return f"{self.statement_id}: {self.number}"
+
+
+class StatementLine(models.Model):
+    """A payment or a refund in a statement. It has what reconciliation needs, and nothing about the customer."""
+
+    statement = models.ForeignKey(Statement, models.CASCADE, related_name="lines", db_index=False)
+    #: The number of the row in the file.
+    number = models.PositiveIntegerField(_("row"))
+    #: A digest of what the row says, so that no row is imported twice.
+    digest = models.CharField(max_length=64, unique=True, editable=False)
+    #: Whether the money went back to the customer.
+    is_refund = models.BooleanField(_("refund"), default=False)
+    #: The gateway's id of the transaction.
+    gateway_id = models.CharField(_("gateway id"), max_length=128, blank=True)
+    #: The same in a normalised form.
+    gateway_key = TransactionKeyField(max_length=128, blank=True, editable=False)
+    #: The reference as the statement has it, with the number of the attempt.
+    reference = models.CharField(_("reference"), max_length=70, blank=True)
+    #: In whole francs, always positive.
+    amount = FrancsField(_("amount"))
+    #: ISO 4217.
+    currency = models.CharField(_("currency"), max_length=3)
+    #: What the gateway kept, in whole francs; None if the statement does not say so.
+    fee: "models.Field[Any, Any]" = FrancsField(_("fee"), null=True, blank=True)  # type: ignore[misc]  # nullable here
+    #: What is left for the merchant.
+    net: "models.Field[Any, Any]" = FrancsField(_("net"), null=True, blank=True)  # type: ignore[misc]  # nullable here
+    #: When the gateway says it happened.
+    paid_at = models.DateTimeField(_("date"), null=True, blank=True)
+    #: The shop's payment that it is about, whatever its status, or None.
+    payment = models.ForeignKey(
+        Payment, models.SET_NULL, null=True, blank=True, related_name="+", verbose_name=_("payment"), db_index=False
+    )
+
+    class Meta:
+        verbose_name = _("line of a statement")
+        verbose_name_plural = _("lines of a statement")
+        ordering = ["pk"]
+        default_permissions = ()
+        indexes = [
+            models.Index(fields=["statement", "number"], name="paiementpro_line_number"),
+            models.Index(fields=["payment", "is_refund"], name="paiementpro_line_payment"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.statement_id}: {self.number}"
+
+    @property
+    def amount_display(self) -> str:
+        """The amount as people write it."""
+        return format_amount(self.amount, self.currency)
+
+
+class StatementProof(models.Model):
+    """A statement from which staff have confirmed a payment: as the proof, it cannot be deleted."""
+
+    #: The confirmation.
+    event = models.OneToOneField(PaymentEvent, models.CASCADE, related_name="+")
+    statement = models.ForeignKey(Statement, models.PROTECT, related_name="proofs")
+
+    class Meta:
+        ordering = ["pk"]
+        default_permissions = ()
+
+    def __str__(self) -> str:
+        return f"{self.statement_id}: {self.event_id}"
 
 
 def cut(values: Mapping[str, Any]) -> dict[str, Any]:

@@ -44,6 +44,12 @@ def name_keys(first_name: str, last_name: str) -> set[str]:
     return keys
 
 
+def canonical_email(text: str) -> str:
+    """Return the form in which an address is compared: without case and invisible characters, but with its accents."""
+    folded = unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", text).casefold())
+    return "".join(character for character in folded if unicodedata.category(character) != "Cf").strip()
+
+
 def email_key(text: str) -> str:
     """Return the search key of an e-mail address, ``@awa@example.com``; two different addresses may share it."""
     folded = fold(text).strip()

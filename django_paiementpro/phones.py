@@ -1,8 +1,8 @@
 """
 Telephone numbers.
 
-Checkout, search and erasure read a number by the same rule: an explicit country code decides, else the country of the
-payment's channel, else Côte d'Ivoire.
+Checkout, search and erasure read a number by the same rule: an explicit country code takes precedence, then the country
+of the payment's channel, then Côte d'Ivoire.
 """
 
 import re
@@ -81,6 +81,15 @@ def search_phones(text: str) -> set[str]:
             with suppress(ValueError):
                 numbers.add(_format(_read(*reading)))
     return numbers
+
+
+def mask_phone(number: str) -> str:
+    """Return the country code and the last four digits of a number in E.164 format; empty if it is empty."""
+    if not number:
+        return ""
+    code = str(phonenumbers.parse(number).country_code)
+    national = number[len(code) + 1 :]
+    return f"+{code} {'*' * (len(national) - 4)}{national[-4:]}"
 
 
 def region_of(*channels: str) -> str:

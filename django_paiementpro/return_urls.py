@@ -12,10 +12,10 @@ UNSAFE = re.compile(r'[^!-~]|[\\"<>^`{|}]')
 
 def is_allowed(url: str, listed: Iterable[str]) -> bool:
     """
-    Return whether a URL leads to what ``PAIEMENTPRO_RETURN_HOSTS`` lists.
+    Return whether ``PAIEMENTPRO_RETURN_HOSTS`` allows a URL.
 
     A host, with a leading dot to include its subdomains, is allowed over https only; an origin
-    (``http://localhost:5173``) as it is written; an app's scheme (``maboutique://``) with any path.
+    (``http://localhost:5173``) exactly as written; an app's scheme (``maboutique://``) with any path.
     """
     match = TARGET.match(url)
     if not match or UNSAFE.search(url):

@@ -109,8 +109,11 @@ payment_succeeded = PaymentSignal()
 #: The gateway refused the payment. The customer may retry, and a success may follow.
 payment_failed = PaymentSignal()
 
-#: The payment was not paid in time. A success may still follow.
+#: The payment was not paid in time: release what was reserved for it. A success may still follow.
 payment_expired = PaymentSignal()
+
+#: The shop gave the payment up: release what was reserved for it. A success may still follow, and is flagged.
+payment_cancelled = PaymentSignal()
 
 #: The payment needs review: see ``payment.open_findings``; ``event.message`` is a summary.
 payment_flagged = PaymentSignal()
@@ -123,6 +126,7 @@ SIGNALS: dict[str, PaymentSignal] = {
     "payment_succeeded": payment_succeeded,
     "payment_failed": payment_failed,
     "payment_expired": payment_expired,
+    "payment_cancelled": payment_cancelled,
     "payment_flagged": payment_flagged,
     "payment_refunded": payment_refunded,
 }

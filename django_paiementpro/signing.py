@@ -8,8 +8,12 @@ the gateway gets the notification URL). Old keys are honoured through ``SECRET_K
 from datetime import timedelta
 
 from django.core.signing import BadSignature, Signer, TimestampSigner
+from django.urls import reverse
+
+from django_paiementpro.conf import conf
 
 CHECKOUT = "checkout"
+PAY = "pay"
 NOTIFICATION = "notification"
 RETURN = "return"
 STATUS = "status"
@@ -32,6 +36,11 @@ def unsign(signed: str, purpose: str) -> str | None:
         return _signer(purpose).unsign(signed)
     except BadSignature:
         return None
+
+
+def path_of(purpose: str, signed: str) -> str:
+    """Return the path of a view, in ``PAIEMENTPRO_URL_NAMESPACE``. Raises ``NoReverseMatch``."""
+    return reverse(f"{conf.url_namespace}:{purpose}", args=[signed])
 
 
 def sign_probe(nonce: str) -> str:

@@ -6,7 +6,6 @@ One page has one name in both. ``-t fr`` builds the French.
 
 import logging
 import os
-import re
 import sys
 from pathlib import Path
 
@@ -34,9 +33,8 @@ locale_dirs = ["../locale"]  # what the theme says; what the code says is read b
 extensions = [
     "sphinx.ext.autodoc",
     "sphinx.ext.extlinks",
-    "sphinx.ext.graphviz",
     "sphinx_copybutton",
-    "sphinxcontrib.plantuml",
+    "diagrams",
     "languages",
     "reference",
     "states",
@@ -66,25 +64,9 @@ html_theme = "furo"
 html_title = f"{project} {version}"
 html_static_path = ["_static"]
 html_css_files = ["docs.css"]
+html_js_files = [("docs.js", {"defer": "defer"})]
 html_copy_source = False
 html_show_sphinx = False
 html_domain_indices = False
 copybutton_prompt_text = r"\$ |>>> "
 copybutton_prompt_is_regexp = True
-
-# Pictures, drawn by the build ----------------------------------------------------------------------------------------
-
-graphviz_output_format = "svg"
-plantuml = f"plantuml -charset UTF-8 -config {HERE / 'plantuml.cfg'}"
-plantuml_output_format = "svg_img"
-
-
-# The front page is README.rst, whose links lead to files -------------------------------------------------------------
-
-
-def lead_to_pages(app, path, docname, content):
-    content[0] = re.sub(r"`([^`<]+?)\s+<docs/\w+(/[\w/-]+)\.rst>`_", r":doc:`\1 <\2>`", content[0])
-
-
-def setup(app):
-    app.connect("include-read", lead_to_pages)

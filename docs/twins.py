@@ -20,15 +20,13 @@ from pygments.lexers import get_lexer_by_name
 from pygments.token import Comment, Generic, String, Text
 from pygments.util import ClassNotFound
 from sphinx import addnodes
-from sphinx.ext.graphviz import graphviz
-from sphinxcontrib.plantuml import plantuml
 
 HERE = Path(__file__).parent
 
 #: What counts by being there, and where.
 PLAIN = (
     *(nodes.paragraph, nodes.list_item, nodes.definition_list_item, nodes.field, nodes.row, nodes.entry, nodes.image),
-    *(nodes.Admonition, nodes.block_quote, nodes.line_block, graphviz, plantuml),
+    *(nodes.Admonition, nodes.block_quote, nodes.line_block),
 )
 
 #: What each language has in its own words.

@@ -19,12 +19,16 @@ from django.http import HttpResponse
 from django.utils import timezone, translation
 
 from django_paiementpro import log, signals, testing
+from django_paiementpro.extensions import extensions
 from django_paiementpro.models import Payment, PaymentEvent
 from django_paiementpro.services.status import forget_silence
 from django_paiementpro.testing import FakeGateway, make_payment
 from tests.host.models import Order
 
 pytest_plugins = ["django_paiementpro.testing.fixtures"]
+
+# Each shop framework has settings and a run of its own: make adapters. So have admin themes: make themes.
+collect_ignore = ["adapters", "themes"]
 
 # A slow machine is no finding. make prove takes the other profile, by --hypothesis-profile.
 hypothesis.settings.register_profile(
@@ -78,6 +82,13 @@ def due_event(payment: Payment) -> PaymentEvent:
 @pytest.fixture
 def gateway(paiementpro_gateway: FakeGateway) -> FakeGateway:
     return paiementpro_gateway
+
+
+@pytest.fixture(params=["json", "soap"])
+def transport(request: pytest.FixtureRequest, settings: Any) -> str:
+    """Run the test over each of the gateway's two services."""
+    settings.PAIEMENTPRO_TRANSPORT = request.param
+    return str(request.param)
 
 
 @pytest.fixture
@@ -181,15 +192,25 @@ def admins(settings: Any) -> None:
     setattr(settings, *(("EMAIL_BACKEND", backend) if django.VERSION < (6, 1) else ("MAILERS", mailers)))
 
 
+#: How the names of receivers begin that are connected when the tests start.
+OPTIONAL = ("shop.", "paiementpro_")
+
+
 @pytest.fixture(autouse=True)
 def closed_shop() -> Iterator[None]:
-    """Keep the receivers of the example shop out of tests that are not about it."""
+    """Keep the receivers of the example shop and of optional apps out of tests that are not about them."""
     for name, signal in signals.SIGNALS.items():
         for receiver in signal.receiver_names(Payment):
-            assert receiver.startswith("shop."), f"a test left {receiver} connected to {name}"
+            assert receiver.startswith(OPTIONAL), f"a test left {receiver} connected to {name}"
             signal.disconnect(dispatch_uid=receiver)
     yield
-    apps.get_app_config("shop").ready()
+    open_shop()
+
+
+def open_shop() -> None:
+    """Connect the receivers of the example shop and of optional apps, as a process of the host does."""
+    for config in (apps.get_app_config("shop"), *extensions()):
+        config.ready()
 
 
 @pytest.fixture(autouse=True)

@@ -6,7 +6,7 @@ from configparser import ConfigParser
 from pathlib import Path
 
 #: Extras that hosts and the tests do without.
-TOOLS = {"docs", "dev", "prove"}
+TOOLS = {"adapters", "docs", "dev", "prove"}
 
 
 def read_floor(path: Path) -> dict[str, str]:
@@ -19,7 +19,7 @@ def read_floor(path: Path) -> dict[str, str]:
         requirement = line.partition("#")[0].strip()
         if not requirement or requirement.startswith("django-paiementpro["):
             continue
-        match = re.fullmatch(r"([A-Za-z0-9-]+)(?:\[[a-z,]+\])?>=([0-9.]+)", requirement)
+        match = re.fullmatch(r"([A-Za-z0-9-]+)(?:\[[a-z,]+\])?>=([0-9.]+)(?:,<[0-9.]+)?(?:; .+)?", requirement)
         assert match, f"{path.name}: {requirement} does not say from which version on"
         floor[match[1]] = max(floor.get(match[1], ""), match[2], key=_numbers)
     return floor

@@ -1,10 +1,12 @@
 import os
 import re
+import runpy
 import subprocess
 import sys
 from datetime import date, datetime, timedelta, timezone
+from html import unescape
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import unquote, urlsplit
 
 import pytest
 from django.contrib import admin
@@ -103,7 +105,7 @@ def test_list_formats_amounts_and_dates(viewer: Client) -> None:
     assert f"Order {order.pk}" in content
 
 
-def test_the_order_is_linked_where_its_admin_exists(viewer: Client) -> None:
+def test_order_is_linked_if_it_has_an_admin(viewer: Client) -> None:
     here = ShopOrder(pk=7)
     payment = make_payment(content_object=here)
     link = reverse("admin:shop_order_change", args=[payment.object_id])
@@ -111,7 +113,7 @@ def test_the_order_is_linked_where_its_admin_exists(viewer: Client) -> None:
 
 
 @pytest.mark.parametrize("pk", ["ORD_5F1", "a\nb", "1/2", "?"])
-def test_the_orders_link_leads_to_the_order(viewer: Client, pk: str) -> None:
+def test_order_link_leads_to_the_order(viewer: Client, pk: str) -> None:
     make_payment(content_object=ShopOrder(pk=7))
     Payment.objects.update(object_id=pk)
     link = reverse("admin:shop_order_change", args=[quote(pk)])
@@ -127,7 +129,7 @@ def test_order_of_an_uninstalled_app_is_named(viewer: Client) -> None:
     assert "A-9" in text_of(viewer.get(page_of(payment)))
 
 
-def test_the_newest_come_first(viewer: Client) -> None:
+def test_newest_payments_come_first(viewer: Client) -> None:
     payments = [make_payment() for _ in range(3)]
     assert found(viewer) == [payment.reference for payment in payments[::-1]]
 
@@ -183,12 +185,13 @@ def test_last_page_is_a_full_page() -> None:
 
 
 @pytest.mark.parametrize("data", [["Awa"], "Awa", 12500])
-def test_payment_page_shows_event_data_that_are_not_an_object(viewer: Client, data: Any) -> None:
+def test_payment_page_shows_event_data_that_are_not_an_object(data: Any) -> None:
     payment = make_payment(status="succeeded", attempt=1, settled_by="staff")
     event = PaymentEvent.objects.create(payment=payment, kind="notification", outcome="accepted", data=data)
     PaymentEvent.objects.create(payment=payment, kind="staff", outcome="accepted", data=data)
 
-    assert text_of(viewer.get(page_of(payment))).count(f"<dd>{escape(data)}</dd>") == 2
+    content = text_of(client_of("redeliver_payment").get(page_of(payment)))
+    assert content.count(f"<dd>{escape(data)}</dd>") == 2
     assert services.preview_replay(event).reason == "malformed"
 
 
@@ -232,8 +235,8 @@ def test_number_of_queries_does_not_depend_on_the_length_of_the_list(
     viewer.get(LIST)
     with CaptureQueriesContext(connection) as queries:
         assert len(found(viewer)) == min(number, PaymentAdmin.list_per_page)
-    # The totals, the rows, their findings and the review queue.
-    assert len([query for query in queries if "paiementpro_" in query["sql"]]) == 4
+    # The totals, the rows, their findings, the review queue, and whether the account was verified.
+    assert len([query for query in queries if "paiementpro_" in query["sql"]]) == 5
     assert len([query for query in queries if query["sql"].startswith("SELECT")]) <= 10
 
 
@@ -256,7 +259,7 @@ def test_list_names_each_open_reason_once(viewer: Client, payment: Payment) -> N
     assert '<span class="pp-quiet">Autre montant; Payé deux fois</span>' in content
 
 
-def test_list_tells_how_much_was_refunded(viewer: Client) -> None:
+def test_list_shows_the_refunded_amount(viewer: Client) -> None:
     payment, other = make_payment(status="succeeded"), make_payment(status="succeeded", amount=700)
     refund(payment, 1000)
     content = text_of(viewer.get(LIST))
@@ -313,16 +316,21 @@ def test_period_presets_are_offered(viewer: Client) -> None:
     assert listed(viewer, **{"from": day, "to": day}) == {today.reference}
 
 
+def test_every_filter_has_a_parameter_name() -> None:
+    assert all(isinstance(list_filter.parameter_name, str) for list_filter in PaymentAdmin.list_filter)
+
+
 def test_typed_filter_keeps_the_other_filters(viewer: Client) -> None:
     content = text_of(viewer.get(LIST, {"status": "failed", "q": "awa", "merchant": "PP-F324", "p": "1"}))
-    form = content.split('name="from"')[0].rsplit("<form", 1)[1]
+    form = content.split('<form method="get" id="pp-filter-from">')[1].split("</form>")[0]
+    assert '<input form="pp-filter-from" type="date" name="from"' in content
     assert '<input type="hidden" name="status" value="failed">' in form
     assert '<input type="hidden" name="merchant" value="PP-F324">' in form
     assert '<input type="hidden" name="q" value="awa">' in form
     assert 'name="p"' not in form
 
 
-def test_the_shops_own_operators_are_offered(viewer: Client, settings: Settings) -> None:
+def test_configured_operators_are_offered(viewer: Client, settings: Settings) -> None:
     settings.PAIEMENTPRO_CHANNELS = ["WAVESN", ("NEWCODE", "New money")]
     content = text_of(viewer.get(LIST))
     assert "?channel=NEWCODE" in content
@@ -386,10 +394,10 @@ def test_unknown_payment_is_no_server_error(pk: str) -> None:
 # The payment's page
 
 
-def test_payment_page_shows_its_history(viewer: Client, payment: Payment, notify: Notify) -> None:
+def test_payment_page_shows_its_history(payment: Payment, notify: Notify) -> None:
     notify(payment, channel="<script>")
     notify(payment)
-    content = text_of(viewer.get(page_of(payment)))
+    content = text_of(client_of("redeliver_payment").get(page_of(payment)))
     assert "Notification: paid" in content
     assert "Repeated notification; nothing changed" in content
     assert "What was received" in content
@@ -400,9 +408,9 @@ def test_payment_page_shows_its_history(viewer: Client, payment: Payment, notify
     assert 'name="_save"' not in content
 
 
-def test_a_field_of_any_name_is_shown(viewer: Client, payment: Payment, notify: Notify) -> None:
+def test_field_of_any_name_is_shown(payment: Payment, notify: Notify) -> None:
     notify(payment, items="abc", keys="def", get="ghi")
-    content = text_of(viewer.get(page_of(payment)))
+    content = text_of(client_of("redeliver_payment").get(page_of(payment)))
     assert "<dt>items</dt><dd>abc</dd>" in content
 
 
@@ -417,8 +425,8 @@ def test_payments_cannot_be_added_edited_or_deleted(viewer: Client, payment: Pay
     assert Payment.objects.get().status == "pending"
 
 
-def test_the_newest_events_are_shown(viewer: Client, payment: Payment, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("django_paiementpro.admin.payments.MAX_EVENTS", 2)
+def test_newest_events_are_shown(viewer: Client, payment: Payment, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("django_paiementpro.admin.columns.MAX_EVENTS", 2)
     for number in range(3):
         PaymentEvent.objects.create(payment=payment, kind="host", outcome="accepted", message=f"note {number}")
     content = text_of(viewer.get(page_of(payment)))
@@ -427,16 +435,56 @@ def test_the_newest_events_are_shown(viewer: Client, payment: Payment, monkeypat
     assert content.index("note 1") < content.index("note 2")
 
 
-def test_checkout_link_can_be_copied(viewer: Client, payment: Payment, settings: Settings) -> None:
-    link = f'value="https://testserver{payment.get_checkout_url()}"'
+def test_link_to_pay_can_be_copied(viewer: Client, payment: Payment, settings: Settings) -> None:
+    link = f'value="https://testserver{payment.get_pay_url()}"'
     content = text_of(viewer.get(page_of(payment)))
     assert link in content
-    assert f'href="{payment.get_checkout_url()}"' not in content
+    assert payment.get_checkout_url() not in content
     assert payment.get_notification_url() not in content
     settings.PAIEMENTPRO_SITE_URL = "https://shop.example"
-    assert f'value="https://shop.example{payment.get_checkout_url()}"' in text_of(viewer.get(page_of(payment)))
+    assert f'value="https://shop.example{payment.get_pay_url()}"' in text_of(viewer.get(page_of(payment)))
     Payment.objects.update(status="succeeded")
-    assert payment.get_checkout_url() not in text_of(viewer.get(page_of(payment)))
+    assert payment.get_pay_url() not in text_of(viewer.get(page_of(payment)))
+
+
+def shares_of(content: str) -> dict[str, str]:
+    """Return the links that share an address, by scheme, as the browser reads them."""
+    links = re.findall(r'class="pp-button" href="((https://wa\.me|sms|mailto)[^"]*)"', content)
+    return {scheme: unquote(unescape(link)) for link, scheme in links}
+
+
+def test_link_to_pay_can_be_sent_to_the_customer(viewer: Client, settings: Settings) -> None:
+    settings.PAIEMENTPRO_SHOP = {"name": "Chez Awa & Fils"}
+    payment = make_payment(description="Pagne wax <3 & co.", customer_phone="07 07 12 34 56")
+
+    shares = shares_of(text_of(viewer.get(page_of(payment))))
+
+    url = f"https://testserver{payment.get_pay_url()}"
+    what = "Pagne wax <3 & co, 12\u202f500\u00a0F\u00a0CFA"
+    message = f"Chez Awa & Fils: {what}. Pay here: {url}"
+    assert shares == {
+        "https://wa.me": f"https://wa.me/2250707123456?text={message}",
+        "sms": f"sms:+2250707123456?body={message}",
+        "mailto": f"mailto:awa@example.com?subject={what}&body={message}",
+    }
+
+
+def test_link_to_pay_can_be_sent_to_anyone_if_the_number_is_wrong(viewer: Client) -> None:
+    payment = make_payment(description="", customer_phone="12", customer_email="")
+
+    shares = shares_of(text_of(viewer.get(page_of(payment))))
+
+    message = f"12\u202f500\u00a0F\u00a0CFA. Pay here: https://testserver{payment.get_pay_url()}"
+    assert shares["https://wa.me"] == f"https://wa.me/?text={message}"
+    assert shares["sms"] == f"sms:?body={message}"
+    assert shares["mailto"].startswith("mailto:?subject=12")
+
+
+def test_message_is_encoded_for_every_app(viewer: Client) -> None:
+    payment = make_payment(description='100 % = A+B ; « é » 😀\n"><script>')
+    content = text_of(viewer.get(page_of(payment)))
+    assert "text=100%20%25%20%3D%20A%2BB%20%3B%20%C2%AB" in content
+    assert '"><script>' not in content
 
 
 def test_view_on_site_does_not_lead_staff_to_the_checkout(viewer: Client, payment: Payment) -> None:
@@ -501,10 +549,10 @@ def test_open_findings_are_shown_with_their_dates(viewer: Client, payment: Payme
 
     assert len(boxes) == 3
     assert "6250 instead of 12500" in boxes[0]
-    assert "11/02/2026 09:05" in boxes[0]
+    assert "02/11/2026 09:05" in boxes[0]
     assert "– instead of 12500" in boxes[1]
-    assert "11/03/2026 09:05" in boxes[1]
-    assert "11/04/2026 09:05" in boxes[2]
+    assert "03/11/2026 09:05" in boxes[1]
+    assert "04/11/2026 09:05" in boxes[2]
     assert "02/11/2026 09:05" in french
     assert "reviewed already" not in french
 
@@ -523,12 +571,12 @@ def test_refunds_are_shown_as_a_table(viewer: Client) -> None:
     table = content.split("pp-refunds")[1].split("</table>")[0]
     rows = [re.findall(r"<td[^>]*>(.*?)</td>", row) for row in table.split("<tr>")[2:]]
     assert rows == [
-        ["11/20/2025", "Refund", "1\u202f000\u00a0F\u00a0CFA", "", "R-&lt;1&gt;", ""],
-        ["11/18/2025", "Chargeback", "500\u00a0F\u00a0CFA", "2\u202f500\u00a0F\u00a0CFA", "", ""],
+        ["20/11/2025", "Refund", "1\u202f000\u00a0F\u00a0CFA", "", "R-&lt;1&gt;", ""],
+        ["18/11/2025", "Chargeback", "500\u00a0F\u00a0CFA", "2\u202f500\u00a0F\u00a0CFA", "", ""],
     ]
     assert "of another payment" not in content
     known = content.split('class="pp-known"')[1].split("</p>")[0]
-    assert "1\u202f500\u00a0F\u00a0CFA of 12\u202f500\u00a0F\u00a0CFA refunded, most recently on 11/20/2025." in known
+    assert "1\u202f500\u00a0F\u00a0CFA of 12\u202f500\u00a0F\u00a0CFA refunded, most recently on 20/11/2025." in known
     assert ">aminata</td>" in text_of(viewer.get(page_of(other)))
 
 
@@ -600,12 +648,12 @@ def test_review_queue_is_empty_in_an_admin_without_payments(rf: RequestFactory) 
 # Those who may not
 
 
-def test_a_stranger_sees_nothing(payment: Payment) -> None:
+def test_anonymous_visitor_sees_nothing(payment: Payment) -> None:
     for path in (LIST, page_of(payment), f"{LIST}export/", f"{LIST}takings/", f"{LIST}{payment.pk}/confirm/"):
         assert Client().get(path).status_code == 302
 
 
-def test_a_viewer_sees_no_action(viewer: Client, payment: Payment) -> None:
+def test_viewer_sees_no_actions(viewer: Client, payment: Payment) -> None:
     flag(payment)
     content = text_of(viewer.get(page_of(payment)))
     assert "pp-actions" not in content
@@ -665,7 +713,7 @@ def test_payments_changed_meanwhile_are_skipped(
 
 
 @pytest.mark.parametrize("action", ["check_payments", "export_csv"])
-def test_an_action_of_the_list_needs_its_permission(viewer: Client, payment: Payment, action: str) -> None:
+def test_list_action_requires_its_permission(viewer: Client, payment: Payment, action: str) -> None:
     assert choose(viewer, action, payment).status_code == 403
     assert PaymentEvent.objects.count() == 0
 
@@ -704,7 +752,7 @@ def test_overridden_list_view_runs_outside_transactions() -> None:
     assert callbacks["paiementpro_payment_changelist"]._non_atomic_requests == {"default"}
 
 
-def test_the_list_is_exported_as_filtered() -> None:
+def test_list_is_exported_as_filtered() -> None:
     paid, other = make_payment(status="succeeded"), make_payment()
     client = client_of("export_payment")
     chosen = client.post(LIST, {"action": "export_csv", "_selected_action": [other.pk]})
@@ -715,7 +763,7 @@ def test_the_list_is_exported_as_filtered() -> None:
     assert other.reference not in filtered
 
 
-def test_the_export_needs_its_permission(viewer: Client) -> None:
+def test_export_requires_its_permission(viewer: Client) -> None:
     assert viewer.get(f"{LIST}export/").status_code == 403
     user = User.objects.create_user("exporter", is_staff=True)
     user.user_permissions.set(Permission.objects.filter(codename="export_payment"))
@@ -727,7 +775,7 @@ def test_the_export_needs_its_permission(viewer: Client) -> None:
 # The inline
 
 
-def test_an_order_shows_its_payments() -> None:
+def test_order_shows_its_payments() -> None:
     product = Product.objects.create(slug="wax", name_fr="Pagne", name_en="Cloth", picture="wax", price=12500, stock=5)
     order, other = (ShopOrder.objects.create(product=product, quantity=1, total=12500) for _ in range(2))
     payment, foreign = make_payment(content_object=order, refunded_amount=500), make_payment(content_object=other)
@@ -749,7 +797,7 @@ def test_an_order_shows_its_payments() -> None:
 # Start-up
 
 
-def test_takings_are_imported_when_they_are_shown() -> None:
+def test_takings_are_imported_when_shown() -> None:
     code = (
         "import sys, django; django.setup(); import tests.urls; "
         "print(*(name for name in sys.modules if 'daybook' in name))"
@@ -757,3 +805,8 @@ def test_takings_are_imported_when_they_are_shown() -> None:
     environment = {**os.environ, "DJANGO_SETTINGS_MODULE": "tests.settings", "PYTHONPATH": os.pathsep.join(sys.path)}
     done = subprocess.run([sys.executable, "-c", code], env=environment, check=True, capture_output=True, text=True)
     assert done.stdout.split() == []
+
+
+def test_package_can_be_imported_by_sites_without_the_admin(settings: Any) -> None:
+    settings.INSTALLED_APPS = [app for app in settings.INSTALLED_APPS if app != "django.contrib.admin"]
+    assert runpy.run_module("django_paiementpro.admin.__init__").get("PaymentAdmin") is None

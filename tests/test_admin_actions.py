@@ -227,7 +227,7 @@ def test_list_action_runs_outside_the_hosts_transaction() -> None:
 # What each does
 
 
-def test_the_gateway_is_asked(gateway: FakeGateway, heard: Heard) -> None:
+def test_staff_can_check_a_payment(gateway: FakeGateway, heard: Heard) -> None:
     payment = payment_for("check")
     gateway.confirms(payment)
     content = do(client_of("check_payment"), "check", payment)
@@ -254,7 +254,9 @@ def test_unavailable_gateway_is_reported(gateway: FakeGateway) -> None:
     assert "The gateway is not answering right now" in do(client_of("check_payment"), "check", payment)
 
 
-def test_staff_do_not_wait_where_enough_others_do(gateway: FakeGateway, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_staff_do_not_wait_if_all_look_up_slots_are_taken(
+    gateway: FakeGateway, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(services.status, "WEB_LOOK_UPS", 1)
     payment = payment_for("check")
 
@@ -273,7 +275,7 @@ def test_without_a_status_url_nothing_is_looked_up(settings: Settings) -> None:
     assert client.get(url_of("check", payment)).status_code == 302
 
 
-def test_a_payment_is_confirmed_by_hand(heard: Heard) -> None:
+def test_payment_is_confirmed_manually(heard: Heard) -> None:
     payment = payment_for("confirm")
     content = do(client_of("confirm_payment"), "confirm", payment)
     assert "The payment is confirmed, and the shop has been notified." in content
@@ -317,7 +319,7 @@ def test_refund_is_recorded(heard: Heard) -> None:
     content = do(client, "refund", payment, amount="5000")
 
     assert "A refund of 5\u202f000\u00a0F\u00a0CFA has been recorded." in content
-    assert "5\u202f000\u00a0F\u00a0CFA of 12\u202f500\u00a0F\u00a0CFA refunded, most recently on 11/20/2025." in content
+    assert "5\u202f000\u00a0F\u00a0CFA of 12\u202f500\u00a0F\u00a0CFA refunded, most recently on 20/11/2025." in content
     assert (now(payment).status, now(payment).refunded_amount) == ("succeeded", 5000)
     stored = payment.refunds.get()
     assert (stored.amount, stored.fee, stored.kind, stored.reference) == (5000, 0, "refund", "R-1")
@@ -369,7 +371,7 @@ def test_refusal_is_shown_beside_its_field(action: str, values: dict[str, str], 
     assert re.findall(r'<ul class="errorlist" id="id_(\w+)_error"', content) == [field]
 
 
-def test_a_confirmation_begins_without_an_amount() -> None:
+def test_confirmation_form_has_no_initial_amount() -> None:
     payment = payment_for("confirm")
     content = text_of(client_of("confirm_payment").get(url_of("confirm", payment)))
     assert 'name="amount" class' in content
@@ -465,7 +467,7 @@ def test_missing_receivers_are_named_and_discarded() -> None:
 
 def test_owed_connected_receiver_is_named(heard: Heard) -> None:
     payment = payment_for("discard")
-    assert "still waiting for heard.payment_failed" in text_of(client_of().get(page_of(payment)))
+    assert "still waiting for heard.payment_failed" in text_of(client_of("redeliver_payment").get(page_of(payment)))
 
 
 def test_review_closes_the_finding_with_its_note() -> None:
@@ -567,7 +569,7 @@ def test_forbidden_actions_are_not_offered(action: str, status: str) -> None:
 
 
 def test_replay_previews_the_changes(heard: Heard) -> None:
-    client = client_of("confirm_payment")
+    client = client_of("confirm_payment", "redeliver_payment")
     payment = payment_for("replay")
     url = url_of("replay", payment)
 

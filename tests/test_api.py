@@ -39,13 +39,13 @@ from rest_framework.test import APIClient, APIRequestFactory, force_authenticate
 import django_paiementpro.api
 from django_paiementpro import services
 from django_paiementpro.api import views
-from django_paiementpro.api.concurrency import limited
 from django_paiementpro.api.parsing import check_body
 from django_paiementpro.api.problems import STATUSES, TITLES
 from django_paiementpro.api.serializers import StrictSerializer
 from django_paiementpro.enums import Channel
 from django_paiementpro.gateway.parsing import MAX_BODY
 from django_paiementpro.models import IdempotencyKey, Payment
+from django_paiementpro.services.checkout import gateway_place
 from django_paiementpro.testing import FakeGateway, make_payment
 from tests.conftest import PAGE_URL, TRANSITION, Notify, Statements
 from tests.host.models import Customer, Order
@@ -152,7 +152,7 @@ def test_client_may_send_allowed_customer_fields(
     assert Payment.objects.get().customer_phone == "05 05 12 34 56"
 
 
-def test_a_payment_that_the_gateway_would_refuse_is_not_stored(api: APIClient, order: Order) -> None:
+def test_payment_the_gateway_would_refuse_is_not_stored(api: APIClient, order: Order) -> None:
     Order.objects.update(total=99)
 
     response = create(api, order=str(order.pk))
@@ -203,7 +203,7 @@ def stored_payment(request: Any, data: Any) -> Payment:
     return Payment.objects.get(object_id=data["order"])
 
 
-def test_a_factory_may_find_the_orders_payment(
+def test_factory_may_return_an_existing_payment(
     api: APIClient, awa: User, order: Order, gateway: FakeGateway, settings: Any
 ) -> None:
     settings.PAIEMENTPRO_PAYMENT_FACTORY = "tests.test_api.stored_payment"
@@ -248,7 +248,7 @@ def test_client_cannot_change_a_stored_payment(
         assert getattr(payment, name) == getattr(before, name)
 
 
-def test_a_stored_payment_of_another_is_not_found(
+def test_stored_payment_of_another_user_is_not_found(
     api: APIClient, stranger: APIClient, order: Order, settings: Any
 ) -> None:
     settings.PAIEMENTPRO_PAYMENT_FACTORY = "tests.test_api.stored_payment"
@@ -342,7 +342,7 @@ def test_options_for_anonymous_clients_name_no_payment(stranger: APIClient) -> N
     assert not view.get_queryset().exists()
 
 
-def test_a_form_that_middleware_has_read_is_used(awa: User, order: Order, gateway: FakeGateway) -> None:
+def test_form_read_by_middleware_is_used(awa: User, order: Order, gateway: FakeGateway) -> None:
     request = APIRequestFactory().post("/", {"order": str(order.pk)}, format="multipart")
     force_authenticate(request, awa)
     assert request.POST
@@ -350,9 +350,14 @@ def test_a_form_that_middleware_has_read_is_used(awa: User, order: Order, gatewa
     assert views.PaymentViewSet.as_view({"post": "create"})(request).status_code == 201
 
 
-def test_the_schema_is_complete_and_without_warnings(tmp_path: Path) -> None:
+def test_schema_is_complete_and_without_warnings(tmp_path: Path) -> None:
     call_command(
-        "spectacular", file=str(tmp_path / "schema.json"), format="openapi-json", validate=True, fail_on_warn=True
+        "spectacular",
+        file=str(tmp_path / "schema.json"),
+        format="openapi-json",
+        urlconf="django_paiementpro.api.urls",
+        validate=True,
+        fail_on_warn=True,
     )
 
     schema = json.loads((tmp_path / "schema.json").read_text())
@@ -650,7 +655,7 @@ def test_partial_refund_is_shown(api: APIClient, awa: User) -> None:
     assert (shown["status"], shown["amount"], shown["refunded_amount"]) == ("succeeded", 12500, 1000)
 
 
-def test_an_anonymous_payer_has_a_link(stranger: APIClient, order: Order, gateway: FakeGateway) -> None:
+def test_anonymous_payer_has_a_link(stranger: APIClient, order: Order, gateway: FakeGateway) -> None:
     response = create(stranger, order=str(order.pk))
 
     assert response.status_code == 201
@@ -739,7 +744,7 @@ def test_list_shows_each_payment_once_in_both_directions(
         assert walk(api, forth)[0] == pages[1:]
 
 
-def test_list_of_1500_payments_of_one_moment_ends(api: APIClient, awa: User) -> None:
+def test_list_of_1500_simultaneous_payments_ends(api: APIClient, awa: User) -> None:
     expected = make_payments(awa, [MOMENT] * 1500)
 
     pages, _link = walk(api, PAYMENTS, page_size=7)
@@ -748,7 +753,7 @@ def test_list_of_1500_payments_of_one_moment_ends(api: APIClient, awa: User) -> 
 
 
 @pytest.mark.parametrize("gone", [slice(4, 7), slice(0, 4)], ids=["the next page", "the page before"])
-def test_empty_page_leads_back_to_all_that_is_left(api: APIClient, awa: User, gone: slice) -> None:
+def test_empty_page_links_back_to_the_remaining_payments(api: APIClient, awa: User, gone: slice) -> None:
     expected = make_payments(awa, [MOMENT] * 7)
     second = api.get(api.get(PAYMENTS, {"page_size": 2}).json()["next"]).json()
     direction, back = ("next", "previous") if gone.start else ("previous", "next")
@@ -935,7 +940,7 @@ def test_concurrent_request_returns_the_first_response(
     assert len(gateway.page_requests) == 1
 
 
-def test_a_key_is_forgotten_after_a_day(api: APIClient, order: Order, gateway: FakeGateway) -> None:
+def test_key_expires_after_a_day(api: APIClient, order: Order, gateway: FakeGateway) -> None:
     key = str(uuid4())
     first = create(api, key, order=str(order.pk))
     IdempotencyKey.objects.update(created_at=timezone.now() - timedelta(hours=24))
@@ -1046,20 +1051,20 @@ def test_unsupported_media_types_are_refused(api: APIClient, arguments: Any, sta
 def test_requests_beyond_the_limit_get_retry_after(api: APIClient, awa: User, order: Order, settings: Any) -> None:
     settings.PAIEMENTPRO_API_GATEWAY_CALLS = 1
     for key in ("", "a-key"):
-        with limited():
+        with gateway_place():
             response = create(api, key, order=str(order.pk))
         assert (response.status_code, problem_of(response), response["Retry-After"]) == (503, "busy", "5")
     assert not Payment.objects.exists()
 
 
-def test_limit_applies_to_every_way_of_asking(
+def test_limit_applies_to_every_way_of_opening_a_page(
     api: APIClient, order: Order, gateway: FakeGateway, settings: Any
 ) -> None:
     settings.PAIEMENTPRO_API_GATEWAY_CALLS = 1
     gateway.answers("", status=503)
     kept = create(api, "a-key", order=str(order.pk)).json()
 
-    with limited():
+    with gateway_place():
         again = create(api, "a-key", order=str(order.pk))
         checkout = api.post(f"{PAYMENTS}{kept['reference']}/checkout/")
 
@@ -1099,7 +1104,7 @@ def test_api_is_exempt_from_transactions_and_login_pages(viewset: Any) -> None:
     assert view(APIRequestFactory().get("/")).status_code == 403
 
 
-def test_a_session_needs_a_csrf_token(awa: User, order: Order) -> None:
+def test_session_needs_a_csrf_token(awa: User, order: Order) -> None:
     client = APIClient(enforce_csrf_checks=True)
     client.force_login(awa)
 
@@ -1390,7 +1395,7 @@ def test_problem_without_code_or_wait_is_reported(
     assert (response.status_code, response.get("Retry-After")) == (status, wait)
 
 
-def test_without_rest_framework_it_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_missing_rest_framework_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "rest_framework", None)
 
     with pytest.raises(ImportError, match=r"pip install .*\[api\]"):
@@ -1567,7 +1572,7 @@ def test_key_of_another_url_is_refused(
     assert Payment.objects.count() == 1
 
 
-def test_a_key_is_known_until_a_day_has_passed(api: APIClient, order: Order, gateway: FakeGateway) -> None:
+def test_key_is_valid_for_a_day(api: APIClient, order: Order, gateway: FakeGateway) -> None:
     gateway.opens()
     first = create(api, "a-key", order=str(order.pk))
     IdempotencyKey.objects.update(created_at=timezone.now() - timedelta(hours=23, minutes=59))

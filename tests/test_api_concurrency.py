@@ -48,7 +48,7 @@ def opener(site: Site, order: Order, key: str = "") -> Callable[[], requests.Res
     return post
 
 
-def test_a_key_sent_twenty_times_at_once_opens_one_payment(site: Site, gateway: FakeGateway) -> None:
+def test_key_sent_twenty_times_at_once_creates_one_payment(site: Site, gateway: FakeGateway) -> None:
     def play(call: Call) -> None:
         time.sleep(0.3)
         call.opens()
@@ -75,7 +75,7 @@ CLIENTS = 100
 
 
 @pytest.mark.parametrize("keys", [0, 1, CLIENTS], ids=["without keys", "with one key", "with a key each"])
-def test_hanging_gateway_holds_up_no_more_requests_than_allowed(
+def test_hanging_gateway_blocks_no_more_requests_than_allowed(
     site: Site, gateway: FakeGateway, settings: Any, monkeypatch: pytest.MonkeyPatch, keys: int
 ) -> None:
     settings.PAIEMENTPRO_TIMEOUT = (DEADLINE, DEADLINE)

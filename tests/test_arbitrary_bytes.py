@@ -13,13 +13,14 @@ from hypothesis import strategies as st
 from django_paiementpro import services
 from django_paiementpro.exceptions import GatewayError, GatewayUnavailableError
 from django_paiementpro.gateway import client as gateway_module
+from django_paiementpro.gateway.json import INITIALIZE_PATH
 from django_paiementpro.models import Payment, PaymentEvent
 from django_paiementpro.testing import make_payment
 from django_paiementpro.testing.notifications import notification_fields
 from tests.conftest import PAGE_URL, STATUS_URL
 from tests.gateway.test_messages import multipart, request
 
-OPENING_URL = "https://www.paiementpro.net" + gateway_module.INITIALIZE_PATH
+OPENING_URL = "https://www.paiementpro.net" + INITIALIZE_PATH
 
 # What is nearly a notification: the names that decide, in any case, with values that are nearly right.
 NAMES = st.sampled_from(["merchantId", "referenceNumber", "amount", "responsecode", "AMOUNT", "payId", " amount", "é"])

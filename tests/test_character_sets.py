@@ -157,7 +157,7 @@ def test_nothing_is_retried_in_the_hosts_transaction(payment: Payment) -> None:
 
 
 @pytest.mark.parametrize("text", ["a\x00b", "a\ud800b"])
-def test_reason_that_no_database_stores_is_escaped_or_kept(payment: Payment, text: str) -> None:
+def test_unstorable_reason_is_escaped_or_kept(payment: Payment, text: str) -> None:
     services.cancel_payment(payment, text)
 
     assert stored(payment).status == "cancelled"

@@ -1,16 +1,32 @@
+import sys
+from collections.abc import Iterator
+from pathlib import Path
 from types import ModuleType
 from typing import Any
 
 import pytest
+from django.apps import apps
 from django.conf import settings
 from django.core.checks import ERROR, run_checks
 from django.test import override_settings
 from django.urls import clear_script_prefix, include, path, set_script_prefix
 
 from django_paiementpro.checks import check_deployment, check_installation
+from django_paiementpro.checks.installation import COMMON, LOCALE, SAMPLE_MERCHANT, SESSION
 from django_paiementpro.conf import Conf
+from django_paiementpro.models import Payment
 from django_paiementpro.signals import payment_succeeded
 from tests.test_conf import WRONG
+
+
+def receive(**kwargs: Any) -> None: ...
+
+
+@pytest.fixture(autouse=True)
+def receiver() -> Iterator[None]:
+    payment_succeeded.connect(receive)
+    yield
+    payment_succeeded.disconnect(receive)
 
 
 def found(**values: Any) -> dict[str, str]:
@@ -22,20 +38,20 @@ def test_valid_settings_raise_no_check() -> None:
     assert found() == {}
 
 
-def test_the_checks_are_registered() -> None:
+def test_checks_are_registered() -> None:
     with override_settings(PAIEMENTPRO_ENVIRONMENT="sandbox", PAIEMENTPRO_TYPO=1):
         ids = {message.id for message in run_checks(tags=["paiementpro"], include_deployment_checks=True)}
     assert {"paiementpro.W001", "paiementpro.W002"} <= ids
 
 
-def test_a_missing_merchant_is_an_error() -> None:
+def test_missing_merchant_is_an_error() -> None:
     with override_settings():
         del settings.PAIEMENTPRO_MERCHANT_ID
         assert "PAIEMENTPRO_MERCHANT_ID" in found()["paiementpro.E001"]
 
 
 @pytest.mark.parametrize(("name", "value"), WRONG)
-def test_a_wrong_value_is_an_error_that_says_what_to_write(name: str, value: Any) -> None:
+def test_invalid_value_is_an_error_that_says_what_to_write(name: str, value: Any) -> None:
     setting = vars(Conf)[name].name
 
     assert found(**{setting: value})["paiementpro.E002"].startswith(f"{setting}: ")
@@ -52,6 +68,21 @@ def test_unknown_setting_is_a_warning() -> None:
     assert found(PAIEMENTPRO_MERCHAND_ID="PP-F324") == {
         "paiementpro.W001": "PAIEMENTPRO_MERCHAND_ID is not a setting of this app."
     }
+
+
+@pytest.mark.parametrize("namespace", ["", None, "a:", ":a", "a b", ["a"]])
+def test_wrong_namespace_is_an_error(namespace: Any) -> None:
+    assert list(found(PAIEMENTPRO_URL_NAMESPACE=namespace)) == ["paiementpro.E002"]
+
+
+def test_nested_urls_need_their_namespace() -> None:
+    assert list(found(ROOT_URLCONF="tests.urls_nested")) == ["paiementpro.E003"]
+    assert found(ROOT_URLCONF="tests.urls_nested", PAIEMENTPRO_URL_NAMESPACE="plugins:till:money") == {}
+
+
+def test_settings_of_adapters_are_known() -> None:
+    assert found(PAIEMENTPRO_OSCAR_PAID_STATUS="Paid", PAIEMENTPRO_OSCAR_CANCELLED_STATUS="Gone") == {}
+    assert list(found(PAIEMENTPRO_OSCAR_PAID_STATUS="")) == ["paiementpro.E002"]
 
 
 def test_missing_urls_are_an_error() -> None:
@@ -73,6 +104,39 @@ def test_site_url_is_https_where_debug_is_off(values: Any, ids: list[str]) -> No
     assert list(found(**values)) == ids
 
 
+SANDBOX = "https://sandbox.paiementpro.net"
+STATUS_URL = "https://api.paiementpro.net/status"
+
+
+@pytest.mark.parametrize(
+    ("values", "ids"),
+    [
+        ({}, []),
+        ({"PAIEMENTPRO_ENVIRONMENT": "sandbox"}, ["paiementpro.E012"]),
+        ({"PAIEMENTPRO_GATEWAY_URL": SANDBOX}, ["paiementpro.E012"]),
+        ({"PAIEMENTPRO_GATEWAY_URL": "http://127.0.0.1:8000/sandbox"}, []),
+        ({"PAIEMENTPRO_ENVIRONMENT": "sandbox", "PAIEMENTPRO_GATEWAY_URL": "http://127.0.0.1:8000/sandbox"}, []),
+        ({"PAIEMENTPRO_STATUS_URL": STATUS_URL}, ["paiementpro.W010"]),
+        ({"PAIEMENTPRO_STATUS_URL": "http://127.0.0.1:8000/sandbox/status"}, []),
+    ],
+)
+def test_soap_is_checked_against_the_other_settings(values: Any, ids: list[str]) -> None:
+    assert list(found(PAIEMENTPRO_TRANSPORT="soap", **values)) == ids
+    assert found(PAIEMENTPRO_TRANSPORT="json", **values) == {}
+    assert found(PAIEMENTPRO_TRANSPORT="tests.gateway.test_client.OwnTransport", **values) == {}
+
+
+def test_soap_needs_defusedxml(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "defusedxml", None)
+
+    with override_settings(PAIEMENTPRO_TRANSPORT="soap"):
+        [message] = check_installation()
+
+    assert (message.id, message.level) == ("paiementpro.E011", ERROR)
+    assert message.hint == 'Run pip install "django-paiementpro[soap]".'
+    assert found(PAIEMENTPRO_TRANSPORT="json") == {}
+
+
 @pytest.mark.parametrize("name", ["PAIEMENTPRO_SUCCESS_URL", "PAIEMENTPRO_FAILURE_URL"])
 def test_result_url_must_resolve(name: str) -> None:
     assert name in found(**{name: "nowhere"})["paiementpro.E005"]
@@ -80,12 +144,38 @@ def test_result_url_must_resolve(name: str) -> None:
     assert found(**{name: "admin:index"}) == {}
 
 
+@pytest.mark.parametrize("versions", [[], ["phonenumbers"], ["phonenumberslite"], ["phonenumbers", "phonenumberslite"]])
+@pytest.mark.parametrize("lite", ["9.0.43", "8.13.55"])
+def test_two_versions_of_phonenumbers_are_a_warning(
+    versions: list[str], lite: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in versions:
+        folder = tmp_path / f"{name}-1.dist-info"
+        folder.mkdir()
+        number = lite if name == "phonenumberslite" else "9.0.43"
+        (folder / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {name}\nVersion: {number}\n")
+    monkeypatch.setattr("sys.path", [str(tmp_path)])
+
+    messages = [message for message in check_installation() if message.id == "paiementpro.W007"]
+
+    if len(versions) < 2 or lite == "9.0.43":
+        assert messages == []
+    else:
+        [message] = messages
+        assert message.msg.startswith("phonenumbers 9.0.43 and phonenumberslite 8.13.55 install the same package")
+        assert "--force-reinstall phonenumbers==9.0.43 phonenumberslite==9.0.43”" in message.hint
+
+
 def before_going_live(**values: Any) -> set[str]:
     """Return what ``check --deploy`` finds in the settings of a shop that is ready, but for these."""
-    ready = {"PAIEMENTPRO_SANDBOX": False, "PAIEMENTPRO_SITE_URL": "https://shop.example"}
+    ready = {
+        "PAIEMENTPRO_MERCHANT_ID": "PP-F900",
+        "PAIEMENTPRO_SANDBOX": False,
+        "PAIEMENTPRO_SITE_URL": "https://shop.example",
+    }
     with override_settings(**ready | values):
         messages = run_checks(tags=["paiementpro"], include_deployment_checks=True)
-    return {str(message.id) for message in messages} - {"paiementpro.W003"}
+    return {str(message.id) for message in messages}
 
 
 @pytest.mark.parametrize(
@@ -110,6 +200,11 @@ def before_going_live(**values: Any) -> set[str]:
         ({"PAIEMENTPRO_STATUS_URL": "https://status.example/v1"}, {"paiementpro.W004"}),
         ({"PAIEMENTPRO_ALLOWED_REDIRECT_HOSTS": ["*"]}, {"paiementpro.W005"}),
         ({"PAIEMENTPRO_ALLOWED_REDIRECT_HOSTS": "*"}, {"paiementpro.E002"}),
+        ({"PAIEMENTPRO_MERCHANT_ID": "PP-F324"}, {"paiementpro.W008"}),
+        ({"PAIEMENTPRO_MERCHANT_ID": " pp-f324 "}, {"paiementpro.W008"}),
+        ({"PAIEMENTPRO_MERCHANT_ID": "PP-F3244"}, set()),
+        ({"PAIEMENTPRO_MERCHANT_ID": "PP-F324", "DEBUG": True}, set()),
+        ({"PAIEMENTPRO_MERCHANT_ID": 324}, {"paiementpro.E002"}),
     ],
 )
 def test_every_public_url_is_checked_on_deploy(values: Any, ids: set[str]) -> None:
@@ -147,7 +242,7 @@ SANDBOX_HOSTS = ["shop.example", "SHOP.example", "shop.example.", "shop.example:
         ("https://API.PaiementPro.net/status", "https://shop.example", None),
     ],
 )
-def test_the_local_sandbox_is_no_gateway_without_debug(
+def test_local_sandbox_is_not_a_gateway_without_debug(
     name: str, url: str, site_url: str | None, identifier: str | None
 ) -> None:
     values = {name: url, "PAIEMENTPRO_SITE_URL": site_url}
@@ -158,7 +253,7 @@ def test_the_local_sandbox_is_no_gateway_without_debug(
     assert before_going_live(**values, DEBUG=True) == set()
 
 
-def test_the_local_sandbox_is_found_below_the_path_of_the_site() -> None:
+def test_local_sandbox_is_found_below_the_path_of_the_site() -> None:
     values = {"PAIEMENTPRO_GATEWAY_URL": "https://www.shop.example/below/sandbox"}
     assert before_going_live(**values) == {"paiementpro.W004"}
     set_script_prefix("/below/")
@@ -182,11 +277,89 @@ def test_other_gateway_is_named() -> None:
     assert message.msg.startswith("PAIEMENTPRO_GATEWAY_URL points to proxy.example")
 
 
-def test_missing_receiver_is_a_deploy_warning() -> None:
-    assert "paiementpro.W003" in {message.id for message in check_deployment()}
+def test_sample_merchant_matters_only_on_deploy() -> None:
+    assert settings.PAIEMENTPRO_MERCHANT_ID == SAMPLE_MERCHANT
+    assert found() == {}
 
-    def receive(**kwargs: Any) -> None: ...
 
-    payment_succeeded.connect(receive)
-    assert "paiementpro.W003" not in {message.id for message in check_deployment()}
+@pytest.fixture
+def no_links(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Do as if the app of payment links, whose payments need no receiver, were not installed."""
+    monkeypatch.setattr(apps.get_app_config("paiementpro_links"), "sells", False)
+
+
+@pytest.mark.usefixtures("no_links")
+def test_missing_receiver_is_a_warning() -> None:
     payment_succeeded.disconnect(receive)
+    assert list(found()) == ["paiementpro.W003"]
+
+
+@pytest.mark.usefixtures("no_links")
+@pytest.mark.parametrize(
+    ("app", "receiver"),
+    [
+        ("paiementpro_links", "paiementpro_links.flag_late_money"),
+        ("paiementpro_receipts", "paiementpro_receipts.payment_succeeded"),
+        ("paiementpro_webhooks", "paiementpro_webhooks.payment_succeeded"),
+    ],
+)
+def test_receivers_of_optional_apps_fulfil_no_orders(app: str, receiver: str) -> None:
+    payment_succeeded.disconnect(receive)
+    apps.get_app_config(app).ready()
+
+    assert payment_succeeded.receiver_names(Payment) == [receiver]
+    assert list(found()) == ["paiementpro.W003"]
+
+
+@pytest.mark.usefixtures("no_links")
+def test_receiver_of_an_adapter_fulfils_orders() -> None:
+    payment_succeeded.disconnect(receive)
+    payment_succeeded.connect(receive, dispatch_uid="paiementpro_oscar.record_payment")
+    try:
+        assert found() == {}
+    finally:
+        payment_succeeded.disconnect(dispatch_uid="paiementpro_oscar.record_payment")
+
+
+def test_shop_that_sells_by_links_needs_no_receiver() -> None:
+    payment_succeeded.disconnect(receive)
+    assert found() == {}
+
+
+@pytest.mark.usefixtures("no_links")
+def test_receiver_may_be_connected_by_the_views() -> None:
+    """The URLs are checked first, so their modules have been imported."""
+    payment_succeeded.disconnect(receive)
+
+    class Urls(ModuleType):
+        @property
+        def urlpatterns(self) -> list[Any]:
+            payment_succeeded.connect(receive)
+            return [path("paiementpro/", include("django_paiementpro.urls"))]
+
+    assert found(ROOT_URLCONF=Urls("shop_urls")) == {}
+
+
+@pytest.mark.parametrize(
+    ("middleware", "is_warned"),
+    [
+        ([SESSION, LOCALE, COMMON], False),
+        ([SESSION, "django.middleware.csrf.CsrfViewMiddleware", LOCALE, "shop.middleware.other", COMMON], False),
+        ((SESSION, LOCALE, COMMON), False),
+        ([LOCALE], False),
+        ([COMMON, SESSION], False),
+        ([LOCALE, SESSION, COMMON], True),
+        ([SESSION, COMMON, LOCALE], True),
+        ([LOCALE, SESSION], True),
+        ([COMMON, LOCALE], True),
+        ((COMMON, LOCALE), True),
+    ],
+)
+def test_locale_middleware_in_the_wrong_place_is_a_warning(middleware: Any, *, is_warned: bool) -> None:
+    assert list(found(MIDDLEWARE=middleware)) == (["paiementpro.W009"] if is_warned else [])
+
+
+def test_hint_says_where_locale_middleware_belongs() -> None:
+    with override_settings(MIDDLEWARE=[COMMON, LOCALE]):
+        [message] = check_installation()
+    assert message.hint == f"Write “{LOCALE}” after “{SESSION}” and before “{COMMON}”."

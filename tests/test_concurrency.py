@@ -170,7 +170,7 @@ def test_twenty_payers_at_once_do_not_wait_for_each_other(site: Site, gateway: F
     assert [answer.location for answer in answers] == [gateway.page_of(payment.reference) for payment in payments]
 
 
-def test_a_second_click_during_the_call_waits_for_its_page(site: Site, gateway: FakeGateway) -> None:
+def test_second_click_during_the_call_waits_for_its_page(site: Site, gateway: FakeGateway) -> None:
     payment = make_payment()
     answer, reads = Gate(), Count()
     gateway.play = lambda call: (answer(), call.opens())
@@ -186,7 +186,7 @@ def test_a_second_click_during_the_call_waits_for_its_page(site: Site, gateway: 
     assert gateway.references == [payment.reference]
 
 
-def test_who_leases_too_late_takes_the_page_of_the_first(site: Site, gateway: FakeGateway) -> None:
+def test_late_lease_returns_the_page_of_the_first(site: Site, gateway: FakeGateway) -> None:
     payment = make_payment()
     lease = Gate()
 
@@ -200,7 +200,7 @@ def test_who_leases_too_late_takes_the_page_of_the_first(site: Site, gateway: Fa
     assert gateway.references == [payment.reference]
 
 
-def test_an_answer_that_outlives_its_lease_replaces_no_page(site: Site, gateway: FakeGateway) -> None:
+def test_answer_after_the_lease_replaces_no_page(site: Site, gateway: FakeGateway) -> None:
     payment = make_payment()
     answer = Gate()
     gateway.play = lambda call: (answer(), call.opens())
@@ -221,7 +221,7 @@ def test_an_answer_that_outlives_its_lease_replaces_no_page(site: Site, gateway:
 AHEAD = timedelta(seconds=1)
 
 
-def test_a_lease_by_a_clock_that_is_ahead_is_waited_for(site: Site, gateway: FakeGateway, settings: Any) -> None:
+def test_lease_from_a_fast_clock_is_waited_for(site: Site, gateway: FakeGateway, settings: Any) -> None:
     settings.PAIEMENTPRO_TIMEOUT = (0.5, 1)
     longest_lease = timedelta(seconds=0.5 + 1 + 5)
     payment = make_payment(attempt=1, leased_until=timezone.now() + longest_lease + AHEAD)
@@ -240,7 +240,7 @@ def test_a_lease_by_a_clock_that_is_ahead_is_waited_for(site: Site, gateway: Fak
 # Checkout and notification.
 
 
-def test_a_success_during_the_call_is_not_undone_by_the_page(site: Site, gateway: FakeGateway, heard: Heard) -> None:
+def test_success_during_the_call_is_not_undone_by_the_page(site: Site, gateway: FakeGateway, heard: Heard) -> None:
     payment = make_payment()
 
     def play(call: Call) -> None:
@@ -266,7 +266,7 @@ def test_success_during_the_call_is_not_undone_by_an_error(site: Site, gateway: 
     stands(payment, "succeeded")
 
 
-def test_a_success_before_the_lease_is_not_taken_to_the_gateway(site: Site, gateway: FakeGateway) -> None:
+def test_payment_that_succeeds_before_the_lease_is_not_sent_to_the_gateway(site: Site, gateway: FakeGateway) -> None:
     payment = make_payment(status="pending", attempt=1)
     lease = Gate()
 
@@ -280,7 +280,7 @@ def test_a_success_before_the_lease_is_not_taken_to_the_gateway(site: Site, gate
     stands(payment, "succeeded")
 
 
-def test_a_success_settles_though_another_attempt_begins(site: Site, gateway: FakeGateway, heard: Heard) -> None:
+def test_success_settles_although_another_attempt_begins(site: Site, gateway: FakeGateway, heard: Heard) -> None:
     payment = make_payment(status="pending", attempt=1)
     settlement = Gate()
 
@@ -295,7 +295,7 @@ def test_a_success_settles_though_another_attempt_begins(site: Site, gateway: Fa
     assert heard.names == ["payment_succeeded"]
 
 
-def test_a_failure_does_not_close_the_page_of_the_next_attempt(site: Site, gateway: FakeGateway, heard: Heard) -> None:
+def test_failure_does_not_close_the_page_of_the_next_attempt(site: Site, gateway: FakeGateway, heard: Heard) -> None:
     payment = make_payment(status="pending", attempt=1)
     settlement = Gate()
     failure = notification(site, payment, responsecode=-1)
@@ -599,7 +599,7 @@ def test_two_reconciliations_at_once_ask_about_each_payment_once(gateway: FakeGa
     assert_fulfilled_once(calls, payments + settled)
 
 
-def test_a_notification_during_the_look_up_settles_once(site: Site, gateway: FakeGateway, heard: Heard) -> None:
+def test_notification_during_the_look_up_settles_once(site: Site, gateway: FakeGateway, heard: Heard) -> None:
     payment = make_payment(status="pending", attempt=1)
 
     def play(call: Call, reference: str) -> None:
@@ -613,7 +613,7 @@ def test_a_notification_during_the_look_up_settles_once(site: Site, gateway: Fak
     assert heard == [("payment_succeeded", payment)]
 
 
-def test_a_look_up_by_a_clock_that_is_ahead_is_not_repeated(gateway: FakeGateway) -> None:
+def test_look_up_from_a_fast_clock_is_not_repeated(gateway: FakeGateway) -> None:
     make_payment(status="pending", attempt=1, checked_at=timezone.now() + AHEAD)
     reconcile()
     assert gateway.asked == []
@@ -622,7 +622,7 @@ def test_a_look_up_by_a_clock_that_is_ahead_is_not_repeated(gateway: FakeGateway
 # A status service that hangs ----------------------------------------------------------------------------------------
 
 
-def test_silent_status_service_holds_up_no_notification(gateway: FakeGateway) -> None:
+def test_silent_status_service_blocks_no_notification(gateway: FakeGateway) -> None:
     gateway.play_status = lambda call, reference: gateway.closing.wait()
     waiting, paid = ([make_payment(status="pending", attempt=1) for _ in range(12)] for _ in range(2))
 
@@ -639,7 +639,7 @@ def test_silent_status_service_holds_up_no_notification(gateway: FakeGateway) ->
     assert Payment.objects.filter(status="succeeded").count() == len(paid)
 
 
-def test_silent_status_service_holds_up_few_of_the_staff(gateway: FakeGateway) -> None:
+def test_silent_status_service_blocks_few_staff(gateway: FakeGateway) -> None:
     gateway.play_status = lambda call, reference: gateway.closing.wait()
     user = User.objects.create_user("awa")
     payments = [make_payment(status="pending", attempt=1) for _ in range(4)]
@@ -667,7 +667,7 @@ def silent_after(gateway: FakeGateway, monkeypatch: pytest.MonkeyPatch) -> float
     return bulkhead.SILENT_AFTER
 
 
-def test_silent_gateway_holds_up_few_payers_and_no_notification(
+def test_silent_gateway_blocks_few_payers_and_no_notification(
     gateway: FakeGateway, silent_after: float, settings: Any
 ) -> None:
     settings.PAIEMENTPRO_TIMEOUT = (1, 10)
@@ -692,6 +692,66 @@ def test_silent_gateway_holds_up_few_payers_and_no_notification(
         assert [answer.status for answer in at_once(*[checkout(site, payment) for payment in late])] == [302] * 12
 
     assert Payment.objects.filter(attempt__gt=1).count() == 0
+
+
+BOUND = 3
+
+
+@pytest.fixture
+def bound(settings: Any) -> int:
+    settings.PAIEMENTPRO_API_GATEWAY_CALLS = BOUND
+    return BOUND
+
+
+def test_slow_gateway_holds_up_no_more_payers_than_allowed(gateway: FakeGateway, bound: int) -> None:
+    answer = threading.Event()
+    gateway.play = lambda call: (answer.wait(DEADLINE), call.opens())
+    payments = [make_payment() for _ in range(12)]
+    answers: list[wire.Answer] = []
+
+    with running(SmallSite(bound + 1)) as site:
+
+        def buy(payment: Payment) -> Callable[[], None]:
+            return lambda: answers.append(checkout(site, payment)())
+
+        def visit() -> None:
+            wait_until(lambda: len(answers) == len(payments) - bound)
+            assert wire.get(site.url + payments[0].get_status_url()).status == 200
+            assert {answer.status for answer in answers} == {503}
+            assert all(b'http-equiv="refresh"' in answer.body for answer in answers)
+            answer.set()
+
+        at_once(*map(buy, payments), visit)
+        assert Counter(answer.status for answer in answers) == {503: len(payments) - bound, 302: bound}
+        assert [checkout(site, payment)().status for payment in payments] == [302] * len(payments)
+
+    assert len(gateway.calls) == len(payments)
+
+
+def test_many_clicks_on_one_payment_leave_places_for_others(site: Site, gateway: FakeGateway, bound: int) -> None:
+    impatient, others = make_payment(), [make_payment() for _ in range(bound - 1)]
+    answer = threading.Event()
+    gateway.play = lambda call: (answer.wait(DEADLINE), call.opens())
+    clicks: list[int] = []
+
+    def click() -> None:
+        clicks.append(checkout(site, impatient)().status)
+
+    with ThreadPoolExecutor(20 + len(others)) as payers:
+        for _click in range(20):
+            payers.submit(click)
+        # One is calling; as many others as are allowed wait for its page.
+        wait_until(lambda: len(clicks) == 20 - bound)
+        assert set(clicks) == {503}
+        pages = [payers.submit(checkout(site, payment)) for payment in others]
+        # They give way.
+        wait_until(lambda: len(clicks) == 19)
+        assert set(clicks) == {503}
+        answer.set()
+        assert [page.result().location for page in pages] == [gateway.page_of(other.reference) for other in others]
+
+    assert Counter(clicks) == {503: 19, 302: 1}
+    assert len(gateway.calls) == bound
 
 
 def test_slow_gateway_turns_no_payer_away(gateway: FakeGateway, silent_after: float) -> None:

@@ -9,7 +9,7 @@ from django_paiementpro.conf import Conf, conf
 from django_paiementpro.enums import Channel
 
 
-def test_the_defaults_are_safe() -> None:
+def test_defaults_are_safe() -> None:
     with override_settings():
         from django.conf import settings
 
@@ -21,6 +21,7 @@ def test_the_defaults_are_safe() -> None:
     assert conf.timeout == (3.05, 20)
     assert conf.session_lifetime == timedelta(minutes=4)
     assert conf.expires_after == timedelta(hours=24)
+    assert conf.alert_emails == []
     assert list(conf.channels) == Channel.values
 
 
@@ -47,7 +48,7 @@ def test_status_url_default_depends_on_the_gateway(values: Any, gateway_url: str
             assert conf.status_url == status_url
 
 
-def test_a_setting_is_read_when_used() -> None:
+def test_setting_is_read_when_used() -> None:
     with override_settings(PAIEMENTPRO_MERCHANT_ID=" PP-F1 "):
         assert conf.merchant_id == "PP-F1"
     assert conf.merchant_id == "PP-F324"
@@ -75,6 +76,17 @@ def test_wrong_value_is_refused_each_time() -> None:
     assert conf.min_amount == 100
 
 
+def test_alert_emails_are_addresses_with_languages() -> None:
+    with override_settings(PAIEMENTPRO_ALERT_EMAILS=("owner@example.com", ["office@example.com", "fr"])):
+        assert conf.alert_emails == [("owner@example.com", ""), ("office@example.com", "fr")]
+
+
+def test_alert_emails_need_a_language_that_django_has() -> None:
+    emails = [("office@example.com", "no language")]
+    with override_settings(PAIEMENTPRO_ALERT_EMAILS=emails), pytest.raises(ImproperlyConfigured):
+        _ = conf.alert_emails
+
+
 def test_currency_is_checked_against_the_current_setting() -> None:
     assert conf.currency == "XOF"
     with override_settings(PAIEMENTPRO_CURRENCIES={"XAF": "950"}), pytest.raises(ImproperlyConfigured, match="XAF"):
@@ -89,6 +101,9 @@ def test_replaced_function_is_used(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 WRONG: list[tuple[str, Any]] = [
+    ("alert_emails", "owner@example.com"),
+    ("alert_emails", ["owner"]),
+    ("alert_emails", [None]),
     ("merchant_id", None),
     ("merchant_id", " "),
     ("merchant_id", 324),
@@ -96,6 +111,12 @@ WRONG: list[tuple[str, Any]] = [
     ("environment", "production"),
     ("environment", ["live"]),
     ("environment", {}),
+    ("transport", "xml"),
+    ("transport", None),
+    ("transport", ["soap"]),
+    ("transport", "shop.nowhere.Transport"),
+    ("transport", "django.VERSION"),
+    ("transport", "collections.OrderedDict"),
     ("site_url", "example.com"),
     ("site_url", "ftp://example.com"),
     ("site_url", "https://example.com/?a=1"),
@@ -105,6 +126,15 @@ WRONG: list[tuple[str, Any]] = [
     ("site_url", "https://example.com/shop"),
     ("_gateway_url", "http://[::1"),
     ("_status_url", "status"),
+    ("shop", "Chez Awa"),
+    ("shop", {"nom": "Chez Awa"}),
+    ("shop", {"name": ""}),
+    ("shop", {"name": 7}),
+    ("shop", {"phone": "call me"}),
+    ("shop", {"whatsapp": "12"}),
+    ("shop", {"email": "awa@"}),
+    ("shop", {"terms_url": "javascript:alert(1)"}),
+    ("shop", {"terms_url": "terms"}),
     ("currencies", {}),
     ("currencies", ["XOF"]),
     ("currencies", {"xof": "952"}),
@@ -167,7 +197,7 @@ WRONG: list[tuple[str, Any]] = [
 
 
 @pytest.mark.parametrize(("name", "value"), WRONG)
-def test_a_wrong_value_says_what_to_write(name: str, value: Any) -> None:
+def test_invalid_value_says_what_to_write(name: str, value: Any) -> None:
     setting = vars(Conf)[name].name
     with override_settings(**{setting: value}), pytest.raises(ImproperlyConfigured, match=f"^{setting}: ."):
         getattr(conf, name)
@@ -183,9 +213,9 @@ def test_default_currency_is_one_of_the_setting() -> None:
         assert conf.currency == "XAF"
 
 
-def test_a_verifier_is_imported() -> None:
-    with override_settings(PAIEMENTPRO_HASHCODE_VERIFIER="tests.test_conf.test_a_verifier_is_imported"):
-        assert conf.hashcode_verifier is test_a_verifier_is_imported
+def test_verifier_is_imported() -> None:
+    with override_settings(PAIEMENTPRO_HASHCODE_VERIFIER="tests.test_conf.test_verifier_is_imported"):
+        assert conf.hashcode_verifier is test_verifier_is_imported
     assert conf.hashcode_verifier is None
 
 
@@ -198,3 +228,10 @@ def test_return_hosts_may_be_hosts_origins_and_app_schemes() -> None:
 def test_customer_fields_stand_in_the_order_of_the_payment() -> None:
     with override_settings(PAIEMENTPRO_API_CUSTOMER_FIELDS={"customer_phone", "customer_email"}):
         assert conf.api_customer_fields == ["customer_email", "customer_phone"]
+
+
+def test_transport_is_a_name_or_a_class() -> None:
+    assert conf.transport == "json"
+    for transport in ("soap", "tests.gateway.test_client.OwnTransport"):
+        with override_settings(PAIEMENTPRO_TRANSPORT=transport):
+            assert conf.transport == transport

@@ -21,12 +21,12 @@ def found() -> list[CheckMessage]:
 
 
 @pytest.mark.django_db
-def test_the_database_of_these_tests_passes() -> None:
+def test_test_database_passes() -> None:
     assert found() == []
 
 
 @pytest.mark.django_db
-def test_the_database_is_checked_only_if_django_may_use_it(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_database_is_checked_only_if_django_may_use_it(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(connection, "vendor", "oracle")
     assert "paiementpro.W020" in ids(run_checks(databases=["default"]))
     assert "paiementpro.W020" not in ids(run_checks())
@@ -52,7 +52,7 @@ BROKEN = {
 
 
 @pytest.mark.django_db(transaction=True)
-def test_an_unsafe_setting_of_a_real_database_is_found() -> None:
+def test_unsafe_database_setting_is_found() -> None:
     spoil, repair, expected = BROKEN[connection.vendor]
     with connection.cursor() as cursor:
         cursor.execute(spoil)
@@ -133,7 +133,7 @@ def test_mysql_tables() -> None:
 
 
 @pytest.mark.django_db(transaction=True)
-def test_a_view_of_the_host_is_no_table() -> None:
+def test_database_view_is_not_checked_as_a_table() -> None:
     with connection.cursor() as cursor:
         cursor.execute("CREATE VIEW paiementpro_report AS SELECT reference FROM paiementpro_payment")
     try:
@@ -155,5 +155,5 @@ def test_unsafe_values_are_named() -> None:
     ("difference", "expected"),
     [(1.5, []), (-1.5, []), (3, ["paiementpro.W024"]), (-3, ["paiementpro.W024"])],
 )
-def test_a_wrong_clock_is_a_warning(difference: float, expected: list[str]) -> None:
+def test_wrong_clock_is_a_warning(difference: float, expected: list[str]) -> None:
     assert ids(check_clock([(time.time() + difference,)])) == expected

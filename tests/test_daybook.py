@@ -1,4 +1,5 @@
 import csv
+import io
 import re
 from datetime import date, datetime, timedelta
 from typing import Any
@@ -10,6 +11,7 @@ from django.test import Client
 from django.urls import reverse
 from django.utils import timezone, translation
 
+from django_paiementpro import services
 from django_paiementpro.admin.daybook import statistics
 from django_paiementpro.admin.daybook.charts import round_up
 from django_paiementpro.admin.daybook.formats import (
@@ -105,7 +107,7 @@ def test_key_figures_come_first(cashier: Client) -> None:
     }
 
 
-def test_tables_tell_the_same_as_the_charts(cashier: Client) -> None:
+def test_tables_match_the_charts(cashier: Client) -> None:
     paid(12500)
     refund(paid(2500, MONDAY + DAY, channel="OMCIV2", status="refunded"), 2500, MONDAY + 2 * DAY)
     opened("failed", channel="WAVECI")
@@ -116,11 +118,11 @@ def test_tables_tell_the_same_as_the_charts(cashier: Client) -> None:
 
     assert table(content, "periods") == [
         ["Day", "Payments", "Gross takings", "Refunds", "Refunded", "Net"],
-        ["Mon Nov. 2, 2026", "1", "12 500 F CFA", "0", "0 F CFA", "12 500 F CFA"],
-        ["Tue Nov. 3, 2026", "1", "2 500 F CFA", "0", "0 F CFA", "2 500 F CFA"],
-        ["Wed Nov. 4, 2026", "0", "0 F CFA", "1", "2 500 F CFA", "\N{MINUS SIGN}2 500 F CFA"],
-        *([f"{name}, 2026", "0", "0 F CFA", "0", "0 F CFA", "0 F CFA"] for name in ("Thu Nov. 5", "Fri Nov. 6")),
-        *([f"{name}, 2026", "0", "0 F CFA", "0", "0 F CFA", "0 F CFA"] for name in ("Sat Nov. 7", "Sun Nov. 8")),
+        ["Mon 2 Nov. 2026", "1", "12 500 F CFA", "0", "0 F CFA", "12 500 F CFA"],
+        ["Tue 3 Nov. 2026", "1", "2 500 F CFA", "0", "0 F CFA", "2 500 F CFA"],
+        ["Wed 4 Nov. 2026", "0", "0 F CFA", "1", "2 500 F CFA", "\N{MINUS SIGN}2 500 F CFA"],
+        *([f"{name} 2026", "0", "0 F CFA", "0", "0 F CFA", "0 F CFA"] for name in ("Thu 5 Nov.", "Fri 6 Nov.")),
+        *([f"{name} 2026", "0", "0 F CFA", "0", "0 F CFA", "0 F CFA"] for name in ("Sat 7 Nov.", "Sun 8 Nov.")),
         ["Total", "2", "15 000 F CFA", "1", "2 500 F CFA", "12 500 F CFA"],
     ]
     assert table(content, "channels")[1:] == [
@@ -141,8 +143,8 @@ def test_tables_tell_the_same_as_the_charts(cashier: Client) -> None:
         ["Total", "4", "2", "1", "1", "0", "0", "50.0%"],
     ]
     assert table(content, "failures")[1:] == [
-        ["Mon Nov. 2, 2026", "Not chosen", "1", "0", "1", "100.0%"],
-        ["Mon Nov. 2, 2026", "Wave Côte d’Ivoire", "2", "1", "0", "50.0%"],
+        ["Mon 2 Nov. 2026", "Not chosen", "1", "0", "1", "100.0%"],
+        ["Mon 2 Nov. 2026", "Wave Côte d’Ivoire", "2", "1", "0", "50.0%"],
     ]
 
 
@@ -156,12 +158,12 @@ def test_each_chart_has_its_figures_in_words(cashier: Client) -> None:
     assert all(
         'role="img"' in svg or 'aria-hidden="true"' in svg for svg in re.findall('<svg class="day[^>]*>', content)
     )
-    assert 'aria-label="Takings per day: 15 000 F CFA in total, 12 500 F CFA at most (Mon Nov. 2, 2026)"' in content
-    assert "<title>Mon Nov. 2, 2026: 12 500 F CFA, 1 payment</title>" in content
-    assert "<title>Tue Nov. 3, 2026: 2 500 F CFA, 1 payment; refunded: 2 500 F CFA</title>" in content
+    assert 'aria-label="Takings per day: 15 000 F CFA in total, 12 500 F CFA at most (Mon 2 Nov. 2026)"' in content
+    assert "<title>Mon 2 Nov. 2026: 12 500 F CFA, 1 payment</title>" in content
+    assert "<title>Tue 3 Nov. 2026: 2 500 F CFA, 1 payment; refunded: 2 500 F CFA</title>" in content
     assert 'aria-label="PP-F325, 2 500 F CFA, 16.7% · 1 payment"' in content
     assert (
-        'aria-label="Wave Côte d’Ivoire: 1 of 3 not paid (33.3%). Worst: Tue Nov. 3, 2026, 1 of 2 not paid"' in content
+        'aria-label="Wave Côte d’Ivoire: 1 of 3 not paid (33.3%). Worst: Tue 3 Nov. 2026, 1 of 2 not paid"' in content
     )
     assert 'aria-label="Paid, 2, 66.7% of the previous step"' in content
 
@@ -180,8 +182,8 @@ def test_shapes_are_proportional_to_the_figures(cashier: Client) -> None:
 @pytest.mark.parametrize(
     ("unit", "title", "first"),
     [
-        ("day", "Takings per day", "Thu Oct. 1, 2026"),
-        ("week", "Takings per week", "Oct. 1 – Oct. 4, 2026"),
+        ("day", "Takings per day", "Thu 1 Oct. 2026"),
+        ("week", "Takings per week", "1 Oct. – 4 Oct. 2026"),
         ("month", "Takings per month", "October 2026"),
     ],
 )
@@ -290,17 +292,17 @@ def test_filter_without_matches_is_not_an_error(cashier: Client, query: dict[str
 @pytest.mark.parametrize(
     ("query", "period"),
     [
-        ({"from": "2000-01-01", "to": "2000-01-02"}, "Jan. 1 – Jan. 2, 2000"),
-        ({"to": "2000-01-02"}, "Jan. 1 – Jan. 2, 2000"),
-        ({"to": "2026-01-10"}, "Dec. 12, 2025 – Jan. 10, 2026"),
-        ({"from": "2099-12-31"}, "Thu Dec. 31, 2099"),
+        ({"from": "2000-01-01", "to": "2000-01-02"}, "1 Jan. – 2 Jan. 2000"),
+        ({"to": "2000-01-02"}, "1 Jan. – 2 Jan. 2000"),
+        ({"to": "2026-01-10"}, "12 Dec. 2025 – 10 Jan. 2026"),
+        ({"from": "2099-12-31"}, "Thu 31 Dec. 2099"),
     ],
 )
-def test_half_a_period_is_completed(cashier: Client, query: dict[str, str], period: str) -> None:
+def test_incomplete_period_is_completed(cashier: Client, query: dict[str, str], period: str) -> None:
     assert f"<h2>{period}</h2>" in page(cashier, **query)
 
 
-def test_an_empty_period_says_so(cashier: Client) -> None:
+def test_empty_period_says_so(cashier: Client) -> None:
     content = page(cashier, **WEEK)
 
     assert "There are no payments or refunds in this period." in content
@@ -453,11 +455,29 @@ def test_unknown_table_exports_all_tables(cashier: Client) -> None:
     assert ["Paid", "0", "", "0.0"] in rows
 
 
-def test_a_french_csv_has_decimal_commas(cashier: Client) -> None:
+def test_french_csv_has_decimal_commas(cashier: Client) -> None:
     paid()
     opened("failed")
 
     assert [row[1] for row in rows_of(cashier, "fr", **WEEK) if row and "(%)" in row[0]] == ["50,0"]
+
+
+def test_fees_are_shown_where_a_statement_has_them(cashier: Client) -> None:
+    first, _second = paid(12500, gateway_id="TX1", reference="abc"), paid(7500)
+    paid(1000, gateway_id="TX3", reference="other-day", at=MONDAY + 10 * DAY)
+    refund(first, 500)
+    assert "Net after fees" not in page(cashier, **WEEK)
+    rows = b"Transaction;Montant;Frais\nTX1;12500;250\nTX3;1000;20\nTX9;500;10\nTX1;-500;"
+    services.import_statement(io.BytesIO(rows), all_paid=True)
+
+    figures = key_figures(page(cashier, **WEEK))
+
+    assert figures["Fees of the gateway"] == ("250 F CFA", "known for 1 of 2 payments, by the gateway’s statements")
+    assert figures["Net after fees"] == ("19 250 F CFA", "takings minus refunds and known fees")
+    rows_of_file = rows_of(cashier, **WEEK)
+    assert ["Fees of the gateway (XOF)", "250"] in rows_of_file
+    assert ["Net after fees (XOF)", "19250"] in rows_of_file
+    assert "Net after fees" not in page(cashier, **WEEK, currency="EUR")
 
 
 def test_formulas_stay_text_in_the_csv(cashier: Client) -> None:
@@ -476,7 +496,7 @@ def test_day_book_requires_the_view_permission(cashier: Client) -> None:
 
 
 @pytest.mark.parametrize("count", [1, 30])
-def test_the_number_of_statements_does_not_grow(cashier: Client, statements: Statements, count: int) -> None:
+def test_number_of_queries_does_not_grow(cashier: Client, statements: Statements, count: int) -> None:
     for number in range(count):
         paid(at=MONDAY + number % 7 * DAY, merchant_id=f"M{number}", channel=f"C{number}")
         opened("failed", channel=f"C{number}")
@@ -484,9 +504,9 @@ def test_the_number_of_statements_does_not_grow(cashier: Client, statements: Sta
     with statements:
         page(cashier, **WEEK)
 
-    # Four for the book, and one for channel health.
-    assert len([sql for sql in statements if "paiementpro_payment" in sql]) == 5
-    assert len(statements) <= 12
+    # Five for the book, and one for channel health.
+    assert len([sql for sql in statements if "paiementpro_payment" in sql]) == 6
+    assert len(statements) <= 13
 
 
 def test_numbers_are_localized() -> None:
@@ -504,7 +524,7 @@ def test_numbers_are_localized() -> None:
     ("seconds", "text"),
     [(-5, "0 s"), (0.4, "0 s"), (59, "59 s"), (61, "1 min 1 s"), (3600, "1 h 0 min"), (90000, "1 d 1 h")],
 )
-def test_a_duration_is_its_two_largest_units(seconds: float, text: str) -> None:
+def test_duration_shows_its_two_largest_units(seconds: float, text: str) -> None:
     assert duration_text(timedelta(seconds=seconds)).replace("\u00a0", " ") == text
 
 
@@ -512,16 +532,16 @@ def test_missing_duration_is_a_dash() -> None:
     assert duration_text(None) == "–"
 
 
-def test_a_month_is_named_where_it_is_whole() -> None:
+def test_complete_month_is_named() -> None:
     def text(start: date, end: date) -> str:
         return line_text(Line(start, end, {"": Figures()}), Unit.MONTH)
 
     assert text(date(2026, 11, 1), date(2026, 11, 30)) == "November 2026"
-    assert text(date(2026, 11, 2), date(2026, 11, 30)) == "Nov. 2 – Nov. 30, 2026"
-    assert text(date(2026, 11, 1), date(2026, 11, 29)) == "Nov. 1 – Nov. 29, 2026"
+    assert text(date(2026, 11, 2), date(2026, 11, 30)) == "2 Nov. – 30 Nov. 2026"
+    assert text(date(2026, 11, 1), date(2026, 11, 29)) == "1 Nov. – 29 Nov. 2026"
 
 
-def test_an_operator_has_the_name_that_the_shop_gives_it(settings: Any) -> None:
+def test_operator_label_comes_from_the_settings(settings: Any) -> None:
     settings.PAIEMENTPRO_CHANNELS = [("NEWPAY", "New Pay"), "WAVECI"]
 
     assert list(channel_texts(["NEWPAY", "WAVECI", "OMCIV2", "XYZ", ""]).values()) == [

@@ -125,7 +125,7 @@ def test_output_is_translated(payment: Payment, capsys: pytest.CaptureFixture[st
     assert "warn  1 payment needs review" in run(capsys)
 
 
-def test_the_exit_code_is_0_if_nothing_fails(dns: dict[str, str], capsys: pytest.CaptureFixture[str]) -> None:
+def test_exit_code_is_0_if_nothing_fails(dns: dict[str, str], capsys: pytest.CaptureFixture[str]) -> None:
     with override_settings(PAIEMENTPRO_SITE_URL=None, DEBUG=True):
         out = run(capsys, code=0)
     assert "warn  PAIEMENTPRO_SITE_URL is not set" in out
@@ -137,7 +137,7 @@ def test_another_url_can_be_examined(capsys: pytest.CaptureFixture[str]) -> None
     assert "ALLOWED_HOSTS does not include www.shop.example" in run(capsys, "--url", "https://www.shop.example/")
 
 
-def test_an_invalid_url_is_refused() -> None:
+def test_invalid_url_is_refused() -> None:
     with pytest.raises(CommandError, match="--url: write"):
         call_command("paiementpro_doctor", "--url", "shop.example")
 
@@ -153,7 +153,7 @@ def test_invalid_setting_does_not_hide_other_findings(capsys: pytest.CaptureFixt
 
 
 @pytest.mark.usefixtures("answering")
-def test_a_database_error_is_reported(capsys: pytest.CaptureFixture[str]) -> None:
+def test_database_error_is_reported(capsys: pytest.CaptureFixture[str]) -> None:
     def away(*arguments: Any) -> None:
         raise DatabaseError("secret")
 
@@ -178,7 +178,7 @@ class Broken:
 
 
 @pytest.mark.usefixtures("answering")
-def test_an_error_in_the_projects_code_is_reported(capsys: pytest.CaptureFixture[str]) -> None:
+def test_error_in_the_projects_code_is_reported(capsys: pytest.CaptureFixture[str]) -> None:
     with override_settings(DATABASE_ROUTERS=[Broken()]):
         out = run(capsys)
     assert "fail  Skipped: the project’s own code raised LookupError (test_doctor.py:" in out
@@ -224,7 +224,7 @@ def test_good_settings_pass() -> None:
         ({"PAIEMENTPRO_MERCHANT_ID": ""}, "fail", "PAIEMENTPRO_MERCHANT_ID: write the merchant id"),
     ],
 )
-def test_a_wrong_setting_is_reported(values: dict[str, Any], level: str, expected: str) -> None:
+def test_invalid_setting_is_reported(values: dict[str, Any], level: str, expected: str) -> None:
     assert expected in only(results("settings", **values), level)
 
 
@@ -235,11 +235,11 @@ def test_debug_with_a_local_gateway_passes() -> None:
 # Receivers.
 
 
-def test_a_receiver_is_named() -> None:
+def test_receiver_is_named() -> None:
     assert only(results("receivers"), "pass") == "Receivers of payment_succeeded: doctor."
 
 
-def test_a_missing_receiver_fails() -> None:
+def test_missing_receiver_fails() -> None:
     payment_succeeded.disconnect(dispatch_uid="doctor")
     assert "paid orders are not fulfilled" in only(results("receivers"), "fail")
 
@@ -259,7 +259,7 @@ class Elsewhere:
 @pytest.mark.parametrize(
     ("routers", "command"), [([], "manage.py migrate"), ([Elsewhere()], "manage.py migrate --database elsewhere")]
 )
-def test_a_missing_migration_fails(routers: list[Any], command: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_missing_migration_fails(routers: list[Any], command: str, monkeypatch: pytest.MonkeyPatch) -> None:
     MigrationRecorder(connection).flush()
     monkeypatch.setattr(connections._connections, "elsewhere", connection, raising=False)
     monkeypatch.setitem(connections.settings, "elsewhere", connection.settings_dict)
@@ -267,7 +267,7 @@ def test_a_missing_migration_fails(routers: list[Any], command: str, monkeypatch
     assert only(lines, "fail") == f"The tables are not up to date: run “{command}”."
 
 
-def test_a_sound_database_passes() -> None:
+def test_healthy_database_passes() -> None:
     assert only(results("database"), "pass") == "The database is set up correctly."
 
 
@@ -279,11 +279,11 @@ def test_system_checks_of_the_database_are_reported(monkeypatch: pytest.MonkeyPa
 # The address.
 
 
-def test_a_public_https_address_passes() -> None:
+def test_public_https_address_passes() -> None:
     assert only(results("address"), "pass") == f"shop.example is a public name ({PUBLIC_ADDRESS})."
 
 
-def test_a_site_without_a_base_fails() -> None:
+def test_missing_site_url_is_reported() -> None:
     assert "is not set" in only(results("address", PAIEMENTPRO_SITE_URL=None), "fail")
     assert "is not set" in only(results("address", PAIEMENTPRO_SITE_URL=None, DEBUG=True), "warn")
 
@@ -291,12 +291,12 @@ def test_a_site_without_a_base_fails() -> None:
 @pytest.mark.parametrize(
     "host", ["localhost", "127.0.0.1", "192.168.1.10", "[::1]", "10.0.0.1:8000", "shop.local", "shop.internal.", "shop"]
 )
-def test_a_private_address_fails(host: str) -> None:
+def test_private_address_fails(host: str) -> None:
     lines = results("address", PAIEMENTPRO_SITE_URL=f"https://{host}")
     assert "is a private name or address" in only(lines, "fail")
 
 
-def test_a_private_address_passes_with_a_local_gateway() -> None:
+def test_private_address_passes_with_a_local_gateway() -> None:
     values = {"PAIEMENTPRO_SITE_URL": "http://127.0.0.1:8000", "PAIEMENTPRO_GATEWAY_URL": "http://127.0.0.1:8000/gate"}
     assert "this is a development setup" in only(results("address", **values), "pass")
 
@@ -312,12 +312,12 @@ def test_unknown_host_name_fails(host: str) -> None:
     assert "cannot be resolved" in only(results("address", Target(f"https://{host}")), "fail")
 
 
-def test_a_public_name_with_a_private_address_here_is_a_warning(dns: dict[str, str]) -> None:
+def test_public_name_with_a_private_address_here_is_a_warning(dns: dict[str, str]) -> None:
     dns["shop.example"] = "127.0.0.1"
     assert "shop.example resolves to a private address here (127.0.0.1)" in only(results("address"), "warn")
 
 
-def test_a_proxy_resolves_the_name(monkeypatch: pytest.MonkeyPatch, dns: dict[str, str]) -> None:
+def test_proxy_resolves_the_name(monkeypatch: pytest.MonkeyPatch, dns: dict[str, str]) -> None:
     dns.clear()
     monkeypatch.setenv("https_proxy", "http://proxy.example:3128")
     assert "through the proxy set in the environment" in only(results("address"), "pass")
@@ -333,7 +333,7 @@ def test_a_proxy_resolves_the_name(monkeypatch: pytest.MonkeyPatch, dns: dict[st
         ("", ""),
     ],
 )
-def test_the_authority_is_that_of_a_host_header(url: str, authority: str) -> None:
+def test_authority_has_the_format_of_a_host_header(url: str, authority: str) -> None:
     with override_settings(PAIEMENTPRO_SITE_URL=None):
         assert Target(url).authority == authority
 
@@ -356,26 +356,26 @@ def reconciled(seen: timedelta, finished: timedelta | None, **totals: Any) -> No
 MINUTES, HOURS = timedelta(minutes=4), timedelta(hours=3)
 
 
-def test_a_recent_reconciliation_passes() -> None:
+def test_recent_reconciliation_passes() -> None:
     reconciled(HOURS, HOURS)
     reconciled(MINUTES, MINUTES)
     assert only(results("reconciliation"), "pass") == "paiementpro_reconcile last finished 4\xa0minutes ago."
 
 
-def test_a_new_installation_is_warned_about_cron() -> None:
+def test_new_installation_is_warned_about_cron() -> None:
     text = only(results("reconciliation"), "warn")
     assert "has never run" in text
     assert f"*/5 * * * * {sys.executable} manage.py paiementpro_reconcile" in text
 
 
-def test_a_shop_without_cron_fails(payment: Payment, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_shop_without_cron_fails(payment: Payment, monkeypatch: pytest.MonkeyPatch) -> None:
     Payment.objects.update(created_at=timezone.now() - HOURS)
     monkeypatch.setattr(sys, "argv", ["/srv/shop/manage.py"])
     text = only(results("reconciliation"), "fail")
     assert f"*/5 * * * * {sys.executable} /srv/shop/manage.py paiementpro_reconcile" in text
 
 
-def test_an_old_reconciliation_fails() -> None:
+def test_old_reconciliation_fails() -> None:
     reconciled(HOURS, HOURS)
     assert "last ran 3\xa0hours ago" in only(results("reconciliation"), "fail")
 
@@ -396,7 +396,7 @@ def test_problems_of_the_last_run_are_reported() -> None:
     assert lines[2][1].startswith("2 rows raised an error")
 
 
-def test_an_empty_backlog_passes() -> None:
+def test_empty_backlog_passes() -> None:
     assert only(results("backlog"), "pass") == "No signal, review or expiry is overdue."
 
 
@@ -441,15 +441,15 @@ def asked(**values: Any) -> Lines:
     return results("gateway", Target(asks_gateway=True), **values)
 
 
-def test_the_gateway_is_not_called_by_default(gateway: FakeGateway) -> None:
+def test_gateway_is_not_called_by_default(gateway: FakeGateway) -> None:
     assert results("gateway") == []
     assert list(gateway.mock.calls) == []
 
 
-def test_a_page_of_the_gateway_passes_and_changes_no_payment(gateway: FakeGateway) -> None:
+def test_opened_page_passes_and_changes_no_payment(gateway: FakeGateway) -> None:
     lines = asked()
     assert lines == [
-        ("pass", "The gateway (www.paiementpro.net) opens payment pages, on www.paiementpro.net."),
+        ("pass", "The gateway (www.paiementpro.net, JSON) opens payment pages, on www.paiementpro.net."),
         ("pass", "The status look-up is off."),
     ]
     [call] = gateway.mock.calls
@@ -462,7 +462,23 @@ def test_a_page_of_the_gateway_passes_and_changes_no_payment(gateway: FakeGatewa
     assert not Payment.objects.exists()
 
 
-def test_a_refusal_is_reported_in_the_gateways_words(gateway: FakeGateway) -> None:
+def test_page_is_opened_over_soap(gateway: FakeGateway) -> None:
+    [page, _status] = asked(PAIEMENTPRO_TRANSPORT="soap")
+
+    assert page == ("pass", "The gateway (www.paiementpro.net, SOAP) opens payment pages, on www.paiementpro.net.")
+    [sent] = gateway.page_requests
+    assert (sent.amount, sent.customer_msisdn) == (100, "2250700000000")
+    assert sent.notification_url.startswith(f"{SHOP}/paiementpro/notification/")
+
+
+def test_transport_of_the_host_is_named() -> None:
+    [page, _status] = asked(PAIEMENTPRO_TRANSPORT="tests.gateway.test_client.OwnTransport")
+
+    assert page[1].startswith("The gateway (www.paiementpro.net, tests.gateway.test_client.OwnTransport) opens")
+
+
+@pytest.mark.usefixtures("transport")
+def test_refusal_is_reported_with_the_gateways_message(gateway: FakeGateway) -> None:
     gateway.refuses("ID marchand inconnu")
     level, text = asked()[0]
     assert level == "fail"
@@ -477,17 +493,18 @@ def test_a_refusal_is_reported_in_the_gateways_words(gateway: FakeGateway) -> No
         (requests.exceptions.SSLError(), 200, "(SSLError). Update this machine’s CA certificates"),
         (requests.ConnectionError(), 200, "(ConnectionError). Check that this machine can reach"),
         ("", 503, "out of order (HTTP 503). Check PAIEMENTPRO_GATEWAY_URL"),
-        ("<html>", 200, "is no JSON object. Check PAIEMENTPRO_GATEWAY_URL"),
+        ("<html>", 200, "Check PAIEMENTPRO_GATEWAY_URL"),
     ],
 )
-def test_an_unavailable_gateway_is_reported(gateway: FakeGateway, body: Any, status: int, expected: str) -> None:
+@pytest.mark.usefixtures("transport")
+def test_unavailable_gateway_is_reported(gateway: FakeGateway, body: Any, status: int, expected: str) -> None:
     gateway.answers(body, status)
     level, text = asked()[0]
     assert level == "fail"
     assert expected in text
 
 
-def test_a_page_on_another_host_is_reported_without_its_url(gateway: FakeGateway) -> None:
+def test_page_on_another_host_is_reported_without_its_url(gateway: FakeGateway) -> None:
     gateway.opens(PAGE_URL.replace("paiementpro.net", "example.com"))
     level, text = asked()[0]
     assert level == "fail"
@@ -504,20 +521,20 @@ def look_up(gateway: FakeGateway, monkeypatch: pytest.MonkeyPatch, body: Any, st
     return asked(**STATUS)[1]
 
 
-def test_a_status_look_up_that_knows_nothing_passes(gateway: FakeGateway, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_status_look_up_that_knows_nothing_passes(gateway: FakeGateway, monkeypatch: pytest.MonkeyPatch) -> None:
     assert look_up(gateway, monkeypatch, '{"success": false, "error": "Aucune transaction"}') == (
         "pass",
         "The status look-up (api.paiementpro.net) answers: “Aucune transaction”.",
     )
 
 
-def test_an_unavailable_status_look_up_is_a_warning(gateway: FakeGateway, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_unavailable_status_look_up_is_a_warning(gateway: FakeGateway, monkeypatch: pytest.MonkeyPatch) -> None:
     level, text = look_up(gateway, monkeypatch, "", 500)
     assert level == "warn"
     assert "Until then only notifications settle payments." in text
 
 
-def test_a_status_look_up_that_confirms_anything_fails(gateway: FakeGateway, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_status_look_up_that_confirms_everything_fails(gateway: FakeGateway, monkeypatch: pytest.MonkeyPatch) -> None:
     level, text = look_up(gateway, monkeypatch, '{"success": true}')
     assert level == "fail"
     assert "confirms a payment that does not exist" in text

@@ -34,6 +34,7 @@ def migrated(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The database of a new project that cron has reconciled."""
     installation = Installation(tmp_path_factory.mktemp("migrated"))
     assert installation.manage("migrate", "--verbosity=0").code == 0
+    installation.does("Verification.objects.create(version=__version__, finished_at=timezone.now())")
     assert installation.manage("paiementpro_reconcile").code == 0
     return installation.folder / "db.sqlite3"
 
@@ -101,7 +102,7 @@ def as_proxies_should(visitor: Visitor) -> None:
     visitor.passes_on(**{"X-Forwarded-Proto": "https"})
 
 
-def test_a_sound_installation_passes(installation: Installation, put: Put, https: ssl.SSLContext) -> None:
+def test_healthy_installation_passes(installation: Installation, put: Put, https: ssl.SSLContext) -> None:
     with installation.serving(SECURE_SSL_REDIRECT=True, **BEHIND_HTTPS) as site:
         url = put(as_proxies_should, site, https)
         report = installation.examine(PAIEMENTPRO_SITE_URL=url, SECURE_SSL_REDIRECT=True, **BEHIND_HTTPS)
@@ -110,7 +111,7 @@ def test_a_sound_installation_passes(installation: Installation, put: Put, https
     assert report.complaints == []
 
 
-def test_a_project_with_only_the_app_installed(tmp_path: Path) -> None:
+def test_only_the_app_is_installed(tmp_path: Path) -> None:
     installation = Installation(tmp_path, PAIEMENTPRO_MERCHANT_ID="not set", PAIEMENTPRO_SITE_URL="not set")
     installation.write("shop_urls.py", "urlpatterns = []")
     installation.write("orders/apps.py", "")
@@ -129,7 +130,7 @@ def test_a_project_with_only_the_app_installed(tmp_path: Path) -> None:
     )
 
 
-def test_a_login_for_every_page(installation: Installation) -> None:
+def test_every_page_requires_a_login(installation: Installation) -> None:
     installation.write(
         "accounts.py",
         "from django.shortcuts import redirect\n"
@@ -152,13 +153,13 @@ def _settings(installation: Installation) -> str:
     return (installation.folder / "shop_settings.py").read_text(encoding="utf-8")
 
 
-def test_a_redirect_to_www(installation: Installation, put: Put) -> None:
+def test_redirect_to_www_is_reported(installation: Installation, put: Put) -> None:
     url = put(fronts.redirects_to("http://www.shop.example{path}"))
     report = diagnosis("www", installation.examine(PAIEMENTPRO_SITE_URL=url))
     assert "It is redirected to the host www.shop.example. Use that host in PAIEMENTPRO_SITE_URL" in only(report)
 
 
-def test_a_proxy_that_hides_https(installation: Installation, put: Put, https: ssl.SSLContext) -> None:
+def test_proxy_hides_https(installation: Installation, put: Put, https: ssl.SSLContext) -> None:
     installation.settings["SECURE_SSL_REDIRECT"] = True
 
     with installation.serving() as site:
@@ -169,7 +170,9 @@ def test_a_proxy_that_hides_https(installation: Installation, put: Put, https: s
     assert 'SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https")' in only(report)
 
 
-def test_a_certificate_of_ones_own(installation: Installation, put: Put, authority: trustme.CA, tmp_path: Path) -> None:
+def test_certificate_of_a_private_authority(
+    installation: Installation, put: Put, authority: trustme.CA, tmp_path: Path
+) -> None:
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     authority.issue_cert("127.0.0.1").configure_cert(context)
     report = diagnosis(
@@ -178,7 +181,7 @@ def test_a_certificate_of_ones_own(installation: Installation, put: Put, authori
     assert "does not lead to a known authority" in only(report)
 
 
-def test_a_firewall_against_old_browsers(installation: Installation, put: Put) -> None:
+def test_firewall_blocks_old_browsers(installation: Installation, put: Put) -> None:
     def play(visitor: Visitor) -> None:
         visitor.answers(status=403 if "MSIE" in visitor.headers["User-Agent"] else 200)
 
@@ -186,13 +189,13 @@ def test_a_firewall_against_old_browsers(installation: Installation, put: Put) -
     assert "It is rejected (403, server: " in only(report)
 
 
-def test_a_password_before_the_site(installation: Installation, put: Put) -> None:
+def test_site_requires_a_password(installation: Installation, put: Put) -> None:
     url = put(lambda visitor: visitor.answers(status=401, **{"WWW-Authenticate": 'Basic realm="staging"'}))
     report = diagnosis("password", installation.examine(PAIEMENTPRO_SITE_URL=url))
     assert "A password is required (401" in only(report)
 
 
-def test_a_proxy_that_drops_query_and_body(installation: Installation, put: Put) -> None:
+def test_proxy_drops_query_and_body(installation: Installation, put: Put) -> None:
     with installation.serving() as site:
         report = diagnosis("stripped", installation.examine(PAIEMENTPRO_SITE_URL=put(fronts.strips_both, site)))
 
@@ -205,7 +208,7 @@ def test_a_proxy_that_drops_query_and_body(installation: Installation, put: Put)
     )
 
 
-def test_a_proxy_that_changes_the_host(installation: Installation, put: Put) -> None:
+def test_proxy_changes_the_host(installation: Installation, put: Put) -> None:
     with installation.serving() as site:
         url = put(lambda visitor: visitor.passes_on(Host="backend:8000"), site)
         report = diagnosis("host", installation.examine(PAIEMENTPRO_SITE_URL=url))
@@ -214,13 +217,13 @@ def test_a_proxy_that_changes_the_host(installation: Installation, put: Put) -> 
     assert "make the proxy pass the Host header on" in only(report)
 
 
-def test_a_server_with_another_key(installation: Installation) -> None:
+def test_server_has_another_secret_key(installation: Installation) -> None:
     with installation.serving(SECRET_KEY="another key, that a new deployment has made for itself of-the-shop") as site:
         report = diagnosis("another key", installation.examine(PAIEMENTPRO_SITE_URL=site))
     assert "does not accept the signature. Restart the server" in only(report)
 
 
-def test_pages_that_take_every_path(installation: Installation) -> None:
+def test_catch_all_pattern_is_reported(installation: Installation) -> None:
     pages = "from django.urls import re_path\nfrom django.views.generic import View\n"
     catch_all = "urlpatterns.insert(0, re_path('^(?P<slug>[a-z/].*)$', View.as_view()))\n"
     installation.write("shop_urls.py", pages + URLS + catch_all)
@@ -269,17 +272,17 @@ def test_middleware_that_fails(installation: Installation) -> None:
     assert "The answer is 500" in report.failures[-1]
 
 
-def test_a_server_that_is_busy(installation: Installation, put: Put) -> None:
+def test_server_is_busy(installation: Installation, put: Put) -> None:
     report = diagnosis("busy", installation.examine(PAIEMENTPRO_SITE_URL=put(fronts.hangs), PAIEMENTPRO_TIMEOUT=(1, 1)))
     assert "does not answer in time" in only(report)
 
 
-def test_a_server_that_is_down(installation: Installation) -> None:
+def test_server_is_down(installation: Installation) -> None:
     report = diagnosis("down", installation.examine(PAIEMENTPRO_SITE_URL="http://127.0.0.1:9"))
     assert "127.0.0.1:9 refuses the connection" in only(report)
 
 
-def test_a_site_that_the_gateway_cannot_reach(installation: Installation) -> None:
+def test_gateway_cannot_reach_the_site(installation: Installation) -> None:
     with installation.serving() as site:
         report = diagnosis(
             "private", installation.examine(PAIEMENTPRO_SITE_URL=site, PAIEMENTPRO_GATEWAY_URL="not set", DEBUG=False)
@@ -346,7 +349,7 @@ def test_unavailable_database(installation: Installation) -> None:
     assert only(report).startswith("fail  A database query failed: OperationalError. Check that the server is running")
 
 
-def test_the_merchant_of_another_gateway(installation: Installation, cases: ExitStack) -> None:
+def test_merchant_of_another_gateway_is_refused(installation: Installation, cases: ExitStack) -> None:
     gateway = cases.enter_context(running(FakeGateway()))
     gateway.play = lambda call: Call.says(call, b'{"success": false, "message": "ID marchand inconnu"}')
     installation.settings |= {"PAIEMENTPRO_GATEWAY_URL": gateway.url, "PAIEMENTPRO_STATUS_URL": f"{gateway.url}/status"}
@@ -358,7 +361,7 @@ def test_the_merchant_of_another_gateway(installation: Installation, cases: Exit
     assert "answers: “Aucune transaction”" in report.out
 
 
-def test_a_sound_gateway_passes(installation: Installation, cases: ExitStack) -> None:
+def test_healthy_gateway_passes(installation: Installation, cases: ExitStack) -> None:
     gateway = cases.enter_context(running(FakeGateway()))
     installation.settings["PAIEMENTPRO_GATEWAY_URL"] = gateway.url
 

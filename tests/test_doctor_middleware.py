@@ -58,7 +58,7 @@ def test_missing_urls_fail() -> None:
     assert results("middleware", ROOT_URLCONF=urls) == []
 
 
-def test_a_pattern_before_the_app_is_reported() -> None:
+def test_pattern_before_the_app_is_reported() -> None:
     urls = Urls(re_path("^pay/(?P<slug>.*)$", page), path("pay/", APP))
     lines = results("urls", ROOT_URLCONF=urls)
     assert "“^pay/(?P<slug>.*)$” comes first" in only(lines)
@@ -66,7 +66,7 @@ def test_a_pattern_before_the_app_is_reported() -> None:
     assert results("middleware", ROOT_URLCONF=urls) == []
 
 
-def test_a_language_prefix_is_a_warning() -> None:
+def test_language_prefix_is_a_warning() -> None:
     urls = Urls(*i18n_patterns(path("pay/", APP)))
     lines = results("urls", ROOT_URLCONF=urls)
     assert [level for level, _text in lines] == ["warn", "pass"]
@@ -74,7 +74,7 @@ def test_a_language_prefix_is_a_warning() -> None:
     assert [level for level, _text in results("middleware", ROOT_URLCONF=urls)] == ["pass"]
 
 
-def test_a_language_that_nothing_activates_fails() -> None:
+def test_language_prefix_without_locale_middleware_fails() -> None:
     urls = Urls(*i18n_patterns(path("pay/", APP)))
     middleware = [name for name in settings.MIDDLEWARE if "Locale" not in name]
     assert "The answer is 404" in only(results("middleware", ROOT_URLCONF=urls, MIDDLEWARE=middleware))
@@ -88,7 +88,7 @@ def test_without_languages_there_is_no_prefix() -> None:
 # The middleware.
 
 
-def test_the_middleware_of_these_tests_passes() -> None:
+def test_test_middleware_passes() -> None:
     assert [level for level, _text in results("middleware")] == ["pass"]
 
 
@@ -98,7 +98,7 @@ def test_without_a_site_url_an_allowed_host_is_used() -> None:
     assert [level for level, _text in results("middleware", url="", ALLOWED_HOSTS=[], DEBUG=True)] == ["pass"]
 
 
-def test_a_host_that_is_not_allowed_fails() -> None:
+def test_disallowed_host_fails() -> None:
     assert "ALLOWED_HOSTS does not include shop.example" in only(results("middleware", ALLOWED_HOSTS=["example.com"]))
     assert "ALLOWED_HOSTS" in only(results("middleware", ALLOWED_HOSTS=[]))
 
@@ -173,7 +173,7 @@ class StrictCsrf(CsrfViewMiddleware):
         (streams, "The answer is 200"),
     ],
 )
-def test_the_middleware_that_answers_is_named(
+def test_middleware_that_responds_is_named(
     middleware: Callable[..., Any], expected: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     name = f"{here}.{middleware.__name__}"
@@ -206,19 +206,19 @@ def test_another_403_is_reported_as_such() -> None:
     assert "The answer is 403, but not from the app." in lines[0][1]
 
 
-def test_a_redirect_to_https_is_reported() -> None:
+def test_redirect_to_https_is_reported() -> None:
     lines = results("middleware", url="http://shop.example", SECURE_SSL_REDIRECT=True)
     assert "It is redirected to https." in lines[0][1]
     assert "SecurityMiddleware answers instead." in lines[0][1]
 
 
 @override_settings(LOGIN_URL="nowhere:login", MIDDLEWARE=[f"{here}.goes_home"])
-def test_a_missing_login_page_is_no_problem() -> None:
+def test_missing_login_page_is_not_a_problem() -> None:
     assert "redirected to https://shop.example/" in results("middleware")[0][1]
 
 
 @override_settings(FORCE_SCRIPT_NAME="/shop")
-def test_the_script_prefix_is_removed() -> None:
+def test_script_prefix_is_removed() -> None:
     set_script_prefix("/shop/")
     try:
         assert "(/shop/paiementpro/notification/…)" in results("urls")[0][1]

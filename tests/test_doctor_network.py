@@ -64,23 +64,43 @@ def only(lines: list[tuple[str, str]]) -> str:
     return text
 
 
-def test_a_test_notification_reaches_the_app(site: Site) -> None:
+def test_test_notification_reaches_the_app(site: Site) -> None:
     lines = results(site.url)
     assert levels(lines) == ["pass"]
     assert "reached the app" in lines[0][1]
     assert "from 127.0.0.1" in lines[0][1]
+    assert lines[0][1].endswith("The server answers several requests at a time.")
     assert not Payment.objects.exists()
     assert not PaymentEvent.objects.exists()
 
 
-def test_a_wrong_clock_of_the_answering_process_is_a_warning(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(
+    ("is_multiprocess", "expected"),
+    [
+        (True, "Each process of the server answers one request at a time"),
+        (False, "The server answers one request at a time"),
+    ],
+)
+def test_server_without_threads_is_a_warning(site: Site, is_multiprocess: bool, expected: str) -> None:
+    app, flags = site.get_app(), {"wsgi.multithread": False, "wsgi.multiprocess": is_multiprocess}
+    site.set_app(lambda environ, start_response: app({**environ, **flags}, start_response))
+
+    lines = results(site.url)
+
+    assert levels(lines) == ["pass", "warn"]
+    assert "several requests" not in lines[0][1]
+    assert lines[1][1].startswith(expected)
+    assert "“gunicorn --threads 16”" in lines[1][1]
+
+
+def test_wrong_clock_of_the_answering_process_is_a_warning(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("django_paiementpro.gateway.probe.time", SimpleNamespace(time=lambda: time.time() + 60))
     lines = results(site.url)
     assert levels(lines) == ["pass", "warn"]
     assert "The clock of the answering process differs from this machine’s by 60 s." in lines[1][1]
 
 
-def test_it_is_sent_as_the_gateway_sends_it(put: Put, site: Site) -> None:
+def test_test_notification_is_sent_as_the_gateway_sends_it(put: Put, site: Site) -> None:
     front = put(Visitor.passes_on, site.url)
     results(front.url)
     [visitor] = front.visitors
@@ -105,25 +125,25 @@ def test_without_urls_nothing_is_sent() -> None:
 # No answer.
 
 
-def test_a_refused_connection_is_reported() -> None:
+def test_refused_connection_is_reported() -> None:
     assert "refuses the connection" in only(results("http://127.0.0.1:9"))
 
 
 @pytest.mark.parametrize("play", [fronts.hangs, fronts.drips])
-def test_a_server_that_hangs_is_reported(put: Put, play: Any) -> None:
+def test_hanging_server_is_reported(put: Put, play: Any) -> None:
     with override_settings(PAIEMENTPRO_TIMEOUT=(0.5, 0.5)):
         assert "does not answer in time" in only(results(put(play).url))
 
 
-def test_a_closed_connection_is_reported(put: Put) -> None:
+def test_closed_connection_is_reported(put: Put) -> None:
     assert "closes the connection without an answer" in only(results(put(fronts.hangs_up).url))
 
 
-def test_an_endless_answer_is_not_read(put: Put) -> None:
+def test_endless_answer_is_not_read(put: Put) -> None:
     assert "The answer is 200" in only(results(put(fronts.floods).url))
 
 
-def test_an_unknown_name_is_reported_once() -> None:
+def test_unknown_name_is_reported_once() -> None:
     assert "cannot be resolved" in only(results("http://shop.invalid"))
     with override_settings(PAIEMENTPRO_GATEWAY_URL=None):
         assert results("http://shop.invalid") == []  # the topic "address" reports it
@@ -151,7 +171,7 @@ def trusted(authority: trustme.CA, tmp_path: Path, monkeypatch: pytest.MonkeyPat
 
 
 @pytest.mark.usefixtures("trusted")
-def test_a_good_certificate_passes(put: Put, site: Site, authority: trustme.CA) -> None:
+def test_good_certificate_passes(put: Put, site: Site, authority: trustme.CA) -> None:
     front = put(
         lambda visitor: visitor.passes_on(**{"X-Forwarded-Proto": "https"}),
         site.url,
@@ -162,24 +182,24 @@ def test_a_good_certificate_passes(put: Put, site: Site, authority: trustme.CA) 
 
 
 @pytest.mark.usefixtures("trusted")
-def test_an_expired_certificate_is_reported(put: Put, authority: trustme.CA) -> None:
+def test_expired_certificate_is_reported(put: Put, authority: trustme.CA) -> None:
     yesterday = datetime.now(timezone.utc) - timedelta(days=1)
     certificate = authority.issue_cert("127.0.0.1", not_before=yesterday - timedelta(days=90), not_after=yesterday)
     assert "has expired" in only(results(put(Visitor.answers, context=served_with(certificate)).url))
 
 
 @pytest.mark.usefixtures("trusted")
-def test_a_certificate_for_another_name_is_reported(put: Put, authority: trustme.CA) -> None:
+def test_certificate_for_another_name_is_reported(put: Put, authority: trustme.CA) -> None:
     certificate = authority.issue_cert("www.shop.example")
     assert "is for another name" in only(results(put(Visitor.answers, context=served_with(certificate)).url))
 
 
-def test_an_unknown_authority_is_reported(put: Put, authority: trustme.CA) -> None:
+def test_unknown_authority_is_reported(put: Put, authority: trustme.CA) -> None:
     certificate = authority.issue_cert("127.0.0.1")
     assert "its chain is incomplete" in only(results(put(Visitor.answers, context=served_with(certificate)).url))
 
 
-def test_a_self_signed_certificate_is_reported(put: Put, authority: trustme.CA, tmp_path: Path) -> None:
+def test_self_signed_certificate_is_reported(put: Put, authority: trustme.CA, tmp_path: Path) -> None:
     authority.cert_pem.write_to_path(str(tmp_path / "cert.pem"))
     authority.private_key_pem.write_to_path(str(tmp_path / "key.pem"))
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
@@ -187,7 +207,7 @@ def test_a_self_signed_certificate_is_reported(put: Put, authority: trustme.CA, 
     assert "is self-signed" in only(results(put(Visitor.answers, context=context).url))
 
 
-def test_a_server_without_tls_is_reported(put: Put) -> None:
+def test_server_without_tls_is_reported(put: Put) -> None:
     url = put(Visitor.answers).url.replace("http:", "https:")
     assert "The TLS connection to" in only(results(url))
 
@@ -205,7 +225,7 @@ def test_a_server_without_tls_is_reported(put: Put) -> None:
         ("/home/", "/home/. Exempt the app’s URLs from redirects"),
     ],
 )
-def test_a_redirect_is_not_followed(put: Put, target: str, expected: str) -> None:
+def test_redirect_is_not_followed(put: Put, target: str, expected: str) -> None:
     front = put(fronts.redirects_to(target))
     text = only(results(front.url))
     assert expected in text
@@ -232,7 +252,7 @@ LOGIN_PAGE = b"<form><input name='password' type='password'></form>"
         (b"", 502, "a proxy before it, has failed"),
     ],
 )
-def test_an_answer_of_another_server_is_explained(put: Put, body: bytes, status: int, expected: str) -> None:
+def test_answer_from_another_server_is_explained(put: Put, body: bytes, status: int, expected: str) -> None:
     text = only(results(put(lambda visitor: visitor.answers(body, status)).url))
     assert text.startswith("A test notification sent over the network did not reach the app.")
     assert expected in text
@@ -250,7 +270,7 @@ def at_another_hour(visitor: Visitor, hours: int) -> None:
     visitor.answers(b"Not Found", 404)
 
 
-def test_a_wrong_clock_is_reported_with_a_rejected_signature(put: Put) -> None:
+def test_wrong_clock_is_reported_with_a_rejected_signature(put: Put) -> None:
     text = only(results(put(lambda visitor: at_another_hour(visitor, 2)).url))
     assert "The clock there differs by 7" in text
 
@@ -260,7 +280,7 @@ def without_a_date(visitor: Visitor) -> None:
     visitor.answers(b"Not Found", 404)
 
 
-def test_an_answer_without_a_date_is_accepted(put: Put) -> None:
+def test_answer_without_a_date_is_accepted(put: Put) -> None:
     assert "clock" not in only(results(put(without_a_date).url))
 
 
@@ -302,7 +322,7 @@ def test_https_that_the_app_does_not_see_is_a_warning(
 
 
 @pytest.mark.parametrize(("forwards", "expected"), [(True, "USE_X_FORWARDED_HOST = True"), (False, "on unchanged.")])
-def test_a_changed_host_is_a_warning(put: Put, site: Site, forwards: bool, expected: str) -> None:
+def test_changed_host_is_a_warning(put: Put, site: Site, forwards: bool, expected: str) -> None:
     def play(visitor: Visitor) -> None:
         visitor.passes_on(Host="localhost:8001", **{"X-Forwarded-Host": visitor.server.netloc if forwards else ""})
 

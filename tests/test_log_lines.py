@@ -145,14 +145,14 @@ def messages(caplog: pytest.LogCaptureFixture) -> Callable[[], list[str]]:
 Messages = Callable[[], list[str]]
 
 
-def test_a_message_says_why_a_notification_was_refused(notify: Notify, payment: Payment, messages: Messages) -> None:
+def test_message_gives_the_reason_for_a_refusal(notify: Notify, payment: Payment, messages: Messages) -> None:
     notify(payment, amount=1)
 
     message = f"notification_received reference={payment.reference} attempt=1 outcome=refused reason=amount_mismatch"
     assert message in messages()
 
 
-def test_a_message_names_the_fields_at_fault(client: Client, messages: Messages) -> None:
+def test_message_names_the_invalid_fields(client: Client, messages: Messages) -> None:
     payment = make_payment(customer_phone="", customer_email="", description="")
     client.get(payment.get_checkout_url())
 
@@ -160,20 +160,20 @@ def test_a_message_names_the_fields_at_fault(client: Client, messages: Messages)
     assert "customer_email,customer_phone" in messages()[-1]
 
 
-def test_a_message_names_the_class_of_what_was_raised(notify: Notify, payment: Payment, messages: Messages) -> None:
+def test_message_names_the_exception_class(notify: Notify, payment: Payment, messages: Messages) -> None:
     with override_settings(PAIEMENTPRO_HASHCODE_VERIFIER="tests.services.test_notifications.explode"):
         notify(payment)
 
     assert "verifier_failed error=builtins.LookupError" in messages()
 
 
-def test_a_value_of_several_words_is_quoted(messages: Messages) -> None:
+def test_value_with_spaces_is_quoted(messages: Messages) -> None:
     log.write("page_unavailable", error="no answer", receiver='a\n"b"', reason="a=b")
 
     assert messages() == [r'page_unavailable error="no answer" receiver="a\n\"b\"" reason="a=b"']
 
 
-def test_a_name_without_figures_stands_alone(messages: Messages) -> None:
+def test_message_without_fields_is_its_name(messages: Messages) -> None:
     log.write("transaction_given_up")
 
     assert messages() == ["transaction_given_up"]
@@ -188,7 +188,7 @@ def test_line_below_the_log_level_is_not_written(messages: Messages) -> None:
     assert messages() == ["verifier_failed"]
 
 
-def test_the_channel_is_not_in_the_message(messages: Messages) -> None:
+def test_channel_is_not_in_the_message(messages: Messages) -> None:
     log.write("page_opened", make_payment(gateway_channel="Awa 0700000000"))
 
     assert "Awa" not in messages()[0]
@@ -311,7 +311,7 @@ def test_hostile_logging_calls_no_receiver_again(heard: Heard) -> None:
 
 
 @pytest.mark.usefixtures("hostile")
-def test_hostile_logging_fails_no_act_of_the_staff(payment: Payment, heard: Heard) -> None:
+def test_broken_logging_fails_no_staff_action(payment: Payment, heard: Heard) -> None:
     awa = User.objects.create_user("awa")
 
     services.confirm_payment(payment, awa, gateway_id="CI1", amount=payment.amount, reason="Seen")

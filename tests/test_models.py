@@ -1,5 +1,6 @@
 import re
 from collections.abc import Callable
+from datetime import timedelta
 from decimal import Decimal
 from typing import Any
 
@@ -11,6 +12,7 @@ from django.db import DatabaseError, IntegrityError, transaction
 from django.db.models import ProtectedError
 from django.db.models.deletion import Collector
 from django.test import override_settings
+from django.utils import timezone
 
 from django_paiementpro.enums import Channel, Status
 from django_paiementpro.models import Payment, PaymentEvent, SearchKey, cut
@@ -21,7 +23,7 @@ from tests.host.models import Booking, Gift, Order
 pytestmark = pytest.mark.django_db
 
 
-def test_a_payment_starts_with_the_hosts_settings() -> None:
+def test_payment_defaults_come_from_the_settings() -> None:
     payment = make_payment()
 
     assert payment.status == Payment.Status.CREATED
@@ -37,7 +39,7 @@ def test_references_are_random() -> None:
     assert all(re.fullmatch("[0-9a-f]{24}", reference) for reference in references)
 
 
-def test_a_reference_is_unique() -> None:
+def test_reference_is_unique() -> None:
     make_payment(reference="A1")
 
     with pytest.raises(IntegrityError), transaction.atomic():
@@ -110,11 +112,11 @@ def test_phone_is_validated_for_the_operators_country() -> None:
 
 
 @pytest.mark.parametrize("reference", ["a", "A_b-C", "REF-7x", "1234", "a" * 64, "-"])
-def test_a_reference_of_the_hosts_is_valid(reference: str) -> None:
+def test_custom_reference_is_valid(reference: str) -> None:
     make_payment(reference=reference).full_clean()
 
 
-def test_a_channel_of_the_settings_is_valid() -> None:
+def test_configured_channel_is_valid() -> None:
     with override_settings(PAIEMENTPRO_CHANNELS=[("NEW", "New Money")]):
         make_payment(channel="NEW").full_clean()
         with pytest.raises(ValidationError):
@@ -128,7 +130,7 @@ def test_without_a_merchant_there_is_no_payment() -> None:
         make_payment()
 
 
-def test_an_order_finds_its_payments() -> None:
+def test_order_finds_its_payments() -> None:
     order, other = Order.objects.create(), Order.objects.create()
     first, second = make_payment(content_object=order), make_payment(content_object=order)
     make_payment(content_object=other)
@@ -137,7 +139,7 @@ def test_an_order_finds_its_payments() -> None:
     assert Payment.objects.get(pk=first.pk).content_object == order
 
 
-def test_an_object_of_another_kind_has_other_payments() -> None:
+def test_object_of_another_model_has_other_payments() -> None:
     order = Order.objects.create()
     user = User.objects.create_user("awa", pk=order.pk)
     payment = make_payment(content_object=order)
@@ -164,7 +166,7 @@ def test_each_attempt_has_a_reference_of_its_own() -> None:
 @pytest.mark.parametrize(
     "reference", ["", "ab", "abcd", "abc-", "abc-1", "abc-0", "abc-4", "abc-02", "abc-x", "ABC", "2"]
 )
-def test_a_reference_of_another_payment_is_no_attempt(reference: str) -> None:
+def test_reference_of_another_payment_is_not_an_attempt(reference: str) -> None:
     assert Payment(reference="abc", attempt=3).attempt_of(reference) is None
 
 
@@ -181,7 +183,7 @@ def test_fractional_amount_is_refused(amount: Any) -> None:
 
 
 @pytest.mark.parametrize("amount", [12501.0, Decimal("12501.00"), "12501"])
-def test_a_whole_amount_may_be_of_another_type(amount: Any) -> None:
+def test_whole_amount_may_be_of_another_type(amount: Any) -> None:
     payment = make_payment(amount=amount)
     payment.full_clean()
     payment.refresh_from_db()
@@ -222,7 +224,7 @@ def test_every_channel_of_one_country_knows_it() -> None:
     assert {channel for channel in Channel if not channel.country} == world
 
 
-def test_a_copy_is_another_payment() -> None:
+def test_copy_is_a_new_payment() -> None:
     payment = make_payment()
     payment.pk, payment.reference = None, "A2"
     payment.save(force_insert=True)
@@ -297,3 +299,56 @@ def test_order_without_a_relation_leaves_its_payments() -> None:
     order.delete()
 
     assert Payment.objects.get(pk=payment.pk).content_object is None
+
+
+@pytest.mark.django_db
+def test_payment_knows_its_kind_of_object_without_a_query(django_assert_num_queries: Any) -> None:
+    order, gift = Order.objects.create(), Gift.objects.create()
+    payment, other = make_payment(content_object=order), make_payment()
+    make_payment(content_object=gift).is_for(Order)
+
+    with django_assert_num_queries(0):
+        assert payment.is_for(Order)
+        assert payment.is_for(Gift)
+        assert not other.is_for(Order)
+    assert not payment.is_for(Booking)
+
+
+@pytest.mark.django_db
+def test_payable_payments_can_be_listed() -> None:
+    payments = {status: make_payment(status=status) for status in Payment.Status.values}
+    payable = [payments[status] for status in ("created", "pending", "failed")]
+
+    assert list(Payment.objects.payable().order_by("pk")) == payable
+    assert not Payment.objects.for_object(Order.objects.create()).payable().exists()
+
+
+@pytest.mark.parametrize(
+    ("reference", "short"),
+    [
+        ("1a2b3c4d5e6f1a2b3c4d5e6f", "1a2b 3c4d"),
+        ("INV-2026-0042", "INV-2026-0042"),
+        ("1A2B3C4D5E6F1A2B3C4D5E6F", "1A2B3C4D5E6F1A2B3C4D5E6F"),
+        ("1a2b3c4d5e6f1a2b3c4d5e6f7", "1a2b3c4d5e6f1a2b3c4d5e6f7"),
+    ],
+)
+def test_reference_of_the_app_has_a_short_form(reference: str, short: str) -> None:
+    assert Payment(reference=reference).short_reference == short
+
+
+def test_own_reference_has_a_short_form() -> None:
+    payment = Payment()
+    assert payment.reference.startswith(payment.short_reference.replace(" ", ""))
+    assert len(payment.short_reference) == 9
+
+
+def test_page_of_the_gateway_closes_after_five_minutes() -> None:
+    opened_at = timezone.now()
+    assert Payment(initialized_at=opened_at).page_expires_at == opened_at + timedelta(minutes=5)
+    assert Payment().page_expires_at is None
+
+
+def test_payment_method_used_is_named_rather_than_the_requested_one() -> None:
+    assert Payment(channel="WAVECI").channel_display == "Wave Côte d’Ivoire"
+    assert Payment(channel="WAVECI", gateway_channel="OMCIV2").channel_display == "Orange Money Côte d’Ivoire"
+    assert Payment().channel_display == ""

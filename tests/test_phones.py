@@ -5,7 +5,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from django_paiementpro.enums import Channel
-from django_paiementpro.phones import HOME_REGIONS, normalize_phone, parse_phone, region_of, search_phones
+from django_paiementpro.phones import HOME_REGIONS, mask_phone, normalize_phone, parse_phone, region_of, search_phones
 
 
 @pytest.mark.parametrize(
@@ -101,12 +101,12 @@ def test_digits_of_every_script_are_digits(text: str) -> None:
     ],
 )
 @pytest.mark.parametrize("channel", ["", "OMCIV2", "OMSN", "MOMOBJ", "MOOVTG"])
-def test_a_country_code_counts_more_than_the_channel(text: str, channel: str) -> None:
+def test_country_code_overrides_the_channel(text: str, channel: str) -> None:
     assert parse_phone(text, channel) == "+2250707123456"
 
 
 @pytest.mark.parametrize("text", ["(+33) 6 12 34 56 78", "(0033) 6 12 34 56 78", "+(33) 6 12 34 56 78"])
-def test_a_country_code_may_stand_in_brackets(text: str) -> None:
+def test_country_code_may_be_in_brackets(text: str) -> None:
     assert parse_phone(text, "OMSN") == "+33612345678"
 
 
@@ -282,7 +282,7 @@ def test_two_numbers_in_one_field_are_refused(text: str, channel: str) -> None:
         ("+33-612345678", "+33612345678"),
     ],
 )
-def test_a_dash_before_the_eighth_digit_is_part_of_one_number(text: str, number: str) -> None:
+def test_dash_before_the_eighth_digit_does_not_split_the_number(text: str, number: str) -> None:
     assert parse_phone(text, "OMSN") == number
 
 
@@ -385,7 +385,7 @@ def test_every_channel_country_counts_as_home() -> None:
         ("8613800138000", "+8613800138000"),
     ],
 )
-def test_a_search_with_a_country_code_is_for_one_number(text: str, number: str) -> None:
+def test_search_with_a_country_code_is_for_one_number(text: str, number: str) -> None:
     assert search_phones(text) == {number}
 
 
@@ -396,7 +396,7 @@ def test_search_without_country_code_covers_every_country() -> None:
 
 
 @pytest.mark.parametrize("text", ["33612345678", "33 6 12 34 56 78", "33-6-12-34-56-78"])
-def test_a_search_finds_a_foreign_number_without_its_plus(text: str) -> None:
+def test_search_finds_a_foreign_number_without_the_plus_sign(text: str) -> None:
     assert "+33612345678" in search_phones(text)
 
 
@@ -421,7 +421,7 @@ def spellings(separators: list[str]) -> st.SearchStrategy[str]:
 @example("97 12 34 56", ["MOMOBJ"])
 @example("+33 0 06 12 34 56 78", [])
 @example("2250707123456", ["OMSN"])
-def test_an_accepted_number_is_stable_and_found(text: str, channels: list[str]) -> None:
+def test_accepted_number_is_stable_and_found(text: str, channels: list[str]) -> None:
     try:
         number = parse_phone(text, *channels)
     except ValueError:
@@ -438,7 +438,7 @@ def test_an_accepted_number_is_stable_and_found(text: str, channels: list[str]) 
 @example("00229 97 12 34 56", [])
 @example("+33 06 12 34 56 78", [])
 @example("+33", [])
-def test_an_accepted_number_is_found_by_its_digits(text: str, channels: list[str]) -> None:
+def test_accepted_number_is_found_by_its_digits(text: str, channels: list[str]) -> None:
     try:
         number, digits = parse_phone(text, *channels), normalize_phone(text, *channels)
     except ValueError:
@@ -446,3 +446,16 @@ def test_an_accepted_number_is_found_by_its_digits(text: str, channels: list[str
     assert re.fullmatch("[0-9]{8,15}", digits)
     assert number.endswith(digits)
     assert number in search_phones(re.sub("[^0-9]", "", text))
+
+
+@pytest.mark.parametrize(
+    ("number", "text"),
+    [
+        ("+2250707123456", "+225 ******3456"),
+        ("+22670123456", "+226 ****3456"),
+        ("+33612345678", "+33 *****5678"),
+        ("", ""),
+    ],
+)
+def test_phone_is_masked(number: str, text: str) -> None:
+    assert mask_phone(number) == text

@@ -20,15 +20,16 @@ from threading import Event
 from typing import Any
 
 import pytest
-from django.apps import apps
 from django.core.management import call_command
 from django.db import connection
 from django.utils import timezone
 
 from django_paiementpro.models import Payment, PaymentEvent, ReconciliationRun
+from django_paiementpro.receipts.models import Receipt
 from django_paiementpro.signals import payment_succeeded
 from django_paiementpro.testing import make_payment
 from django_paiementpro.testing.notifications import notification_fields
+from tests.conftest import open_shop
 from tests.host.models import Order
 from tests.server import receivers, wire
 from tests.server.gateway import Call, FakeGateway, knows_paid
@@ -54,7 +55,6 @@ for name, value in json.loads(sys.argv[1]).items():
     setattr(settings, name, value)
 django.setup()
 
-from django.apps import apps
 from django.core.management import call_command
 from django.db.transaction import on_commit
 from django_paiementpro.signals import payment_succeeded
@@ -167,7 +167,7 @@ def reconcile(gateway: FakeGateway, settings: Any) -> Iterator[Reconcile]:
     """Run ``paiementpro_reconcile`` twice at once, in a process that has the host's receivers."""
     settings.PAIEMENTPRO_GATEWAY_URL = gateway.url
     settings.PAIEMENTPRO_STATUS_URL = f"{gateway.url}/status"
-    apps.get_app_config("shop").ready()
+    open_shop()
     payment_succeeded.connect(receivers.count_call)
     payment_succeeded.connect(receivers.fulfil)
     yield lambda: at_once(*[partial(call_command, "paiementpro_reconcile", stdout=io.StringIO())] * 2)
@@ -365,6 +365,40 @@ def test_reconciliation_killed_in_the_second_receiver(start: Start, serve: Serve
     assert_fulfilled_once(payment)
 
 
+# Killed on the way to the receipt.
+
+
+@pytest.mark.parametrize(
+    ("death", "issued"),
+    [
+        (AFTER_COMMIT, 0),
+        ("at('UPDATE', 'paiementpro_receipts_counter', after=die)", 0),
+        ("at('INSERT', 'paiementpro_receipts_receipt', after=die)", 0),
+        ("at('INSERT', 'paiementpro_receipts_receipt', before=lambda: on_commit(die))", 1),
+    ],
+)
+def test_killed_between_success_and_receipt(serve: Serve, reconcile: Reconcile, death: str, issued: int) -> None:
+    before, killed, after = (bought(status="pending", attempt=1) for _ in range(3))
+    with serve() as server:
+        assert server.notify(before) == OK
+
+    kill_by_a_notification(serve, killed, death)
+
+    assert killed.status == "succeeded"
+    assert killed.receipts.count() == issued
+    with serve() as server:
+        assert server.notify(after) == OK
+    let_leases_run_out()
+    reconcile()
+    reconcile()
+
+    receipts = Receipt.objects.order_by("sequence").values_list("sequence", "payment")
+    third = [killed.pk, after.pk] if issued else [after.pk, killed.pk]
+    assert list(receipts) == list(zip([1, 2, 3], [before.pk, *third], strict=True))
+    for payment in (before, killed, after):
+        assert_fulfilled_once(payment)
+
+
 # Runs of the reconciliation.
 
 RUN = "from django.core.management import execute_from_command_line as run; run({arguments})"
@@ -421,7 +455,7 @@ def test_next_run_asks_again(gateway: FakeGateway, start_run: Start) -> None:
     assert gateway.asked == [payment.reference] * 2
 
 
-def test_killed_run_holds_nothing_up_once_its_heartbeat_is_stale(
+def test_killed_run_blocks_nothing_once_its_heartbeat_is_stale(
     gateway: FakeGateway, start_run: Start, pause: Event
 ) -> None:
     payments = [make_payment(status="pending", attempt=1) for _ in range(20)]

@@ -30,7 +30,7 @@ def make_due_payments() -> None:
     """Make a payment to expire, and one to prune."""
     long_ago = timezone.now() - timedelta(days=400)
     make_payment(status="pending", attempt=1, created_at=long_ago, initialized_at=long_ago)
-    old = make_payment(status="failed", created_at=long_ago)
+    old = make_payment(status="cancelled", created_at=long_ago)
     Payment.objects.filter(pk=old.pk).update(updated_at=long_ago)
 
 

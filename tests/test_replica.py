@@ -9,10 +9,12 @@ from typing import Any
 
 import pytest
 from django.contrib.auth.models import User
+from django.contrib.contenttypes.models import ContentType
 from django.core.exceptions import ImproperlyConfigured
 from django.db import IntegrityError, OperationalError, connections, transaction
 from django.db.backends.dummy.base import DatabaseWrapper
 from django.test import override_settings
+from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
 from django_paiementpro import services
@@ -26,6 +28,7 @@ from django_paiementpro.services.staff import undelivered_events_of
 from django_paiementpro.testing import FakeGateway, make_payment
 from django_paiementpro.testing.gateway import NO_TRANSACTION
 from tests.conftest import EVENT_INSERTS, STATUS_URL, Notify, due_event, stored
+from tests.host.models import Order
 
 pytestmark = pytest.mark.django_db
 
@@ -49,6 +52,51 @@ def replica() -> Any:
     with override_settings(DATABASE_ROUTERS=[Replica()], PAIEMENTPRO_STATUS_URL=STATUS_URL):
         yield
     del connections["replica"]
+
+
+@pytest.mark.usefixtures("replica")
+def test_order_from_another_database_has_one_payment() -> None:
+    order = Order.objects.create()
+    order._state.db = "replica"
+    ContentType.objects.clear_cache()
+
+    payments = [services.open_payment(order, 12500, description="Order 1") for _click in range(2)]
+
+    assert payments == [Payment.objects.using("default").get()] * 2
+    assert payments[1].is_for(Order)
+    assert payments[1].object_id == str(order.pk)
+
+
+class Shop:
+    """Keeps the orders in a database of their own."""
+
+    def db_for_write(self, model: Any, **hints: Any) -> str:
+        return "shop" if model is Order else "default"
+
+
+@pytest.fixture
+def shop(db: None) -> Any:
+    """The tests' database under a second name."""
+    connections["shop"] = connections["default"]
+    with override_settings(DATABASE_ROUTERS=[Shop()]):
+        yield
+    del connections["shop"]
+
+
+@pytest.mark.usefixtures("shop")
+def test_order_is_locked_in_its_own_database() -> None:
+    order = Order.objects.create()
+    assert order._state.db == "shop"
+    ContentType.objects.get_for_model(Order)  # other tests may have emptied the cache
+
+    with CaptureQueriesContext(connections["default"]) as queries:
+        payment = services.open_payment(order, 12500, description="Order 1")
+
+    assert payment.object_id == str(order.pk)
+    assert [query["sql"].split()[0] for query in queries][:2] == ["SAVEPOINT", "SAVEPOINT"]  # one in each database
+    Order.objects.filter(pk=order.pk).delete()
+    with pytest.raises(Order.DoesNotExist):
+        services.open_payment(order, 12500, description="Order 1")
 
 
 class Elsewhere(Replica):
@@ -78,7 +126,7 @@ def awa(db: None) -> User:
 
 
 @pytest.mark.usefixtures("replica")
-def test_the_replica_is_not_there() -> None:
+def test_replica_is_unavailable() -> None:
     with pytest.raises(ImproperlyConfigured):
         list(Payment.objects.all())
 
@@ -132,7 +180,7 @@ def test_reconciliation_reads_the_primary(gateway: FakeGateway) -> None:
     gateway.tells(unpaid.reference, NO_TRANSACTION)
     due_event(paid)
 
-    assert services.foresee() == {"asked": 2, "expired": 2, "delivered": 1}
+    assert services.preview_reconciliation() == {"asked": 2, "expired": 2, "delivered": 1}
     totals = services.reconcile()
 
     assert (totals.asked, totals.settled, totals.expired, totals.failed) == (2, 1, 1, 0)
@@ -193,7 +241,7 @@ def test_keys_are_found_on_the_primary() -> None:
 
 
 @pytest.mark.usefixtures("replica")
-def test_a_payment_is_read_where_the_host_says() -> None:
+def test_payment_is_read_from_the_given_database() -> None:
     payment = make_payment()
     Payment.objects.using("default").update(amount=7)
 

@@ -6,6 +6,7 @@ import pytest
 from django.test import Client, override_settings
 from django.utils import timezone
 
+from django_paiementpro.gateway.messages import parse_date
 from django_paiementpro.models import Payment
 from django_paiementpro.testing import FakeGateway, make_payment
 from tests.conftest import STATUS_URL, Statements, stored
@@ -41,7 +42,9 @@ def test_second_question_mark_is_tolerated(payment: Payment) -> None:
 def test_waiting_page_refreshes_itself(payment: Payment) -> None:
     content = page(payment)
 
-    assert re.search(rf'<meta http-equiv="refresh" content="\d+;url={payment.get_return_url()}">', content)
+    assert re.search(
+        rf'<noscript><meta http-equiv="refresh" content="\d+;url={payment.get_return_url()}"></noscript>', content
+    )
     assert payment.get_status_url() in content
     assert payment.get_checkout_url() in content
     assert "12\u202f500\u00a0F\u00a0CFA" in content
@@ -94,7 +97,7 @@ def test_content_security_policy_nonce_is_used(payment: Payment, nonce: str, rf:
     context = {"payment": payment, "csp_nonce": "n0nce"} if nonce == "csp_nonce" else {"payment": payment}
     content = render_to_string("paiementpro/waiting.html", context, request if "request" in nonce else None)
 
-    assert content.count('nonce="n0nce"') == 2
+    assert content.count('nonce="n0nce"') == len(re.findall("<(?:style|script)", content)) == 3
 
 
 def test_return_page_takes_few_queries(client: Client, payment: Payment, statements: Statements) -> None:
@@ -245,3 +248,95 @@ def test_final_payment_is_not_looked_up(gateway: FakeGateway, status: str, attem
         page(payment)
 
     assert gateway.look_ups == []
+
+
+# What the pages say besides
+
+
+@pytest.mark.parametrize(
+    ("age", "seconds", "refresh"), [(0, "2", 8), (40, "5", 8), (300, "15", 15), (3000, "60", 60), (9000, "300", 300)]
+)
+def test_waiting_page_is_as_patient_as_the_status(
+    client: Client, payment: Payment, age: int, seconds: str, refresh: int
+) -> None:
+    Payment.objects.update(initialized_at=timezone.now() - timedelta(seconds=age))
+
+    response = client.get(payment.get_return_url())
+
+    assert response["Retry-After"] == client.get(payment.get_status_url())["Retry-After"] == seconds
+    assert f'content="{refresh};url=' in response.content.decode()
+
+
+def test_final_page_needs_no_further_request(client: Client) -> None:
+    assert "Retry-After" not in client.get(make_payment(status="failed").get_return_url())
+
+
+@pytest.mark.parametrize(
+    ("age", "is_open"), [(timedelta(minutes=1), True), (timedelta(minutes=5), False), (None, False)]
+)
+def test_waiting_page_says_how_long_it_can_be_paid(
+    payment: Payment, settings: Any, age: timedelta | None, is_open: bool
+) -> None:
+    settings.TIME_ZONE = "Africa/Abidjan"
+    now = timezone.now()
+    Payment.objects.update(initialized_at=now - age if age else None)
+
+    content = page(payment, "fr")
+
+    assert ("reste ouverte jusqu’à" in content) == is_open
+    if is_open:
+        assert f"{now + timedelta(minutes=4):%H:%M} (GMT)" in content
+
+
+def test_waiting_page_asks_the_gateway_only_where_that_is_possible(payment: Payment, gateway: FakeGateway) -> None:
+    assert "data-look-url" not in page(payment)
+
+    with override_settings(PAIEMENTPRO_STATUS_URL=STATUS_URL):
+        assert f'data-look-url="{payment.get_return_url()}"' in page(payment)
+
+
+def test_waiting_page_says_what_to_do(payment: Payment) -> None:
+    Payment.objects.update(channel="WAVECI")
+    assert "in the Wave app" in page(payment)
+
+    Payment.objects.update(needs_review=True)
+    assert "in the Wave app" not in page(payment)
+
+
+@pytest.mark.parametrize("status", ["succeeded", "refunded"])
+def test_result_page_says_when_how_and_under_which_number(settings: Any, status: str) -> None:
+    settings.TIME_ZONE = "Africa/Abidjan"
+    paid_at = parse_date("2026-03-05 16:05:00")
+    values = {"status": status, "gateway_channel": "OMCIV2", "channel": "WAVECI", "gateway_id": "MP2603.<1>"}
+
+    for dates in ({"transaction_date": paid_at, "settled_at": timezone.now()}, {"settled_at": paid_at}):
+        content = page(make_payment(**values, **dates), "fr")
+        assert "5 mars 2026 16:05 (GMT)" in content
+        assert "5 March 2026 16:05 (GMT)" in page(make_payment(**values, **dates), "en")
+        assert 'datetime="2026-03-05T16:05:00+00:00"' in content
+        assert "<dd>Orange Money Côte d’Ivoire</dd>" in content
+        assert "MP2603.&lt;1&gt;" in content
+
+
+def test_failed_payment_has_neither_date_nor_number() -> None:
+    payment = make_payment(status="failed", channel="WAVECI", settled_at=timezone.now(), gateway_id="MP2603")
+    content = page(payment)
+    assert "<dd>Wave Côte d’Ivoire</dd>" in content
+    assert "MP2603" not in content
+    assert "<time" not in content
+
+
+def test_result_page_leaves_out_what_is_unknown() -> None:
+    content = page(make_payment(status="succeeded"))
+    assert "<dt>Payment method" not in content
+    assert "<time" not in content
+    assert "Transaction" not in content
+
+
+@pytest.mark.parametrize(("reference", "is_long"), [("1a2b3c4d5e6f1a2b3c4d5e6f", True), ("INV-2026", False)])
+def test_reference_is_shown_in_both_forms_and_can_be_copied(reference: str, is_long: bool) -> None:
+    payment = make_payment(reference=reference)
+    content = page(payment)
+    assert f"<dd>{payment.short_reference}<button" in content
+    assert (f'<dd class="code">{reference}</dd>' in content) == is_long
+    assert re.search(rf'<button class="copy" type="button" data-copy="{reference}" [^>]*hidden>', content)

@@ -177,7 +177,7 @@ def test_check_complains_where_it_must_not_run(settings: Any, value: object) -> 
     assert "PAIEMENTPRO_SANDBOX = True" in str(error.hint)
 
 
-def test_nothing_is_there_when_switched_off(settings: Any, client: Client, db: None) -> None:
+def test_sandbox_is_404_when_switched_off(settings: Any, client: Client, db: None) -> None:
     session = open_session()
     settings.PAIEMENTPRO_SANDBOX = False
     assert client.post(INITIALIZE, REQUEST, content_type="application/json").status_code == 404
@@ -301,7 +301,7 @@ def test_other_merchants_may_use_the_same_reference(db: None, settings: Any) -> 
 
 
 @pytest.mark.django_db(transaction=True)
-def test_reference_is_taken_once_by_ten_at_once() -> None:
+def test_reference_is_taken_once_by_ten_concurrent_requests() -> None:
     answers = at_once(*[initialize] * 10)
     assert sorted(answer["success"] for answer in answers) == [False] * 9 + [True]
     assert SandboxSession.objects.count() == 1
@@ -545,7 +545,7 @@ def test_page_shows_what_is_paid_to_whom(db: None, client: Client) -> None:
     assert not re.search(r'(?:src|href|action)="(?:https?:)?//', content)
 
 
-def test_page_speaks_french(db: None, client: Client) -> None:
+def test_page_is_in_french(db: None, client: Client) -> None:
     content = client.get(page_of(open_session()), headers={"Accept-Language": "fr"}).content.decode()
     assert '<html lang="fr">' in content
     for text in [">Payer<", ">Refuser<", ">Annuler<", "Bac à sable", "Cas particuliers", "12 500 F CFA"]:
@@ -568,7 +568,7 @@ def test_page_preselects_the_first_operator(db: None, client: Client) -> None:
     assert 'value="OMCIV2" checked' in client.get(page_of(session)).content.decode()
 
 
-def test_page_asks_for_no_phone_but_of_mobile_money(db: None, client: Client, settings: Any) -> None:
+def test_page_asks_for_a_phone_only_for_mobile_money(db: None, client: Client, settings: Any) -> None:
     settings.PAIEMENTPRO_CHANNELS = ["OMCIV2", "CARD", "PAYPAL", ("NEWPAY", "New Pay")]
     content = client.get(page_of(open_session(channel="CARD"))).content.decode()
     assert ":has(#channel-CARD:checked)" in content
@@ -776,11 +776,11 @@ def test_forged_notification_goes_to_another_signature(db: None, shop: Shop) -> 
         ("", ""),
     ],
 )
-def test_forger_alters_one_character_behind_the_host(url: str, forged: str) -> None:
+def test_forged_character_after_the_host_is_refused(url: str, forged: str) -> None:
     assert protocol.forged_url(url) == forged
 
 
-def test_refused_then_paid_tells_both_on_one_session(db: None, shop: Shop) -> None:
+def test_refused_then_paid_sends_both_notifications(db: None, shop: Shop) -> None:
     session = open_session(notificationURL=shop.url)
     response = choose(session, "refused_then_paid")
     assert shop.codes == ["-1", "0"]
@@ -792,7 +792,7 @@ def test_refused_then_paid_tells_both_on_one_session(db: None, shop: Shop) -> No
     assert session.is_paid
 
 
-def test_return_without_payment_lies(db: None, shop: Shop) -> None:
+def test_return_without_payment_claims_success(db: None, shop: Shop) -> None:
     session = open_session(notificationURL=shop.url)
     response = choose(session, "unpaid_return")
     assert dict(parse_qsl(response["Location"]))["responsecode"] == "0"
@@ -903,7 +903,7 @@ def test_status_may_be_asked_by_post(db: None) -> None:
 
 
 @pytest.mark.parametrize("reference", ["unknown", "B7C1F0A29D3E4F5A6B7C8D9E", "%00"])
-def test_status_knows_references_to_the_letter(db: None, reference: str) -> None:
+def test_status_reference_is_case_sensitive(db: None, reference: str) -> None:
     choose(open_session(), "pay")
     assert look_up(reference) == {"success": False, "error": "Aucune transaction"}
 
@@ -996,6 +996,7 @@ def site(transactional_db: None, live_server: Any, settings: Any) -> Any:
     return live_server
 
 
+@pytest.mark.usefixtures("transport")
 @pytest.mark.parametrize(
     ("way", "status", "needs_review"),
     [
@@ -1014,6 +1015,7 @@ def test_app_handles_every_sandbox_choice(site: Any, way: str, status: str, need
     assert (payment.status, payment.needs_review) == (status, needs_review)
 
 
+@pytest.mark.usefixtures("transport")
 def test_app_recovers_a_lost_notification(site: Any, settings: Any) -> None:
     settings.PAIEMENTPRO_STATUS_URL = site.url + "/sandbox/status"
     payment, _page = take_payment("lost", site)

@@ -31,6 +31,8 @@ pytestmark = pytest.mark.django_db
 APP_FIELDS = {
     "reference": "another",
     "attempt": 9,
+    "corrected_values": {"channel": "OMCIV2"},
+    "is_verification": True,
     "status": "created",
     "needs_review": True,
     "settled_by": "staff",
@@ -307,7 +309,7 @@ def test_pre_save_receiver_cannot_change_fixed_terms(payment: Payment, names: li
     assert Payment.objects.get(pk=payment.pk).amount == 12500
 
 
-def test_a_receiver_that_raises_leaves_the_transaction_usable(payment: Payment) -> None:
+def test_raising_receiver_leaves_the_transaction_usable(payment: Payment) -> None:
     def explode(sender: object, **kwargs: object) -> None:
         raise RollbackError
 
@@ -327,14 +329,14 @@ def test_forced_insert_of_some_fields_is_refused(payment: Payment) -> None:
         payment.save(force_insert=True, update_fields=["amount"])
 
 
-def test_an_object_with_the_key_of_a_payment_updates_it() -> None:
+def test_saving_an_object_with_an_existing_key_updates_it() -> None:
     payment = make_payment()
     unsaved(pk=payment.pk, description="Order 2").save()
     stored = Payment.objects.get()
     assert (stored.reference, stored.description) == (payment.reference, "Order 2")
 
 
-def test_a_refused_change_leaves_the_transaction_usable() -> None:
+def test_refused_change_leaves_the_transaction_usable() -> None:
     payment = make_payment(attempt=1)
     with transaction.atomic():
         payment.amount = 100
@@ -346,7 +348,7 @@ def test_a_refused_change_leaves_the_transaction_usable() -> None:
     assert Payment.objects.get(pk=payment.pk).description == "Order 2"
 
 
-def test_an_update_of_other_columns_names_no_amount() -> None:
+def test_update_of_other_columns_does_not_write_the_amount() -> None:
     payment = make_payment(attempt=1)
     payment.amount = 100
     payment.description = "Order 2"
@@ -376,7 +378,7 @@ def rolled_back(work: Callable[[], object]) -> None:
         raise RollbackError
 
 
-def test_a_change_that_was_rolled_back_can_be_saved_again() -> None:
+def test_rolled_back_change_can_be_saved_again() -> None:
     payment = make_payment(amount=100)
 
     def raise_price() -> None:
@@ -391,7 +393,7 @@ def unsaved(**values: Any) -> Payment:
     return Payment(**{**ORDINARY, **values})
 
 
-def test_a_new_payment_that_was_rolled_back_can_be_saved_again() -> None:
+def test_rolled_back_new_payment_can_be_saved_again() -> None:
     payment = unsaved()
     twice(payment.save)
     assert Payment.objects.get().reference == payment.reference
@@ -448,7 +450,7 @@ def test_update_fields_of_a_deleted_row_raise() -> None:
             payment.save(**options)
 
 
-def test_a_deleted_payment_is_inserted_again() -> None:
+def test_deleted_payment_is_inserted_again() -> None:
     payment = make_payment(status="pending", attempt=3)
     pk = payment.pk
     Payment.objects.all().delete()
@@ -456,7 +458,7 @@ def test_a_deleted_payment_is_inserted_again() -> None:
     assert (payment.pk, Payment.objects.get(pk=pk).attempt) == (pk, 3)
 
 
-def test_an_insert_that_is_forced_writes_every_column() -> None:
+def test_forced_insert_writes_every_column() -> None:
     payment = make_payment(status="pending", attempt=3)
     payment.pk, payment.reference = None, "A2"
     payment.save(force_insert=True)
@@ -466,7 +468,7 @@ def test_an_insert_that_is_forced_writes_every_column() -> None:
         payment.save(force_insert=True)
 
 
-def test_a_fixture_writes_every_column() -> None:
+def test_loaddata_writes_every_column() -> None:
     payment = pay(make_payment(status="pending", attempt=1))
     fixture = serialize("json", Payment.objects.all())
     Payment.objects.all().delete()
@@ -539,7 +541,7 @@ def test_stale_copy_makes_an_erasure_due_again() -> None:
     assert keys_of(stale) == stale.search_keys()
 
 
-def test_an_upsert_of_personal_data_makes_an_erasure_due_again() -> None:
+def test_upsert_of_personal_data_makes_erasure_due_again() -> None:
     payment = make_payment(status="expired")
     services.erase_personal_data(email="awa@example.com")
     upsert(payment, "customer_email")
@@ -555,7 +557,7 @@ def test_search_keys_of_many_payments(statements: list[str]) -> None:
 
 
 @pytest.mark.parametrize("amount", [Decimal("5000.00"), Decimal("5E+3"), 5000.0, 5000])
-def test_a_whole_amount_is_an_int_from_its_assignment_on(amount: Any) -> None:
+def test_whole_amount_becomes_an_int_on_assignment(amount: Any) -> None:
     payment = Payment(amount=amount, currency="XOF")
     assert (payment.amount, type(payment.amount)) == (5000, int)
     assert payment.amount_display == "5\u202f000\u00a0F\u00a0CFA"
@@ -564,7 +566,7 @@ def test_a_whole_amount_is_an_int_from_its_assignment_on(amount: Any) -> None:
 
 
 @pytest.mark.parametrize("amount", [Fraction("12500.7"), b"100", [100]])
-def test_an_amount_of_another_type_is_refused(amount: Any) -> None:
+def test_amount_of_another_type_is_refused(amount: Any) -> None:
     with pytest.raises(ValueError, match="whole francs"), transaction.atomic():
         make_payment(amount=amount)
 

@@ -63,6 +63,8 @@ def payment(db: None) -> Payment:
         " a1b2c3d4 ",
         "a1b2",
         "#a1b2c3d4e5f6",
+        "a1b2 c3d4",
+        "#A1B2  C3D4",
     ],
 )
 def test_payment_is_found_by_its_reference(payment: Payment, text: str) -> None:
@@ -70,7 +72,20 @@ def test_payment_is_found_by_its_reference(payment: Payment, text: str) -> None:
 
 
 @pytest.mark.parametrize("text", ["a1b", "b2c3d4", "a1b2c3d4e5f6a1b2c3d4e5f6a", "-2", "a1b2c3d4-2"])
-def test_a_part_of_a_reference_is_its_beginning_of_four_letters(payment: Payment, text: str) -> None:
+def test_partial_reference_needs_its_first_four_characters(payment: Payment, text: str) -> None:
+    assert result(text) == set()
+
+
+@pytest.mark.parametrize("reference", ["070712345678901234567890", "e5f6e5f6e5f6e5f6e5f6e5f6"])
+def test_payment_is_found_by_the_reference_that_its_customer_reads(reference: str) -> None:
+    payment = make_payment(reference=reference)
+    make_payment(reference=f"{reference[:4]}0000{reference[8:]}")
+    assert len(payment.short_reference) == 9
+    assert result(payment.short_reference) == {payment}
+
+
+@pytest.mark.parametrize("text", ["a1b2 c3d", "a1b 2c3d4", "a1b2 c3d4 e5f6"])
+def test_other_parts_of_a_reference_are_not_read_as_one(payment: Payment, text: str) -> None:
     assert result(text) == set()
 
 
@@ -97,7 +112,7 @@ def test_payment_is_found_by_the_transaction_id_in_any_spelling(payment: Payment
 
 
 @pytest.mark.parametrize("text", ["CI2023", "CI2023-0131/1316 5473-A", "CI2023-0131/1316 5473-Abc", "5473-Ab"])
-def test_a_part_of_a_transaction_id_finds_nothing(payment: Payment, text: str) -> None:
+def test_partial_transaction_id_finds_nothing(payment: Payment, text: str) -> None:
     assert result(text) == set()
 
 
@@ -115,12 +130,12 @@ def test_payment_is_found_by_the_key_of_its_order(payment: Payment, text: str) -
 
 
 @pytest.mark.parametrize("text", ["4", "421", "#", "##", "# 42 #"])
-def test_a_part_of_an_order_key_finds_nothing(payment: Payment, text: str) -> None:
+def test_partial_order_key_finds_nothing(payment: Payment, text: str) -> None:
     assert result(text) == set()
 
 
 @pytest.mark.parametrize("key", ["CMD/2026 é_1", "2026 / 7", "#12", "Koné 7", "0707123456", "a@b.ci"])
-def test_order_key_is_found_whatever_it_is_made_of(key: str) -> None:
+def test_order_key_of_any_type_is_found(key: str) -> None:
     order = ContentType.objects.get_for_model(Order)
     payment = make_payment(content_type=order, object_id=key, customer_phone="")
     make_payment(content_type=order, object_id=f"{key}0", customer_phone="")
@@ -216,7 +231,7 @@ def test_payment_is_found_by_a_name(name: tuple[str, str], text: str) -> None:
 @pytest.mark.parametrize(
     "text", ["one", "wa", "koné diop", "awa awa diop", "kone-awa-b", "konee", "diop kone", "aw on"]
 )
-def test_the_middle_of_a_name_or_a_word_of_another_finds_nothing(payment: Payment, text: str) -> None:
+def test_middle_of_a_name_or_another_name_finds_nothing(payment: Payment, text: str) -> None:
     assert result(text) == set()
 
 
@@ -304,7 +319,7 @@ def test_payment_is_found_by_the_number_in_any_spelling(payment: Payment, writte
 
 
 @pytest.mark.parametrize("text", ["07 07 12 34", "7 07 12 34 56", "707123456", "07 07 12 34 567", "+221 0707123456"])
-def test_a_part_of_a_number_or_another_country_finds_nothing(payment: Payment, text: str) -> None:
+def test_partial_number_or_another_country_finds_nothing(payment: Payment, text: str) -> None:
     assert result(text) == set()
 
 

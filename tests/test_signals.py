@@ -66,7 +66,7 @@ def test_one_receiver_is_called_and_its_error_returned() -> None:
     assert isinstance(signal.send_to("tests.test_signals.later", Payment), KeyError)
 
 
-def test_a_receiver_without_a_name_may_raise_too() -> None:
+def test_receiver_without_a_name_may_raise_too() -> None:
     signal = PaymentSignal()
     listener = Listener()
     signal.connect(listener)
@@ -128,7 +128,7 @@ def test_receivers_with_one_name_are_numbered() -> None:
     assert signal.disconnect(successor)
 
 
-def test_a_receiver_under_the_same_uid_is_the_same() -> None:
+def test_receiver_under_the_same_uid_is_the_same() -> None:
     signal = PaymentSignal()
     signal.connect(one, dispatch_uid="uid")
     signal.connect(other, dispatch_uid="uid")
@@ -192,7 +192,7 @@ class Slotted:
         return "slotted"
 
 
-def test_a_receiver_without_weak_references_may_be_kept() -> None:
+def test_receiver_without_weakref_support_may_be_connected() -> None:
     signal = PaymentSignal()
     signal.connect(Slotted(), weak=False)
 

@@ -61,7 +61,7 @@ def test_signature_of_an_earlier_version_is_accepted(purpose: str, signature: st
         assert signing.sign("abc", purpose) == f"abc.{signature}"
 
 
-def test_a_probe_is_signed_with_a_salt_of_its_own() -> None:
+def test_probe_is_signed_with_its_own_salt() -> None:
     signed = signing.sign_probe("abc")
 
     assert re.fullmatch(r"abc\.[A-Za-z0-9]+\.[A-Za-z0-9_-]{43}", signed)

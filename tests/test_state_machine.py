@@ -25,15 +25,16 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 
 from django_paiementpro import services, signals
 from django_paiementpro.models import Payment, PaymentEvent, ReconciliationRun
+from django_paiementpro.receipts.models import Receipt
 from django_paiementpro.testing import FakeGateway, make_payment
 from django_paiementpro.testing.gateway import NO_TRANSACTION
 from django_paiementpro.testing.notifications import notification_fields
 from tests.conftest import PAGE_URL, STATUS_URL
 
 ARROWS = {
-    "created": {"pending", "succeeded", "failed", "cancelled"},
+    "created": {"pending", "succeeded", "failed", "expired", "cancelled"},
     "pending": {"succeeded", "failed", "expired", "cancelled"},
-    "failed": {"pending", "succeeded", "cancelled"},
+    "failed": {"pending", "succeeded", "expired", "cancelled"},
     "expired": {"succeeded"},
     "cancelled": {"succeeded"},
     "succeeded": {"refunded"},
@@ -57,6 +58,10 @@ class Debt:
     opened_attempt: int = 0
     #: How old the newest page is, in hours.
     age: int = 0
+    #: How long ago, in hours, it was created, a page was opened or the operator refused it.
+    quiet: int = 0
+    #: How long ago the gateway last refused to open a page.
+    refused: timedelta = timedelta.max
     #: Whether what the page shows has been changed since.
     is_edited: bool = False
     settled_attempt: int | None = None
@@ -109,6 +114,7 @@ class Debt:
             self.events.append(("notification", "conflict"))
         elif self.status in {"created", "pending"} and attempt >= (self.opened_attempt or self.attempt):
             self.status, self.settled_attempt, self.gateway_id = "failed", attempt, gateway_id
+            self.quiet = 0
             self.signals.append("payment_failed")
             self.events.append(("notification", "accepted"))
         else:
@@ -118,11 +124,16 @@ class Debt:
         """The gateway has given a page."""
         self.attempt += 1
         self.status, self.opened_attempt, self.age, self.is_edited = "pending", self.attempt, 0, False
-        self.settled_attempt, self.gateway_id = None, ""
+        self.settled_attempt, self.gateway_id, self.quiet = None, "", 0
         self.events.append(("initialize", "accepted"))
 
+    def is_later(self, interval: timedelta) -> None:
+        if self.refused < timedelta.max - interval:
+            self.refused += interval
+
     def expire_if_due(self) -> None:
-        if self.status == "pending" and self.age >= 24:
+        is_refused = self.refused < timedelta(hours=24)
+        if self.status in PAYABLE and self.quiet >= 24 and not is_refused:
             self.status = "expired"
             self.signals.append("payment_expired")
             self.events.append(("expiry", "accepted"))
@@ -198,6 +209,9 @@ class Shop(RuleBasedStateMachine):
             assert max(Counter(self.receivers.good).values(), default=1) == 1
             assert not PaymentEvent.objects.exclude(deliver_at=None).exists()
         finally:
+            # Receipts refuse to be deleted, and keep their payments. Those of refunds name the first.
+            for receipts in (Receipt.objects.exclude(original=None), Receipt.objects.all()):
+                receipts._raw_delete("default")
             for model in (PaymentEvent, Payment, ReconciliationRun):
                 model.objects.all().delete()
 
@@ -259,6 +273,8 @@ class Shop(RuleBasedStateMachine):
                     debt.open_page()
                 else:
                     debt.attempt += 1
+                    if answer == "refuses":
+                        debt.refused = timedelta(0)
                     assert response.status_code == (502 if answer == "refuses" else 503)
                     debt.events.append(("initialize", "refused" if answer == "refuses" else "failed"))
             assert len(self.gateway.page_requests) == sum(kind == "initialize" for kind, _ in debt.events)
@@ -274,6 +290,8 @@ class Shop(RuleBasedStateMachine):
         """The payer waits as long as the checkout pauses."""
         tries = PaymentEvent.objects.filter(kind="initialize")
         tries.update(created_at=F("created_at") - timedelta(minutes=15))
+        for debt in self.debts:
+            debt.is_later(timedelta(minutes=15))
 
     def gateway_opens(self) -> None:
         self.gateway.opens()
@@ -423,6 +441,7 @@ class Shop(RuleBasedStateMachine):
                 services.cancel_payment(debt.payment, "Given up")
             if debt.status in PAYABLE:
                 debt.status = "cancelled"
+                debt.signals.append("payment_cancelled")
                 debt.events.append(("host", "accepted"))
 
     @rule(number=debts_of)
@@ -539,6 +558,8 @@ class Shop(RuleBasedStateMachine):
             model.objects.update(**{name: F(name) - interval for name in moments})
         for debt in self.debts:
             debt.age += hours
+            debt.quiet += hours
+            debt.is_later(interval)
 
     @rule(answer=st.sampled_from(["off", "silent", "no"]))
     def reconcile(self, answer: str) -> None:
@@ -566,7 +587,7 @@ class Shop(RuleBasedStateMachine):
                 self.gateway.confirms(debt.payment, debt.attempt, pay_id=gateway_id)
             services.reconcile()
             # About others that may be paid it may have been asked already, or too long ago.
-            may_be_asked = debt.attempt and debt.status in {"created", "expired"}
+            may_be_asked = debt.attempt and debt.status in {"created", "failed", "expired"}
             if debt.status == "pending" or (may_be_asked and debt.payment.status == "succeeded"):
                 debt.succeed("status", debt.attempt, gateway_id)
             for other in self.debts:

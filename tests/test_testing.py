@@ -12,6 +12,7 @@ from django.core.management import call_command
 from django.db import transaction
 from django.http import HttpRequest, HttpResponse
 from django.test import Client, TestCase, override_settings
+from django.utils import timezone
 
 from django_paiementpro import services
 from django_paiementpro.delivery.backends import FRAMEWORK
@@ -44,7 +45,7 @@ ENCODINGS = get_args(Encoding)
 
 
 @pytest.mark.parametrize("encoding", ENCODINGS)
-def test_a_payment_is_paid_in_any_encoding(heard: Heard, encoding: Encoding) -> None:
+def test_payment_is_paid_in_any_encoding(heard: Heard, encoding: Encoding) -> None:
     payment = make_payment(return_context={"commande": "Thé & attiéké"})
 
     assert pay(payment, encoding=encoding) is payment
@@ -55,7 +56,7 @@ def test_a_payment_is_paid_in_any_encoding(heard: Heard, encoding: Encoding) -> 
 
 
 @pytest.mark.parametrize("encoding", ENCODINGS)
-def test_a_payment_is_declined_in_any_encoding(heard: Heard, encoding: Encoding) -> None:
+def test_payment_is_declined_in_any_encoding(heard: Heard, encoding: Encoding) -> None:
     payment = decline(make_payment(), encoding=encoding, message="Solde insuffisant")
 
     assert (payment.status, payment.response_message) == ("failed", "Solde insuffisant")
@@ -72,7 +73,7 @@ def test_a_payment_is_declined_in_any_encoding(heard: Heard, encoding: Encoding)
         ("json", False, "application/json"),
     ],
 )
-def test_the_fields_travel_as_the_encoding_says(encoding: Encoding, in_query: bool, in_body: str) -> None:
+def test_fields_are_sent_in_the_given_encoding(encoding: Encoding, in_query: bool, in_body: str) -> None:
     fields = notification_fields(make_payment())
 
     request = prepare_notification("https://shop.example/n/", fields, encoding)
@@ -91,7 +92,7 @@ def test_the_fields_travel_as_the_encoding_says(encoding: Encoding, in_query: bo
     assert b"filename" not in body
 
 
-def test_an_unknown_encoding_is_an_error() -> None:
+def test_unknown_encoding_is_an_error() -> None:
     with pytest.raises(ValueError, match=re.escape("'xml' is not an encoding: use one of query+multipart, query,")):
         notify(make_payment(), encoding="xml")
 
@@ -106,25 +107,25 @@ def test_each_field_can_be_overridden() -> None:
 
 
 @pytest.mark.parametrize("encoding", ENCODINGS)
-def test_a_field_may_be_left_out(encoding: Encoding) -> None:
+def test_field_may_be_omitted(encoding: Encoding) -> None:
     assert notify(make_payment(), encoding=encoding, amount=None).content == b"Bad Request: malformed"
 
 
 @pytest.mark.parametrize("encoding", ENCODINGS)
-def test_a_field_may_have_two_values(encoding: Encoding) -> None:
+def test_field_may_have_two_values(encoding: Encoding) -> None:
     payment = make_payment()
 
     assert notify(payment, encoding=encoding, amount=[12500, 1]).content == b"Bad Request: malformed"
     assert payment.events.get().data["amount"] == ["12500", "1"]
 
 
-def test_a_field_may_be_added() -> None:
+def test_field_may_be_added() -> None:
     payment = make_payment()
     notify(payment, hash="0b1958d0")
     assert payment.events.get().data["hash"] == "0b1958d0"
 
 
-def test_a_forged_signature_is_a_strangers() -> None:
+def test_forged_signature_is_not_found() -> None:
     payment = make_payment()
 
     assert notify(payment, forged=True).status_code == 404
@@ -140,7 +141,7 @@ def test_repeated_notification_pays_once(heard: Heard) -> None:
 
 
 @pytest.mark.parametrize(("status", "is_flagged"), [("failed", False), ("expired", False), ("cancelled", True)])
-def test_a_success_may_come_late(heard: Heard, status: str, is_flagged: bool) -> None:
+def test_success_may_arrive_late(heard: Heard, status: str, is_flagged: bool) -> None:
     payment = pay(make_payment(status=status, attempt=1))
 
     assert payment.needs_review is is_flagged
@@ -200,7 +201,7 @@ def test_notification_uses_https_when_the_host_redirects() -> None:
         assert come_back(payment).status_code == 200
 
 
-def test_a_payment_that_is_not_settled_is_an_error() -> None:
+def test_unsettled_payment_is_an_error() -> None:
     payment = make_payment()
     with pytest.raises(AssertionError, match="is created, not succeeded; the shop answered 400 'Bad Request: amount"):
         pay(payment, amount=1)
@@ -220,7 +221,7 @@ def broken_receiver() -> Iterator[None]:
 
 
 @pytest.mark.usefixtures("broken_receiver")
-def test_a_receiver_that_fails_is_an_error() -> None:
+def test_failing_receiver_is_an_error() -> None:
     payment = make_payment()
     assert notify(payment).status_code == 200
     with pytest.raises(AssertionError, match="a receiver of payment_succeeded failed: the log"):
@@ -291,9 +292,14 @@ def test_expire_passes_a_day(heard: Heard) -> None:
     assert young.status == "pending"
 
 
-def test_only_a_pending_payment_expires() -> None:
-    with pytest.raises(AssertionError, match="the payment is created, not expired: only pending payments expire"):
-        expire(make_payment())
+@pytest.mark.parametrize("status", ["created", "failed"])
+def test_every_unpaid_payment_expires(status: str) -> None:
+    assert expire(make_payment(status=status, attempt=1, settled_at=timezone.now())).status == "expired"
+
+
+def test_paid_payment_does_not_expire() -> None:
+    with pytest.raises(AssertionError, match="the payment is succeeded, not expired: paid and cancelled payments"):
+        expire(pay(make_payment()))
 
 
 # Commits --------------------------------------------------------------------------------------------------------------
@@ -490,7 +496,7 @@ def test_earlier_attempt_can_be_confirmed() -> None:
     assert (payment.settled_attempt, payment.gateway_id) == (2, f"PAY-{payment.reference}-2")
 
 
-def test_the_fixtures_are_a_gateway_and_a_payment_that_waits(
+def test_fixtures_are_a_gateway_and_a_pending_payment(
     paiementpro_gateway: FakeGateway, paiementpro_payment: Payment
 ) -> None:
     check_out(make_payment())

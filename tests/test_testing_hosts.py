@@ -101,7 +101,7 @@ class OrderTests(TestCase):
         self.order.refresh_from_db()
         self.assertEqual(self.order.times_delivered, times)
 
-    def test_the_buyer_pays_the_orders_total(self):
+    def test_buyer_pays_the_orders_total(self):
         payment = self.check_out()
         self.assertRedirects(self.page, self.gateway.page_url, fetch_redirect_response=False)
         self.assertEqual(self.gateway.page_requests[0].amount, 12500)
@@ -122,7 +122,7 @@ class OrderTests(TestCase):
         self.assertEqual(come_back(payment).status_code, 200)
         self.assert_delivered(0)
 
-    def test_a_declined_buyer_tries_again(self):
+    def test_buyer_can_retry_after_a_decline(self):
         payment = decline(self.check_out())
         self.assert_delivered(0)
         self.client.get(payment.get_checkout_url())
@@ -172,7 +172,7 @@ from django_paiementpro.models import Payment
 from django_paiementpro.testing import notify, pay
 
 
-def test_the_buyer_pays_the_orders_total(client, order, paiementpro_gateway):
+def test_buyer_pays_the_orders_total(client, order, paiementpro_gateway):
     checkout = client.get(f"/orders/{order.pk}/pay/")
     assert client.get(checkout.url).url == paiementpro_gateway.page_url
     assert paiementpro_gateway.page_requests[0].amount == order.total
@@ -195,7 +195,7 @@ def test_nothing_is_delivered_for_another_amount(order):
     assert order.times_delivered == 0
 
 
-def test_a_page_of_a_paid_payment(client, paiementpro_payment, order):
+def test_page_of_a_paid_payment_is_shown(client, paiementpro_payment, order):
     paiementpro_payment.content_object = order
     paiementpro_payment.save()
     pay(paiementpro_payment)
@@ -243,15 +243,15 @@ def middleware(get_response):
 """
 
 PAID_BY_NOTIFICATION = {
-    "a_declined_buyer_tries_again",
-    "the_buyer_pays_the_orders_total",
+    "buyer_can_retry_after_a_decline",
+    "buyer_pays_the_orders_total",
     "repeated_notification_is_delivered_once",
     "every_encoding_is_delivered_once",
     "late_payment_is_delivered",
 }
 PAID = PAID_BY_NOTIFICATION | {"lost_notification_is_recovered"}
 UNPAID = {"nothing_is_delivered_for_another_amount_or_a_forged_url"}
-BUILT_IN_PAGE = {"a_page_of_a_paid_payment"}
+BUILT_IN_PAGE = {"page_of_a_paid_payment_is_shown"}
 
 # What is written in place of what, where, and which of the tests must see it.
 BREAKAGES = {
@@ -259,7 +259,7 @@ BREAKAGES = {
     "the receiver fails": ("orders/apps.py", "order.times_delivered += 1", "raise ValueError", PAID | BUILT_IN_PAGE),
     "the unpaid is delivered": ("orders/apps.py", "(payment_succeeded)", "(payment_flagged)", PAID | UNPAID),
     "nothing is released": ("orders/apps.py", "is_released = True", "pk", {"late_payment_is_delivered"}),
-    "another amount is asked": ("orders/models.py", "=self.total", "=100", {"the_buyer_pays_the_orders_total"}),
+    "another amount is asked": ("orders/models.py", "=self.total", "=100", {"buyer_pays_the_orders_total"}),
     "the door is shut": (
         "shop_settings.py",
         "django.middleware.csrf.CsrfViewMiddleware",

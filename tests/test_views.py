@@ -9,7 +9,7 @@ from django.utils import translation
 
 from django_paiementpro import views
 from django_paiementpro.models import Payment
-from django_paiementpro.testing import FakeGateway, make_payment
+from django_paiementpro.testing import FakeGateway, make_payment, notify
 from django_paiementpro.testing.notifications import notification_fields
 from tests.host.models import Member
 
@@ -64,5 +64,22 @@ def test_urls_may_begin_with_the_language(gateway: FakeGateway, language: str) -
         assert client.post(f"{notification}?{urlencode(notification_fields(payment))}").content == b"OK"
         assert f'lang="{language}"' in client.get(urlsplit(sent.return_url).path).content.decode()
         assert client.post(notification.replace(payment.reference, "0" * 24)).status_code == 404
+
+    assert Payment.objects.get().status == "succeeded"
+
+
+@pytest.mark.django_db
+def test_urls_may_be_nested(gateway: FakeGateway) -> None:
+    payment = make_payment()
+    client = Client(enforce_csrf_checks=True)
+
+    with override_settings(ROOT_URLCONF="tests.urls_nested", PAIEMENTPRO_URL_NAMESPACE="plugins:till:money"):
+        checkout = payment.get_checkout_url()
+        assert checkout.startswith("/plugins/till/pay/checkout/")
+        assert client.get(checkout).status_code == 302
+        [sent] = gateway.page_requests
+        payment.refresh_from_db()
+        assert client.get(urlsplit(sent.return_url).path).status_code == 200
+        assert notify(payment).content == b"OK"
 
     assert Payment.objects.get().status == "succeeded"

@@ -3,6 +3,7 @@
 import gzip
 import json
 import socket
+import ssl
 import time
 from collections.abc import Callable, Iterator
 from contextlib import suppress
@@ -12,6 +13,7 @@ from typing import Any
 from urllib.parse import parse_qsl, urlencode, urlsplit
 
 import pytest
+import trustme
 
 from django_paiementpro.gateway.parsing import MAX_BODY
 from django_paiementpro.models import Payment
@@ -193,7 +195,7 @@ def test_unreadable_notification_does_not_block_the_next(site: Site, body: bytes
     assert as_form(site, payment, sample("notification_production_2021.txt")).status == 200
 
 
-def test_a_body_that_breaks_off_is_refused(site: Site) -> None:
+def test_truncated_body_is_refused(site: Site) -> None:
     payment = opened("878AABCDEFZ1629812300", 157)
     head = f"POST {payment.get_notification_url()} HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: 358\r\n\r\n"
     with socket.create_connection(site.server_address) as connection:
@@ -244,7 +246,7 @@ def test_chunked_body_settles(
 
 
 @pytest.mark.parametrize("size", [1_000, 3_000_000])
-def test_chunked_body_over_the_bound_is_refused_and_not_read_on(chunked_site: ChunkedSite, size: int) -> None:
+def test_chunked_body_over_the_limit_is_refused_without_reading_the_rest(chunked_site: ChunkedSite, size: int) -> None:
     payment = opened("878AABCDEFZ1629812300", 157)
     body = urlencode(notification_fields(payment)).encode() + b"&x=" + b"x" * 3_000_000
 
@@ -255,7 +257,7 @@ def test_chunked_body_over_the_bound_is_refused_and_not_read_on(chunked_site: Ch
     assert chunked_site.counts == [MAX_BODY + 1]
 
 
-def test_chunked_body_that_breaks_off_is_refused(chunked_site: ChunkedSite) -> None:
+def test_truncated_chunked_body_is_refused(chunked_site: ChunkedSite) -> None:
     payment = opened("878AABCDEFZ1629812300", 157)
     body = wire.chunked(urlencode(notification_fields(payment)).encode())
 
@@ -336,7 +338,7 @@ def check_out(site: Site, payment: Payment) -> wire.Answer:
     return answer
 
 
-def test_the_gateway_is_asked_as_in_the_seed(site: Site, gateway: FakeGateway) -> None:
+def test_page_request_matches_the_sample(site: Site, gateway: FakeGateway) -> None:
     payment = seed_payment()
     expected = json.loads(sample("init_request.json")) | {"referenceNumber": "REF772105"}
     gateway.play = lambda call: call.says(sample("init_success.json").encode())
@@ -358,7 +360,7 @@ def test_the_gateway_is_asked_as_in_the_seed(site: Site, gateway: FakeGateway) -
     }
 
 
-def test_the_url_given_to_the_gateway_settles_the_payment(site: Site, gateway: FakeGateway) -> None:
+def test_url_given_to_the_gateway_settles_the_payment(site: Site, gateway: FakeGateway) -> None:
     payment = seed_payment()
     check_out(site, payment)
     [call] = gateway.calls
@@ -384,7 +386,7 @@ def test_the_url_given_to_the_gateway_settles_the_payment(site: Site, gateway: F
         ("init_refused_error_key.json", "Veuillez renseigner les champs obligatoire"),
     ],
 )
-def test_a_refusal_of_the_seed_is_kept_and_not_shown(site: Site, gateway: FakeGateway, name: str, message: str) -> None:
+def test_sample_refusal_is_recorded_and_not_shown(site: Site, gateway: FakeGateway, name: str, message: str) -> None:
     payment = seed_payment()
     gateway.play = lambda call: call.says(sample(name).encode())
 
@@ -406,7 +408,7 @@ def test_after_a_refusal_another_reference_is_sent(site: Site, gateway: FakeGate
     assert gateway.references == ["REF772105", "REF772105-2"]
 
 
-def test_an_answer_is_read_by_its_bytes(site: Site, gateway: FakeGateway) -> None:
+def test_answer_is_read_whatever_its_content_type(site: Site, gateway: FakeGateway) -> None:
     body = "\N{BYTE ORDER MARK}" + sample("init_success.json")
     gateway.play = lambda call: call.says(body.encode(), **{"Content-Type": "text/html; charset=iso-8859-1"})
     assert check_out(site, seed_payment()).status == 302
@@ -428,7 +430,7 @@ def unencoded(call: Call, body: bytes) -> None:
 
 
 @pytest.mark.parametrize("says", [in_chunks, unencoded])
-def test_an_answer_is_read_however_it_is_sent(
+def test_answer_is_read_whatever_its_transfer_encoding(
     site: Site, gateway: FakeGateway, says: Callable[[Call, bytes], None]
 ) -> None:
     gateway.play = lambda call: says(call, sample("init_success.json").encode())
@@ -528,6 +530,7 @@ def assert_may_be_tried_again(site: Site, gateway: FakeGateway, payment: Payment
     assert check_out(site, payment).location == gateway.page_of("REF772105-2")
 
 
+@pytest.mark.usefixtures("transport")
 @pytest.mark.parametrize("play", UNUSABLE)
 def test_unusable_answer_is_an_outage(site: Site, gateway: FakeGateway, play: Callable[[Call], None]) -> None:
     payment = seed_payment()
@@ -537,8 +540,9 @@ def test_unusable_answer_is_an_outage(site: Site, gateway: FakeGateway, play: Ca
     assert_may_be_tried_again(site, gateway, payment)
 
 
+@pytest.mark.usefixtures("transport")
 @pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
-def test_a_redirect_is_not_followed(site: Site, gateway: FakeGateway, status: int) -> None:
+def test_redirect_is_not_followed(site: Site, gateway: FakeGateway, status: int) -> None:
     payment = seed_payment()
     gateway.play = lambda call: call.says(b"", status, Location=f"{gateway.url}/status/elsewhere")
     assert check_out(site, payment).status == 503
@@ -552,7 +556,8 @@ def seconds_of_checkout(site: Site, payment: Payment) -> float:
     return time.monotonic() - started_at
 
 
-def test_body_of_an_encoded_answer_is_not_waited_for(site: Site, gateway: FakeGateway, settings: Any) -> None:
+@pytest.mark.usefixtures("transport")
+def test_body_of_an_encoded_answer_is_not_read(site: Site, gateway: FakeGateway, settings: Any) -> None:
     def play(call: Call) -> None:
         call.send_response(200)
         call.send_header("Content-Encoding", "gzip")
@@ -565,7 +570,8 @@ def test_body_of_an_encoded_answer_is_not_waited_for(site: Site, gateway: FakeGa
     assert seconds_of_checkout(site, seed_payment()) < MARGIN
 
 
-def test_silent_gateway_is_given_up(site: Site, gateway: FakeGateway, settings: Any) -> None:
+@pytest.mark.usefixtures("transport")
+def test_silent_gateway_times_out(site: Site, gateway: FakeGateway, settings: Any) -> None:
     settings.PAIEMENTPRO_TIMEOUT = TIMEOUT
     payment = seed_payment()
     gateway.play = lambda call: gateway.closing.wait(DEADLINE)
@@ -576,7 +582,8 @@ def test_silent_gateway_is_given_up(site: Site, gateway: FakeGateway, settings: 
     assert_may_be_tried_again(site, gateway, payment)
 
 
-def test_unreachable_gateway_is_given_up(site: Site, gateway: FakeGateway, settings: Any) -> None:
+@pytest.mark.usefixtures("transport")
+def test_unreachable_gateway_fails_within_the_timeouts(site: Site, gateway: FakeGateway, settings: Any) -> None:
     settings.PAIEMENTPRO_TIMEOUT = TIMEOUT
     payment = seed_payment()
     with socket.create_server(("127.0.0.1", 0)) as closed:
@@ -613,12 +620,25 @@ def dripping_chunks(call: Call) -> None:
     drip(call, b"1\r\n \r\n")
 
 
+@pytest.mark.usefixtures("transport")
 @pytest.mark.parametrize("play", [dripping_body, dripping_body_without_a_length, dripping_chunks])
-def test_dripping_gateway_is_given_up(
-    site: Site, gateway: FakeGateway, settings: Any, play: Callable[[Call], None]
-) -> None:
+def test_slow_gateway_times_out(site: Site, gateway: FakeGateway, settings: Any, play: Callable[[Call], None]) -> None:
     settings.PAIEMENTPRO_TIMEOUT = TIMEOUT
     payment = seed_payment()
     gateway.play = play
     assert seconds_of_checkout(site, payment) < sum(TIMEOUT) + MARGIN
+    assert_may_be_tried_again(site, gateway, payment)
+
+
+@pytest.mark.usefixtures("transport")
+def test_certificate_that_is_not_trusted_is_an_outage(site: Site, gateway: FakeGateway, settings: Any) -> None:
+    payment = seed_payment()
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    trustme.CA().issue_cert("127.0.0.1").configure_cert(context)
+    with running(FakeGateway()) as stranger:
+        stranger.socket = context.wrap_socket(stranger.socket, server_side=True)
+        settings.PAIEMENTPRO_GATEWAY_URL = stranger.url.replace("http:", "https:")
+        assert check_out(site, payment).status == 503
+        assert stranger.calls == []
+    settings.PAIEMENTPRO_GATEWAY_URL = gateway.url
     assert_may_be_tried_again(site, gateway, payment)

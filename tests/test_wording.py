@@ -32,7 +32,7 @@ def test_event_data_that_are_not_an_object_are_shown(kind: str, data: Any) -> No
     assert known(paid, odd)
 
 
-def test_a_page_that_was_refused_says_why() -> None:
+def test_refused_page_says_why() -> None:
     refused = event("initialize", "refused", message="ID marchand inconnu")
     payment = Payment(status="created", attempt=1, customer_phone="0707123456")
     summary = wording.summarize(payment, [refused], findings=[], refunds=[])
@@ -52,7 +52,7 @@ def test_outage_is_described() -> None:
         ("staff", "Confirmed manually."),
     ],
 )
-def test_the_evidence_is_named(settled_by: str, words: str) -> None:
+def test_evidence_is_described(settled_by: str, words: str) -> None:
     assert words in known(Payment(status="succeeded", amount=1, settled_by=settled_by))
 
 
@@ -62,7 +62,7 @@ def test_refunds_are_summed_up_with_the_latest_day(status: str, amount: int) -> 
     refunds = [Refund(refunded_on=date(2026, 11, day)) for day in (20, 25, 18)]
     summary = wording.summarize(payment, [], findings=[], refunds=refunds)
     assert summary.known[-1] == (
-        f"{payment.refunded_amount_display} of 12\u202f500\u00a0F\u00a0CFA refunded, most recently on 11/25/2026."
+        f"{payment.refunded_amount_display} of 12\u202f500\u00a0F\u00a0CFA refunded, most recently on 25/11/2026."
     )
     assert summary.advice == ["Nothing to do."]
 
@@ -75,7 +75,7 @@ def test_open_findings_come_before_other_advice() -> None:
     assert (shown.title, shown.detail, shown.raised) == (
         "Another amount",
         "6250 instead of 12500",
-        "11/25/2026 10:04",
+        "25/11/2026 10:04",
     )
     assert shown.advice.startswith("Do not deliver for this amount.")
     assert summary.advice == []

@@ -6,7 +6,7 @@ unchanged. The services record each action as an event with the user's name.
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import date, datetime
 from typing import Any
 
@@ -17,6 +17,7 @@ from django.core.exceptions import ValidationError
 from django.db.models import BigIntegerField
 from django.http import QueryDict
 from django.utils import timezone
+from django.utils.text import capfirst
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
@@ -33,6 +34,7 @@ from django_paiementpro.services.staff import (
     missing_receivers_of,
     undelivered_events_of,
 )
+from django_paiementpro.services.statements.confirmation import confirm_from_line, is_proof_of, proof_of
 
 MAX_REASON = 1000
 
@@ -122,6 +124,18 @@ class ConfirmForm(ReasonForm):
     )
 
 
+class StatementForm(ReasonForm):
+    """Needs no reason: the row of the statement is the proof."""
+
+    reason = forms.CharField(
+        label=gettext_lazy("Note"),
+        help_text=gettext_lazy("What others should know. The row of the statement is stored as the proof."),
+        max_length=MAX_REASON,
+        required=False,
+        widget=AdminTextareaWidget(attrs={"rows": 3}),
+    )
+
+
 class RefundForm(ReasonForm):
     field_order = ["kind", "amount", "fee", "refunded_on", "reference", "reason"]
 
@@ -181,13 +195,17 @@ class StaffAction(ABC):
     permission: str
     label: Any
     explanation: Any
-    form_class: type[ReasonForm] = ReasonForm
+    form_class: Callable[[QueryDict | None, Payment], ReasonForm] = ReasonForm
     #: Whether the page shows the open findings.
     shows_findings = False
 
     @abstractmethod
     def is_possible(self, payment: Payment) -> bool:
         """Return whether the state of the payment allows the action."""
+
+    def proof(self) -> str:
+        """Return the proof, if it is known in advance."""
+        return ""
 
     def preview(self, payment: Payment) -> wording.Preview | None:
         """Return what would change, if that is known in advance."""
@@ -352,6 +370,33 @@ class ReplayAction(StaffAction):
         return "success", _("The notification was replayed. The payment’s status is now “%(status)s”.") % {
             "status": Status(payment.status).label
         }
+
+
+class StatementAction(StaffAction):
+    """Confirm a payment with a row of the gateway's statement as the proof."""
+
+    permission = "confirm"
+    label = gettext_lazy("Confirm from the statement")
+    explanation = gettext_lazy(
+        "The gateway’s statement says that this payment was made. It becomes paid, and the shop delivers. The row of "
+        "the statement is the proof: do this only if the file came from the gateway’s own back office."
+    )
+
+    form_class = StatementForm
+
+    def __init__(self, line: Any) -> None:
+        """Take a row as ``compared_lines`` returns it."""
+        self.line = line
+
+    def proof(self) -> str:
+        return capfirst(wording.statement_row(proof_of(self.line)))
+
+    def is_possible(self, payment: Payment) -> bool:
+        return is_proof_of(self.line, payment) and is_confirmable(payment)
+
+    def perform(self, payment: Payment, user: AbstractBaseUser, values: Mapping[str, Any]) -> Report:
+        confirm_from_line(payment, user, self.line, note=values["reason"])
+        return "success", _("The payment is confirmed, and the shop has been notified.")
 
 
 #: The actions by the last part of their URLs, in the order of their buttons.

@@ -1,5 +1,9 @@
 """Columns of the list, the payment's page and the inline."""
 
+from collections.abc import Callable
+from datetime import datetime
+from typing import Any
+
 from django.contrib import admin
 from django.contrib.admin.utils import quote
 from django.contrib.contenttypes.models import ContentType
@@ -14,11 +18,27 @@ from django.utils.translation import pgettext_lazy
 
 from django_paiementpro.admin import wording
 from django_paiementpro.enums import Status
-from django_paiementpro.models import Finding, Payment
+from django_paiementpro.models import Finding, Payment, PaymentEvent, Refund
+
+#: How many events the page shows, the newest ones.
+MAX_EVENTS = 200
+
+
+def date_column(name: str, description: Any) -> Callable[[Any, Any], str]:
+    """Return a column with a moment or a day of an object, the day first; empty if it is None."""
+
+    @admin.display(description=description, ordering=name)
+    def column(_admin: Any, obj: Any) -> str:
+        value = getattr(obj, name)
+        if value is None:
+            return ""
+        return wording.moment(value) if isinstance(value, datetime) else wording.day(value)
+
+    return column
 
 
 class ReadOnlyMixin:
-    """Payments say what the gateway said: they cannot be added, edited or deleted."""
+    """Payments record what the gateway reported: they cannot be added, edited or deleted."""
 
     def has_add_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
         return False
@@ -31,7 +51,7 @@ class ReadOnlyMixin:
 
 
 class ColumnsMixin:
-    """Columns that need no query of their own; ``findings`` should be prefetched."""
+    """Columns that run no queries; prefetch ``findings``."""
 
     admin_site: admin.AdminSite
 
@@ -60,17 +80,11 @@ class ColumnsMixin:
     @admin.display(description=pgettext_lazy("paid for", "order"))
     def order(self, payment: Payment) -> str:
         """Return the order's name, linked to its page in this admin if it has one. The order itself is not read."""
-        if not payment.object_id or payment.content_type_id is None:
-            return ""
-        # Content types are cached.
-        model = ContentType.objects.get_for_id(payment.content_type_id).model_class()
-        if model is None:  # its app has been removed
-            return payment.object_id
-        name = f"{capfirst(model._meta.verbose_name)} {payment.object_id}"
-        if not self.admin_site.is_registered(model):
+        name, model = order_name(payment), _order_model(payment)
+        if model is None or not self.admin_site.is_registered(model):
             return name
         view = f"admin:{model._meta.app_label}_{model._meta.model_name}_change"
-        url = reverse(view, args=[quote(payment.object_id)], current_app=self.admin_site.name)
+        url = reverse(view, args=[quote(str(payment.object_id))], current_app=self.admin_site.name)
         return format_html('<a href="{}">{}</a>', url, name)
 
     @admin.display(description=_("payment method"))
@@ -78,13 +92,11 @@ class ColumnsMixin:
         """Return the payment method that was used, or else the one requested."""
         return wording.channel_name(payment)
 
-    @admin.display(description=_("created"), ordering="created_at")
-    def created(self, payment: Payment) -> str:
-        return wording.moment(payment.created_at)
-
-    @admin.display(description=_("settled"), ordering="settled_at")
-    def settled(self, payment: Payment) -> str:
-        return wording.moment(payment.settled_at) if payment.settled_at else ""
+    created = date_column("created_at", _("created"))
+    settled = date_column("settled_at", _("settled"))
+    opened = date_column("initialized_at", _("page opened"))
+    dated = date_column("transaction_date", _("date at the gateway"))
+    blanked = date_column("blanked_at", _("personal data erased"))
 
     @admin.display(description=_("customer"))
     def customer(self, payment: Payment) -> SafeString:
@@ -94,9 +106,38 @@ class ColumnsMixin:
         return format_html('{}<br><span class="pp-quiet">{}</span>', name, payment.customer_phone)
 
 
+def order_name(payment: Payment) -> str:
+    """Return what the payment is for: the kind of order and its key. The order itself is not read."""
+    model = _order_model(payment)
+    return f"{capfirst(model._meta.verbose_name)} {payment.object_id}" if model else payment.object_id or ""
+
+
+def _order_model(payment: Payment) -> type[Model] | None:
+    """Return the model of the order; None if there is no order, or if its app has been removed."""
+    if not payment.object_id or payment.content_type_id is None:
+        return None
+    # Content types are cached.
+    return ContentType.objects.get_for_id(payment.content_type_id).model_class()
+
+
 def open_findings_of(payment: Payment) -> list[Finding]:
     """Return the open findings of a payment, from its prefetched ``findings`` if there are any."""
     return [finding for finding in payment.findings.all() if finding.reviewed_at is None]
+
+
+def newest_events(payment: Payment) -> tuple[list[PaymentEvent], bool]:
+    """Return the events that the page shows, oldest first, and whether there are more."""
+    events = list(payment.events.order_by("-pk")[: MAX_EVENTS + 1])
+    for event in events:
+        event.payment = payment
+    return events[:MAX_EVENTS][::-1], len(events) > MAX_EVENTS
+
+
+def refunds_of(payment: Payment) -> list[Refund]:
+    refunds = list(payment.refunds.select_related("user")) if payment.refunded_amount else []
+    for refund in refunds:
+        refund.payment = payment
+    return refunds
 
 
 def status_badge(status: str) -> SafeString:

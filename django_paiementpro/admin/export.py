@@ -1,7 +1,8 @@
 """
-CSV files, streamed, so that a million rows take no more memory than a page of them.
+CSV and XLSX files, so that a million rows take no more memory than a page of them.
 
-They have the separator and the decimal mark that Excel expects in the user's language. No text runs as a formula.
+CSV is streamed, with the separator and the decimal mark that Excel expects in the user's language. No text runs as a
+formula.
 """
 
 import codecs
@@ -11,6 +12,7 @@ from collections.abc import AsyncIterator, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, tzinfo
 from decimal import Decimal
+from importlib.util import find_spec
 from itertools import chain, islice
 from typing import Any
 
@@ -18,8 +20,10 @@ from asgiref.sync import sync_to_async
 from django.contrib.contenttypes.models import ContentType
 from django.db.models import QuerySet
 from django.http import StreamingHttpResponse
+from django.http.response import HttpResponseBase
 from django.utils import timezone, translation
 from django.utils.http import content_disposition_header
+from django.utils.module_loading import import_string
 from django.utils.text import capfirst
 from django.utils.translation import gettext as _
 from django.utils.translation import pgettext
@@ -35,11 +39,18 @@ PAGE_ROWS = 2_000
 #: How many rows are sent at once.
 CHUNK_ROWS = 500
 
-# Where a spreadsheet would begin to run a formula: at the start of a text, and after a separator, in case the
-# spreadsheet expects another one than ours. A number, a phone number or a date with a sign is none.
+#: Imported when it is called, since XlsxWriter may not be installed.
+WRITE_XLSX = "django_paiementpro.admin.workbooks.xlsx_response"
+
+# What a spreadsheet runs when it opens a CSV file, by OWASP's list: a cell that begins with =, +, - or @, in Asian
+# widths too, behind whitespace or control characters. A number, a phone number or a percentage with a sign is no
+# formula, whatever the spreadsheet makes of it, and stays as it is. A spreadsheet that expects another separator than
+# ours starts a cell after a separator, tab or line break inside a text too, with or without quotation marks.
+_SIGN = "[=+@\uff1d\uff0b\uff0d\uff20-]"
+_BLANK = "\x00-\x08\x0b\x0c\x0e-\x20\x85\xa0\u1680\u2000-\u200b\u2028\u2029\u202f\u205f\u3000\ufeff"
+_NUMBER = rf"[{_BLANK}]*[+-][\d\s().:/%-]*(?:[,;\t\r\n]|\Z)"
 _FORMULA = re.compile(
-    r"(?:\A|(?<=[,;]))(?=[\s\x00-\x1f\u200b\ufeff]*[=+@\uff1d\uff0b\uff0d\uff20-])(?!\s*[+-][\d\s().:/%-]*(?:[,;]|\Z))"
-    r"|\A(?=[\t\r\n])"
+    rf'(?:\A(?=[{_BLANK}]*{_SIGN})|(?<=[,;\t\r\n])(?=[{_BLANK}"]*{_SIGN}))(?!{_NUMBER})',
 )
 
 
@@ -69,7 +80,7 @@ def csv_response(rows: Iterable[Sequence[object]], filename: str) -> StreamingHt
 
 
 class _Echo:
-    """A file for ``csv`` that stores nothing, so that ``writerow()`` returns the line."""
+    """A file object for ``csv`` that stores nothing, so that ``writerow()`` returns the line."""
 
     def write(self, line: str) -> str:
         return line
@@ -119,12 +130,27 @@ class _Cells:
 
 def _text(text: str) -> str:
     """Return the text, with an apostrophe before each formula that a spreadsheet would run in it."""
-    return _FORMULA.sub("'", text)
+    # A NUL has no meaning in a table, and Python 3.10 does not write it.
+    return _FORMULA.sub("'", text).replace("\x00", "")
 
 
-def export_payments(queryset: QuerySet[Payment]) -> StreamingHttpResponse:
-    """Return the payments as a CSV file to download, the newest first."""
-    return csv_response(_payment_rows(queryset), f"{_('payments')}-{timezone.localdate().isoformat()}.csv")
+def can_write_xlsx() -> bool:
+    """Return whether XLSX files can be written, which takes XlsxWriter."""
+    return find_spec("xlsxwriter") is not None
+
+
+def table_response(rows: Iterable[Sequence[object]], name: str, extension: str = "csv") -> HttpResponseBase:
+    """Return the rows as a file to download: XLSX if ``extension`` says so and it can be written, else CSV."""
+    if extension == "xlsx" and can_write_xlsx():
+        response: HttpResponseBase = import_string(WRITE_XLSX)(rows, f"{name}.xlsx")
+        return response
+    return csv_response(rows, f"{name}.csv")
+
+
+def export_payments(queryset: QuerySet[Payment], extension: str = "csv") -> HttpResponseBase:
+    """Return the payments as a file to download, the newest first."""
+    name = f"{_('payments')}-{timezone.localdate().isoformat()}"
+    return table_response(_payment_rows(queryset), name, extension)
 
 
 _FIELDS = (

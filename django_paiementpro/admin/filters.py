@@ -3,19 +3,19 @@
 import re
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
-from datetime import date, timedelta
+from datetime import date, datetime, timedelta
 from typing import Any
 
 from django.contrib import admin
 from django.contrib.admin.options import IncorrectLookupParameters
 from django.db.models import QuerySet
-from django.http import HttpRequest
+from django.http import HttpRequest, QueryDict
 from django.utils.dateparse import parse_date
 from django.utils.translation import gettext_lazy as _
 
 from django_paiementpro.admin.periods import presets, start_of
 from django_paiementpro.enums import CHANNEL_COUNTRIES, Channel, SettledBy, Status
-from django_paiementpro.models import Finding, Payment, offered_channels
+from django_paiementpro.models import Finding, Payment, Verification, offered_channels
 
 COUNTRIES = {
     "CI": _("Côte d’Ivoire"),
@@ -31,14 +31,43 @@ COUNTRIES = {
 }
 
 
+def to_review(payments: QuerySet[Payment]) -> QuerySet[Payment]:
+    """Return the payments that have open findings, which the index of the findings finds."""
+    return payments.filter(pk__in=Finding.objects.filter(reviewed_at=None).values("payment"))
+
+
+def offered_countries() -> set[str]:
+    """Return the countries of the payment methods that the shop offers."""
+    offered = {code for code, _label in offered_channels()}
+    return {country for channel, country in CHANNEL_COUNTRIES.items() if channel in offered}
+
+
+def channels_of(country: str) -> list[str]:
+    return [str(channel) for channel, its_country in CHANNEL_COUNTRIES.items() if its_country == country]
+
+
 class ChoiceFilter(admin.SimpleListFilter):
-    """A filter that accepts no other values than its choices."""
+    """A filter that accepts its own choices, one or several separated by commas, and nothing else."""
 
     def value(self) -> str | None:
         value = super().value()
-        if value is not None and value not in {str(choice) for choice, _label in self.lookup_choices}:
+        choices = {str(choice) for choice, _label in self.lookup_choices}
+        if value is not None and not choices.issuperset(value.split(",")):
             raise IncorrectLookupParameters
         return value
+
+    def values(self) -> list[str]:
+        return (self.value() or "").split(",")
+
+    def narrow(self, queryset: QuerySet[Payment], column: str) -> QuerySet[Payment]:
+        """Return the rows with the chosen values; one value is compared in the form for which indexes are made."""
+        match self.values():
+            case [""]:
+                return queryset
+            case [value]:
+                return queryset.filter(**{column: value})
+            case values:
+                return queryset.filter(**{f"{column}__in": values})
 
 
 class StatusFilter(ChoiceFilter):
@@ -49,21 +78,22 @@ class StatusFilter(ChoiceFilter):
         return list(Status.choices)
 
     def queryset(self, request: HttpRequest, queryset: QuerySet[Payment]) -> QuerySet[Payment]:
-        return queryset.filter(status=self.value()) if self.value() else queryset
+        return self.narrow(queryset, "status")
 
 
-class ReviewFilter(ChoiceFilter):
-    title = _("review")
-    parameter_name = "review"
+class VerificationFilter(ChoiceFilter):
+    title = _("account verification")
+    parameter_name = "verification"
 
     def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, Any]]:
-        return [("1", _("To review"))]
+        return [("1", _("Account verification"))]
+
+    def has_output(self) -> bool:
+        """Show it where there is one: most shops verify their account once."""
+        return bool(self.value()) or Verification.objects.exists()
 
     def queryset(self, request: HttpRequest, queryset: QuerySet[Payment]) -> QuerySet[Payment]:
-        if not self.value():
-            return queryset
-        # The index of the findings finds the few open ones.
-        return queryset.filter(pk__in=Finding.objects.filter(reviewed_at=None).values("payment"))
+        return queryset.filter(is_verification=True) if self.value() else queryset
 
 
 class SettledByFilter(ChoiceFilter):
@@ -74,20 +104,40 @@ class SettledByFilter(ChoiceFilter):
         return list(SettledBy.choices)
 
     def queryset(self, request: HttpRequest, queryset: QuerySet[Payment]) -> QuerySet[Payment]:
-        return queryset.filter(settled_by=self.value()) if self.value() else queryset
+        return self.narrow(queryset, "settled_by")
 
 
 class OfferedFilter(ChoiceFilter, ABC):
-    """A filter that accepts all known values, and shows those of the payment methods that the shop offers."""
+    """A filter that accepts all its values, and shows the chosen one and some."""
 
     @abstractmethod
     def offered(self) -> set[str]:
         """Return the values to show."""
 
     def choices(self, changelist: Any) -> Iterator[Any]:
-        shown = {None, self.value(), *self.offered()}
+        shown = {None, *self.values(), *self.offered()}
         values = [None, *(str(value) for value, _label in self.lookup_choices)]
         return (choice for value, choice in zip(values, super().choices(changelist), strict=True) if value in shown)
+
+
+class ReviewFilter(OfferedFilter):
+    title = _("review")
+    parameter_name = "review"
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, Any]]:
+        return [("1", _("To review")), ("0", _("Nothing to review"))]
+
+    def offered(self) -> set[str]:
+        return {"1"}
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet[Payment]) -> QuerySet[Payment]:
+        match self.value():
+            case "1":
+                return to_review(queryset)
+            case "0":
+                return queryset.filter(needs_review=False)
+            case _:
+                return queryset
 
 
 class ChannelFilter(OfferedFilter):
@@ -101,7 +151,7 @@ class ChannelFilter(OfferedFilter):
         return {code for code, _label in offered_channels()}
 
     def queryset(self, request: HttpRequest, queryset: QuerySet[Payment]) -> QuerySet[Payment]:
-        return queryset.filter(effective_channel=self.value()) if self.value() else queryset
+        return self.narrow(queryset, "effective_channel")
 
 
 class CountryFilter(OfferedFilter):
@@ -112,20 +162,22 @@ class CountryFilter(OfferedFilter):
         return list(COUNTRIES.items())
 
     def offered(self) -> set[str]:
-        offered = {code for code, _label in offered_channels()}
-        return {country for channel, country in CHANNEL_COUNTRIES.items() if channel in offered}
+        return offered_countries()
 
     def queryset(self, request: HttpRequest, queryset: QuerySet[Payment]) -> QuerySet[Payment]:
         if not self.value():
             return queryset
-        channels = [str(channel) for channel, country in CHANNEL_COUNTRIES.items() if country == self.value()]
-        return queryset.filter(effective_channel__in=channels)
+        return queryset.filter(
+            effective_channel__in=[code for country in self.values() for code in channels_of(country)]
+        )
 
 
 class InputFilter(admin.ListFilter, ABC):
     """A filter with a small form, which keeps the other filters and the search."""
 
     template = "admin/paiementpro/payment/input_filter.html"
+    #: django-unfold reads this from every filter, and fails without it.
+    parameter_name = ""
     parameter_names: tuple[str, ...]
     used_parameters: dict[str, Any]
 
@@ -161,6 +213,11 @@ class InputFilter(admin.ListFilter, ABC):
             "query_string": changelist.get_query_string(remove=list(self.parameter_names)),
             "display": _("All"),
         }
+
+    @property
+    def form_id(self) -> str:
+        """The id of the form, which stands apart from the inputs: themes put filters into forms of their own."""
+        return f"pp-filter-{self.parameter_names[0]}"
 
     @property
     @abstractmethod
@@ -232,3 +289,59 @@ class PeriodFilter(InputFilter):
             }
             for name, label in labels.items()
         ]
+
+
+#: The filters that parameters of Django's own filters mean.
+_OWN_NAMES = {
+    "status__exact": "status",
+    "status__in": "status",
+    "settled_by__exact": "settled_by",
+    "settled_by__in": "settled_by",
+    "channel__exact": "channel",
+    "channel__in": "channel",
+    "merchant_id": "merchant",
+    "merchant_id__exact": "merchant",
+    "needs_review__exact": "review",
+}
+
+#: The same for moments: the filter, and how many days later the day is that Django means.
+_OWN_DAYS = {
+    "created_at__gte": [("from", 0)],
+    "created_at__lt": [("to", -1)],
+    "created_at__date": [("from", 0), ("to", 0)],
+    "created_at__date__gte": [("from", 0)],
+    "created_at__date__lte": [("to", 0)],
+}
+
+_BOOLEANS = {"True": "1", "False": "0"}
+
+
+def own_parameters(query: QueryDict) -> QueryDict:
+    """
+    Return the query with the parameters of Django's own filters (``?status__exact=failed``) as our own.
+
+    So links that others write, and bookmarks, work. A moment that is not a midnight is left as it is.
+    """
+    if query.keys().isdisjoint({*_OWN_NAMES, *_OWN_DAYS}):
+        return query
+    own = query.copy()
+    for name, ours in _OWN_NAMES.items():
+        for value in own.pop(name, []):
+            own[ours] = _BOOLEANS.get(value, value)
+    for name, pairs in _OWN_DAYS.items():
+        day = _day(str(own[name])) if name in own else None
+        if day:
+            del own[name]
+            for ours, days in pairs:
+                own[ours] = (day + timedelta(days=days)).isoformat()
+    return own
+
+
+def _day(text: str) -> date | None:
+    """Return the day of a date, or of a midnight as Django's own filter of dates writes it."""
+    try:
+        moment = datetime.fromisoformat(text)
+    except ValueError:
+        return None
+    is_midnight = (moment.hour, moment.minute, moment.second) == (0, 0, 0)
+    return moment.date() if is_midnight and 2000 <= moment.year < 2100 else None

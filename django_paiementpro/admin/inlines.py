@@ -8,7 +8,7 @@ from django_paiementpro.models import Payment
 
 
 class PaymentInline(ColumnsMixin, ReadOnlyMixin, GenericTabularInline):
-    """The payments of an order, read only: put ``inlines = [PaymentInline]`` into the admin of your orders."""
+    """The payments of an order, read-only. Set ``inlines = [PaymentInline]`` in the admin of your orders."""
 
     model = Payment
     ct_field = "content_type"

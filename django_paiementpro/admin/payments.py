@@ -3,7 +3,6 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, cast
 
 from django.contrib import admin, messages
-from django.contrib.admin.helpers import AdminForm
 from django.contrib.admin.options import IncorrectLookupParameters
 from django.contrib.admin.utils import quote, unquote
 from django.contrib.auth.base_user import AbstractBaseUser
@@ -18,15 +17,18 @@ from django.utils.translation import gettext_lazy as _
 
 from django_paiementpro import log, services
 from django_paiementpro.admin import wording
-from django_paiementpro.admin.actions import ACTIONS, PATIENCE, ReplayAction, StaffAction
+from django_paiementpro.admin.actions import ACTIONS, PATIENCE, ReplayAction, StaffAction, StatementAction
 from django_paiementpro.admin.changelist import MAX_RESULTS, CappedPaginator
 from django_paiementpro.admin.columns import (
     ColumnsMixin,
     ReadOnlyMixin,
+    newest_events,
     open_findings_of,
+    refunds_of,
     status_badge,
 )
-from django_paiementpro.admin.export import export_payments
+from django_paiementpro.admin.export import can_write_xlsx, export_payments
+from django_paiementpro.admin.fieldsets import admin_form
 from django_paiementpro.admin.filters import (
     ChannelFilter,
     CountryFilter,
@@ -35,14 +37,18 @@ from django_paiementpro.admin.filters import (
     ReviewFilter,
     SettledByFilter,
     StatusFilter,
+    VerificationFilter,
+    own_parameters,
 )
-from django_paiementpro.admin.search import search
+from django_paiementpro.admin.search import describe, search
+from django_paiementpro.admin.sharing import share_payment
 from django_paiementpro.enums import PAID, Kind, Status
 from django_paiementpro.exceptions import GatewayUnavailableError
+from django_paiementpro.extensions import extensions
 from django_paiementpro.http import non_atomic
-from django_paiementpro.models import Payment, PaymentEvent
-from django_paiementpro.services.checkout import absolute_url
+from django_paiementpro.models import Payment, PaymentEvent, Statement
 from django_paiementpro.services.reconciliation import newest_first
+from django_paiementpro.services.statements.confirmation import compared_line
 from django_paiementpro.services.status import is_just_checked
 
 if TYPE_CHECKING:
@@ -51,8 +57,8 @@ else:
     ModelAdmin = admin.ModelAdmin
 
 
-#: How many events the page shows, the newest ones.
-MAX_EVENTS = 200
+#: Fields of the payment's page for those who may send signals again, which takes a developer's knowledge.
+TECHNICAL_FIELDS = {"return_context", "success_url", "failure_url"}
 
 #: The form field of each error code of the services.
 FIELDS = {"amount_mismatch": "amount", "gateway_id_missing": "gateway_id", "gateway_id_taken": "gateway_id"}
@@ -89,6 +95,7 @@ class PaymentAdmin(ColumnsMixin, ReadOnlyMixin, ModelAdmin):
         CountryFilter,
         SettledByFilter,
         MerchantFilter,
+        VerificationFilter,
     )
     # The columns that have an index.
     sortable_by = ("reference", "created", "settled")
@@ -101,10 +108,11 @@ class PaymentAdmin(ColumnsMixin, ReadOnlyMixin, ModelAdmin):
     list_max_show_all = 0
     show_full_result_count = False
     show_facets = admin.ShowFacets.NEVER
-    actions = ("check_payments", "export_csv")
+    actions = ("check_payments", "export_csv", "export_xlsx")
     # Not at Django's default path, so that a ModelAdmin of the host's own gets Django's templates.
     change_list_template = "admin/paiementpro/payment/payment_list.html"
     change_form_template = "admin/paiementpro/payment/payment_page.html"
+    object_history_template = "admin/paiementpro/payment/history.html"
     fieldsets = (
         (None, {"fields": ["reference", "badge", "amount_display", "description", "order"]}),
         (
@@ -116,7 +124,7 @@ class PaymentAdmin(ColumnsMixin, ReadOnlyMixin, ModelAdmin):
                     "customer_email",
                     "customer_phone",
                     "user",
-                    "blanked_at",
+                    "blanked",
                 ]
             },
         ),
@@ -127,7 +135,7 @@ class PaymentAdmin(ColumnsMixin, ReadOnlyMixin, ModelAdmin):
                     "channel_display",
                     "merchant_id",
                     "gateway_id",
-                    "transaction_date",
+                    "dated",
                     "response_code",
                     "response_message",
                     "attempt",
@@ -139,9 +147,9 @@ class PaymentAdmin(ColumnsMixin, ReadOnlyMixin, ModelAdmin):
             _("Timeline"),
             {
                 "fields": [
-                    "created_at",
-                    "initialized_at",
-                    "settled_at",
+                    "created",
+                    "opened",
+                    "settled",
                     "settled_by",
                     "success_url",
                     "failure_url",
@@ -149,7 +157,10 @@ class PaymentAdmin(ColumnsMixin, ReadOnlyMixin, ModelAdmin):
             },
         ),
     )
-    readonly_fields = ("badge", "amount_display", "order", "channel_display")
+    readonly_fields = (
+        *("badge", "amount_display", "order", "channel_display"),
+        *("created", "opened", "settled", "dated", "blanked"),
+    )
 
     class Media:
         css = {"all": ("paiementpro/admin.css",)}
@@ -167,6 +178,10 @@ class PaymentAdmin(ColumnsMixin, ReadOnlyMixin, ModelAdmin):
     def has_export_permission(self, request: HttpRequest) -> bool:
         return self.may(request, "export")
 
+    def has_export_xlsx_permission(self, request: HttpRequest) -> bool:
+        """Offer XLSX only where XlsxWriter is installed."""
+        return self.has_export_permission(request) and can_write_xlsx()
+
     # The list.
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Payment]:
@@ -176,6 +191,11 @@ class PaymentAdmin(ColumnsMixin, ReadOnlyMixin, ModelAdmin):
         self, request: HttpRequest, queryset: QuerySet[Payment], search_term: str
     ) -> tuple[QuerySet[Payment], bool]:
         return search(queryset, search_term), False
+
+    def get_changelist_instance(self, request: HttpRequest) -> Any:
+        """Read the parameters of Django's own filters as our own."""
+        request.GET = own_parameters(request.GET)  # type: ignore[assignment]
+        return super().get_changelist_instance(request)
 
     def lookup_allowed(self, lookup: str, value: str, request: HttpRequest | None = None) -> bool:
         """Allow only the lookups of our filters; others have no index."""
@@ -188,7 +208,12 @@ class PaymentAdmin(ColumnsMixin, ReadOnlyMixin, ModelAdmin):
             forbidden = {*self.actions} - {*self.get_actions(request)}
             if forbidden & {*request.POST.getlist("action")}:
                 raise PermissionDenied
-        context = {"may_export": self.may(request, "export"), **(extra_context or {})}
+        context = {
+            "may_export": self.has_export_permission(request),
+            "may_export_xlsx": self.has_export_xlsx_permission(request),
+            "searched": describe(request.GET.get("q", "")),
+            **(extra_context or {}),
+        }
         return super().changelist_view(request, context)
 
     @admin.action(description=_("Ask the gateway about the selected payments"), permissions=["check"])
@@ -233,7 +258,12 @@ class PaymentAdmin(ColumnsMixin, ReadOnlyMixin, ModelAdmin):
         log.write("payments_exported", user=str(request.user.pk))
         return export_payments(queryset)
 
-    def export_view(self, request: HttpRequest) -> HttpResponseBase:
+    @admin.action(description=_("Export the selected payments (XLSX)"), permissions=["export_xlsx"])
+    def export_xlsx(self, request: HttpRequest, queryset: QuerySet[Payment]) -> HttpResponseBase:
+        log.write("payments_exported", user=str(request.user.pk))
+        return export_payments(queryset, "xlsx")
+
+    def export_view(self, request: HttpRequest, extension: str = "csv") -> HttpResponseBase:
         """Export the list as it is filtered."""
         if not (self.has_view_permission(request) and self.may(request, "export")):
             raise PermissionDenied
@@ -241,7 +271,7 @@ class PaymentAdmin(ColumnsMixin, ReadOnlyMixin, ModelAdmin):
             queryset = self.get_changelist_instance(request).get_queryset(request)
         except IncorrectLookupParameters:
             return HttpResponseRedirect(self._url("changelist") + "?e=1")
-        return self.export_csv(request, queryset)
+        return self.export_xlsx(request, queryset) if extension == "xlsx" else self.export_csv(request, queryset)
 
     def get_paginator(
         self, request: HttpRequest, queryset: Any, per_page: int, orphans: int = 0, allow_empty_first_page: bool = True
@@ -259,14 +289,18 @@ class PaymentAdmin(ColumnsMixin, ReadOnlyMixin, ModelAdmin):
     def change_view(
         self, request: HttpRequest, object_id: str, form_url: str = "", extra_context: dict[str, Any] | None = None
     ) -> HttpResponse:
+        request.current_app = self.admin_site.name
         payment = self.get_object(request, unquote(object_id))
         context = self._page_context(request, payment) if payment and self.has_view_permission(request, payment) else {}
         return super().change_view(request, object_id, form_url, {**context, **(extra_context or {})})
 
     def get_fieldsets(self, request: HttpRequest, obj: Payment | None = None) -> Any:
-        """Leave out empty fields."""
+        """Leave out empty fields, and technical ones unless the user may send signals."""
+        hidden = set() if self.may(request, "redeliver") else TECHNICAL_FIELDS
 
         def is_shown(name: Any) -> bool:
+            if name in hidden:
+                return False
             method = getattr(self, name, None)
             return name == "amount_display" or bool(method(obj) if method and obj else getattr(obj, name, None))
 
@@ -277,14 +311,9 @@ class PaymentAdmin(ColumnsMixin, ReadOnlyMixin, ModelAdmin):
         return [(title, options) for title, options in fieldsets if options["fields"]]
 
     def _page_context(self, request: HttpRequest, payment: Payment) -> dict[str, Any]:
-        events = list(payment.events.order_by("-pk")[: MAX_EVENTS + 1])
-        is_cut = len(events) > MAX_EVENTS
-        events = events[:MAX_EVENTS][::-1]
-        for event in events:
-            event.payment = payment
-        refunds = list(payment.refunds.select_related("user")) if payment.refunded_amount else []
-        for refund in refunds:
-            refund.payment = payment
+        events, is_cut = newest_events(payment)
+        refunds = refunds_of(payment)
+        is_technical = self.may(request, "redeliver")
         entries = [
             {
                 "entry": entry,
@@ -292,21 +321,25 @@ class PaymentAdmin(ColumnsMixin, ReadOnlyMixin, ModelAdmin):
                 if entry.event.kind == Kind.NOTIFICATION
                 else "",
             }
-            for entry in wording.timeline(events)
+            for entry in wording.timeline(events, is_technical=is_technical)
         ]
         return {
-            "summary": wording.summarize(payment, events, open_findings_of(payment), refunds),
+            "summary": wording.summarize(
+                payment, events, open_findings_of(payment), refunds, is_technical=is_technical
+            ),
+            "day_format": wording.day_format(),
             "refunds": refunds,
             "entries": entries,
             "is_cut": is_cut,
-            "max_events": MAX_EVENTS,
+            "max_events": len(events),
             "may_replay": self.may(request, ReplayAction.permission),
             "staff_actions": [
                 {"url": self._url(name, payment.pk), "label": action.label}
                 for name, action in ACTIONS.items()
                 if self.may(request, action.permission) and action.is_possible(payment)
             ],
-            "customer_link": _customer_link(request, payment),
+            "share": share_payment(payment, request) if _is_payable(payment) else None,
+            "extension_links": [link for app in extensions() for link in app.admin_links(request, payment)],
         }
 
     def get_urls(self) -> list[URLPattern]:
@@ -321,6 +354,14 @@ class PaymentAdmin(ColumnsMixin, ReadOnlyMixin, ModelAdmin):
         return [
             path("takings/", self.admin_site.admin_view(self.day_book_view), name=name("daybook")),
             path("export/", self.admin_site.admin_view(self.export_view), name=name("export")),
+            path(
+                "export/xlsx/", self.admin_site.admin_view(self.export_view), {"extension": "xlsx"}, name("export_xlsx")
+            ),
+            path(
+                "<path:object_id>/statement-lines/<int:line_id>/confirm/",
+                wrap(self.statement_view),
+                name=name("statement_line"),
+            ),
             path("<path:object_id>/events/<int:event_id>/replay/", wrap(self.replay_view), name=name("replay")),
             *(
                 path(f"<path:object_id>/{action}/", wrap(self.action_view), {"action": action}, name=name(action))
@@ -347,6 +388,20 @@ class PaymentAdmin(ColumnsMixin, ReadOnlyMixin, ModelAdmin):
         if event is None or str(event.payment_id) != unquote(object_id):
             raise Http404
         return self._staff_view(request, object_id, ReplayAction(event))
+
+    def statement_view(self, request: HttpRequest, object_id: str, line_id: int) -> HttpResponse:
+        """Confirm a payment that a statement has, and return to the statement."""
+        line = compared_line(line_id)
+        if line is None or str(line.payment_id) != unquote(object_id):
+            raise Http404
+        if not request.user.has_perm(f"{self.opts.app_label}.view_statement"):
+            raise PermissionDenied
+        response = self._staff_view(request, object_id, StatementAction(line))
+        if isinstance(response, HttpResponseRedirect) and Statement.objects.filter(pk=line.statement_id).exists():
+            view = f"admin:{self.opts.app_label}_statement_change"
+            page = reverse(view, args=[line.statement_id], current_app=self.admin_site.name)
+            return HttpResponseRedirect(f"{page}?list=theirs")
+        return response
 
     def _staff_view(self, request: HttpRequest, object_id: str, action: StaffAction) -> HttpResponse:
         """Ask for a reason, perform the action once, and return to the payment with a message."""
@@ -377,7 +432,6 @@ class PaymentAdmin(ColumnsMixin, ReadOnlyMixin, ModelAdmin):
                 self.log_change(request, payment, text)
                 self.message_user(request, text, LEVELS[level])
                 return page
-        visible = [(None, {"fields": [field.name for field in form.visible_fields()]})]
         context = {
             **self.admin_site.each_context(request),
             "opts": self.opts,
@@ -389,8 +443,9 @@ class PaymentAdmin(ColumnsMixin, ReadOnlyMixin, ModelAdmin):
             "action": action,
             "findings": wording.to_review(open_findings_of(payment)) if action.shows_findings else [],
             "preview": action.preview(payment),
+            "is_technical": self.may(request, "redeliver"),
             "form": form,
-            "adminform": AdminForm(cast("Any", form), visible, {}, (), model_admin=self),
+            "adminform": admin_form(form, self),
         }
         request.current_app = self.admin_site.name
         return TemplateResponse(request, "admin/paiementpro/payment/staff_action.html", context)
@@ -405,7 +460,5 @@ def _parameters(list_filter: Any) -> Sequence[str]:
     return getattr(list_filter, "parameter_names", None) or (list_filter.parameter_name,)
 
 
-def _customer_link(request: HttpRequest, payment: Payment) -> str:
-    """Return the link with which the customer can pay; empty if there is nothing to pay."""
-    is_payable = Status(payment.status).is_payable and payment.has_customer
-    return absolute_url(payment.get_checkout_url(), request) if is_payable else ""
+def _is_payable(payment: Payment) -> bool:
+    return Status(payment.status).is_payable and payment.has_customer

@@ -11,12 +11,16 @@ from django.apps import apps
 from django.contrib.contenttypes.models import ContentType
 from django.db import connections
 from django.db.models import Exists, OuterRef, Q, QuerySet
+from django.utils.translation import gettext as _
 
 from django_paiementpro.models import Payment, SearchKey
 from django_paiementpro.normalization import MAX_WORDS, email_key, fold, name_words, transaction_key
 from django_paiementpro.phones import search_phones
 
 MAX_LENGTH = 254
+
+# A reference as payers read it aloud: Payment.short_reference.
+_SHORT_REFERENCE = re.compile("[0-9a-f]{4} [0-9a-f]{4}", re.IGNORECASE)
 
 #: The shortest prefix of a reference that is searched for.
 MIN_PREFIX = 4
@@ -26,10 +30,10 @@ def search(payments: QuerySet[Payment], text: str) -> QuerySet[Payment]:
     """
     Return the payments that match the text.
 
-    It may be a reference or its beginning, the reference of any attempt, the gateway's transaction id, an e-mail
-    address or its beginning, a phone number in any format, the key of an order, an order as the list shows it ("Order
-    13"), or a name: consecutive words of it or, if nothing matches, its words in any order. Accents and case do not
-    matter, and the beginning of a word is enough.
+    It may be a reference or its beginning, also as payers see it ("1a2b 3c4d"), the reference of any attempt, the
+    gateway's transaction id, an e-mail address or its beginning, a phone number in any format, the key of an order, an
+    order as the list shows it ("Order 13"), or a name: consecutive words of it or, if nothing matches, its words in any
+    order. Accents and case do not matter, and the beginning of a word is enough.
     """
     text = " ".join(text.split())
     if not text:
@@ -46,6 +50,25 @@ def search(payments: QuerySet[Payment], text: str) -> QuerySet[Payment]:
         return payments.filter(with_keys)
     # Databases use no index for an OR of conditions on two tables.
     return payments.filter(pk__in=rows.filter(known_as).values("pk").union(rows.filter(with_keys).values("pk")))
+
+
+def describe(text: str) -> str:
+    """Return what a search compared, for staff whose search found nothing; empty if nothing was searched for."""
+    text = " ".join(text.split())
+    values = {"text": text}
+    if not text:
+        return ""
+    if "@" in text:
+        return _("Searched for: an e-mail address that begins with “%(text)s”.") % values
+    if phones := search_phones(text):
+        values["phones"] = ", ".join(sorted(phones))
+        return _("Searched for: the phone number %(phones)s; the reference, transaction or order “%(text)s”.") % values
+    if name_words(text):
+        return (
+            _("Searched for: a customer’s name with “%(text)s”; the reference, transaction or order “%(text)s”.")
+            % values
+        )
+    return _("Searched for: the reference, transaction or order “%(text)s”.") % values
 
 
 def _keys(text: str, using: str) -> list[Q]:
@@ -76,6 +99,8 @@ def _known_as(text: str) -> Q:
     if key := transaction_key(text):
         condition |= Q(gateway_key=key)
     text = text.lstrip("#")
+    if _SHORT_REFERENCE.fullmatch(text):
+        text = text.replace(" ", "")
     if not text or " " in text:
         return condition
     # References given by the host may have capitals; ours are in lower case.

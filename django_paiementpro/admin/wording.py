@@ -4,17 +4,17 @@ A payment in plain words: its summary with advice, its timeline, and what staff 
 Every text about a payment that staff read, beyond the names of its fields, is here. Nothing here runs a query.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from copy import copy
-from dataclasses import dataclass, field
-from datetime import datetime
+from dataclasses import dataclass, field, replace
+from datetime import date, datetime
 from typing import Any
 
 from django.utils import timezone
 from django.utils.formats import date_format
 from django.utils.text import capfirst
 from django.utils.translation import gettext as _
-from django.utils.translation import gettext_lazy
+from django.utils.translation import gettext_lazy, pgettext
 
 from django_paiementpro.conf import conf
 from django_paiementpro.delivery import outbox
@@ -40,6 +40,7 @@ class Entry:
     """One event of the timeline; ``level`` is ``success``, ``warning``, ``error`` or empty."""
 
     event: PaymentEvent
+    time: str
     title: str
     details: Sequence[str] = ()
     level: str = ""
@@ -58,7 +59,7 @@ class Summary:
 
 @dataclass(frozen=True, slots=True)
 class Preview:
-    """What a replay would do: the outcome in words, and each changed field with its values before and after."""
+    """What a replay would do: a description of the outcome, and each changed field with its old and new value."""
 
     outcome: str
     changes: Sequence[tuple[str, str, str]]
@@ -106,6 +107,15 @@ ADVICE = {
         "The customer paid after this payment was cancelled. Deliver the order, or refund the money in the gateway’s "
         "back office and record the refund here."
     ),
+    Reason.HOST: gettext_lazy("The shop’s own code reported this. Follow its message, then mark it as reviewed."),
+    Reason.LINK_EXPIRED: gettext_lazy(
+        "The customer paid after the payment link was closed. Deliver if you still can, or refund the money in the "
+        "gateway’s back office and record the refund here."
+    ),
+    Reason.LINK_OVER_LIMIT: gettext_lazy(
+        "More customers have paid than the payment link allows. Deliver if you still can, or refund the money in the "
+        "gateway’s back office and record the refund here."
+    ),
 }
 
 STAFF_TITLES = {
@@ -116,6 +126,12 @@ STAFF_TITLES = {
     "redeliver": gettext_lazy("%(user)s sent the signals again"),
     "discard": gettext_lazy("%(user)s stopped waiting for missing receivers"),
     "replay": gettext_lazy("%(user)s replayed a notification"),
+}
+
+#: The same for staff who may not send signals, in words that need no developer.
+PLAIN_STAFF_TITLES = {
+    "redeliver": gettext_lazy("%(user)s told the shop about the payment again"),
+    "discard": gettext_lazy("%(user)s closed what the shop had not processed"),
 }
 
 TITLES: dict[tuple[str, str], Any] = {
@@ -134,7 +150,7 @@ TITLES: dict[tuple[str, str], Any] = {
     ),
     (Kind.STATUS, Outcome.REFUSED): gettext_lazy("The answer to a status check is about another payment"),
     (Kind.HOST, Outcome.ACCEPTED): gettext_lazy("The shop cancelled the payment"),
-    (Kind.HOST, Outcome.CONFLICT): gettext_lazy("The app found something to review"),
+    (Kind.HOST, Outcome.CONFLICT): gettext_lazy("Something was found that needs a review"),
     (Kind.EXPIRY, Outcome.ACCEPTED): gettext_lazy("The payment was not made in time and expired"),
 }
 
@@ -158,9 +174,19 @@ def channel_name(payment: Payment) -> str:
 
 
 def summarize(
-    payment: Payment, events: Sequence[PaymentEvent], findings: Sequence[Finding], refunds: Sequence[Refund]
+    payment: Payment,
+    events: Sequence[PaymentEvent],
+    findings: Sequence[Finding],
+    refunds: Sequence[Refund],
+    *,
+    is_technical: bool = True,
 ) -> Summary:
-    """Describe a payment and advise what to do. ``events`` are sorted by age, oldest first; ``findings`` are open."""
+    """
+    Describe a payment and advise what to do.
+
+    ``events`` are sorted by age, oldest first; ``findings`` are open. ``is_technical`` is for those who may send
+    signals again; others are not shown a developer's words.
+    """
     summary = _SUMMARIES[Status(payment.status)](payment, events)
     if Status(payment.status) in {Status.CREATED, Status.FAILED} and not payment.has_customer:
         # The gateway opens no page without the customer's data.
@@ -172,8 +198,12 @@ def summarize(
         # Findings have their own advice, which comes first.
         summary.advice = []
     if any(event.deliver_at is not None for event in events):
-        summary.known.append(_("The shop has not processed it yet: its signal is still waiting for a receiver."))
-        summary.advice.append(_("Tell the shop’s developer, and send the signals again."))
+        if is_technical:
+            summary.known.append(_("The shop has not processed it yet: its signal is still waiting for a receiver."))
+            summary.advice.append(_("Tell the shop’s developer, and send the signals again."))
+        else:
+            summary.known.append(_("The shop has not processed it yet."))
+            summary.advice.append(_("Tell the person who looks after the site."))
     return summary
 
 
@@ -241,6 +271,11 @@ def _evidence(payment: Payment, events: Sequence[PaymentEvent]) -> str:
     if not confirmations:
         return _("Confirmed manually.")
     last = confirmations[-1]
+    if proof := _proof(last):
+        return _("Confirmed by %(user)s from the gateway’s statement: %(row)s.") % {
+            "user": _staff(last),
+            "row": statement_row(proof),
+        }
     return _quoting(_("Confirmed manually by %(user)s") % {"user": _staff(last)}, last.message)
 
 
@@ -275,7 +310,7 @@ def _refunds(payment: Payment, refunds: Sequence[Refund]) -> str:
     return _("%(refunded)s of %(amount)s refunded, most recently on %(day)s.") % {
         "refunded": payment.refunded_amount_display,
         "amount": payment.amount_display,
-        "day": date_format(max(refund.refunded_on for refund in refunds), "SHORT_DATE_FORMAT"),
+        "day": day(max(refund.refunded_on for refund in refunds)),
     }
 
 
@@ -291,7 +326,7 @@ _SUMMARIES = {
 
 
 def to_review(findings: Iterable[Finding]) -> list[ToReview]:
-    """Return the findings in words."""
+    """Describe the findings for people."""
     return [_to_review(finding) for finding in findings]
 
 
@@ -303,9 +338,17 @@ def _to_review(finding: Finding) -> ToReview:
     return ToReview(str(reason.label), _figures_in_words(finding.detail), raised, str(ADVICE.get(reason, "")))
 
 
-def timeline(events: Iterable[PaymentEvent]) -> list[Entry]:
-    """Return the events in words."""
-    return [_entry(event) for event in events]
+def timeline(events: Iterable[PaymentEvent], *, is_technical: bool = True) -> list[Entry]:
+    """Return the events in words; without signals and the gateway's fields unless ``is_technical``."""
+    entries = [_entry(event) for event in events]
+    return entries if is_technical else [*map(_plain, entries)]
+
+
+def _plain(entry: Entry) -> Entry:
+    title = PLAIN_STAFF_TITLES.get(str(entry.event.fields.get("action"))) if entry.event.kind == Kind.STAFF else None
+    return replace(
+        entry, title=str(title) % {"user": _staff(entry.event)} if title else entry.title, fields=(), signals=()
+    )
 
 
 def _entry(event: PaymentEvent) -> Entry:
@@ -313,7 +356,14 @@ def _entry(event: PaymentEvent) -> Entry:
     level = LEVELS.get(Outcome(event.outcome), "")
     if event.kind == Kind.STAFF:
         title = str(STAFF_TITLES.get(str(event.fields.get("action")), event)) % {"user": _staff(event)}
-        details = [_figures(event), event.message, str(event.fields.get("finding", ""))]
+        proof = _proof(event)
+        if proof:
+            title = _("%(user)s confirmed the payment from the statement") % {"user": _staff(event)}
+        details = [
+            capfirst(statement_row(proof)) if proof else _figures(event),
+            event.message,
+            str(event.fields.get("finding", "")),
+        ]
         level = "success" if event.fields.get("action") == "confirm" else level
     elif event.kind == Kind.NOTIFICATION and event.outcome == Outcome.ACCEPTED:
         is_success = _is_success(event)
@@ -326,6 +376,7 @@ def _entry(event: PaymentEvent) -> Entry:
         details.insert(0, str(Reason.MALFORMED.label))
     return Entry(
         event=event,
+        time=moment(event.created_at, with_seconds=True),
         title=title,
         details=[findings_in_words(text) for text in details if text],
         level=level,
@@ -450,7 +501,40 @@ def _quoting(text: str, quotation: str) -> str:
     return _("%(text)s: “%(quotation)s”.") % {"text": text, "quotation": quotation} if quotation else f"{text}."
 
 
-def moment(value: datetime) -> str:
+def _proof(event: PaymentEvent) -> Mapping[str, Any]:
+    proof = event.fields.get("statement")
+    return proof if isinstance(proof, dict) and "digest" in proof else {}
+
+
+def statement_row(proof: Mapping[str, Any]) -> str:
+    """Return the row of a statement that proves a payment, as its confirmation keeps it. Names may be erased."""
+    name = proof.get("file") or f"{proof['merchant']} {proof['id']}"
+    parts = [_("statement “%(file)s”, row %(number)d") % {"file": name, "number": proof["row"]}]
+    parts.append(_("transaction %(id)s") % {"id": proof["gateway_id"]})
+    if proof["reference"]:
+        parts.append(_("reference %(reference)s") % {"reference": proof["reference"]})
+    parts.append(format_amount(proof["amount"], proof["currency"]))
+    if proof["paid_at"]:
+        parts.append(moment(datetime.fromisoformat(proof["paid_at"])))
+    time = moment(datetime.fromisoformat(proof["imported_at"]))
+    if proof["imported_by_id"]:
+        user = proof.get("imported_by") or _("User %(id)s") % {"id": proof["imported_by_id"]}
+        parts.append(_("imported by %(user)s on %(time)s") % {"user": user, "time": time})
+    else:
+        parts.append(_("imported on %(time)s") % {"time": time})
+    return ", ".join(parts)
+
+
+def day_format() -> str:
+    """Return the format of dates as West Africa reads them: the day first, in English too."""
+    return pgettext("date format", "d/m/Y")
+
+
+def day(value: date) -> str:
+    return date_format(value, day_format())
+
+
+def moment(value: datetime, *, with_seconds: bool = False) -> str:
     """Return a moment in the current time zone as people read it."""
     value = timezone.localtime(value)
-    return f"{date_format(value, 'SHORT_DATE_FORMAT')} {value:%H:%M}"
+    return f"{day(value)} {value:%H:%M:%S}" if with_seconds else f"{day(value)} {value:%H:%M}"

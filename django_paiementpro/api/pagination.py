@@ -85,7 +85,7 @@ class PaymentPagination(CursorPagination):
 
 
 def _from(queryset: QuerySet[Payment], position: Position | None, is_backward: bool) -> QuerySet[Payment]:
-    """Return the payments after a position, nearest first: older ones, or newer ones when going backward."""
+    """Return the payments after a position, nearest first: older ones, or newer ones when paging backward."""
     order = ("created_at", "pk") if is_backward else ("-created_at", "-pk")
     if position:
         queryset = queryset.filter(after(position, *order))

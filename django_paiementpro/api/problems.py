@@ -22,14 +22,16 @@ from rest_framework import exceptions
 from rest_framework.renderers import JSONRenderer
 from rest_framework.response import Response
 
-from django_paiementpro.exceptions import GatewayRefusedError, GatewayUnavailableError, TooManyRefusalsError
-from django_paiementpro.http import UNAVAILABLE_SECONDS
+from django_paiementpro.exceptions import (
+    GatewayBusyError,
+    GatewayRefusedError,
+    GatewayUnavailableError,
+    TooManyRefusalsError,
+)
+from django_paiementpro.http import BUSY_SECONDS, UNAVAILABLE_SECONDS
 from django_paiementpro.models import Payment
 
 PREFIX = "urn:paiementpro:problem:"
-
-#: ``Retry-After`` of a busy site, in seconds.
-BUSY_SECONDS = 5
 
 #: Titles by kind, the last part of a problem's ``type``. The documentation shows the comments.
 TITLES: dict[str, Any] = {
@@ -67,7 +69,8 @@ TITLES: dict[str, Any] = {
     "too-many-refusals": _("The gateway refused the payment several times in a row."),
     #: The payment is kept as above; ``Retry-After``.
     "gateway-unavailable": _("The gateway is unavailable."),
-    #: ``PAIEMENTPRO_API_GATEWAY_CALLS`` requests are waiting already; nothing was stored; ``Retry-After``.
+    #: ``PAIEMENTPRO_API_GATEWAY_CALLS`` requests are waiting already. No payment was stored, or it is kept as above;
+    #: ``Retry-After``.
     "busy": _("Too many payments are being opened."),
 }
 
@@ -163,6 +166,8 @@ def gateway_problem(error: GatewayRefusedError | GatewayUnavailableError, member
         return Problem("too-many-refusals", detail, wait=error.retry_after, members=members)
     if isinstance(error, GatewayRefusedError):
         return Problem("gateway-refused", gettext("The payment is kept. The shop knows the reason."), members=members)
+    if isinstance(error, GatewayBusyError):
+        return Problem("busy", gettext("Please try again in a few seconds."), wait=BUSY_SECONDS, members=members)
     return Problem(
         "gateway-unavailable",
         gettext("The payment is kept. Please try again in a moment."),
@@ -196,6 +201,8 @@ def _translate(error: Exception) -> exceptions.APIException | None:
         return exceptions.PermissionDenied()
     if isinstance(error, ValidationError):
         return invalid_payment(error)
+    if isinstance(error, GatewayBusyError):  # before anything was stored
+        return gateway_problem(error, {})
     if isinstance(error, (SuspiciousOperation, BadRequest, UnreadablePostError)):
         return exceptions.ParseError()
     return None

@@ -55,7 +55,7 @@ CALLING = [
 CREATING = [*CALLING, "invalid-key", "key-missing", "key-reused"]
 
 
-def _responses(successes: dict[int, OpenApiResponse], problems: list[str]) -> dict[Any, OpenApiResponse]:
+def documented(successes: dict[int, OpenApiResponse], problems: list[str]) -> dict[Any, OpenApiResponse]:
     responses: dict[Any, OpenApiResponse] = {
         (status, "application/json") if response.response else status: response
         for status, response in successes.items()
@@ -68,11 +68,11 @@ def _responses(successes: dict[int, OpenApiResponse], problems: list[str]) -> di
     return responses
 
 
-def _header(name: str, description: str, statuses: list[int], kind: type = str) -> OpenApiParameter:
+def header(name: str, description: str, statuses: list[int], kind: type = str) -> OpenApiParameter:
     return OpenApiParameter(name, kind, OpenApiParameter.HEADER, description=description, response=statuses)
 
 
-RETRY = _header("Retry-After", "Seconds to wait before the next request.", [429, 503], int)
+RETRY = header("Retry-After", "Seconds to wait before the next request.", [429, 503], int)
 
 REFERENCE = OpenApiParameter(
     "reference",
@@ -105,7 +105,7 @@ OPERATIONS: dict[str, Any] = {
         summary="List your payments",
         description="Newest first. Staff who may view payments see all of them.",
         parameters=[FilterSerializer, RETRY],
-        responses=_responses({200: OpenApiResponse(PaymentSerializer(many=True), "A page of payments.")}, []),
+        responses=documented({200: OpenApiResponse(PaymentSerializer(many=True), "A page of payments.")}, []),
     ),
     "create": extend_schema(
         operation_id="payments_create",
@@ -118,8 +118,8 @@ OPERATIONS: dict[str, Any] = {
             "open is kept (502, 503): repeat the request with the same key, or use its `checkout_url`."
         ),
         request=NewPaymentSerializer,
-        parameters=[KEY, RETRY, _header("Location", "The payment, if you are authenticated.", [201])],
-        responses=_responses({201: OPENED}, CREATING),
+        parameters=[KEY, RETRY, header("Location", "The payment, if you are authenticated.", [201])],
+        responses=documented({201: OPENED}, CREATING),
     ),
     "retrieve": extend_schema(
         operation_id="payments_retrieve",
@@ -128,10 +128,10 @@ OPERATIONS: dict[str, Any] = {
         parameters=[
             REFERENCE,
             ETAG,
-            _header("Retry-After", "Seconds to wait before the next request.", [200, 304, 429], int),
-            _header("ETag", "For `If-None-Match`.", [200, 304]),
+            header("Retry-After", "Seconds to wait before the next request.", [200, 304, 429], int),
+            header("ETag", "For `If-None-Match`.", [200, 304]),
         ],
-        responses=_responses(
+        responses=documented(
             {
                 200: OpenApiResponse(PaymentSerializer, "The payment."),
                 304: OpenApiResponse(description="Nothing has changed."),
@@ -145,6 +145,6 @@ OPERATIONS: dict[str, Any] = {
         description="After an outage, a refusal or a failure, or when the page is no longer fresh.",
         request=None,
         parameters=[REFERENCE, RETRY],
-        responses=_responses({200: OPENED}, CALLING),
+        responses=documented({200: OPENED}, CALLING),
     ),
 }

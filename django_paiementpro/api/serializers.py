@@ -86,7 +86,7 @@ class NewPaymentSerializer(StrictSerializer):
     The fields of ``PAIEMENTPRO_API_CUSTOMER_FIELDS`` are added; they override the factory's values.
     """
 
-    order = TextField(max_length=255, help_text="What to pay, in the shop’s own terms, for the factory.")
+    order = TextField(max_length=255, help_text="What to pay for, as the shop’s payment factory expects it.")
     channel = ChannelField(
         required=False,
         allow_blank=True,
@@ -99,7 +99,7 @@ class NewPaymentSerializer(StrictSerializer):
         allow_blank=True,
         default="",
         help_text=(
-            "Where the customer returns to: a path of this site, or a URL or app link that the shop allows. "
+            "Where the customer returns to: a path on this site, or a URL or app link that the shop allows. "
             "`{reference}` is replaced."
         ),
     )
@@ -138,7 +138,7 @@ class OpenedPaymentSerializer(serializers.Serializer[Payment]):
     )
     payment_url = serializers.SerializerMethodField(help_text="The gateway’s page, valid for a few minutes, or null.")
     status_url = serializers.SerializerMethodField(
-        help_text="The status for anyone who has this link, without authentication."
+        help_text="The status, readable without authentication by anyone who has this link."
     )
 
     def get_checkout_url(self, payment: Payment) -> str:

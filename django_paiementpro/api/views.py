@@ -1,34 +1,26 @@
-import functools
 import json
 import re
 from collections.abc import Mapping
 from typing import Any, cast
 
-from django.contrib.auth import get_user_model
 from django.core.exceptions import ImproperlyConfigured, ValidationError
 from django.db import IntegrityError
 from django.db.models import QuerySet
-from django.http import HttpRequest
 from django.http.response import HttpResponseBase
-from django.utils.cache import patch_cache_control
 from django.utils.translation import gettext as _
 from drf_spectacular.utils import extend_schema_view
 from rest_framework.decorators import action
-from rest_framework.exceptions import MethodNotAllowed, NotAuthenticated, NotFound
+from rest_framework.exceptions import MethodNotAllowed, NotFound
 from rest_framework.renderers import JSONRenderer
 from rest_framework.request import Request
 from rest_framework.response import Response
-from rest_framework.viewsets import GenericViewSet
 
 from django_paiementpro import log, services
 from django_paiementpro.api import schema
-from django_paiementpro.api.concurrency import limited
 from django_paiementpro.api.pagination import PaymentPagination
-from django_paiementpro.api.parsing import BoundedRequest, read_body
+from django_paiementpro.api.parsing import read_body
 from django_paiementpro.api.problems import (
     Problem,
-    ProblemRenderer,
-    answer_problem,
     gateway_problem,
     invalid_payment,
 )
@@ -39,13 +31,14 @@ from django_paiementpro.api.serializers import (
     OpenedPaymentSerializer,
     PaymentSerializer,
 )
+from django_paiementpro.api.viewsets import ApiViewSet
 from django_paiementpro.conf import conf
 from django_paiementpro.db.connections import database, read
 from django_paiementpro.enums import Status
 from django_paiementpro.exceptions import GatewayRefusedError, GatewayUnavailableError
-from django_paiementpro.http import conditional_response, non_atomic, reread
+from django_paiementpro.http import conditional_response
 from django_paiementpro.models import IdempotencyKey, Payment
-from django_paiementpro.services.checkout import require_payable
+from django_paiementpro.services.checkout import gateway_place, require_payable
 from django_paiementpro.services.idempotency import IdempotentRequest, find_key, store_payment
 
 #: How long the keys of anonymous clients must be: they share one namespace, so a key must not be guessable.
@@ -53,7 +46,7 @@ ANONYMOUS_KEY_LENGTH = 32
 
 
 @extend_schema_view(**schema.OPERATIONS)
-class PaymentViewSet(GenericViewSet[Payment]):
+class PaymentViewSet(ApiViewSet[Payment]):
     """
     List, retrieve and open payments.
 
@@ -72,11 +65,6 @@ class PaymentViewSet(GenericViewSet[Payment]):
     lookup_field = "reference"
     lookup_value_regex = "[^/]+"  # an invalid reference is answered like an unknown one
     lookup_value_converter = "str"
-
-    @classmethod
-    def as_view(cls, *args: Any, **kwargs: Any) -> Any:
-        """Return the view, exempt from ``ATOMIC_REQUESTS``."""
-        return non_atomic(reread(super().as_view(*args, **kwargs)))
 
     # To override ------------------------------------------------------------------------------------------------------
 
@@ -159,12 +147,13 @@ class PaymentViewSet(GenericViewSet[Payment]):
         idempotent = self._idempotent_request(request)
         stored = find_key(idempotent) if idempotent else None
         if stored is None:
-            with limited():
+            # Taken before anything is stored.
+            with gateway_place():
                 payment = self.make_payment(serializer.validated_data)
                 self._check(payment)
                 stored = _store(payment, idempotent)
                 if stored is None:
-                    self._open(payment)
+                    self._open(payment, has_place=True)
                     return self._created(payment)
         if idempotent and not idempotent.matches(stored):
             raise Problem("key-reused", _("Use a new key for a new request."))
@@ -175,27 +164,19 @@ class PaymentViewSet(GenericViewSet[Payment]):
         """Open a new page for the payment: after an outage or a refusal, or when its page is stale."""
         payment = self.get_object()
         read_body(request)
-        with limited():
-            self._open(payment)
+        self._open(payment)
         return Response(self._opened(payment))
 
     # Internals --------------------------------------------------------------------------------------------------------
 
-    def initialize_request(self, request: HttpRequest, *args: Any, **kwargs: Any) -> Request:
-        """Return a request whose body is not read before the client has been authenticated."""
-        made: Any = super().initialize_request(request, *args, **kwargs)
-        self._http_request = request
-        return BoundedRequest(request, made.parsers, made.authenticators, made.negotiator, made.parser_context)
-
     def initial(self, request: Request, *args: Any, **kwargs: Any) -> None:
         if request.method == "POST" and "POST" not in self.allowed_methods:
             raise MethodNotAllowed("POST")
-        # In most POST requests this is the first to read from the database.
-        read(functools.partial(super().initial, request, *args, **kwargs))
+        super().initial(request, *args, **kwargs)
 
     @property
     def allowed_methods(self) -> Any:
-        """The methods for ``Allow``: without a factory no payment can be created."""
+        """The methods for ``Allow``. Without a factory, no payment can be created."""
         methods = super().allowed_methods
         creates = self.action_map.get("post") == "create" if self.action_map else False
         return [name for name in methods if not (creates and name == "POST" and conf.payment_factory is None)]
@@ -217,38 +198,6 @@ class PaymentViewSet(GenericViewSet[Payment]):
             return self.new_payment_serializer_class
         return super().get_serializer_class()
 
-    def get_exception_handler(self) -> Any:
-        return answer_problem
-
-    def finalize_response(self, request: Request, response: Any, *args: Any, **kwargs: Any) -> Any:
-        response = super().finalize_response(request, response, *args, **kwargs)
-        if getattr(response, "content_type", None) == ProblemRenderer.media_type:
-            response.accepted_renderer = ProblemRenderer()
-            response.accepted_media_type = ProblemRenderer.media_type
-        if self.action == "retrieve" and response.status_code in {200, 304}:
-            patch_cache_control(response, private=True, no_cache=True)
-        else:
-            patch_cache_control(response, private=True, no_store=True)
-        return response
-
-    @property
-    def _principal(self) -> Any:
-        """The authenticated user, of any model, or None."""
-        user: Any = self.request.user
-        return user if user and user.is_authenticated else None
-
-    @property
-    def _user(self) -> Any:
-        """The authenticated user, if their model is ``AUTH_USER_MODEL``, which payments refer to."""
-        return self._principal if self._user_id is not None else None
-
-    @property
-    def _user_id(self) -> Any:
-        """The key of that user, as payments store it: a subclass may have a key of its own."""
-        model = get_user_model()
-        user = self._principal
-        return getattr(user, model._meta.pk.attname) if isinstance(user, model) else None
-
     @property
     def _caller(self) -> str:
         """The client, for idempotency keys, or "". Users of two models may have the same primary key."""
@@ -258,10 +207,6 @@ class PaymentViewSet(GenericViewSet[Payment]):
         # Not type(), which returns the class of a SimpleLazyObject.
         model, key = user.__class__, getattr(user, "pk", None)
         return f"{model.__module__}.{model.__qualname__} {key}" if key is not None else ""
-
-    def _require_user(self) -> None:
-        if self._principal is None:
-            raise NotAuthenticated
 
     def _idempotent_request(self, request: Request) -> IdempotentRequest | None:
         """Return the request as its key identifies it, or None if it has no key. Raises ``Problem``."""
@@ -291,10 +236,10 @@ class PaymentViewSet(GenericViewSet[Payment]):
             log.write_invalid(payment, error)
             raise invalid_payment(error, None if payment._state.adding else self._kept(payment)) from error
 
-    def _open(self, payment: Payment) -> None:
+    def _open(self, payment: Payment, *, has_place: bool = False) -> None:
         """Take the payment to the gateway. Raises ``Problem`` with the links of the payment, which is kept."""
         try:
-            services.initialize_payment(payment, self._http_request)
+            services.initialize_payment(payment, self._http_request, has_place=has_place)
         except (GatewayRefusedError, GatewayUnavailableError) as error:
             raise gateway_problem(error, self._kept(payment)) from error
         except ValidationError as error:
@@ -305,8 +250,7 @@ class PaymentViewSet(GenericViewSet[Payment]):
         """Repeat the answer to the first request with this key; open the payment if that had failed."""
         payment = stored.payment
         if payment.opened_attempt is None:
-            with limited():
-                self._open(payment)
+            self._open(payment)
         return self._created(payment)
 
     def _created(self, payment: Payment) -> Response:

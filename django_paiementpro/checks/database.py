@@ -44,7 +44,7 @@ Rows = Sequence[Any]
 def check_database(
     app_configs: Sequence[Any] | None = None, databases: Sequence[str] | None = None, **kwargs: Any
 ) -> list[CheckMessage]:
-    """Check the database that payments are written to, if Django may use it."""
+    """Check the database that payments are written to, if it is among ``databases``."""
     alias = database()
     if alias not in (databases or ()):
         return []

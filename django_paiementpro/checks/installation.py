@@ -2,6 +2,8 @@
 
 from collections.abc import Sequence
 from contextlib import suppress
+from importlib.metadata import PackageNotFoundError, version
+from importlib.util import find_spec
 from typing import Any
 from urllib.parse import SplitResult, urlsplit
 
@@ -10,33 +12,53 @@ from django.conf import settings
 from django.core.checks import CheckMessage, Error, Warning
 from django.core.exceptions import ImproperlyConfigured
 from django.shortcuts import resolve_url
-from django.urls import NoReverseMatch, Resolver404, get_script_prefix, resolve, reverse
+from django.urls import NoReverseMatch, Resolver404, get_script_prefix, resolve
 from django.utils.encoding import punycode
 from django.utils.translation import gettext as _
 
+from django_paiementpro import signing
 from django_paiementpro.conf import PREFIX, SANDBOX_URL, Conf, Setting, conf
 from django_paiementpro.delivery.backends import get_backend
+from django_paiementpro.extensions import extensions
 from django_paiementpro.signals import payment_succeeded
 
 # Paiement Pro's own domain.
 PAIEMENT_PRO = "paiementpro.net"
 
+# The merchant of the examples, in Paiement Pro's documentation and in ours.
+SAMPLE_MERCHANT = "PP-F324"
+
+SESSION = "django.contrib.sessions.middleware.SessionMiddleware"
+LOCALE = "django.middleware.locale.LocaleMiddleware"
+COMMON = "django.middleware.common.CommonMiddleware"
+
 
 def check_installation(app_configs: Sequence[Any] | None = None, **kwargs: Any) -> list[CheckMessage]:
     """Check the settings and the URLs."""
-    return [*_settings(), *_unknown_names(), *_time_zone(), *_urls(), *_site_url(), *_result_pages(), *_backend()]
+    return [
+        *_settings(),
+        *_unknown_names(),
+        *_time_zone(),
+        *_transport(),
+        *_urls(),
+        *_site_url(),
+        *_result_pages(),
+        *_backend(),
+        *_phone_numbers(),
+        *_receivers(),
+        *_locale_middleware(),
+    ]
 
 
 def check_deployment(app_configs: Sequence[Any] | None = None, **kwargs: Any) -> list[CheckMessage]:
     """Check what matters only in production: ``check --deploy``."""
-    return [*_gateway(), *_receivers(), *_idle_backend()]
+    return [*_gateway(), *_merchant(), *_idle_backend()]
 
 
 def _gateway() -> list[CheckMessage]:
-    """Check every setting that decides whose word a payment is settled by, and where customers are sent to pay."""
+    """Check the settings that decide which gateway may settle payments, and where customers are sent to pay."""
     messages: list[CheckMessage] = []
-    gateway_url = _valid(Conf._gateway_url)
-    if gateway_url == SANDBOX_URL or (_valid(Conf.environment) == "sandbox" and not gateway_url):
+    if _is_in_sandbox():
         messages.append(
             Warning(
                 _("Payments are taken in Paiement Pro’s sandbox: no money moves."),
@@ -116,14 +138,15 @@ def _is_sandbox(path: str) -> bool:
     return "paiementpro_sandbox" in match.app_names
 
 
-def _receivers() -> list[CheckMessage]:
-    if payment_succeeded.has_listeners(apps.get_model("paiementpro", "Payment")):
+def _merchant() -> list[CheckMessage]:
+    if settings.DEBUG or (_valid(Conf.merchant_id) or "").upper() != SAMPLE_MERCHANT:
         return []
     return [
         Warning(
-            _("No receiver is connected to payment_succeeded: paid orders are not fulfilled."),
-            hint=_("Connect one in a module that your AppConfig.ready() imports."),
-            id="paiementpro.W003",
+            _("PAIEMENTPRO_MERCHANT_ID is %(sample)s, the documentation’s example, while DEBUG is off.")
+            % {"sample": SAMPLE_MERCHANT},
+            hint=_("Write the merchant id that Paiement Pro gave you: payments go to its account."),
+            id="paiementpro.W008",
         )
     ]
 
@@ -174,14 +197,69 @@ def _time_zone() -> list[CheckMessage]:
     ]
 
 
+def _transport() -> list[CheckMessage]:
+    """Check that the SOAP service can be called, and that it exists where it would be called."""
+    if _valid(Conf.transport) != "soap":
+        return []
+    messages: list[CheckMessage] = []
+    if find_spec("defusedxml") is None:
+        messages.append(missing_defusedxml())
+    if _is_in_sandbox():
+        messages.append(
+            Error(
+                _('PAIEMENTPRO_TRANSPORT is "soap", but Paiement Pro’s sandbox has no SOAP service.'),
+                hint=_(
+                    'Write PAIEMENTPRO_TRANSPORT = "json", or PAIEMENTPRO_ENVIRONMENT = "live"; for development, the '
+                    "local sandbox has a SOAP service."
+                ),
+                id="paiementpro.E012",
+            )
+        )
+    status_host = _host(urlsplit(_valid(Conf._status_url) or ""))
+    if f".{status_host}".endswith(f".{PAIEMENT_PRO}"):
+        messages.append(
+            Warning(
+                _(
+                    'PAIEMENTPRO_STATUS_URL is set, and PAIEMENTPRO_TRANSPORT is "soap": SOAP has no status look-up of '
+                    "its own, and this one may not know its payments."
+                ),
+                hint=_(
+                    "Make one real payment, and see whether the look-up confirms it. If it does, silence this check "
+                    "with SILENCED_SYSTEM_CHECKS; if not, set PAIEMENTPRO_STATUS_URL = None."
+                ),
+                id="paiementpro.W010",
+            )
+        )
+    return messages
+
+
+def missing_defusedxml() -> CheckMessage:
+    return Error(
+        _('PAIEMENTPRO_TRANSPORT is "soap", but defusedxml is not installed: no payment page can be opened.'),
+        hint=_('Run pip install "django-paiementpro[soap]".'),
+        id="paiementpro.E011",
+    )
+
+
+def _is_in_sandbox() -> bool:
+    """Return whether pages are opened in Paiement Pro's sandbox."""
+    gateway_url = _valid(Conf._gateway_url)
+    return gateway_url == SANDBOX_URL or (_valid(Conf.environment) == "sandbox" and not gateway_url)
+
+
 def _urls() -> list[CheckMessage]:
     try:
-        reverse("paiementpro:notification", args=["-"])
+        signing.path_of(signing.NOTIFICATION, "-")
+    except ImproperlyConfigured:
+        return []  # the namespace is wrong, which _settings reports
     except NoReverseMatch:
         return [
             Error(
                 _("The URLs of the app are not included."),
-                hint=_('Add path("paiementpro/", include("django_paiementpro.urls")) to your urlpatterns.'),
+                hint=_(
+                    'Add path("paiementpro/", include("django_paiementpro.urls")) to your urlpatterns. If another '
+                    "namespace includes them, set PAIEMENTPRO_URL_NAMESPACE."
+                ),
                 id="paiementpro.E003",
             )
         ]
@@ -249,7 +327,7 @@ def _backend() -> list[CheckMessage]:
 
 
 def _idle_backend() -> list[CheckMessage]:
-    """Check that a worker runs what is queued. A broken backend is already reported as an error."""
+    """Check that a worker runs the queued deliveries. A broken backend is already reported as an error."""
     if _backend() or not _is_delivered_by_tasks() or not (reason := get_backend().why_idle()):
         return []
     return [
@@ -257,5 +335,71 @@ def _idle_backend() -> list[CheckMessage]:
             _('PAIEMENTPRO_DELIVERY is "task", but no worker runs the receivers: %(reason)s.') % {"reason": reason},
             hint=_('Choose a backend that has workers, or write PAIEMENTPRO_DELIVERY = "immediate".'),
             id="paiementpro.W006",
+        )
+    ]
+
+
+def _phone_numbers() -> list[CheckMessage]:
+    try:
+        lite, full = version("phonenumberslite"), version("phonenumbers")
+    except PackageNotFoundError:
+        return []
+    return compare_phone_numbers(full, lite)
+
+
+def compare_phone_numbers(full: str, lite: str) -> list[CheckMessage]:
+    """Check that the two distributions of the package ``phonenumbers``, which share their files, have one version."""
+    if full == lite:
+        return []
+    return [
+        Warning(
+            _(
+                "phonenumbers %(full)s and phonenumberslite %(lite)s install the same package: its files come from two "
+                "versions."
+            )
+            % {"full": full, "lite": lite},
+            hint=_(
+                "Run “pip install --force-reinstall phonenumbers==%(full)s phonenumberslite==%(full)s”, and pin both "
+                "to the same version."
+            )
+            % {"full": full},
+            id="paiementpro.W007",
+        )
+    ]
+
+
+def _receivers() -> list[CheckMessage]:
+    """
+    Check that something happens when an order is paid. The checks above have imported the URLs, and the views.
+
+    Our own optional apps fulfil no orders; payment links need no receiver.
+    """
+    labels = tuple(f"{extension.label}." for extension in extensions())
+    names = payment_succeeded.receiver_names(apps.get_model("paiementpro", "Payment"))
+    if any(not name.startswith(labels) for name in names) or any(extension.sells for extension in extensions()):
+        return []
+    return [
+        Warning(
+            _("No receiver is connected to payment_succeeded: paid orders are not fulfilled."),
+            hint=_("Connect one in a module that your AppConfig.ready() imports."),
+            id="paiementpro.W003",
+        )
+    ]
+
+
+def _locale_middleware() -> list[CheckMessage]:
+    """Check the order that Django's documentation gives."""
+    names = list(settings.MIDDLEWARE)
+    if LOCALE not in names:
+        return []
+    position = names.index(LOCALE)
+    if SESSION not in names[position:] and COMMON not in names[:position]:
+        return []
+    return [
+        Warning(
+            _("LocaleMiddleware is in the wrong place in MIDDLEWARE: payers may see pages in another language."),
+            hint=_("Write “%(locale)s” after “%(session)s” and before “%(common)s”.")
+            % {"locale": LOCALE, "session": SESSION, "common": COMMON},
+            id="paiementpro.W009",
         )
     ]

@@ -29,7 +29,7 @@ def _payment() -> type[Model]:
 
 
 def in_transaction() -> bool:
-    """Return whether this thread has a transaction open in that database; always, if the host commits by hand."""
+    """Return whether this thread has a transaction open in that database. It always has if autocommit is off."""
     return not transaction.get_autocommit(database())
 
 
@@ -55,6 +55,13 @@ def close_lost_connections() -> bool:
     for connection in lost:
         connection.close()
     return bool(lost)
+
+
+def close_old_connections() -> None:
+    """Do what Django does at the end of a request, after work that follows it. A TestCase's transaction goes on."""
+    for connection in _open_connections():
+        if not has_open_transaction(connection):
+            connection.close_if_unusable_or_obsolete()
 
 
 @contextmanager

@@ -1,9 +1,9 @@
 """
-The few statements that every notification runs, as parameterised SQL.
+The few statements that every notification runs, as parameterized SQL.
 
-The ORM takes longer to build and compile one than the database takes to run it, and PostgreSQL stores a transition and
-its event in a single statement, without the round trips of a transaction; ``make bench`` has the figures. All of them
-go to the database that payments are written to: a replica may lag behind.
+The ORM takes longer to build and compile a query than the database takes to run it. PostgreSQL stores a transition and
+its event in a single statement, without the round trips of a transaction; ``make bench`` has the figures. All
+statements go to the database that payments are written to: a replica may lag behind.
 """
 
 import functools
@@ -20,11 +20,11 @@ from django_paiementpro.db.connections import database, read
 
 M = TypeVar("M", bound=Model)
 
-#: Values by field name that a row must have; None stands for NULL.
+#: The values that a row must have, by field name; None means NULL.
 Where = Mapping[str, Any]
 
 
-#: What keeps a commit from waiting for the disk, as a condition that is always true.
+#: Commits without waiting for the disk, as a condition that is always true.
 WITHOUT_WAITING = {"postgresql": " AND set_config('synchronous_commit', 'off', true) IS NOT NULL"}
 
 #: What makes an INSERT return the key. The drivers of SQLite, MySQL and MariaDB know the last one anyway.
@@ -35,8 +35,8 @@ def find(model: type[M], where: Where, also: str = "", params: Sequence[Any] = (
     """
     Return one matching row, or None.
 
-    ``also`` is the SQL of another column, ``(SELECT …) AS name``, with its ``params``. It becomes an attribute of the
-    row. Each view reads its payment with it first, so a connection that was lost in the meantime is replaced.
+    ``also`` is the SQL of an extra column, ``(SELECT …) AS name``, with its ``params``; it becomes an attribute of the
+    row. Each view reads its payment with this function first, so a lost connection is replaced.
     """
     using = database()
     sql, params = _select(model, using, _shape(where), also), [*params, *_values(model, where, using)]
@@ -94,7 +94,7 @@ def is_one_statement(model: type[Model], using: str) -> bool:
 
 
 def _is_plain(model: type[Model], using: str) -> bool:
-    """Return whether an INSERT does all that ``save()`` would: the key can be had, and no receiver is connected."""
+    """Return whether an INSERT does all that ``save()`` would: it returns the key, and no receiver is connected."""
     has_listeners = pre_save.has_listeners(model) or post_save.has_listeners(model)
     return connections[using].vendor in RETURNING_KEY and not has_listeners
 

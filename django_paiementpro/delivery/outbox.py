@@ -27,6 +27,7 @@ from django_paiementpro import log
 from django_paiementpro.conf import conf
 from django_paiementpro.db import sql
 from django_paiementpro.db.connections import database, drop, ending_transactions, has_open_transaction
+from django_paiementpro.delivery.after_response import collecting_work
 from django_paiementpro.delivery.backends import get_backend
 from django_paiementpro.enums import Outcome
 from django_paiementpro.models import Payment, PaymentEvent
@@ -55,8 +56,12 @@ class Owed(NamedTuple):
 
 
 def owe(event: PaymentEvent, signals: list[str]) -> None:
-    """Make a new event owe signals, under a lease of this process. Signals without a receiver are not kept."""
-    event.receivers = _connected(signals)
+    """
+    Make a new event owe signals, under a lease of this process. Signals without a receiver are not kept.
+
+    The payments of ``paiementpro_verify_account`` send none: nothing was sold.
+    """
+    event.receivers = [] if event.payment.is_verification else _connected(signals)
     heard = {_parted(entry)[0] for entry in event.receivers}
     event.signals = [name for name in signals if name in heard]
     event.deliver_at = _lease() if event.signals else None
@@ -78,7 +83,9 @@ def send(event: PaymentEvent, lease: datetime, *, may_queue: bool = True) -> Non
 
 
 def owe_again(event: PaymentEvent, signals: list[str]) -> None:
-    """Owe the signals of a stored event to all receivers again, from now on."""
+    """Owe the signals of a stored event to all receivers again, from now on; nothing for an account verification."""
+    if event.payment.is_verification:
+        return
     changes = {"signals": signals, "receivers": _connected(signals), "delivered": [], "deliver_at": timezone.now()}
     vars(event).update(changes)
     sql.update(PaymentEvent, {"pk": event.pk, "deliver_at": None}, changes)
@@ -181,6 +188,11 @@ def _enqueue(event: PaymentEvent, lease: datetime) -> None:
 
 def _deliver(event: PaymentEvent) -> bool:
     """Call each receiver that has not handled its signal, under our lease. Return whether nothing is owed."""
+    with collecting_work():
+        return _call_receivers(event)
+
+
+def _call_receivers(event: PaymentEvent) -> bool:
     owed = owed_to(event)
     known = [each for each in owed if each.is_known]
     is_owed = len(known) < len(owed)

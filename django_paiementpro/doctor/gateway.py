@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from urllib.parse import urlsplit
 
-from django.urls import NoReverseMatch, reverse
+from django.urls import NoReverseMatch
 from django.utils.translation import gettext as _
 
 from django_paiementpro import signing
@@ -15,6 +15,8 @@ from django_paiementpro.exceptions import GatewayRefusedError, GatewayUnavailabl
 from django_paiementpro.gateway import client
 from django_paiementpro.gateway.messages import PageRequest
 from django_paiementpro.models import generate_reference
+
+TRANSPORT_NAMES = {"json": "JSON", "soap": "SOAP"}
 
 
 def examine(target: Target) -> Iterator[Result]:
@@ -28,12 +30,15 @@ def _examine_page(target: Target) -> Iterator[Result]:
         request = _page_request(target)
     except NoReverseMatch:
         return  # reported by the topic "urls"
-    params = {"gateway": urlsplit(conf.gateway_url).netloc}
+    params = {
+        "gateway": urlsplit(conf.gateway_url).netloc,
+        "transport": TRANSPORT_NAMES.get(conf.transport, conf.transport),
+    }
     try:
         url = client.open_page(request)
     except GatewayRefusedError as error:
         yield failure(
-            _("The gateway (%(gateway)s) refuses to open a payment page: “%(message)s”.")
+            _("The gateway (%(gateway)s, %(transport)s) refuses to open a payment page: “%(message)s”.")
             % {**params, "message": error.message},
             _(
                 "Check that PAIEMENTPRO_MERCHANT_ID is right, and that the merchant account belongs to "
@@ -42,12 +47,13 @@ def _examine_page(target: Target) -> Iterator[Result]:
         )
     except GatewayUnavailableError as error:
         yield failure(
-            _("The gateway (%(gateway)s) opens no payment page: %(error)s.") % {**params, "error": error},
+            _("The gateway (%(gateway)s, %(transport)s) opens no payment page: %(error)s.")
+            % {**params, "error": error},
             _remedy(error),
         )
     else:
         yield passed(
-            _("The gateway (%(gateway)s) opens payment pages, on %(host)s.")
+            _("The gateway (%(gateway)s, %(transport)s) opens payment pages, on %(host)s.")
             % {**params, "host": urlsplit(url).hostname}
         )
 
@@ -68,7 +74,7 @@ def _page_request(target: Target) -> PageRequest:
         customer_last_name="Doctor",
         customer_phone="2250700000000",
         notification_url=base + make_probe_path()[1],
-        return_url=base + reverse("paiementpro:return", args=[signing.sign(reference, signing.RETURN)]),
+        return_url=base + signing.path_of(signing.RETURN, signing.sign(reference, signing.RETURN)),
     )
 
 

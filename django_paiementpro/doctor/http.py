@@ -16,7 +16,7 @@ import requests
 import urllib3
 
 from django_paiementpro.conf import conf
-from django_paiementpro.gateway.client import Session, call_seconds, read_bounded
+from django_paiementpro.gateway.connections import Session, call_seconds, read_bounded
 from django_paiementpro.gateway.messages import USER_AGENT
 from django_paiementpro.gateway.parsing import Fields
 

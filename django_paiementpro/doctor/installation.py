@@ -7,16 +7,19 @@ from django.conf import settings
 from django.core.checks import ERROR, CheckMessage, Tags, run_checks
 from django.core.management import call_command
 from django.db import DEFAULT_DB_ALIAS
+from django.utils.timesince import timesince
 from django.utils.translation import gettext as _
 
+from django_paiementpro import __version__
 from django_paiementpro.db.connections import database
 from django_paiementpro.doctor.results import Result, failure, passed, warning
 from django_paiementpro.doctor.target import Target
-from django_paiementpro.models import Payment
+from django_paiementpro.models import Payment, Verification
 from django_paiementpro.signals import payment_succeeded
 
-# Other topics examine these more closely: the URLs, the receivers, the site's address.
-ELSEWHERE = frozenset({"paiementpro.E003", "paiementpro.E004", "paiementpro.W003"})
+# Other topics examine these more closely: the URLs, the receivers, the site's address. The merchant of the examples is
+# left to "check --deploy": a test server may use it.
+ELSEWHERE = frozenset({"paiementpro.E003", "paiementpro.E004", "paiementpro.W003", "paiementpro.W008"})
 
 # Django's checks of the keys that sign the notification URLs.
 WEAK_KEYS = {"security.W009": "SECRET_KEY", "security.W025": "SECRET_KEY_FALLBACKS"}
@@ -86,3 +89,20 @@ def _weak_keys(target: Target) -> list[Result]:
 def _result(message: CheckMessage) -> Result:
     level = failure if message.level >= ERROR else warning
     return level(str(message.msg), str(message.hint or ""), f"({message.id})")
+
+
+def examine_verification(target: Target) -> Iterator[Result]:
+    """Examine whether the account was verified, with this version of the app."""
+    last = Verification.objects.using(database()).filter(finished_at__isnull=False).order_by("pk").last()
+    if last is None:
+        yield warning(
+            _("This account has not been verified: what the gateway does for it is not known."),
+            _("Run “manage.py paiementpro_verify_account --phone …” with your own phone before you go live."),
+        )
+    elif last.version != __version__:
+        yield warning(
+            _("This account was last verified with version %(version)s.") % {"version": last.version},
+            _("Run “manage.py paiementpro_verify_account --phone …” again."),
+        )
+    else:
+        yield passed(_("This account was verified %(time)s ago.") % {"time": timesince(last.started_at)})

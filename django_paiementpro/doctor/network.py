@@ -72,8 +72,10 @@ def examine(target: Target) -> Iterator[Result]:
     if report := _probe_report(nonce, answer):
         yield passed(
             _("A test notification sent over the network reached the app (%(seconds).1f s, from %(address)s).")
-            % {"seconds": answer.seconds, "address": report.remote_address or "?"}
+            % {"seconds": answer.seconds, "address": report.remote_address or "?"},
+            _("The server answers several requests at a time.") if report.is_multithreaded else "",
         )
+        yield from _examine_server(report)
         yield from _examine_fields(report)
         yield from _examine_headers(target, report)
         yield from _examine_clock(answer, report)
@@ -168,6 +170,20 @@ def _unknown_signature(answer: Answer) -> tuple[str, ...]:
         _("The clock there differs by %(seconds)d s: synchronize both with NTP.") % {"seconds": off}
         if abs(off) > 60
         else "",
+    )
+
+
+def _examine_server(report: ProbeReport) -> Iterator[Result]:
+    if report.is_multithreaded:
+        return
+    yield warning(
+        _("Each process of the server answers one request at a time, and customers wait for the gateway in it.")
+        if report.is_multiprocess
+        else _("The server answers one request at a time: while one customer waits for the gateway, all others wait."),
+        _(
+            "Give it threads (“gunicorn --threads 16”, “threads = 16” for uWSGI, “threads=16” for mod_wsgi), or use an "
+            "ASGI server; if it has none, start more processes."
+        ),
     )
 
 

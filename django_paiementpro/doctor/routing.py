@@ -5,7 +5,7 @@ from collections.abc import Hashable, Iterable, Iterator, Mapping
 from typing import TypeVar
 
 from django.conf import settings
-from django.urls import NoReverseMatch, get_script_prefix, resolve, reverse
+from django.urls import NoReverseMatch, get_script_prefix, resolve
 from django.utils import translation
 from django.utils.translation import gettext as _
 
@@ -54,7 +54,7 @@ def paths_by_language(name: str, signed: str) -> dict[str, str]:
     paths = {}
     for language in languages if settings.USE_I18N else [settings.LANGUAGE_CODE]:
         with translation.override(language):
-            paths[language] = reverse(f"paiementpro:{name}", args=[signed])
+            paths[language] = signing.path_of(name, signed)
     return paths
 
 

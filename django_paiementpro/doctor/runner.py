@@ -1,4 +1,4 @@
-"""The topics of a check-up, in order, and the loop that runs them."""
+"""The doctor's topics, in order, and the loop that runs them."""
 
 import re
 from collections.abc import Callable, Iterable, Iterator
@@ -46,6 +46,7 @@ TOPICS = (
     Topic("receivers", installation.examine_receivers),
     Topic("reconciliation", backlog.examine_reconciliation, needs_tables=True),
     Topic("backlog", backlog.examine_backlog, needs_tables=True),
+    Topic("verification", installation.examine_verification, needs_tables=True),
     Topic("database", installation.examine_database),
     Topic("gateway", gateway.examine),
 )
@@ -67,7 +68,7 @@ def examine(target: Target) -> Iterator[tuple[str, Result]]:
 
 
 def _examine(topic: Topic, target: Target) -> Iterator[Result]:
-    """Examine one topic. An error ends that topic alone."""
+    """Examine one topic. An error ends only that topic."""
     try:
         yield from topic.examine(target)
     except ImproperlyConfigured as error:
@@ -82,7 +83,7 @@ def _examine(topic: Topic, target: Target) -> Iterator[Result]:
 
 
 def _without_secrets(text: str) -> str:
-    """Remove secrets and control characters, which messages and headers of other code may hold."""
+    """Remove secrets and control characters, which messages and headers from other code may contain."""
     keys = [settings.SECRET_KEY, *settings.SECRET_KEY_FALLBACKS]
     passwords = [database.get("PASSWORD") for database in settings.DATABASES.values()]
     for secret in filter(None, [*keys, *passwords]):

@@ -21,6 +21,9 @@ from django_paiementpro.gateway.text import UNDECODABLE, clean, decode_fully, wi
 SUCCESS_CODE = "0"
 FAILURE_CODE = "-1"
 
+#: The code of a SOAP answer with a session; any other is a refusal.
+SESSION_OPENED_CODE = "0"
+
 #: What the status look-up answers about an unknown reference (SEEN).
 NO_TRANSACTION = "Aucune transaction"
 
@@ -51,7 +54,9 @@ class PageRequest:
     """
     What is sent to the gateway to open a payment page: the thirteen fields of its documentation.
 
-    The ``repr()``, which error reports show, contains neither the customer nor the signed URLs.
+    ``customer_phone`` is the national number in the countries that the gateway serves; ``customer_msisdn`` is the same
+    number with its country code, without a ``+``. The ``repr()``, which error reports show, contains neither the
+    customer nor the signed URLs.
     """
 
     merchant_id: str
@@ -67,6 +72,8 @@ class PageRequest:
     notification_url: str = field(repr=False)
     return_url: str = field(repr=False)
     return_context: Mapping[str, Any] = field(default_factory=dict, repr=False)
+    # JSON does not send it, so two requests that differ in it alone are alike.
+    customer_msisdn: str = field(default="", repr=False, compare=False)
 
     def as_json(self) -> dict[str, Any]:
         """Return the fields in the gateway's spelling. An empty channel is left out: the payer chooses on the page."""
@@ -108,14 +115,41 @@ class PageRequest:
             return_context=json.loads(fields["returnContext"]),
         )
 
+    def as_soap(self) -> dict[str, str | int]:
+        """
+        Return the fields in the order of the SOAP service's description, without the optional ``customerId``.
+
+        The telephone number has its country code. An empty channel is sent: the payer chooses on the page.
+        """
+        return {
+            "merchantId": self.merchant_id,
+            "referenceNumber": self.reference,
+            "amount": self.amount,
+            "channel": self.channel,
+            "countryCurrencyCode": self.currency_number,
+            "customerFirstName": self.customer_first_name,
+            "customerLastname": self.customer_last_name,
+            "customerEmail": self.customer_email,
+            "customerPhoneNumber": self.customer_msisdn or self.customer_phone,
+            "description": self.description,
+            "notificationURL": self.notification_url,
+            "returnURL": self.return_url,
+            "returnContext": encode_context(self.return_context),
+        }
+
     def is_given_away_by(self, url: str) -> bool:
         """Return whether a URL holds the signed part of the notification URL."""
         secret = self.notification_url.rstrip("/").rpartition("/")[2]
         return bool(secret) and secret in decode_fully(url)
 
     def for_audit(self) -> dict[str, Any]:
-        """Return the fields without the two URLs: anyone who reads them could notify, or return as the customer."""
-        return {name: value for name, value in self.as_json().items() if name not in {"notificationURL", "returnURL"}}
+        """
+        Return the fields without the two URLs: anyone who reads them could notify, or return as the customer.
+
+        ``msisdn`` is the phone number with its country code, which the JSON service does not take.
+        """
+        fields = {name: value for name, value in self.as_json().items() if name not in {"notificationURL", "returnURL"}}
+        return {**fields, "msisdn": self.customer_msisdn}
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,9 +175,40 @@ class PageAnswer:
         )
 
     def as_json(self) -> dict[str, Any]:
-        """Return the answer in the gateway's spelling; a refusal has no page."""
+        """Return the answer in the gateway's spelling; a refusal has no URL."""
         answer = {"success": self.is_success, "message": self.message, "url": self.url}
         return answer if self.is_success else {name: value for name, value in answer.items() if name != "url"}
+
+
+@dataclass(frozen=True, slots=True)
+class SessionAnswer:
+    """The SOAP service's answer. Its session has no URL; ``message`` is the gateway's own text."""
+
+    code: str
+    session_id: str
+    message: str
+
+    @property
+    def is_refusal(self) -> bool:
+        return self.code != SESSION_OPENED_CODE
+
+    @classmethod
+    def from_fields(cls, fields: Fields) -> "SessionAnswer":
+        """Read the fields of an answer. Raises ``ValueError`` unless it opens one session or refuses it."""
+        received: dict[str, list[str]] = {}
+        for name, value in fields:
+            received.setdefault(name, []).append(value.strip())
+        codes, session_ids = set(received.get("Code", [])), set(received.get("Sessionid", []))
+        answer = cls(
+            code=codes.pop() if len(codes) == 1 else "",
+            session_id=session_ids.pop() if len(session_ids) == 1 else "",
+            message=clean(without_signed_urls(received.get("Description", [""])[0])),
+        )
+        if not answer.code:
+            raise ValueError("no code, or several")
+        if not answer.is_refusal and not answer.session_id:
+            raise ValueError("a success without a session, or with several")
+        return answer
 
 
 @dataclass(frozen=True, slots=True)
@@ -181,7 +246,7 @@ class StatusAnswer:
         )
 
     def as_json(self) -> dict[str, Any]:
-        """Return the answer in the gateway's spelling; one that is not a success has no other fields."""
+        """Return the answer in the gateway's spelling; a failure has no other fields."""
         if not self.is_success:
             return {"success": False, "error": NO_TRANSACTION}
         return {
@@ -246,7 +311,7 @@ class Notification:
         }
 
     def for_return(self) -> dict[str, Any]:
-        """Return the fields that the payer's browser brings back (see "What is known of the gateway")."""
+        """Return the fields that the payer's browser sends back (see "What is known of the gateway")."""
         return {name: value for name, value in self.as_fields().items() if name != "payId"}
 
     @classmethod

@@ -20,11 +20,11 @@ from django_paiementpro.gateway.text import UNDECODABLE, clean, without_signed_u
 
 MAX_BODY = 64 * 1024
 
-# The gateway joins its own query to a URL with a `?`, even where one stands already (SEEN); a `?` of a value would
-# have come encoded.
+# The gateway appends its own query to a URL with a `?`, even if the URL has one already (SEEN); a `?` in a value would
+# be encoded.
 _STRAY_QUESTION_MARK = re.compile(r"\?(?=\w+=)", re.ASCII)
 
-# A multipart header, and a field's name, as the gateway's are.
+# A multipart header, and a field name, in the form the gateway uses.
 _MULTIPART = re.compile(r"multipart/form-data; boundary=([\w-]{1,70})", re.ASCII)
 _NAME = re.compile(r"\w{1,64}", re.ASCII)
 
@@ -32,7 +32,7 @@ Fields = list[tuple[str, str]]
 
 
 def query_fields(query: str) -> Fields:
-    """Read a query string, as WSGI has it (each character a byte) or as ASGI has it (read as UTF-8 already)."""
+    """Parse a query string, from WSGI (each character is a byte) or from ASGI (already decoded as UTF-8)."""
     with suppress(UnicodeEncodeError):
         query = query.encode("latin-1").decode("utf-8", "replace")
     return _form_fields(_STRAY_QUESTION_MARK.sub("&", query, count=1))
@@ -40,23 +40,23 @@ def query_fields(query: str) -> Fields:
 
 def read_body(request: Any) -> bytes | None:
     """
-    Return the body, or None if it has more than ``MAX_BODY`` bytes, of which no more are read.
+    Return the body, or None if it is longer than ``MAX_BODY`` bytes; no more than that is read.
 
-    A chunked body has no length, and Django finds it empty under WSGI: it is read from the server's own stream, if the
-    server says that this stream ends. Raises what ``request.body`` raises, and ``ValueError`` if the length is not a
-    number.
+    A chunked body has no length, and Django treats it as empty under WSGI: it is read from the server's own stream, if
+    the server guarantees that this stream ends. Raises what ``request.body`` raises, and ``ValueError`` if the length
+    is not a number.
     """
     length = request.META.get("CONTENT_LENGTH")
     if length and int(length) > MAX_BODY:
         return None
     stream = request.META.get("wsgi.input")
     if stream is None and not request._read_started:
-        # Under ASGI the stream ends, wherever the length says that it does.
+        # Under ASGI the stream ends even if the length says otherwise.
         request._stream = LimitedStream(request._stream, MAX_BODY + 1)
     content = b""
     if stream is not None and not length and request.META.get("wsgi.input_terminated"):
         content = _read_chunks(stream)
-    # The host's middleware may have read the stream.
+    # The host's middleware may have read the stream already.
     content = content or request.body
     return content if len(content) <= MAX_BODY else None
 
@@ -66,7 +66,7 @@ def _read_chunks(stream: Any) -> bytes:
     try:
         while chunk := stream.read(MAX_BODY + 1 - len(content)):
             content += chunk
-    except Exception as error:  # each server has errors of its own for a chunk that cannot be read
+    except Exception as error:  # each server has its own errors for an unreadable chunk
         raise UnreadablePostError(*error.args) from error
     return bytes(content)
 
@@ -95,10 +95,10 @@ def _malformed(query: str, detail: str) -> InvalidNotification:
 
 def body_fields(content_type: str, body: bytes, in_query: Fields) -> Fields:
     """
-    Return the fields of a body, by what it looks like rather than by what its header says.
+    Return the fields of a body: JSON is recognized by its content, multipart by its header, the rest is a form.
 
-    One that has the query's fields once more, in their order and as curl writes them, is known by its bytes and not
-    parsed. In which order production sends them is not known; in another order they are parsed.
+    A body that repeats the query's fields, in the same order and as curl writes them, is recognized by its bytes and
+    not parsed. The order that production uses is unknown; fields in any other order are parsed.
     """
     if not body:
         return []

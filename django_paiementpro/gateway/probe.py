@@ -40,7 +40,7 @@ def report(request: HttpRequest, signed: str) -> dict[str, Any] | None:
     """
     Return what the app sees of a probe: where it appears to come from, and which fields arrived intact.
 
-    Return None if the URL is not that of a recent probe.
+    It says how the server works too. Return None if the URL is not that of a recent probe.
     """
     nonce = signing.unsign_probe(signed)
     if nonce is None:
@@ -60,6 +60,9 @@ def report(request: HttpRequest, signed: str) -> dict[str, Any] | None:
         "forwarded_scheme": request.META.get("HTTP_X_FORWARDED_PROTO", ""),
         "forwarded_host": request.META.get("HTTP_X_FORWARDED_HOST", ""),
         "remote_address": request.META.get("REMOTE_ADDR", ""),
+        # Servers say so according to PEP 3333. Under ASGI, Django runs each request in a thread of its own.
+        "is_multithreaded": bool(request.META.get("wsgi.multithread", True)),
+        "is_multiprocess": bool(request.META.get("wsgi.multiprocess", True)),
         "now": time.time(),
         "query": _condition(nonce, in_query),
         "body": _condition(nonce, in_body),
@@ -68,13 +71,20 @@ def report(request: HttpRequest, signed: str) -> dict[str, Any] | None:
 
 @dataclass(frozen=True, slots=True)
 class ProbeReport:
-    """A report on a probe. ``now`` is the app's clock in seconds; the lists hold names of fields."""
+    """
+    A report on a probe. ``now`` is the app's clock in seconds; the lists hold names of fields.
+
+    ``is_multithreaded`` is False if each process of the server answers one request at a time, ``is_multiprocess`` if
+    there is only one process.
+    """
 
     scheme: str
     host: str
     forwarded_scheme: str
     forwarded_host: str
     remote_address: str
+    is_multithreaded: bool
+    is_multiprocess: bool
     now: float
     missing_in_query: list[str]
     missing_in_body: list[str]
@@ -92,6 +102,8 @@ class ProbeReport:
             forwarded_scheme=answer["forwarded_scheme"],
             forwarded_host=answer["forwarded_host"],
             remote_address=answer["remote_address"],
+            is_multithreaded=answer["is_multithreaded"],
+            is_multiprocess=answer["is_multiprocess"],
             now=float(answer["now"]),
             missing_in_query=query["missing"],
             missing_in_body=body["missing"],

@@ -5,7 +5,7 @@ from django.utils.translation import gettext as _
 
 
 def whole_number(lowest: int, highest: int) -> Callable[[str], int]:
-    """Return a parser of whole numbers for argparse, which raises ``ArgumentTypeError``."""
+    """Return an argparse type for whole numbers in a range; it raises ``ArgumentTypeError``."""
 
     def read(text: str) -> int:
         if not (text.isascii() and text.isdecimal() and lowest <= int(text) <= highest):

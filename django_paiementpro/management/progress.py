@@ -20,7 +20,7 @@ def track(rows: Iterable[T], label: str, total: int) -> Iterable[T]:
 
 
 @contextmanager
-def progress_bar(label: str, total: int) -> Iterator[Callable[[int], object] | None]:
+def progress_bar(label: str, total: int | None) -> Iterator[Callable[[int], object] | None]:
     """Yield a function that advances the bar by a number, or None if there is no bar."""
     if tqdm is None:
         yield None

@@ -179,6 +179,11 @@ class Migration(migrations.Migration):
                 ("success_url", models.CharField(blank=True, max_length=500, verbose_name="URL after success")),
                 ("failure_url", models.CharField(blank=True, max_length=500, verbose_name="URL after failure")),
                 (
+                    "is_verification",
+                    models.BooleanField(default=False, editable=False, verbose_name="account verification"),
+                ),
+                ("corrected_values", models.JSONField(blank=True, default=dict, editable=False)),
+                (
                     "created_at",
                     models.DateTimeField(default=django.utils.timezone.now, editable=False, verbose_name="created"),
                 ),
@@ -308,6 +313,9 @@ class Migration(migrations.Migration):
                             ("paid_twice", "Paid twice"),
                             ("transaction_reused", "Transaction of another payment"),
                             ("paid_after_cancellation", "Paid after it was cancelled"),
+                            ("host", "Reported by the shop"),
+                            ("link_expired", "Paid after the link expired"),
+                            ("link_over_limit", "Paid over the link’s limit"),
                         ],
                         max_length=32,
                         verbose_name="reason",
@@ -359,6 +367,9 @@ class Migration(migrations.Migration):
                             ("paid_twice", "Paid twice"),
                             ("transaction_reused", "Transaction of another payment"),
                             ("paid_after_cancellation", "Paid after it was cancelled"),
+                            ("host", "Reported by the shop"),
+                            ("link_expired", "Paid after the link expired"),
+                            ("link_over_limit", "Paid over the link’s limit"),
                         ],
                         max_length=32,
                         verbose_name="reason",
@@ -372,6 +383,7 @@ class Migration(migrations.Migration):
                 ),
                 ("reviewed_at", models.DateTimeField(blank=True, null=True, verbose_name="reviewed")),
                 ("note", models.TextField(blank=True, verbose_name="note")),
+                ("mailed_at", models.DateTimeField(blank=True, editable=False, null=True)),
                 (
                     "reviewed_by",
                     models.ForeignKey(
@@ -507,6 +519,46 @@ class Migration(migrations.Migration):
                 "default_permissions": (),
             },
         ),
+        migrations.CreateModel(
+            name="Observation",
+            fields=[
+                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
+                ("kind", models.CharField(editable=False, max_length=16)),
+                ("data", models.JSONField(default=dict, editable=False)),
+                ("created_at", models.DateTimeField(default=django.utils.timezone.now, editable=False)),
+                (
+                    "payment",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.CASCADE,
+                        related_name="observations",
+                        to="paiementpro.payment",
+                    ),
+                ),
+            ],
+            options={
+                "ordering": ["pk"],
+                "default_permissions": (),
+            },
+        ),
+        migrations.CreateModel(
+            name="Verification",
+            fields=[
+                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
+                (
+                    "started_at",
+                    models.DateTimeField(default=django.utils.timezone.now, editable=False, verbose_name="started"),
+                ),
+                ("finished_at", models.DateTimeField(blank=True, editable=False, null=True, verbose_name="finished")),
+                ("version", models.CharField(editable=False, max_length=32)),
+                ("findings", models.JSONField(blank=True, default=dict, editable=False)),
+            ],
+            options={
+                "verbose_name": "account verification",
+                "verbose_name_plural": "account verifications",
+                "ordering": ["pk"],
+                "default_permissions": (),
+            },
+        ),
         migrations.AddIndex(
             model_name="payment",
             index=models.Index(
@@ -518,8 +570,10 @@ class Migration(migrations.Migration):
                     "merchant_id",
                     "effective_channel",
                     "attempt",
+                    "settled_attempt",
                     "initialized_at",
                     "blanked_at",
+                    "is_verification",
                 ],
                 name="paiementpro_created",
             ),
@@ -527,7 +581,16 @@ class Migration(migrations.Migration):
         migrations.AddIndex(
             model_name="payment",
             index=models.Index(
-                fields=["settled_at", "status", "currency", "amount", "merchant_id", "effective_channel", "created_at"],
+                fields=[
+                    "settled_at",
+                    "status",
+                    "currency",
+                    "amount",
+                    "merchant_id",
+                    "effective_channel",
+                    "created_at",
+                    "is_verification",
+                ],
                 name="paiementpro_settled_at",
             ),
         ),
@@ -549,6 +612,14 @@ class Migration(migrations.Migration):
                 condition=models.Q(("settled_by__in", ["status", "staff"])),
                 fields=["settled_by", "-created_at", "-id"],
                 name="paiementpro_settled_by",
+            ),
+        ),
+        migrations.AddIndex(
+            model_name="payment",
+            index=models.Index(
+                condition=models.Q(("is_verification", True)),
+                fields=["-created_at", "-id"],
+                name="paiementpro_verifies",
             ),
         ),
         migrations.AddIndex(
@@ -592,5 +663,169 @@ class Migration(migrations.Migration):
         migrations.AddConstraint(
             model_name="searchkey",
             constraint=models.UniqueConstraint(fields=("payment", "text"), name="paiementpro_search_key_once"),
+        ),
+        migrations.CreateModel(
+            name="Alert",
+            fields=[
+                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
+                ("key", models.CharField(max_length=64, unique=True)),
+                ("is_active", models.BooleanField(default=True)),
+                ("since", models.DateTimeField(default=django.utils.timezone.now)),
+                ("was_told", models.BooleanField(default=False)),
+                ("claimed_at", models.DateTimeField(null=True)),
+                ("mailed_at", models.DateTimeField(null=True)),
+            ],
+            options={
+                "ordering": ["pk"],
+                "default_permissions": (),
+            },
+        ),
+        migrations.CreateModel(
+            name="Statement",
+            fields=[
+                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
+                (
+                    "merchant_id",
+                    models.CharField(
+                        default=django_paiementpro.models.default_merchant_id, max_length=64, verbose_name="merchant"
+                    ),
+                ),
+                ("file_name", models.CharField(blank=True, max_length=255, verbose_name="file")),
+                ("columns", models.JSONField(blank=True, default=dict, verbose_name="columns")),
+                ("starts_at", models.DateTimeField(blank=True, null=True, verbose_name="from")),
+                ("ends_at", models.DateTimeField(blank=True, null=True, verbose_name="to")),
+                ("rows", models.PositiveIntegerField(default=0, verbose_name="rows")),
+                ("known", models.PositiveIntegerField(default=0, verbose_name="known already")),
+                ("ignored", models.PositiveIntegerField(default=0, verbose_name="not payments")),
+                ("unreadable", models.PositiveIntegerField(default=0, verbose_name="unreadable")),
+                ("problems", models.JSONField(blank=True, default=list, editable=False)),
+                (
+                    "created_at",
+                    models.DateTimeField(default=django.utils.timezone.now, editable=False, verbose_name="created"),
+                ),
+                ("seen_at", models.DateTimeField(blank=True, editable=False, null=True)),
+                ("imported_at", models.DateTimeField(blank=True, editable=False, null=True, verbose_name="imported")),
+                ("blanked_at", models.DateTimeField(blank=True, editable=False, null=True)),
+                (
+                    "user",
+                    models.ForeignKey(
+                        blank=True,
+                        null=True,
+                        on_delete=django.db.models.deletion.SET_NULL,
+                        related_name="+",
+                        to=settings.AUTH_USER_MODEL,
+                        verbose_name="user",
+                    ),
+                ),
+            ],
+            options={
+                "verbose_name": "statement of the gateway",
+                "verbose_name_plural": "statements of the gateway",
+                "ordering": ["-pk"],
+                "default_permissions": ("add", "view", "delete"),
+            },
+        ),
+        migrations.CreateModel(
+            name="StatementLine",
+            fields=[
+                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
+                ("number", models.PositiveIntegerField(verbose_name="row")),
+                ("digest", models.CharField(editable=False, max_length=64, unique=True)),
+                ("is_refund", models.BooleanField(default=False, verbose_name="refund")),
+                ("gateway_id", models.CharField(blank=True, max_length=128, verbose_name="gateway id")),
+                (
+                    "gateway_key",
+                    django_paiementpro.fields.TransactionKeyField(blank=True, editable=False, max_length=128),
+                ),
+                ("reference", models.CharField(blank=True, max_length=70, verbose_name="reference")),
+                ("amount", django_paiementpro.fields.FrancsField(verbose_name="amount")),
+                ("currency", models.CharField(max_length=3, verbose_name="currency")),
+                ("fee", django_paiementpro.fields.FrancsField(blank=True, null=True, verbose_name="fee")),
+                ("net", django_paiementpro.fields.FrancsField(blank=True, null=True, verbose_name="net")),
+                ("paid_at", models.DateTimeField(blank=True, null=True, verbose_name="date")),
+                (
+                    "payment",
+                    models.ForeignKey(
+                        blank=True,
+                        db_index=False,
+                        null=True,
+                        on_delete=django.db.models.deletion.SET_NULL,
+                        related_name="+",
+                        to="paiementpro.payment",
+                        verbose_name="payment",
+                    ),
+                ),
+                (
+                    "statement",
+                    models.ForeignKey(
+                        db_index=False,
+                        on_delete=django.db.models.deletion.CASCADE,
+                        related_name="lines",
+                        to="paiementpro.statement",
+                    ),
+                ),
+            ],
+            options={
+                "verbose_name": "line of a statement",
+                "verbose_name_plural": "lines of a statement",
+                "ordering": ["pk"],
+                "default_permissions": (),
+            },
+        ),
+        migrations.CreateModel(
+            name="StatementPart",
+            fields=[
+                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
+                ("number", models.PositiveIntegerField()),
+                ("content", models.BinaryField()),
+                (
+                    "statement",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.CASCADE, related_name="parts", to="paiementpro.statement"
+                    ),
+                ),
+            ],
+            options={
+                "ordering": ["number"],
+                "default_permissions": (),
+            },
+        ),
+        migrations.CreateModel(
+            name="StatementProof",
+            fields=[
+                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
+                (
+                    "event",
+                    models.OneToOneField(
+                        on_delete=django.db.models.deletion.CASCADE, related_name="+", to="paiementpro.paymentevent"
+                    ),
+                ),
+                (
+                    "statement",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.PROTECT, related_name="proofs", to="paiementpro.statement"
+                    ),
+                ),
+            ],
+            options={
+                "ordering": ["pk"],
+                "default_permissions": (),
+            },
+        ),
+        migrations.AddIndex(
+            model_name="statement",
+            index=models.Index(fields=["merchant_id", "-id"], name="paiementpro_statement_merchant"),
+        ),
+        migrations.AddIndex(
+            model_name="statementline",
+            index=models.Index(fields=["statement", "number"], name="paiementpro_line_number"),
+        ),
+        migrations.AddIndex(
+            model_name="statementline",
+            index=models.Index(fields=["payment", "is_refund"], name="paiementpro_line_payment"),
+        ),
+        migrations.AddConstraint(
+            model_name="statementpart",
+            constraint=models.UniqueConstraint(fields=("statement", "number"), name="paiementpro_statement_part"),
         ),
     ]

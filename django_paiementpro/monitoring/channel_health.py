@@ -141,10 +141,10 @@ def _rows(now: datetime) -> Any:
     paid = Q(status__in=PAID, settled_at__lte=F("opened_at") + PAID_WITHIN)
     waiting = Q(status__in=[Status.CREATED, Status.PENDING], opened_at__gt=now - PAID_WITHIN)
     return (
-        Payment.objects.filter(created_at__gte=now - HOUR - WEEK, created_at__lte=now)
+        Payment.objects.filter(created_at__gte=now - HOUR - WEEK, created_at__lte=now, is_verification=False)
         .exclude(effective_channel="")
         .exclude(status=Status.CANCELLED)
-        .exclude(status=Status.CREATED, attempt=0)
+        .exclude(status__in=[Status.CREATED, Status.EXPIRED], attempt=0)
         .order_by()
         .annotate(opened_at=Coalesce("initialized_at", "created_at"))
         .annotate(is_recent=ExpressionWrapper(Q(opened_at__gte=now - HOUR), BooleanField()))

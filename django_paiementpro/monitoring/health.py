@@ -20,6 +20,7 @@ from django_paiementpro.delivery import outbox
 from django_paiementpro.enums import PAID, Kind, Outcome, Status
 from django_paiementpro.models import Payment, PaymentEvent, ReconciliationRun
 from django_paiementpro.services.leases import CLOCK_SKEW
+from django_paiementpro.services.reconciliation import overdue_payments
 from django_paiementpro.services.runs import STALE_AFTER
 
 #: A signal that stays undelivered for longer is a problem: its receiver fails, or nothing retries it.
@@ -57,6 +58,8 @@ class Health:
     undelivered: int
     oldest_undelivered_at: datetime | None
     newest_undelivered_at: datetime | None
+    #: How many payments should have expired.
+    overdue: int
     #: How many payments have open findings.
     to_review: int
     #: When a reconciliation last finished, or was seen at work; None if none has.
@@ -65,18 +68,18 @@ class Health:
     @property
     def problems(self) -> list[str]:
         """
-        Name what is wrong with the installation; the list is empty if nothing is.
+        Return the names of the problems; the list is empty if there are none.
 
-        ``undelivered``: a signal has been waiting for too long. ``unreconciled``: ``paiementpro_reconcile`` does not
-        run. ``overdue``: payments that were not paid in time do not expire.
+        ``undelivered``: a signal has been waiting too long. ``unreconciled``: ``paiementpro_reconcile`` is not
+        running. ``overdue``: payments that should have expired have not.
         """
         reconciled_age = self.age(self.reconciled_at)
         problems = {
-            # An event from the future was created by a clock that was wrong: its age is unknown.
+            # An event dated in the future was created while the clock was wrong: its age is unknown.
             "undelivered": _is_over(self.age(self.oldest_undelivered_at), UNDELIVERED_AFTER)
             or (self.newest_undelivered_at or self.at) > self.at + CLOCK_SKEW,
             "unreconciled": reconciled_age is None or _is_over(reconciled_age, UNRECONCILED_AFTER),
-            "overdue": _is_over(self.age(self.oldest_pending_at), conf.expires_after + OVERDUE_AFTER),
+            "overdue": self.overdue > 0,
         }
         return [name for name, is_present in problems.items() if is_present]
 
@@ -98,6 +101,7 @@ class Health:
                 "oldest": self._moment(self.oldest_undelivered_at),
                 "newest": self._moment(self.newest_undelivered_at),
             },
+            "overdue": {"count": self.overdue},
             "to_review": {"count": self.to_review},
             "last_reconciliation": self._moment(self.reconciled_at),
         }
@@ -107,7 +111,7 @@ class Health:
 
 
 def health(now: datetime | None = None) -> Health:
-    """Return the health of the installation, from seven queries."""
+    """Return the health of the installation, from eight queries."""
     now = now or timezone.now()
     payments = Payment.objects.using(database()).order_by()
     owed = PaymentEvent.objects.using(database()).order_by().filter(outbox.due(now))
@@ -124,8 +128,9 @@ def health(now: datetime | None = None) -> Health:
         undelivered=undelivered["count"],
         oldest_undelivered_at=undelivered["oldest"],
         newest_undelivered_at=undelivered["newest"],
+        overdue=overdue_payments(now - OVERDUE_AFTER).count(),
         to_review=services.count_payments_to_review(),
-        reconciled_at=_reconciled_at(now),
+        reconciled_at=reconciled_at(now),
     )
 
 
@@ -147,7 +152,7 @@ def _last_success_at(now: datetime) -> dict[str, datetime | None]:
     return {code: seen.get(code) for code in [*conf.channels, *sorted(filter(None, seen))]}
 
 
-def _reconciled_at(now: datetime) -> datetime | None:
+def reconciled_at(now: datetime) -> datetime | None:
     """Return when a run last finished, or was seen at work just now: a run that keeps dying does nothing."""
     runs = ReconciliationRun.objects.using(database()).order_by("-pk").values_list("finished_at", "seen_at")
     seen = [

@@ -57,7 +57,7 @@ def _take_token(request: HttpRequest) -> bool:
 
 
 def _is_staff(request: HttpRequest) -> bool:
-    """Return whether active staff who may view payments have signed in; a host's user model may know none of this."""
+    """Return whether the user is active staff and may view payments. The host's user model may lack any of this."""
     user: Any = getattr(request, "user", None)
     is_staff = getattr(user, "is_active", False) and getattr(user, "is_staff", False)
     return bool(is_staff and hasattr(user, "has_perm") and user.has_perm("paiementpro.view_payment"))

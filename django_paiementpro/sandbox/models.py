@@ -86,7 +86,7 @@ class SandboxSession(models.Model):
 
     @property
     def shop_url(self) -> str:
-        """The home page of the shop, from the return URL, or ""."""
+        """The shop's home page, taken from the return URL, or ""."""
         parts = urlsplit(self.return_url)
         return f"{parts.scheme}://{parts.netloc}/" if parts.scheme in {"http", "https"} else ""
 

@@ -1,35 +1,26 @@
-"""Payment methods as the page shows them: with a name, a colour and a sign of our own instead of a logo."""
+"""Payment methods as the page shows them."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from django.utils.safestring import SafeString
+
 from django_paiementpro.conf import conf
+from django_paiementpro.marks import draw_mark, mark_of
 
 
 @dataclass(frozen=True, slots=True)
 class Operator:
-    """A payment method. ``brand`` is a CSS class for its colour, ``sign`` the text on its badge."""
+    """A payment method with its drawn mark."""
 
     channel: str
     label: Any
     brand: str
-    sign: str
+    mark: SafeString
     needs_phone: bool
 
 
-# By prefix of the gateway's codes.
-BRANDS = {
-    "OM": ("orange", "OM"),
-    "MOMO": ("mtn", "MTN"),
-    "FLOOZ": ("moov", "Moov"),
-    "MOOV": ("moov", "Moov"),
-    "WAVE": ("wave", "Wave"),
-    "TOGOCEL": ("tmoney", "T"),
-    "AIRTEL": ("airtel", "air"),
-    "CARD": ("bankcard", ""),
-}
-OTHER = ("other", "")
 BIG_BRANDS = frozenset({"orange", "mtn", "moov", "wave", "bankcard"})
 
 MAX_SHOWN = 6
@@ -57,5 +48,5 @@ def split_operators(operators: Sequence[Operator], chosen: str) -> tuple[list[Op
 
 
 def _operator(code: str, label: Any) -> Operator:
-    brand, sign = next((BRANDS[prefix] for prefix in BRANDS if code.upper().startswith(prefix)), OTHER)
-    return Operator(code, label, brand, sign, needs_phone=brand not in {"bankcard", "other"})
+    brand = mark_of(code).brand
+    return Operator(code, label, brand, draw_mark(code), needs_phone=brand not in {"bankcard", "other"})

@@ -1,4 +1,4 @@
-"""What the payer may do on the page, edge cases included, and how each is notified."""
+"""What the payer can do on the page, including edge cases, and the notifications that follow."""
 
 from typing import Any
 

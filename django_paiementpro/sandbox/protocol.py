@@ -6,6 +6,7 @@ only what parses JSON and cleans text.
 """
 
 import re
+from collections.abc import Mapping
 from ipaddress import IPv4Address
 from typing import Any
 from urllib.parse import urlencode
@@ -73,25 +74,40 @@ UNSAFE = re.compile(r"[\x00-\x20\x7f-\x9f\\]")
 Fields = list[tuple[str, str]]
 
 
+# The SOAP service's codes, which are documented; which of them stands for what else is refused is a guess.
+FIELDS_MISSING_CODE = "10"
+UNKNOWN_MERCHANT_CODE = "11"
+NOT_INITIALIZED_CODE = "-1"
+
+
 class RefusedError(Exception):
-    """A refusal in the gateway's words."""
+    """A refusal in the gateway's words, with the code of its SOAP service."""
+
+    def __init__(self, message: str, code: str = NOT_INITIALIZED_CODE) -> None:
+        super().__init__(message)
+        self.code = code
 
 
 def read_request(content: bytes, request_host: str) -> dict[str, Any]:
-    """
-    Return the columns of a new session. Raises ``RefusedError``.
-
-    ``request_host`` has no port; it is empty if ``ALLOWED_HOSTS`` allows any host.
-    """
+    """Return the columns of a new session, from a request in JSON. Raises ``RefusedError``."""
     try:
         request = parse_json_object(content)  # numbers as text
     except ValueError as error:
         raise RefusedError(NOT_INITIALIZED) from error
+    return read_fields(request, request_host)
+
+
+def read_fields(request: Mapping[str, object], request_host: str) -> dict[str, Any]:
+    """
+    Return the columns of a new session, from the fields of a request. Raises ``RefusedError``.
+
+    ``request_host`` has no port; it is empty if ``ALLOWED_HOSTS`` allows any host.
+    """
     values = {column: _text(request.get(name)) for column, name in (REQUIRED | OPTIONAL).items()}
     if not all(values[column] for column in REQUIRED):
-        raise RefusedError(FIELDS_MISSING)
+        raise RefusedError(FIELDS_MISSING, FIELDS_MISSING_CODE)
     if values["merchant_id"] != conf.merchant_id:
-        raise RefusedError(UNKNOWN_MERCHANT)
+        raise RefusedError(UNKNOWN_MERCHANT, UNKNOWN_MERCHANT_CODE)
     if not re.fullmatch("-?[0-9]{1,18}", values["amount"]):
         raise RefusedError(NOT_INITIALIZED)
     if int(values["amount"]) < MIN_AMOUNT:

@@ -1,9 +1,9 @@
 """
-Sending notifications to the shop.
+Send notifications to the shop.
 
-A notification is a POST with the fields in the query string and again in a multipart body. It is sent once: retries of
-the gateway have not been observed (see "What is known of the gateway"). The shop's answer is logged without the URL,
-which is secret.
+A notification is a POST with the fields in the query string and again in a multipart body. It is sent once: the gateway
+has never been seen to retry (see "What is known of the gateway"). The shop's response is logged without the URL, which
+is secret.
 """
 
 import logging
@@ -20,12 +20,12 @@ logger = logging.getLogger("django_paiementpro.sandbox")
 
 TIMEOUT = 10.0
 
-# How much of an answer is read.
+# How much of a response is read, in bytes.
 MAX_ANSWER = 64 * 1024
 
 
 def send(url: str, fields: Fields) -> None:
-    """Notify the shop, and wait for its answer. Never raises; without a URL nothing is sent."""
+    """Notify the shop and wait for its response. Never raises. Does nothing without a URL."""
     reference, response_code = dict(fields)["referenceNumber"], dict(fields)["responsecode"]
     if not url:
         logger.info("nothing sent for %s (responsecode %s): the shop gave no URL", reference, response_code)
@@ -42,14 +42,14 @@ def send(url: str, fields: Fields) -> None:
 
 
 def send_later(url: str, fields: Fields, seconds: float) -> None:
-    """Notify the shop after a delay, unless the server stops before."""
+    """Notify the shop after a delay, unless the server stops first."""
     timer = threading.Timer(seconds, _in_thread(lambda: send(url, fields)))
     timer.daemon = True
     timer.start()
 
 
 def send_twice(url: str, fields: Fields) -> None:
-    """Notify the shop twice at the same time, and wait for both answers."""
+    """Notify the shop twice at the same time, and wait for both responses."""
     barrier = threading.Barrier(2)
 
     def send_together() -> None:
@@ -76,7 +76,7 @@ def _post(url: str, fields: Fields) -> int:
 
 
 def _in_thread(action: Callable[[], None]) -> Callable[[], None]:
-    """Close the database connections that a log handler of the host may open in our thread."""
+    """Close any database connections that a log handler of the host opens in our thread."""
 
     def run() -> None:
         try:

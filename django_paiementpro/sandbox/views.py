@@ -1,5 +1,5 @@
 """
-The gateway's endpoints: initialization, the payer's page, the status look-up.
+The gateway's endpoints: initialization by JSON and by SOAP, the payer's page, the status look-up.
 
 They are exempt from ``ATOMIC_REQUESTS``, since the shop that is notified meanwhile writes to the same database.
 """
@@ -33,7 +33,7 @@ from django.views.decorators.csrf import csrf_exempt
 
 from django_paiementpro.gateway.text import clean
 from django_paiementpro.http import non_atomic
-from django_paiementpro.sandbox import payer, protocol
+from django_paiementpro.sandbox import payer, protocol, soap
 from django_paiementpro.sandbox.checks import is_switched_on
 from django_paiementpro.sandbox.models import SandboxSession
 from django_paiementpro.sandbox.operators import Operator, find_operator, offered_operators, split_operators
@@ -61,17 +61,34 @@ class InitializeView(View):
 
     def post(self, request: HttpRequest) -> HttpResponse:
         try:
-            values = protocol.read_request(_body(request), _validated_host(request))
+            session = _open(protocol.read_request(_body(request), _validated_host(request)))
         except protocol.RefusedError as error:
             return JsonResponse(protocol.not_initialized(str(error)))
-        merchant_id, reference = values.pop("merchant_id"), values.pop("reference")
-        session, is_new = SandboxSession.objects.get_or_create(
-            merchant_id=merchant_id, reference=reference, defaults=values
-        )
-        if not is_new:
-            return JsonResponse(protocol.not_initialized(protocol.REFERENCE_USED))
         page_url = f"{reverse('paiementpro_sandbox:page')}?sessionid={session.session_id}"
         return JsonResponse(protocol.initialized(request.build_absolute_uri(page_url)))
+
+
+@method_decorator([csrf_exempt, *open_to_all], name="dispatch")
+class SoapView(View):
+    """The same over SOAP: a fault has HTTP 500, a refusal 200."""
+
+    def get(self, request: HttpRequest) -> HttpResponse:
+        if "wsdl" not in {name.lower() for name in request.GET}:
+            return _xml(soap.fault("Bad Request"), 500)
+        return _xml(soap.description(request.build_absolute_uri(request.path)))
+
+    def post(self, request: HttpRequest) -> HttpResponse:
+        action = request.headers.get("SOAPAction", "")
+        try:
+            fields = soap.read_call(_body(request), request.headers.get("Content-Type", ""), action)
+            edge_case = soap.find_edge_case(fields.get("customerLastname", ""))
+            soap.refuse(edge_case)
+            session = _open(protocol.read_fields(fields, _validated_host(request)))
+        except soap.FaultError as error:
+            return _xml(soap.fault(str(error)), 500)
+        except protocol.RefusedError as error:
+            return _xml(soap.answer(error.code, str(error)))
+        return _xml(soap.answer(soap.OPENED_CODE, soap.OPENED, session.session_id, edge_case))
 
 
 @method_decorator(open_to_all, name="dispatch")
@@ -117,6 +134,21 @@ class StatusLookUpView(View):
         return JsonResponse(protocol.status_answer(paid if is_known else None))
 
     post = get
+
+
+def _open(values: dict[str, Any]) -> SandboxSession:
+    """Open a session. Raises ``RefusedError`` if the reference has been used."""
+    merchant_id, reference = values.pop("merchant_id"), values.pop("reference")
+    session, is_new = SandboxSession.objects.get_or_create(
+        merchant_id=merchant_id, reference=reference, defaults=values
+    )
+    if not is_new:
+        raise protocol.RefusedError(protocol.REFERENCE_USED)
+    return session
+
+
+def _xml(text: str, status: int = 200) -> HttpResponse:
+    return HttpResponse(text, content_type="text/xml; charset=utf-8", status=status)
 
 
 def _body(request: HttpRequest) -> bytes:

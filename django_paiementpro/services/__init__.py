@@ -6,6 +6,7 @@ gateway is never called inside a transaction.
 """
 
 from django_paiementpro.services.checkout import initialize_payment
+from django_paiementpro.services.orders import open_payment
 from django_paiementpro.services.privacy import (
     Blanked,
     count_personal_data,
@@ -15,7 +16,7 @@ from django_paiementpro.services.privacy import (
 )
 from django_paiementpro.services.reconciliation import (
     Reconciliation,
-    foresee,
+    preview_reconciliation,
     reconcile,
 )
 from django_paiementpro.services.staff import (
@@ -24,16 +25,25 @@ from django_paiementpro.services.staff import (
     confirm_payment,
     count_payments_to_review,
     discard_signals,
+    flag_payment,
     preview_replay,
     redeliver_signals,
     refund_payment,
     replay_notification,
     review_payment,
 )
+from django_paiementpro.services.statements.imports import (
+    ImportedStatement,
+    delete_statement,
+    import_statement,
+    preview_statement,
+)
 from django_paiementpro.services.status import check_payment, check_waiting_payment
+from django_paiementpro.services.validation import validate_payment
 
 __all__ = [
     "Blanked",
+    "ImportedStatement",
     "Reconciliation",
     "ask_gateway",
     "cancel_payment",
@@ -42,11 +52,16 @@ __all__ = [
     "confirm_payment",
     "count_payments_to_review",
     "count_personal_data",
+    "delete_statement",
     "discard_signals",
     "erase_personal_data",
-    "foresee",
+    "flag_payment",
+    "import_statement",
     "initialize_payment",
+    "open_payment",
+    "preview_reconciliation",
     "preview_replay",
+    "preview_statement",
     "prunable_payments",
     "prune_personal_data",
     "reconcile",
@@ -54,4 +69,5 @@ __all__ = [
     "refund_payment",
     "replay_notification",
     "review_payment",
+    "validate_payment",
 ]

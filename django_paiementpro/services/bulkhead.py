@@ -81,6 +81,9 @@ class CircuitBreaker:
 
     def __init__(self) -> None:
         self._bulkhead = Bulkhead()
+        self._lock = Lock()
+        self._calls = 0
+        self._followers: list[object] = []
         self._unanswered_since = math.inf
         self._called_at = -math.inf
 
@@ -92,8 +95,32 @@ class CircuitBreaker:
         is_silent = now - self._unanswered_since >= SILENT_AFTER
         return self._bulkhead.enter(1 if is_silent else sys.maxsize)
 
+    @contextmanager
+    def follow(self, limit: int) -> Iterator[Callable[[], bool]]:
+        """
+        Yield a function that returns whether a thread which waits for another one's call may keep waiting.
+
+        Of ``limit`` threads in all, those that call come first, then those that came last: the answer to an earlier
+        click is not read any more.
+        """
+        me = object()
+        with self._lock:
+            self._followers.append(me)
+
+        def may_wait() -> bool:
+            with self._lock:
+                return self._calls + len(self._followers) - self._followers.index(me) <= limit
+
+        try:
+            yield may_wait
+        finally:
+            with self._lock:
+                self._followers.remove(me)
+
     def call(self, function: Callable[[], T]) -> T:
         """Return what a call of the service returns. An error is an answer too, unless the service was unreachable."""
+        with self._lock:
+            self._calls += 1
         self._called_at = time.monotonic()
         self._unanswered_since = min(self._unanswered_since, self._called_at)
         is_answered = True
@@ -103,6 +130,8 @@ class CircuitBreaker:
             is_answered = not error.is_away
             raise
         finally:
+            with self._lock:
+                self._calls -= 1
             if is_answered:
                 self._unanswered_since = math.inf
 

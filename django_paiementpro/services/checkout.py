@@ -1,10 +1,10 @@
-"""Take a payment to the gateway: one page, however many callers ask for it at once."""
+"""Request a payment page from the gateway: concurrent callers share one page."""
 
-import json
 import math
 import re
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, nullcontext
 from datetime import timedelta
 from functools import partial
 from itertools import takewhile
@@ -15,7 +15,6 @@ from django.core.exceptions import ImproperlyConfigured, ValidationError
 from django.http import HttpRequest
 from django.urls import get_script_prefix
 from django.utils import timezone
-from django.utils.crypto import salted_hmac
 from django.utils.encoding import iri_to_uri
 from django.utils.translation import gettext_lazy as _
 from django.views.decorators.debug import sensitive_variables
@@ -26,6 +25,7 @@ from django_paiementpro.db import sql
 from django_paiementpro.db.connections import database
 from django_paiementpro.enums import Kind, Outcome, Status
 from django_paiementpro.exceptions import (
+    GatewayBusyError,
     GatewayError,
     GatewayRefusedError,
     GatewayUnavailableError,
@@ -34,19 +34,21 @@ from django_paiementpro.exceptions import (
 from django_paiementpro.gateway import client
 from django_paiementpro.gateway.messages import PageRequest
 from django_paiementpro.models import Payment
-from django_paiementpro.phones import normalize_phone
-from django_paiementpro.services.bulkhead import breaker_of
+from django_paiementpro.phones import normalize_phone, parse_phone
+from django_paiementpro.services.bulkhead import Bulkhead, breaker_of
 from django_paiementpro.services.leases import CLOCK_SKEW, acquire, is_held, release
+from django_paiementpro.services.pages import is_page_up_to_date, page_digest
 from django_paiementpro.services.rules import Decision
 from django_paiementpro.services.transactions import Fit, commit, existing, next_date, outside_transactions, read_again
 from django_paiementpro.services.transitions import (
     expect_personal_data,
     fitted,
-    has_new_region,
+    has_new_keys,
     insert_event,
     is_one_statement,
     new_event,
 )
+from django_paiementpro.services.validation import clean_sent_fields
 
 POLL_SECONDS = 0.1
 
@@ -65,21 +67,7 @@ LONGEST_PAUSE_UNAVAILABLE = 30
 # How many tries it takes to reach the longest pause, whatever was corrected.
 TRIES_TO_COUNT = FREE_TRIES + FREE_CORRECTIONS + 7
 
-# What is sent to the gateway, and so has to be right before it is.
-SENT_FIELDS = frozenset(
-    {
-        "reference",
-        "merchant_id",
-        "amount",
-        "currency",
-        "description",
-        "channel",
-        "customer_email",
-        "customer_first_name",
-        "customer_last_name",
-        "customer_phone",
-    }
-)
+BUSY = "enough requests are waiting for the gateway"
 
 # What a failed attempt leaves behind, undone when the payment is taken to the gateway again.
 UNSETTLED: dict[str, Any] = {
@@ -94,22 +82,46 @@ UNSETTLED: dict[str, Any] = {
     "response_message": "",
 }
 
+_bulkhead = Bulkhead()
+
+
+@contextmanager
+def gateway_place() -> Iterator[None]:
+    """
+    Take one of this process's places for requests that wait for the gateway. Raises ``GatewayBusyError``.
+
+    Each of them holds a thread and a database connection: without a bound, a slow gateway would stop the whole site.
+    """
+    with _bulkhead.enter(conf.api_gateway_calls) as is_free:
+        if not is_free:
+            raise GatewayBusyError(BUSY)
+        yield
+
 
 @sensitive_variables()
 @outside_transactions
-def initialize_payment(payment: Payment, request: HttpRequest | None = None, *, is_current: bool = False) -> str:
+def initialize_payment(
+    payment: Payment,
+    request: HttpRequest | None = None,
+    *,
+    is_current: bool = False,
+    has_place: bool = False,
+    transport: str = "",
+) -> str:
     """
-    Take the payment to the gateway, and return the page to send the customer to.
+    Request a payment page from the gateway, and return the URL to send the customer to.
 
     A page that is still fresh is returned again. If several callers ask at once, one of them asks the gateway, and all
     return its page; one call opens at most one page. Without ``PAIEMENTPRO_SITE_URL``, the URLs sent to the gateway
-    take their host from the request. Raises ``ValidationError`` if the payment cannot be taken there as it is (code
-    ``not_payable`` if its state forbids it), ``GatewayRefusedError``, and ``GatewayUnavailableError``, after which the
-    caller may try again. After several refusals in a row, the gateway is not asked for a while:
-    ``TooManyRefusalsError`` says for how long. ``is_current`` is for callers who have just read the payment.
+    take their host from the request. Raises ``ValidationError`` if the payment is invalid or cannot be paid any
+    more (code ``not_payable``), ``GatewayRefusedError``, and ``GatewayUnavailableError``, after which the caller may
+    try again; this includes ``GatewayBusyError``. After several refusals in a row, the gateway is not asked for a
+    while: ``TooManyRefusalsError`` says for how long. ``is_current`` is for callers who have just read the payment,
+    ``has_place`` for those who hold one of the places of ``PAIEMENTPRO_API_GATEWAY_CALLS``, ``transport`` for another
+    one than ``PAIEMENTPRO_TRANSPORT``.
     """
     if not is_current and (_fresh_page(payment) or not Status(payment.status).is_payable):
-        read_again(payment)  # it may have been paid or given up since, or that was rolled back
+        read_again(payment)  # it may have been paid or cancelled since, or that was rolled back
     if page := _fresh_page(payment):
         return page
     while True:
@@ -118,44 +130,31 @@ def initialize_payment(payment: Payment, request: HttpRequest | None = None, *, 
         with breaker_of(conf.gateway_url).enter() as may_wait:
             if not may_wait:
                 raise GatewayUnavailableError("the gateway does not answer, and another thread is waiting for it")
-            if acquire(payment):
-                return _open_page(payment, page_request)
+            with nullcontext() if has_place else gateway_place():
+                if acquire(payment):
+                    return _open_page(payment, page_request, transport)
             if page := _await_other_lease(payment):
                 return page
 
 
 def _fresh_page(payment: Payment) -> str:
-    """Return the page if it may be offered again, else an empty string. The page of a failed payment is used up."""
+    """Return the page if it may be offered again, else an empty string. That of a failed payment may not."""
     now = timezone.now()
     is_fresh = (
         payment.status == Status.PENDING
         and payment.initialized_at is not None
         # A page opened in the future was opened by a clock that has been set back since.
         and now - conf.session_lifetime < payment.initialized_at <= now + CLOCK_SKEW
-        and _is_page_up_to_date(payment)
+        and is_page_up_to_date(payment)
     )
     return payment.payment_url if is_fresh else ""
 
 
-def _is_page_up_to_date(payment: Payment) -> bool:
-    """Return whether the page was opened for what the payment says now. If that is unknown, it is taken to be so."""
-    return payment.page_digest in {"", _page_digest(payment)}
-
-
-def _page_digest(payment: Payment) -> str:
-    """Return a digest of what a page would be opened for. It has a key, since telephone numbers can be guessed."""
-    values = [str(getattr(payment, name)) for name in sorted(SENT_FIELDS)]
-    # As it is read back: databases put the keys in an order of their own.
-    context = json.loads(json.dumps(payment.return_context))
-    text = json.dumps([*values, context], sort_keys=True)
-    return salted_hmac("django_paiementpro.page", text, algorithm="sha256").hexdigest()[:32]
-
-
-def _open_page(payment: Payment, page_request: PageRequest) -> str:
+def _open_page(payment: Payment, page_request: PageRequest, transport: str) -> str:
     """Ask the gateway for a page under a lease. The attempt is counted: its reference is never sent again."""
     asked_at = time.monotonic()
     try:
-        url = breaker_of(conf.gateway_url).call(partial(client.open_page, page_request))
+        url = breaker_of(conf.gateway_url).call(partial(client.open_page, page_request, transport))
     except GatewayError as error:
         _record_no_page(payment, page_request, error, time.monotonic() - asked_at)
         read_again(payment)
@@ -186,8 +185,7 @@ def _page_request(payment: Payment, request: HttpRequest | None) -> PageRequest:
     base = _base_url(request)  # may raise: before any signed URL is in a local variable
     if payment.attempt >= MAX_ATTEMPTS:
         raise ValidationError(_("This payment has been tried too often."), code="too_many_attempts")
-    others = {model_field.name for model_field in Payment._meta.get_fields()} - SENT_FIELDS
-    payment.full_clean(exclude=others, validate_unique=False, validate_constraints=False)
+    clean_sent_fields(payment)
     return PageRequest(
         merchant_id=payment.merchant_id,
         amount=payment.amount,
@@ -202,14 +200,15 @@ def _page_request(payment: Payment, request: HttpRequest | None) -> PageRequest:
         notification_url=base + payment.get_notification_url(),
         return_url=base + payment.get_return_url(),
         return_context=payment.return_context,
+        customer_msisdn=parse_phone(payment.customer_phone, payment.channel, payment.gateway_channel).removeprefix("+"),
     )
 
 
 def _require_patience(payment: Payment, page_request: PageRequest) -> None:
     """
-    Raise the error of the last try again, if too many in a row have brought no page and the pause is not over.
+    Raise the error of the last try again, if too many consecutive tries failed and the pause is not over.
 
-    Tries with the same data count. A few with other data are free, not more: a customer could alternate two numbers.
+    Tries with the same data count. A few with other data are allowed, not more: a customer could alternate two numbers.
     """
     if payment.attempt <= FREE_TRIES:
         return
@@ -249,7 +248,7 @@ def absolute_url(path: str, request: HttpRequest | None) -> str:
 
 
 def _base_url(request: HttpRequest | None) -> str:
-    """Return what comes before a path that Django has reversed in this thread."""
+    """Return the base URL for a path that Django has reversed in this thread."""
     prefix = ""
     if request is not None and get_script_prefix() == "/" and not settings.FORCE_SCRIPT_NAME:
         # The request belongs to another thread, where Django keeps its prefix.
@@ -271,21 +270,24 @@ def _await_other_lease(payment: Payment) -> str:
     Wait while another process asks for the page, and return it, or an empty string if this process may ask now.
 
     Raises the error that the other process got. It waits for one call only: callers do not queue while the gateway
-    hangs.
+    hangs. It needs no place, but raises ``GatewayBusyError`` once the calls under way and newer callers need them all.
     """
     read_again(payment)
     require_payable(payment)
     if not is_held(payment):
         return _fresh_page(payment)
     attempt = payment.attempt
-    while is_held(payment) and payment.attempt == attempt:
-        time.sleep(POLL_SECONDS)
-        read_again(payment)
+    with breaker_of(conf.gateway_url).follow(conf.api_gateway_calls) as may_wait:
+        while is_held(payment) and payment.attempt == attempt:
+            if not may_wait():
+                raise GatewayBusyError(BUSY)
+            time.sleep(POLL_SECONDS)
+            read_again(payment)
     require_payable(payment)
     # A page that was opened while we waited is as fresh as can be, whatever the settings say; unless it was opened for
     # other data, which leaves this process to ask.
     if payment.status == Status.PENDING and payment.opened_attempt is not None and payment.opened_attempt >= attempt:
-        return payment.payment_url if _is_page_up_to_date(payment) else ""
+        return payment.payment_url if is_page_up_to_date(payment) else ""
     if payment.attempt == attempt and payment.leased_until is not None:
         return ""  # the process has died: its lease has run out
     event = payment.events.using(database()).filter(kind=Kind.INITIALIZE).last()
@@ -301,7 +303,7 @@ def _record_page(payment: Payment, page_request: PageRequest, url: str, duration
         **UNSETTLED,
         "status": Status.PENDING,
         "payment_url": url,
-        "page_digest": _page_digest(payment),
+        "page_digest": page_digest(payment),
         "initialized_at": timezone.now(),
         "opened_attempt": attempt,
         "leased_until": None,
@@ -314,7 +316,7 @@ def _record_page(payment: Payment, page_request: PageRequest, url: str, duration
         if not sql.update_and_insert(Payment, unchanged, changes, event, is_durable=False):
             return False
         expect_personal_data(payment)
-        if has_new_region(payment, changes):
+        if has_new_keys(payment, changes):
             payment.store_search_keys()
         return True
 

@@ -11,7 +11,7 @@ from django.utils import timezone
 
 from django_paiementpro.db import sql
 from django_paiementpro.db.connections import database
-from django_paiementpro.gateway import client
+from django_paiementpro.gateway.connections import call_seconds
 from django_paiementpro.models import Payment
 from django_paiementpro.services.transactions import as_read, next_date
 
@@ -74,4 +74,4 @@ def release_check(payment: Payment, checked_at: datetime | None) -> None:
 
 
 def _longest_lease() -> timedelta:
-    return timedelta(seconds=client.call_seconds()) + LEASE_MARGIN
+    return timedelta(seconds=call_seconds()) + LEASE_MARGIN

@@ -8,9 +8,8 @@ blanked payment is stored as usual and clears ``blanked_at``: once it is old, it
 
 import re
 import time
-import unicodedata
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from itertools import islice
 from typing import Any, TypeVar
@@ -25,12 +24,15 @@ from django_paiementpro import log
 from django_paiementpro.db.connections import database
 from django_paiementpro.db.keyset import in_pages
 from django_paiementpro.enums import Kind, Outcome, Reason, Status
+from django_paiementpro.extensions import extensions
 from django_paiementpro.gateway.messages import without_personal_data
 from django_paiementpro.models import Finding, Payment, PaymentEvent, Refund, SearchKey
-from django_paiementpro.normalization import email_key
+from django_paiementpro.normalization import canonical_email, email_key
 from django_paiementpro.phones import parse_phone, search_phones
 from django_paiementpro.services.leases import not_held
 from django_paiementpro.services.reconciliation import oldest_first
+from django_paiementpro.services.statements.imports import prune_statements
+from django_paiementpro.services.statements.uploads import LIFETIME, discard_uploads
 from django_paiementpro.services.transactions import Fit, commit
 
 T = TypeVar("T")
@@ -55,6 +57,7 @@ BLANK: Mapping[str, Any] = {
     "response_message": "",
     "success_url": "",
     "failure_url": "",
+    "corrected_values": {},
 }
 
 _UPDATE_EVENT = "UPDATE paiementpro_paymentevent SET data = %s, message = %s, remote_address = %s WHERE id = %s"
@@ -67,6 +70,8 @@ _FIGURES: Mapping[str, re.Pattern[str]] = {
     Reason.FAILURE_AFTER_SUCCESS: _IDS,
     Reason.TRANSACTION_REUSED: _IDS,
     Reason.PAID_AFTER_CANCELLATION: _IDS,
+    Reason.LINK_EXPIRED: re.compile(r"[\d:T+Z-]+ > [\d:T+Z-]+", re.ASCII),
+    Reason.LINK_OVER_LIMIT: re.compile(r"[1-9]\d* > [1-9]\d*", re.ASCII),
 }
 
 # What a staff action keeps besides its findings. The user is a number, which only the shop can resolve.
@@ -75,14 +80,25 @@ _FIELDS_OF_STAFF = (
     *("refund_reference", "kind", "fee", "refunded_on"),
 )
 
+# What it keeps of the row of a statement that proved a payment: neither the name of the file nor that of a person.
+_FIELDS_OF_PROOF = (
+    *("id", "merchant", "row", "digest", "gateway_id", "reference", "amount", "currency", "paid_at"),
+    *("imported_by_id", "imported_at"),
+)
+
 
 @dataclass(slots=True)
 class Blanked:
-    """How many payments and events were blanked, and how many payments were skipped because they may still be paid."""
+    """
+    How many payments and events were blanked, and how many payments were skipped because they may still be paid.
+
+    ``others`` counts what optional apps have blanked as well, by name: ``{"payment links": 2}``.
+    """
 
     payments: int = 0
     events: int = 0
     left: int = 0
+    others: dict[str, int] = field(default_factory=dict)
 
 
 def prunable_payments(before: datetime) -> QuerySet[Payment]:
@@ -102,7 +118,7 @@ def _unpruned(before: datetime) -> QuerySet[Payment]:
 
 
 def _at_rest() -> QuerySet[Payment]:
-    """Return the payments that are not pending or about to be: the data of those are still needed."""
+    """Return the payments that are neither pending nor about to be, whose data are still needed."""
     return Payment.objects.using(database()).filter(not_held(timezone.now())).exclude(status=Status.PENDING)
 
 
@@ -113,8 +129,11 @@ def prune_personal_data(
     Blank the personal data of payments that were created, and last changed, before that moment.
 
     Amounts, dates, payment methods and transaction ids are kept, and so are undelivered signals. Concurrent runs blank
-    each payment once. ``progress`` is called with the number of payments that each batch has blanked.
+    each payment once. ``progress`` is called with the number of payments that each batch has blanked. Statements of the
+    gateway lose what may be personal data too, and uploads that were never imported are deleted.
     """
+    prune_statements(before)
+    discard_uploads(timezone.now() - LIFETIME)
     payments = prunable_payments(before).only("pk", "created_at")
     # In the order of their index.
     batches = in_pages(payments, "created_at", "pk", size=batch_size)
@@ -123,8 +142,9 @@ def prune_personal_data(
 
 def count_personal_data(*, email: str = "", phone: str = "") -> Blanked:
     """Return how many payments ``erase_personal_data`` would blank and how many it would skip, without the events."""
-    found = Blanked()
-    for payment in _payments_of_person(email, phone):
+    email, number = _person(email, phone)
+    found = Blanked(others=_erase_others(email, number, dry_run=True))
+    for payment in _payments_of_person(email, number):
         if payment.status == Status.PENDING:
             found.left += 1
         else:
@@ -137,11 +157,16 @@ def erase_personal_data(*, email: str = "", phone: str = "") -> Blanked:
     Blank the payments with this e-mail address or phone number, whatever their age and however it was typed.
 
     A phone number without a country code is read as an Ivorian one; a payment's own number is read with its channel.
-    Pending payments are skipped: they may be paid at any moment. Raises ``ValueError`` if neither is given, or if the
+    Pending payments are skipped: they may be paid at any moment. Optional apps blank what else they have of the person,
+    such as the customer of a payment link that was never paid. Raises ``ValueError`` if neither is given, or if the
     number is not a phone number.
     """
-    persons = _in_batches(_payments_of_person(email, phone), BATCH_SIZE)
-    return _blank_all(persons, _at_rest)
+    email, number = _person(email, phone)
+    # First: the customer of a paid link is blanked with its payment, and would not be counted any more.
+    others = _erase_others(email, number)
+    blanked = _blank_all(_in_batches(_payments_of_person(email, number), BATCH_SIZE), _at_rest)
+    blanked.others = others
+    return blanked
 
 
 def other_numbers(phone: str) -> dict[str, int]:
@@ -162,24 +187,28 @@ def _in_batches(rows: Iterable[T], size: int) -> Iterator[list[T]]:
         yield batch
 
 
-def _payments_of_person(email: str, phone: str) -> Iterator[Payment]:
-    """Find the payments by their search keys, and compare their data: addresses that differ by accents share a key."""
-    email, phone = _canonical(email), phone.strip()
+def _person(email: str, phone: str) -> tuple[str, str]:
+    """Return the address and the number in the forms in which they are compared. Raises ``ValueError``."""
+    email, phone = canonical_email(email), phone.strip()
     if not email and not phone:
         raise ValueError("an e-mail address or a phone number tells whose payments they are")
-    number = parse_phone(phone) if phone else ""
+    return email, parse_phone(phone) if phone else ""
+
+
+def _erase_others(email: str, number: str, *, dry_run: bool = False) -> dict[str, int]:
+    """Let optional apps blank what they have of a person. Return what there was, by name."""
+    counts = (extension.erase_person(email, number, dry_run=dry_run) for extension in extensions())
+    return {name: count for found in counts for name, count in found.items() if count}
+
+
+def _payments_of_person(email: str, number: str) -> Iterator[Payment]:
+    """Find the payments by their search keys, and compare their data: addresses that differ by accents share a key."""
     keys = SearchKey.objects.using(database()).filter(text__in={email_key(email), number} - {""})
     columns = ("pk", "status", "channel", "gateway_channel", "customer_email", "customer_phone")
     for payment in oldest_first(Payment.objects.using(database()).filter(pk__in=keys.values("payment")).only(*columns)):
-        has_email = bool(email) and _canonical(payment.customer_email) == email
+        has_email = bool(email) and canonical_email(payment.customer_email) == email
         if has_email or (number and payment.phone_number == number):
             yield payment
-
-
-def _canonical(email: str) -> str:
-    """Return the form in which an address is compared: without case and invisible characters, but with its accents."""
-    text = unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", email).casefold())
-    return "".join(character for character in text if unicodedata.category(character) != "Cf").strip()
 
 
 def _blank_all(
@@ -237,6 +266,8 @@ def _blank_rows_of(pks: list[int]) -> None:
     findings.update(note="")
     findings.exclude(reason__in=_FIGURES).update(detail="")
     Refund.objects.using(database()).filter(payment__in=pks).update(reason="")
+    for extension in extensions():
+        extension.blank_personal_data(pks)
 
 
 def _blank_events(payments: list[int]) -> int:
@@ -266,7 +297,7 @@ def _blank_event(event: PaymentEvent) -> bool:
     """Blank an event in memory. Return whether there was anything to blank."""
     before = (event.data, event.message, event.remote_address)
     event.data = _data(event)
-    # Texts of people and of the gateway may name anyone; the app's own texts are findings.
+    # Text from people or from the gateway may name anyone; the app's own text consists of findings.
     is_ours = event.kind in {Kind.NOTIFICATION, Kind.STATUS}
     event.message = _findings(event.message) if is_ours else ""
     event.remote_address = ""
@@ -279,6 +310,8 @@ def _data(event: PaymentEvent) -> dict[str, Any]:
         return {} if event.reason == Reason.MALFORMED else without_personal_data(event.fields)
     data = event.fields
     kept = {name: data[name] for name in _FIELDS_OF_STAFF if name in data}
+    if isinstance(proof := data.get("statement"), dict):
+        kept["statement"] = {name: proof[name] for name in _FIELDS_OF_PROOF if name in proof}
     if isinstance(fields := data.get("fields"), dict):
         kept["fields"] = without_personal_data(fields)
     if "finding" in data:

@@ -13,7 +13,7 @@ from threading import Event, Lock
 from typing import Any, TypeVar, cast
 
 from django.db import close_old_connections
-from django.db.models import Model, Q, QuerySet
+from django.db.models import Exists, Model, OuterRef, Q, QuerySet
 from django.db.models.functions import Coalesce
 from django.utils import timezone
 
@@ -22,8 +22,10 @@ from django_paiementpro.conf import conf
 from django_paiementpro.db.connections import database
 from django_paiementpro.db.keyset import after, in_pages
 from django_paiementpro.delivery import outbox
-from django_paiementpro.enums import MAY_BE_PAID_LATE, Kind, Outcome, Status
+from django_paiementpro.delivery.after_response import collecting_work
+from django_paiementpro.enums import MAY_BE_PAID_LATE, PAYABLE, Kind, Outcome, Status
 from django_paiementpro.exceptions import GatewayUnavailableError
+from django_paiementpro.extensions import extensions
 from django_paiementpro.models import Payment, PaymentEvent, ReconciliationRun
 from django_paiementpro.services.idempotency import forget_keys
 from django_paiementpro.services.leases import CLOCK_SKEW, acquire_check, is_held, release_check
@@ -35,9 +37,6 @@ from django_paiementpro.services.transactions import outside_transactions
 from django_paiementpro.services.transitions import store
 
 M = TypeVar("M", bound=Model)
-
-# For how long the gateway is asked about a page whose answer was lost.
-LOST_PAGE_AGE = timedelta(days=7)
 
 # For how long after its newest page was opened to ask about a payment that has failed, expired or been cancelled: some
 # are still paid on that page, without a notification.
@@ -91,6 +90,8 @@ class Reconciliation:
     gateway_away: bool = False
     #: Whether it was stopped.
     stopped: bool = False
+    #: What the optional apps have done, in their own numbers.
+    extensions: dict[str, int] = field(default_factory=dict)
 
 
 #: Shows the progress: takes the name of a step, its rows, and how many there are.
@@ -111,31 +112,36 @@ def reconcile(
     Deliver pending signals, ask the gateway about unsettled payments, and expire those that were not paid in time.
 
     ``workers`` threads ask about the newest payments first, and begin at most ``rate`` look-ups a minute; 0 means no
-    limit. If the gateway is unavailable, it is not asked any more; the other steps continue. Setting ``stop`` ends the
+    limit. If the gateway is unavailable, it is no longer asked; the other steps continue. Setting ``stop`` ends the
     run after the work in progress. Concurrent runs share the work. Only the caller's thread uses the database.
     """
     run, since, is_alone = begin_run()
     with heartbeats(run):
         _correct_clocks(run.started_at)
         reconciler = _Reconciler(run, since, stop or Event(), progress)
-        # If an earlier run has not ended, a receiver may be blocking it: ask the gateway first.
-        are_delivered = is_alone and reconciler.deliver(patience=DELIVERY_FIRST)
-        if conf.status_url:
-            reconciler.ask(workers, rate)
-        reconciler.expire()
-        if not are_delivered:
-            reconciler.deliver()
-        reconciler.report_missing()
-        reconciler.compare_confirmations()
+        # What receivers defer is the extensions' part, which follows.
+        with collecting_work(is_done=False):
+            # If an earlier run has not ended, a receiver may be blocking it: ask the gateway first.
+            are_delivered = is_alone and reconciler.deliver(patience=DELIVERY_FIRST)
+            if conf.status_url:
+                reconciler.ask(workers, rate)
+            reconciler.expire()
+            if not are_delivered:
+                reconciler.deliver()
+            reconciler.report_missing()
+            reconciler.compare_confirmations()
+        reconciler.run_extensions()
         forget_keys()
     totals = reconciler.totals
     totals.stopped = reconciler.stop.is_set()
-    finish_run(run, asdict(totals))
-    log.write("reconcile_finished", duration=(timezone.now() - run.started_at).total_seconds(), **asdict(totals))
+    numbers = asdict(totals)
+    numbers |= numbers.pop("extensions")
+    finish_run(run, numbers)
+    log.write("reconcile_finished", duration=(timezone.now() - run.started_at).total_seconds(), **numbers)
     return totals
 
 
-def foresee() -> dict[str, int]:
+def preview_reconciliation() -> dict[str, int]:
     """Return what a run would do now, in numbers: ``asked``, ``expired`` at most, and ``delivered`` at most."""
     now = timezone.now()
     return {
@@ -146,8 +152,12 @@ def foresee() -> dict[str, int]:
 
 
 def due_payments(now: datetime) -> QuerySet[Payment]:
-    """Return the payments to ask the gateway about now: pending ones, and those that may still be paid late."""
-    waits = Q(status=Status.PENDING) | Q(status=Status.CREATED, attempt__gte=1, updated_at__gte=now - LOST_PAGE_AGE)
+    """
+    Return the payments to ask the gateway about now.
+
+    They are pending, or may still be paid late, or are about to expire.
+    """
+    waits = Q(status__in=[Status.CREATED, Status.PENDING], attempt__gte=1)
     earliest = now - LATE_AGE
     may_be_paid_late = Q(status__in=MAY_BE_PAID_LATE, attempt__gte=1) & (
         Q(initialized_at__gte=earliest) | Q(initialized_at=None, updated_at__gte=earliest)
@@ -157,11 +167,12 @@ def due_payments(now: datetime) -> QuerySet[Payment]:
     for age, interval in INTERVALS:
         is_due |= Q(opened_at__gt=now - age, checked_at__lte=now - interval)
     # A payment that expired while the gateway was away has no date: it is checked until the gateway answers.
-    is_unheard = Q(status=Status.EXPIRED, checked_at=None)
+    is_payable = Q(status__in=PAYABLE, attempt__gte=1)
+    is_unheard = Q(status=Status.EXPIRED, attempt__gte=1, checked_at=None)
     return (
         Payment.objects.using(database())
         .alias(opened_at=Coalesce("initialized_at", "updated_at"))
-        .filter((waits & (is_due | _is_overdue(now))) | (may_be_paid_late & is_due) | is_unheard)
+        .filter((waits & is_due) | (may_be_paid_late & is_due) | is_unheard | (is_payable & _is_overdue(now)))
     )
 
 
@@ -172,13 +183,18 @@ def _correct_clocks(now: datetime) -> None:
 
 
 def overdue_payments(now: datetime) -> QuerySet[Payment]:
-    """Return the pending payments that were not paid in time."""
-    return Payment.objects.using(database()).filter(_is_overdue(now), status=Status.PENDING)
+    """Return the payments that were not paid in time: created, pending and failed ones."""
+    return Payment.objects.using(database()).filter(_is_overdue(now), status__in=PAYABLE)
 
 
 def _is_overdue(now: datetime) -> Q:
+    """Return the condition that nothing has happened for too long: no page, and no refusal by operator or gateway."""
     latest = now - conf.expires_after
-    return Q(initialized_at__lte=latest) | Q(initialized_at=None, created_at__lte=latest)
+    refusals = PaymentEvent.objects.filter(
+        payment=OuterRef("pk"), kind=Kind.INITIALIZE, outcome=Outcome.REFUSED, created_at__gt=latest
+    )
+    is_old = Q(initialized_at__lte=latest) | Q(initialized_at=None, created_at__lte=latest)
+    return is_old & (Q(settled_at=None) | Q(settled_at__lte=latest)) & Q(~Exists(refusals))
 
 
 def undelivered_events(before: datetime | None = None) -> QuerySet[PaymentEvent]:
@@ -236,8 +252,8 @@ def attempts_to_ask_about(payment: Payment) -> list[int]:
     """
     Return the attempts that one run asks about: the newest few, and a few of the older ones.
 
-    A customer may have made hundreds of attempts, which must not keep other payments waiting. The older ones take turns
-    from run to run, beginning again once all have had theirs.
+    A customer may have made hundreds of attempts, which must not keep other payments waiting. The older ones are
+    checked in rotation, some in each run.
     """
     every = every_attempt(payment)
     newest, older = every[:ATTEMPTS_AT_ONCE], every[ATTEMPTS_AT_ONCE:]
@@ -318,7 +334,7 @@ class Workers:
         return look_up
 
     def _ended(self, waiting: set[Future[LookUp]]) -> Iterator[LookUp]:
-        """Wait for one or more look-ups; the stop may come meanwhile."""
+        """Wait for one or more look-ups; ``stop`` may be set meanwhile."""
         done: set[Future[LookUp]] = set()
         while not done:
             if self._must_end:
@@ -425,6 +441,18 @@ class _Reconciler:
             with self._catching(payment):
                 flag_reused_transaction(payment)
 
+    def run_extensions(self) -> None:
+        """Do the optional apps' part."""
+        for extension in extensions():
+            if self.stop.is_set():
+                return
+            try:
+                self.totals.extensions.update(extension.reconcile(self.stop))
+            except Exception as error:  # noqa: BLE001  logged
+                self.totals.failed += 1
+                log.write("reconcile_failed", raised=error, app=extension.label)
+                close_old_connections()
+
     def _each(self, step: str, rows: Iterator[M], count: int) -> Iterator[M]:
         for row in self.progress(step, rows, count):
             if self.stop.is_set():
@@ -463,18 +491,24 @@ class _Reconciler:
         self.totals.look_ups += len(look_up.replies)
         self.totals.unanswered += bool(look_up.errors)
         self.totals.settled += Status(payment.status).is_paid
-        is_expired = self._expire(payment, is_answered=look_up.is_heard)
+        is_expired = self._is_overdue(payment) and self._expire(payment, is_answered=look_up.is_heard)
         if not is_expired and not look_up.is_heard:
             # The service did not respond: the next run asks again.
             release_check(payment, checked_at)
 
+    def _is_overdue(self, payment: Payment) -> bool:
+        """Return whether a payment was not paid in time. Most are too young, which takes no query."""
+        if payment.status not in PAYABLE or payment.waiting_time < conf.expires_after:
+            return False
+        return overdue_payments(timezone.now()).filter(pk=payment.pk).exists()
+
     def _expire(self, payment: Payment, *, is_answered: bool) -> bool:
         """
-        Expire a pending payment whose newest page is too old, unless it has moved on since it was read.
+        Expire an overdue payment, unless it has moved on since it was read.
 
         One that could not be checked is checked when the gateway is back.
         """
-        if payment.status != Status.PENDING or payment.waiting_time < conf.expires_after or is_held(payment):
+        if is_held(payment):
             return False
         changes = {"status": Status.EXPIRED} | ({} if is_answered else {"checked_at": None})
         decision = Decision(Outcome.ACCEPTED, changes=changes, signals=["payment_expired"])

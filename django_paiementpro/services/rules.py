@@ -23,7 +23,11 @@ from django_paiementpro.services.leases import is_held
 
 @dataclass(frozen=True, slots=True)
 class Fact:
-    """Something that staff must review. The detail holds figures and ids, in ASCII, so that any table can store it."""
+    """
+    Something that staff must review.
+
+    The detail holds figures and ids, in ASCII, so that any table can store it; a host's message is its own words.
+    """
 
     reason: Reason
     detail: str = ""
@@ -179,7 +183,7 @@ def _decide_success(payment: Payment, evidence: Evidence) -> Decision:
 
 
 def success(payment: Payment, evidence: Evidence) -> Decision:
-    """Return the decision that a payment that was not paid before is paid now."""
+    """Return the decision that an unpaid payment is now paid."""
     changes = _settled(Status.SUCCEEDED, evidence)
     gateway_id = changes["gateway_id"]
     facts = []

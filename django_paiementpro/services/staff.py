@@ -8,7 +8,7 @@ done. Pass the payment that was on the page.
 
 import math
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from datetime import date, datetime
 from functools import partial
@@ -26,6 +26,7 @@ from django_paiementpro.delivery import outbox
 from django_paiementpro.enums import Kind, Outcome, Reason, RefundKind, SettledBy, Status
 from django_paiementpro.exceptions import GatewayUnavailableError, InvalidNotification
 from django_paiementpro.gateway.messages import TOO_MANY_FIELDS, Notification, stored_fields
+from django_paiementpro.gateway.text import clean
 from django_paiementpro.models import Finding, Payment, PaymentEvent, Refund
 from django_paiementpro.normalization import transaction_key
 from django_paiementpro.services.notifications import confirmed_by_staff, verify
@@ -47,30 +48,45 @@ SIGNAL_OF_STATUS = {
     Status.SUCCEEDED: "payment_succeeded",
     Status.FAILED: "payment_failed",
     Status.EXPIRED: "payment_expired",
+    Status.CANCELLED: "payment_cancelled",
     Status.REFUNDED: "payment_refunded",
 }
 
 
 def cancel_payment(payment: Payment, reason: str) -> PaymentEvent:
     """
-    Give a payment up: it is not taken to the gateway again.
+    Cancel a payment: it cannot be paid any more. Sends ``payment_cancelled``.
 
     A page that is open at the gateway may still be paid; such a payment is recorded as a success, and flagged. Raises
-    ``ValidationError`` unless the payment is created, pending or failed.
+    ``ValidationError`` (``not_cancellable``) unless the payment is created, pending or failed.
     """
 
     def decide(payment: Payment) -> Decision:
         if not Status(payment.status).is_payable:
             raise ValidationError(_("This payment can no longer be cancelled."), code="not_cancellable")
-        return Decision(Outcome.ACCEPTED, message=reason, changes={"status": Status.CANCELLED})
+        changes = {"status": Status.CANCELLED}
+        return Decision(Outcome.ACCEPTED, message=reason, changes=changes, signals=["payment_cancelled"])
 
     return settle(payment, decide, Kind.HOST)
+
+
+def flag_payment(payment: Payment, message: str) -> PaymentEvent:
+    """
+    Ask staff to look at a payment: it gets a finding (reason ``host``), and ``payment_flagged`` is sent.
+
+    For what only your shop knows, such as goods that are gone when late money arrives. The event has the whole message,
+    the finding its first 200 characters. A message whose finding is still open is not raised again.
+    """
+    message = clean(message)
+    fact = Fact(Reason.HOST, " ".join(message.split())[:200])
+    decision = Decision(Outcome.CONFLICT, fact.reason, message, facts=(fact,))
+    return settle(payment, lambda payment: decision, Kind.HOST)
 
 
 @outside_transactions
 def ask_gateway(payment: Payment, user: AbstractBaseUser, reason: str, patience: float = math.inf) -> Status:
     """
-    Ask the gateway about every attempt, settle on proof, and return where the payment stands.
+    Ask the gateway about every attempt, settle the payment if an answer proves it, and return its status.
 
     After ``patience`` seconds, no further attempts are looked up. Raises ``GatewayUnavailableError`` if the gateway
     gave no usable answer about an attempt, and none of its answers proved the payment; also if enough threads of this
@@ -96,13 +112,33 @@ def confirm_payment(
     payment: Payment, user: AbstractBaseUser, *, gateway_id: str, amount: int, reason: str
 ) -> PaymentEvent:
     """
-    Settle a payment as succeeded by what a person has seen in the gateway's back office.
+    Settle a payment as succeeded, based on what a person has seen in the gateway's back office.
 
     ``gateway_id`` is the transaction's id there and ``amount`` its amount in whole francs, ``reason`` says what was
     seen and where. Raises ``ValidationError`` if the payment is paid or has never been taken to the gateway
-    (``not_confirmable``), the id is empty (``gateway_id_missing``) or has letters that are not Latin
+    (``not_confirmable``), the id is empty (``gateway_id_missing``) or contains non-Latin letters
     (``gateway_id_invalid``), the amount differs (``amount_mismatch``), or the transaction has paid another payment or
     belongs to an open finding of another payment (``gateway_id_taken``).
+    """
+    return confirm(payment, user, gateway_id=gateway_id, amount=amount, reason=reason)
+
+
+def confirm(
+    payment: Payment,
+    user: AbstractBaseUser,
+    *,
+    gateway_id: str,
+    amount: int,
+    reason: str,
+    attempt: int = 0,
+    proof: Mapping[str, Any] | None = None,
+    keep_proof: Callable[[PaymentEvent], object] | None = None,
+) -> PaymentEvent:
+    """
+    Settle a payment as ``confirm_payment`` does, and store the proof, if there is one, with the event.
+
+    ``attempt`` is the one that the proof names, 0 if that is unknown. ``keep_proof`` is called with the event inside
+    the database transaction.
     """
     gateway_id = gateway_id.strip()
     key = transaction_key(gateway_id)
@@ -120,17 +156,23 @@ def confirm_payment(
         if not key.isalnum():
             # Letters of other alphabets, escaped in the key, may look like those of an id that has paid already.
             raise ValidationError(_("A transaction id has Latin letters and digits only."), code="gateway_id_invalid")
-        decision = success(payment, Evidence(SettledBy.STAFF, 0, "", gateway_id, payment.channel))
-        return replace(decision, then=partial(_require_unused, key))
+        decision = success(payment, Evidence(SettledBy.STAFF, attempt, "", gateway_id, payment.channel))
+        return replace(decision, then=check_and_keep)
 
-    event = _act(payment, user, "confirm", reason, decide, {"gateway_id": gateway_id, "amount": amount})
+    def check_and_keep(event: PaymentEvent) -> None:
+        _require_unused(key, event)
+        if keep_proof:
+            keep_proof(event)
+
+    data = {"gateway_id": gateway_id, "amount": amount, **(proof or {})}
+    event = _act(payment, user, "confirm", reason, decide, data)
     flag_reused_transaction(payment)
     return event
 
 
 def flag_reused_transaction(confirmed: Payment) -> None:
     """
-    Flag the payments that were settled with the transaction by which staff confirmed another.
+    Flag payments settled with a transaction that staff used to confirm another payment.
 
     ``confirm_payment`` refuses a transaction that has paid, and a notification looks for a confirmation. Where both
     happen at the same moment, neither sees the other until it is committed: so this runs after the commit, and again at
@@ -347,7 +389,7 @@ def preview_replay(event: PaymentEvent) -> Decision:
 
 def replay_notification(event: PaymentEvent, user: AbstractBaseUser, reason: str) -> PaymentEvent:
     """
-    Process a received notification again with the current code and settings, and settle by it if it proves something.
+    Process a received notification again with the current code and settings, and settle the payment if it proves it.
 
     It came through the payment's own signed URL, and must match the payment like any other. Sends the signals as usual.
     Raises ``ValidationError`` (``nothing_changes``) if it would change nothing.

@@ -15,6 +15,7 @@ from django_paiementpro.conf import conf
 from django_paiementpro.enums import Kind, Outcome, Status
 from django_paiementpro.exceptions import GatewayUnavailableError
 from django_paiementpro.gateway import client
+from django_paiementpro.gateway.connections import call_seconds
 from django_paiementpro.gateway.messages import StatusAnswer
 from django_paiementpro.models import Payment
 from django_paiementpro.normalization import transaction_key
@@ -34,7 +35,7 @@ OPEN_PAGE_AGE = timedelta(hours=1)
 # For how many seconds attempts are looked up while a payer waits.
 PATIENCE = 3.0
 
-# The shortest time-out of a look-up, in seconds, however little patience is left.
+# The shortest time-out of a look-up, in seconds, even if less patience is left.
 SHORTEST_TIMEOUT = 0.5
 
 # How many threads of a process may look up a payment for a payer or for staff at once; the others serve
@@ -78,7 +79,7 @@ def check_waiting_payment(payment: Payment) -> Status:
 
 
 def look_up_place() -> AbstractContextManager[bool]:
-    """Take one of this process's places for look-ups from web threads, and yield whether one was free."""
+    """Take one of this process's slots for look-ups from web threads, and yield whether one was free."""
     return _bulkhead.enter(WEB_LOOK_UPS)
 
 
@@ -95,7 +96,7 @@ def _silence_of(url: str) -> Silence:
 
 
 def is_just_checked(payment: Payment) -> bool:
-    """Return whether it was checked a few seconds ago."""
+    """Return whether the payment was checked in the last few seconds."""
     now = timezone.now()
     return payment.checked_at is not None and now - CHECK_INTERVAL < payment.checked_at <= now + CLOCK_SKEW
 
@@ -114,7 +115,7 @@ class Reply:
 
 @outside_transactions
 def _ask_for_payer(payment: Payment) -> list[Reply]:
-    """Return the replies about the newest attempts. Nothing is settled here: a receiver must not keep the place."""
+    """Return the replies about the newest attempts. Nothing is settled here: a receiver must not occupy the slot."""
     replies = []
     silence = _silence_of(conf.status_url or "")
     with look_up_place() as is_free:
@@ -158,7 +159,7 @@ def ask(
         reply = _ask_about(payment, attempt, max(deadline - time.monotonic(), SHORTEST_TIMEOUT))
         yield reply
         if reply.error:
-            deadline = min(deadline, started_at + client.call_seconds())
+            deadline = min(deadline, started_at + call_seconds())
         if time.monotonic() > deadline:
             return
 

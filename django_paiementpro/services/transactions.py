@@ -48,12 +48,12 @@ def unaltered(value: Any) -> Any:
 
 def commit(work: Callable[[Fit], T], *, is_one_statement: bool = False) -> T:
     """
-    Do the work in one transaction. Inside a transaction of the caller, do it once; otherwise retry it.
+    Do the work in one transaction, and retry it unless the caller has already opened a transaction.
 
-    Databases abort a transaction in favour of another: for deadlocks, and for conflicts if the host has chosen a
-    stricter isolation level than the default. The work may run several times: what it compares with is bound
-    beforehand, not what an earlier run left in memory. It is passed a function for text from outside; if the tables
-    cannot hold a character, it runs again with one that escapes it.
+    Databases abort one of several transactions after a deadlock, or after a conflict if the host has chosen a stricter
+    isolation level than the default. The work may run several times, so it must compare with values bound beforehand,
+    not with what an earlier run left in memory. It is passed a function to apply to text from outside; if the tables
+    cannot store a character, it runs again with a function that escapes the character.
 
     Work that is a single statement is a transaction of its own, which saves two round trips.
     """
@@ -73,7 +73,7 @@ def commit(work: Callable[[Fit], T], *, is_one_statement: bool = False) -> T:
             if is_about_characters:
                 fit = fits.pop(0)
             else:
-                # Without atomic() a connection that was lost would be used again.
+                # Without atomic(), a lost connection would be used again.
                 close_lost_connections()
                 log.write("transaction_given_up")
                 time.sleep(random.uniform(0, pauses.pop(0)))  # noqa: S311  no secret  # nosec B311
@@ -107,8 +107,14 @@ def outside_transactions(function: Callable[P, T]) -> Callable[P, T]:
 
     @functools.wraps(function)
     def wrapper(*args: P.args, **kwargs: P.kwargs) -> T:
-        with transaction.atomic(using=database(), durable=True):
-            pass
+        try:
+            with transaction.atomic(using=database(), durable=True):
+                pass
+        except RuntimeError as error:
+            raise RuntimeError(
+                f"{function.__name__}() calls the gateway, so it cannot run inside atomic() or ATOMIC_REQUESTS: "
+                "redirect to payment.get_checkout_url() instead, or call it after the commit"
+            ) from error
         return function(*args, **kwargs)
 
     return wrapper

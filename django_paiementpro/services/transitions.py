@@ -17,12 +17,14 @@ from django_paiementpro import log
 from django_paiementpro.db import sql
 from django_paiementpro.db.connections import database
 from django_paiementpro.delivery import outbox
-from django_paiementpro.enums import Kind
-from django_paiementpro.models import Finding, Payment, PaymentEvent, cut
+from django_paiementpro.enums import Kind, Status
+from django_paiementpro.models import CUSTOMER_FIELDS, Finding, Payment, PaymentEvent, cut
 from django_paiementpro.normalization import transaction_key
 from django_paiementpro.phones import region_of
-from django_paiementpro.services.rules import Decide, Decision
+from django_paiementpro.services.pages import details_of_other, is_page_up_to_date
+from django_paiementpro.services.rules import Decide, Decision, Fact
 from django_paiementpro.services.transactions import (
+    FITS,
     Fit,
     after_commit,
     as_read,
@@ -62,10 +64,11 @@ def store(
     Return None, and store nothing, if the payment is no longer as it was read. With ``is_exclusive``, any change of the
     row counts, not only to what decisions depend on. Raises ``Payment.DoesNotExist`` if it has been deleted.
     """
-    decision = with_news(payment, decision)
+    decision = with_payer(payment, with_news(payment, decision))
     unchanged = as_read(payment)
-    if is_exclusive or decision.facts:
-        # Two processes that raise the same fact at once are both right about the rest of the row.
+    if is_exclusive or decision.facts or decision.changes.get("status") == Status.SUCCEEDED:
+        # Two processes that raise the same fact at once are both right about the rest of the row; and who has paid
+        # depends on the customer's details.
         unchanged["updated_at"] = payment.updated_at
     is_alone = not decision.facts and decision.then is None and is_one_statement(payment, decision.changes)
     write = partial(_write, payment, unchanged, decision, kind, data, remote_address)
@@ -100,7 +103,7 @@ def _write(
         sql.insert(event)
     elif not sql.update_and_insert(Payment, unchanged, changes, event):
         return None, changes
-    if has_new_region(payment, changes):
+    if has_new_keys(payment, changes):
         payment.store_search_keys()
     expect_personal_data(payment)
     if decision.facts:
@@ -108,7 +111,7 @@ def _write(
             Finding(
                 payment=payment,
                 reason=fact.reason,
-                detail=fact.detail,
+                detail=_detail(fact, fit),
                 gateway_key=transaction_key(fact.gateway_id),
                 event=event,
                 created_at=event.created_at,
@@ -140,12 +143,14 @@ def _complete(payment: Payment, changes: dict[str, Any]) -> dict[str, Any]:
 
 def is_one_statement(payment: Payment, changes: Mapping[str, Any]) -> bool:
     """Return whether the database takes the changes and an event in one statement, with nothing to do besides."""
-    is_all = payment.blanked_at is None and not has_new_region(payment, changes)
+    is_all = payment.blanked_at is None and not has_new_keys(payment, changes)
     return is_all and sql.is_one_statement(PaymentEvent, database())
 
 
-def has_new_region(payment: Payment, changes: Mapping[str, Any]) -> bool:
-    """Return whether the changes make the customer's phone number one of another country."""
+def has_new_keys(payment: Payment, changes: Mapping[str, Any]) -> bool:
+    """Return whether the changes give the payment other search keys: other details, or a phone number's country."""
+    if not CUSTOMER_FIELDS.isdisjoint(changes):
+        return True
     channels = [changes.get(name, getattr(payment, name)) for name in ("channel", "gateway_channel")]
     return region_of(*channels) != payment.phone_region
 
@@ -187,7 +192,7 @@ def with_news(payment: Payment, decision: Decision) -> Decision:
     if payment.needs_review:
         open_findings = payment.findings.using(database()).filter(reviewed_at=None)
         known = set(open_findings.values_list("reason", "detail"))
-    news = tuple(fact for fact in decision.facts if (str(fact.reason), fact.detail) not in known)
+    news = tuple(fact for fact in decision.facts if not known.intersection(_forms_of(fact)))
     if not news:
         return replace(decision, facts=())
     return replace(
@@ -196,3 +201,29 @@ def with_news(payment: Payment, decision: Decision) -> Decision:
         changes={**decision.changes, "needs_review": True},
         signals=[*(signal for signal in decision.signals if signal != "payment_flagged"), "payment_flagged"],
     )
+
+
+def with_payer(payment: Payment, decision: Decision) -> Decision:
+    """
+    Give a payment that is now paid the details of the customer whose page was paid.
+
+    Someone else may have filled in the form since, or have opened a page of their own. A payment of a signed-in user
+    keeps its details: it was not shared by a link.
+    """
+    attempt = decision.changes.get("settled_attempt")
+    if decision.changes.get("status") != Status.SUCCEEDED or attempt is None or payment.user_id is not None:
+        return decision
+    if attempt == payment.attempt and is_page_up_to_date(payment):
+        return decision
+    details = details_of_other(payment, attempt)
+    return replace(decision, changes={**decision.changes, **details}) if details else decision
+
+
+def _forms_of(fact: Fact) -> set[tuple[str, str]]:
+    """Return the forms in which a fact may be stored: a host's message may have characters that the table lacks."""
+    return {(str(fact.reason), _detail(fact, fit)) for fit in (unaltered, *FITS)}
+
+
+def _detail(fact: Fact, fit: Fit) -> str:
+    detail: str = fit(fact.detail)
+    return detail[: Finding._meta.get_field("detail").max_length]

@@ -4,12 +4,12 @@ Helpers for the tests of a shop: a fake gateway, its notifications, and payments
 Install it with ``pip install "django-paiementpro[testing]"``. It works with Django's ``TestCase`` and with pytest::
 
     class OrderTests(TestCase):
-        def test_a_paid_order_is_delivered(self):
+        def test_paid_order_is_delivered(self):
             pay(self.order.open_payment())
             self.order.refresh_from_db()
             self.assertTrue(self.order.is_paid)
 
-        def test_the_gateway_is_asked_for_the_orders_total(self):
+        def test_page_has_the_order_total(self):
             with FakeGateway() as gateway:
                 self.client.get(self.order.open_payment().get_checkout_url())
             self.assertEqual(gateway.page_requests[0].amount, self.order.total)

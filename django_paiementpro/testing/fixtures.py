@@ -27,5 +27,5 @@ def paiementpro_gateway() -> Iterator[FakeGateway]:
 
 @pytest.fixture
 def paiementpro_payment(db: None) -> Payment:
-    """Return a pending payment of 12,500 francs: ``pay``, ``decline`` or ``expire`` it."""
+    """Return a pending payment of 12,500 francs, to ``pay``, ``decline`` or ``expire``."""
     return make_payment(status=Payment.Status.PENDING, attempt=1)

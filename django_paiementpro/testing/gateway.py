@@ -3,16 +3,27 @@
 import json
 import re
 from collections.abc import Callable, Mapping
+from contextlib import suppress
+from dataclasses import replace
 from typing import Any, Literal, TypeAlias
 from urllib.parse import unquote
+from xml.etree.ElementTree import fromstring  # of the app's own XML  # nosec B405
 
 import requests
 from requests import PreparedRequest
 
 from django_paiementpro.conf import conf
-from django_paiementpro.gateway.client import INITIALIZE_PATH
-from django_paiementpro.gateway.messages import Notification, PageAnswer, PageRequest, StatusAnswer
+from django_paiementpro.gateway.envelopes import PAGE_PATH, SOAP_PATH, write_answer
+from django_paiementpro.gateway.json import INITIALIZE_PATH
+from django_paiementpro.gateway.messages import (
+    SESSION_OPENED_CODE,
+    Notification,
+    PageAnswer,
+    PageRequest,
+    StatusAnswer,
+)
 from django_paiementpro.models import Payment
+from django_paiementpro.phones import normalize_phone
 from django_paiementpro.services.status import forget_silence
 from django_paiementpro.testing.notifications import SESSION_ID, changed, notification_of
 
@@ -23,12 +34,13 @@ except ImportError as error:
         'django_paiementpro.testing needs "responses": pip install "django-paiementpro[testing]"'
     ) from error
 
-PAGE_PATH = f"/webservice/onlinepayment/processing_v2.php?sessionid={SESSION_ID}"
+#: The code of a refusal over SOAP: an error during the initialization.
+SOAP_REFUSAL_CODE = "-1"
 
 #: The status look-up's answer for a payment that it does not know, or has not seen paid.
 NO_TRANSACTION = StatusAnswer.from_json({}).as_json()
 
-#: The body of an answer: a text, an object for JSON, or an exception to raise.
+#: The body of an answer: a text, an object to be written as JSON (or as SOAP), or an exception to raise.
 Body: TypeAlias = str | bytes | Mapping[str, Any] | Exception
 #: A function of the request that returns HTTP status, headers and body.
 Play: TypeAlias = Callable[[PreparedRequest], tuple[int, dict[str, str], Any]]
@@ -47,8 +59,8 @@ class FakeGateway:
     """
     A replacement for the gateway during a ``with`` block.
 
-    It answers all requests to the gateway of your settings. At first it opens pages and knows no payment. Change that
-    with its methods::
+    It answers all requests to the gateway of your settings, over the transport of your settings, JSON or SOAP. At first
+    it opens pages and knows no payment. Change that with its methods::
 
         with FakeGateway() as gateway:
             gateway.refuses("ID marchand inconnu")
@@ -85,10 +97,14 @@ class FakeGateway:
     @property
     def page_url(self) -> str:
         """The URL of the payment page, which the checkout redirects to."""
-        return conf.gateway_url + PAGE_PATH
+        return f"{conf.gateway_url}{PAGE_PATH}?sessionid={SESSION_ID}"
 
     def opens(self, url: str | None = None) -> None:
-        """Open pages at ``page_url``, or at another URL. This is the default."""
+        """
+        Open pages at ``page_url``, or at another URL. This is the default.
+
+        Over SOAP the gateway gives a session id only, so of the URL only what follows ``sessionid=`` is used.
+        """
 
         def play(request: PreparedRequest) -> tuple[int, dict[str, str], Any]:
             return _play(page_answer(url or self.page_url))(request)
@@ -141,7 +157,11 @@ class FakeGateway:
         self._unknown = _play(body, status)
 
     def answers(self, body: Body | Play, status: int = 200, content_type: str = "text/html") -> None:
-        """Answer requests for a page with any body, or with the result of a function of the request."""
+        """
+        Answer requests for a page with any body, or with the result of a function of the request.
+
+        An object is written as JSON or, over SOAP, as the envelope that says the same.
+        """
         self._page = body if callable(body) else _play(body, status, content_type)
         forget_silence()
 
@@ -151,17 +171,22 @@ class FakeGateway:
         forget_silence()
 
     def _open(self, request: PreparedRequest) -> tuple[int, dict[str, str], Any]:
-        self.page_requests.append(PageRequest.from_json(json.loads(request.body or b"")))
-        return self._page(request)
+        is_soap = request.url == conf.gateway_url + SOAP_PATH
+        content = request.body or b""
+        self.page_requests.append(_read_envelope(content) if is_soap else PageRequest.from_json(json.loads(content)))
+        status, headers, body = self._page(request)
+        return status, headers, _envelope(body) if is_soap and isinstance(body, Mapping) else _encoded(body)
 
     def _look_up(self, request: PreparedRequest) -> tuple[int, dict[str, str], Any]:
         reference = unquote(str(request.url).removeprefix(f"{conf.status_url}/"))
         self.look_ups.append(reference)
-        return self._known.get(reference, self._unknown)(request)
+        status, headers, body = self._known.get(reference, self._unknown)(request)
+        return status, headers, _encoded(body)
 
 
 def _is_page_request(request: PreparedRequest) -> tuple[bool, str]:
-    return request.url == conf.gateway_url + INITIALIZE_PATH, "not the URL for payment pages"
+    urls = {conf.gateway_url + INITIALIZE_PATH, conf.gateway_url + SOAP_PATH}
+    return request.url in urls, "not the URL for payment pages"
 
 
 def _is_look_up(request: PreparedRequest) -> tuple[bool, str]:
@@ -169,8 +194,30 @@ def _is_look_up(request: PreparedRequest) -> tuple[bool, str]:
 
 
 def _play(body: Body, status: int = 200, content_type: str = "text/html") -> Play:
-    text = json.dumps(body, ensure_ascii=False) if isinstance(body, Mapping) else body
-    return lambda request: (status, {"Content-Type": content_type}, text)
+    return lambda request: (status, {"Content-Type": content_type}, body)
+
+
+def _encoded(body: Body) -> str | bytes | Exception:
+    return json.dumps(body, ensure_ascii=False) if isinstance(body, Mapping) else body
+
+
+def _envelope(answer: Mapping[str, Any]) -> bytes:
+    """Return the SOAP answer that says the same as an answer in JSON."""
+    session_id = str(answer.get("url", "")).partition("sessionid=")[2]
+    if answer.get("success") is True:
+        return write_answer(SESSION_OPENED_CODE, "SUCCESS", session_id)
+    return write_answer(SOAP_REFUSAL_CODE, answer.get("message") or answer.get("error", ""), None)
+
+
+def _read_envelope(content: str | bytes) -> PageRequest:
+    """Read the app's own request."""
+    [request] = fromstring(content).iter("request")  # noqa: S314  the app's own  # nosec B314
+    fields = {field.tag: field.text or "" for field in request}
+    request_fields = {**fields, "amount": int(fields["amount"])}
+    msisdn = fields["customerPhoneNumber"]
+    with suppress(ValueError):
+        request_fields["customerPhoneNumber"] = normalize_phone(f"+{msisdn}")
+    return replace(PageRequest.from_json(request_fields), customer_msisdn=msisdn)
 
 
 def page_answer(url: str) -> dict[str, Any]:

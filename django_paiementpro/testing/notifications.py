@@ -9,7 +9,6 @@ import requests
 from django.conf import settings
 from django.http import HttpResponse
 from django.test import Client
-from django.urls import reverse
 from django.utils import timezone
 
 from django_paiementpro import signing
@@ -81,7 +80,7 @@ def notify(
     ``deliver_signals``. Raises ``ValueError`` for an unknown encoding.
     """
     purpose = signing.RETURN if forged else signing.NOTIFICATION
-    path = reverse("paiementpro:notification", args=[signing.sign(payment.url_key, purpose)])
+    path = signing.path_of(signing.NOTIFICATION, signing.sign(payment.url_key, purpose))
     sent = notification_fields(payment, **fields)
     request = prepare_notification(f"https://testserver{path}", sent, encoding)
     with deliver_signals():
@@ -149,7 +148,7 @@ def notification_of(payment: Payment, code: str = SUCCESS_CODE, attempt: int | N
 
 
 def notification_fields(payment: Payment, **changes: Any) -> dict[str, Any]:
-    """Return the fields of a success in the gateway's spelling and order, with changes."""
+    """Return the fields of a successful notification, in the gateway's spelling and order, with ``changes`` applied."""
     return changed(notification_of(payment).as_fields(), changes)
 
 

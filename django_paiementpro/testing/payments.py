@@ -34,17 +34,20 @@ def make_payment(**values: Any) -> Payment:
 
 def expire(payment: Payment) -> Payment:
     """
-    Expire a pending payment, as ``paiementpro_reconcile`` does if it is not paid in time. Return it, refreshed.
+    Expire a payment, as ``paiementpro_reconcile`` does if it is not paid in time. Return it, refreshed.
 
-    Its page is made older than ``PAIEMENTPRO_EXPIRES_AFTER``, and a reconciliation runs without calling the gateway.
-    ``payment_expired`` is sent; a later ``pay`` is a late success. Raises ``AssertionError`` if the payment is not
-    pending.
+    All that has happened to it is made older than ``PAIEMENTPRO_EXPIRES_AFTER``, and a reconciliation runs without
+    calling the gateway. ``payment_expired`` is sent; a later ``pay`` is a late success. Raises ``AssertionError`` if
+    the payment is neither created, pending nor failed.
     """
-    opened_at = timezone.now() - conf.expires_after - timedelta(seconds=1)
-    Payment.objects.filter(pk=payment.pk).update(initialized_at=opened_at)
+    before = timezone.now() - conf.expires_after - timedelta(seconds=1)
+    payment.refresh_from_db()
+    dates = {name: before for name in ("created_at", "initialized_at", "settled_at") if getattr(payment, name)}
+    Payment.objects.filter(pk=payment.pk).update(**dates)
+    payment.events.update(created_at=before)
     with override_settings(PAIEMENTPRO_STATUS_URL=None), deliver_signals():
         services.reconcile()
     payment.refresh_from_db()
     if payment.status != Status.EXPIRED:
-        raise AssertionError(f"the payment is {payment.status}, not expired: only pending payments expire here")
+        raise AssertionError(f"the payment is {payment.status}, not expired: paid and cancelled payments do not expire")
     return payment

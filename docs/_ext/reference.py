@@ -13,6 +13,7 @@ from types import ModuleType
 from typing import Any
 from unittest.mock import patch
 
+import django
 from django.conf import settings
 from django.core.checks import CheckMessage
 from django.core.management import load_command_class
@@ -34,11 +35,14 @@ from django_paiementpro.api import problems
 from django_paiementpro.checks import database, installation
 from django_paiementpro.conf import Conf, Setting
 from django_paiementpro.contrib import tasks
+from django_paiementpro.links import checks as links_checks
 from django_paiementpro.models import HOST_FIELDS, Payment
 from django_paiementpro.monitoring import checks as monitoring_checks
 from django_paiementpro.monitoring.opentelemetry import GAUGES
+from django_paiementpro.receipts import checks as receipts_checks
 from django_paiementpro.sandbox import checks as sandbox_checks
 from django_paiementpro.signals import payment_succeeded
+from django_paiementpro.webhooks import checks as webhooks_checks
 
 
 class FromCode(SphinxDirective):
@@ -109,14 +113,14 @@ def logging_name(level: int) -> str:
 
 
 class Command(FromCode):
-    """A management command, from its own parser."""
+    """A management command, from its own parser. The second argument names the optional app that has it."""
 
     required_arguments = 1
-    optional_arguments = 0
+    optional_arguments = 1
 
     def lines(self) -> Iterator[str]:
-        name = self.arguments[0]
-        command = load_command_class("django_paiementpro", name)
+        name, *app = self.arguments
+        command = load_command_class(".".join(["django_paiementpro", *app]), name)
         common = {action.dest for action in BaseCommand().create_parser("manage.py", "")._actions}
         yield f".. program:: {name}\n"
         yield self.say(command.help) + "\n"
@@ -163,7 +167,7 @@ class Choices(FromCode):
 
 class Fields(FromCode):
     """
-    The fields of a model: their types, and what they are for.
+    The fields of a model, or of one of an optional app (``receipts.models.Receipt``): their types, what they are for.
 
     ``:owner: host`` limits them to those of a payment that the host writes, ``:owner: app`` to the others.
     """
@@ -173,7 +177,8 @@ class Fields(FromCode):
     option_spec = {"owner": lambda text: directives.choice(text, ("host", "app"))}
 
     def lines(self) -> Iterator[str]:
-        model = import_string(f"django_paiementpro.models.{self.arguments[0]}")
+        app, _dot, name = self.arguments[0].rpartition(".")
+        model = import_string(".".join(filter(None, ("django_paiementpro", app, "models", name))))
         owner = self.options.get("owner")
         for field in model._meta.concrete_fields:
             if field.primary_key or (owner and (field.name in HOST_FIELDS) != (owner == "host")):
@@ -227,6 +232,16 @@ class Metrics(FromCode):
             yield indented(f"*{escaped(gauge.unit)}.* {self.say(gauge.description)}") + "\n"
 
 
+CHECK_MODULES = (
+    installation,
+    database,
+    links_checks,
+    monitoring_checks,
+    receipts_checks,
+    sandbox_checks,
+    webhooks_checks,
+)
+
 MISSING = object()
 IMMEDIATE = f"{tasks.FRAMEWORK}.backends.immediate.ImmediateBackend"
 
@@ -235,6 +250,18 @@ def without_urls() -> dict[str, Any]:
     urlconf = ModuleType("no_urls")
     urlconf.urlpatterns = []
     return {"ROOT_URLCONF": urlconf}
+
+
+def provoked_library() -> list[CheckMessage]:
+    with patch.object(links_checks, "find_spec", return_value=None):
+        return links_checks.check_links()
+
+
+def without_time_out() -> dict[str, Any]:
+    """Return the settings of a mail server, by the version of Django."""
+    if django.VERSION < (6, 1):
+        return {"EMAIL_BACKEND": receipts_checks.SMTP}
+    return {"MAILERS": {"default": {"BACKEND": receipts_checks.SMTP}}}
 
 
 #: How to make each check fail: a function, and the settings to call it with.
@@ -258,9 +285,14 @@ PROVOCATIONS: dict[str, tuple[Callable[..., Any], Callable[[], dict[str, Any]]]]
             "PAIEMENTPRO_SITE_URL": "https://shop.example.com",
         },
     ),
+    "paiementpro.E011": (lambda: [installation.missing_defusedxml()], dict),
+    "paiementpro.E012": (
+        installation.check_installation,
+        lambda: {"PAIEMENTPRO_TRANSPORT": "soap", "PAIEMENTPRO_ENVIRONMENT": "sandbox"},
+    ),
     "paiementpro.W001": (installation.check_installation, lambda: {"PAIEMENTPRO_MERCHANT": "PP-F324"}),
     "paiementpro.W002": (installation.check_deployment, lambda: {"PAIEMENTPRO_ENVIRONMENT": "sandbox"}),
-    "paiementpro.W003": (installation.check_deployment, dict),
+    "paiementpro.W003": (installation.check_installation, dict),
     "paiementpro.W004": (
         installation.check_deployment,
         lambda: {"PAIEMENTPRO_GATEWAY_URL": "https://proxy.example.com"},
@@ -270,9 +302,33 @@ PROVOCATIONS: dict[str, tuple[Callable[..., Any], Callable[[], dict[str, Any]]]]
         installation.check_deployment,
         lambda: {"PAIEMENTPRO_DELIVERY": "task", "TASKS": {"default": {"BACKEND": IMMEDIATE}}},
     ),
+    "paiementpro.W007": (partial(installation.compare_phone_numbers, "9.0.43", "8.13.55"), dict),
+    "paiementpro.W008": (installation.check_deployment, lambda: {"PAIEMENTPRO_MERCHANT_ID": "PP-F324"}),
+    "paiementpro.W009": (
+        installation.check_installation,
+        lambda: {"MIDDLEWARE": [installation.COMMON, installation.LOCALE]},
+    ),
+    "paiementpro.W010": (
+        installation.check_installation,
+        lambda: {"PAIEMENTPRO_TRANSPORT": "soap", "PAIEMENTPRO_STATUS_URL": "https://api.paiementpro.net/status"},
+    ),
     "paiementpro_monitoring.W001": (
         monitoring_checks.check_health_token,
         lambda: {"PAIEMENTPRO_HEALTH_TOKEN": "secret"},
+    ),
+    "paiementpro_links.E001": (links_checks.check_links, without_urls),
+    "paiementpro_links.E002": (provoked_library, dict),
+    "paiementpro_links.W001": (links_checks.check_links, lambda: {"PAIEMENTPRO_SHOP": {}}),
+    "paiementpro_receipts.E001": (partial(receipts_checks.check_packages, {"fpdf_is_missing": "fpdf2"}), dict),
+    "paiementpro_receipts.E002": (receipts_checks.check_receipts, without_urls),
+    "paiementpro_receipts.W001": (receipts_checks.check_receipts, lambda: {"PAIEMENTPRO_SHOP": {"name": "Chez Awa"}}),
+    "paiementpro_receipts.W002": (
+        receipts_checks.check_receipts,
+        lambda: {"PAIEMENTPRO_RECEIPT_EMAIL": True, "PAIEMENTPRO_SITE_URL": None},
+    ),
+    "paiementpro_receipts.W003": (
+        receipts_checks.check_receipts,
+        lambda: {"PAIEMENTPRO_RECEIPT_EMAIL": True, **without_time_out()},
     ),
     "paiementpro.E020": (lambda: [database.several_databases()], dict),
     "paiementpro.E021": (partial(database.check_server, database.ISOLATION, is_read_only=True), dict),
@@ -283,6 +339,10 @@ PROVOCATIONS: dict[str, tuple[Callable[..., Any], Callable[[], dict[str, Any]]]]
     "paiementpro.W023": (partial(database.check_tables, [("paiementpro_payment", "InnoDB", "latin1")]), dict),
     "paiementpro.W024": (lambda: database.check_clock([(time.time() - 60,)]), dict),
     "paiementpro_sandbox.E001": (sandbox_checks.check_switch, lambda: {"PAIEMENTPRO_SANDBOX": False}),
+    "paiementpro_webhooks.W001": (
+        webhooks_checks.check_private_addresses,
+        lambda: {"PAIEMENTPRO_WEBHOOKS_ALLOW_PRIVATE": True},
+    ),
 }
 
 
@@ -290,7 +350,7 @@ class Checks(FromCode):
     """Each check of the code, with the message of an example."""
 
     def lines(self) -> Iterator[str]:
-        sources = "".join(map(inspect.getsource, (installation, database, monitoring_checks, sandbox_checks)))
+        sources = "".join(map(inspect.getsource, CHECK_MODULES))
         for identifier in sorted(set(re.findall(r"paiementpro\w*\.[EW][0-9]{3}", sources)), key=in_order):
             message = provoke(identifier)
             yield f".. check:: {identifier}\n"
@@ -300,10 +360,14 @@ class Checks(FromCode):
 
 
 def provoke(identifier: str) -> CheckMessage:
-    """Return the message of a check that fails. The receivers of the example shop are hidden."""
+    """Return the message of a check that fails. Receivers and optional apps are hidden."""
     check, make_settings = PROVOCATIONS[identifier]
     given = make_settings()
-    with override_settings(**given), patch.object(payment_succeeded, "has_listeners", return_value=False):
+    with (
+        override_settings(**given),
+        patch.object(payment_succeeded, "receiver_names", return_value=[]),
+        patch.object(installation, "extensions", return_value=()),
+    ):
         for name in (name for name, value in given.items() if value is MISSING):
             delattr(settings, name)
         return next(message for message in check() if message.id == identifier)
@@ -324,10 +388,11 @@ class Problems(FromCode):
 
 
 class Operations(FromCode):
-    """The operations of the REST API, from its OpenAPI schema."""
+    """The operations of the REST API, or of that of an app that is named, from its OpenAPI schema."""
 
     def lines(self) -> Iterator[str]:
-        schema = SchemaGenerator(urlconf="django_paiementpro.api.urls").get_schema(request=None, public=True)
+        urlconf = ".".join(["django_paiementpro", *self.arguments, "api.urls"])
+        schema = SchemaGenerator(urlconf=urlconf).get_schema(request=None, public=True)
         self.schemas = schema["components"]["schemas"]
         for path, methods in schema["paths"].items():
             for method, operation in methods.items():

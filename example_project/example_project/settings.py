@@ -33,7 +33,9 @@ WSGI_APPLICATION = "example_project.wsgi.application"
 INSTALLED_APPS = [
     "shop",
     "django_paiementpro",
+    "django_paiementpro.links",
     "django_paiementpro.monitoring",
+    "django_paiementpro.receipts",
     "django.contrib.admin",
     "django.contrib.auth",
     "django.contrib.contenttypes",
@@ -71,8 +73,10 @@ TEMPLATES = [
     },
 ]
 
-# An empty DATABASE_URL, as make passes it on, means the same as none.
-DATABASES = {"default": env.db_url_config(env("DATABASE_URL", default="") or f"sqlite:///{BASE_DIR / 'db.sqlite3'}")}
+# An empty DATABASE_URL, as make passes it on, means the same as none. A path is no URL: it may contain "#" or "+".
+DATABASES = {"default": {"ENGINE": "django.db.backends.sqlite3", "NAME": BASE_DIR / "db.sqlite3"}}
+if url := env("DATABASE_URL", default=""):
+    DATABASES["default"] = env.db_url_config(url)
 if DATABASES["default"]["ENGINE"] == "django.db.backends.sqlite3":
     # SQLite has no row locks. A transaction that reads first and writes later fails at once when another has written in
     # between; one that begins as a writer waits for its turn instead, so that select_for_update() keeps its promise.
@@ -123,6 +127,17 @@ PAIEMENTPRO_EXPIRES_AFTER = timedelta(hours=env.int("PAIEMENTPRO_EXPIRES_AFTER_H
 PAIEMENTPRO_GATEWAY_URL = env(
     "PAIEMENTPRO_GATEWAY_URL", default=f"http://127.0.0.1:{PORT}/sandbox" if LOCAL_SANDBOX else None
 )
+PAIEMENTPRO_SHOP = {
+    "name": env("SHOP_NAME", default="La petite boutique"),
+    "logo": "shop/logo.svg",
+    "phone": "+225 07 00 00 00 00",
+    "whatsapp": "+225 07 00 00 00 00",
+    "email": "boutique@example.com",
+    "address": "Plateau, Abidjan, Côte d’Ivoire",
+    "registration": "CI-ABJ-2026-B-00000",
+    "tax_id": "0000000 A",
+}
+PAIEMENTPRO_RECEIPT_EMAIL = env.bool("PAIEMENTPRO_RECEIPT_EMAIL", default=True)
 PAIEMENTPRO_HEALTH_TOKEN = env("PAIEMENTPRO_HEALTH_TOKEN", default=None)
 PAIEMENTPRO_PAYMENT_FACTORY = "shop.payments.new_payment"
 PAIEMENTPRO_RETURN_HOSTS = env.list("PAIEMENTPRO_RETURN_HOSTS", default=[])

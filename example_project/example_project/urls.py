@@ -11,6 +11,8 @@ urlpatterns = [
     path("i18n/", include("django.conf.urls.i18n")),
     path("paiementpro/", include("django_paiementpro.urls")),
     path("paiementpro/", include("django_paiementpro.monitoring.urls")),
+    path("pay/", include("django_paiementpro.links.urls")),
+    path("receipts/", include("django_paiementpro.receipts.urls")),
     path("", include("shop.urls")),
 ]
 

@@ -5,6 +5,7 @@ from django.utils.translation import gettext_lazy as _
 
 from django_paiementpro.models import Payment
 from django_paiementpro.monitoring.channel_health import channel_health
+from django_paiementpro.widgets import ChannelSelect
 from shop.models import Order, Product
 from shop.templatetags.shop import francs
 
@@ -29,7 +30,7 @@ class BuyerForm(forms.ModelForm):
     """Who buys, and how they want to pay."""
 
     channel = forms.ChoiceField(
-        label=_("Payment method"), choices=channel_choices, widget=forms.RadioSelect, required=False
+        label=_("Payment method"), choices=channel_choices, widget=ChannelSelect, required=False
     )
 
     class Meta:

@@ -11,9 +11,9 @@ from django.utils import timezone
 from django.utils.translation import get_language, pgettext_lazy
 from django.utils.translation import gettext_lazy as _
 
-from django_paiementpro.models import Payment, PaymentQuerySet, generate_reference
+from django_paiementpro.models import Payment, PaymentQuerySet
 from django_paiementpro.phones import normalize_phone
-from django_paiementpro.services import cancel_payment
+from django_paiementpro.services import cancel_payment, open_payment
 
 
 class Product(models.Model):
@@ -152,25 +152,18 @@ class Order(models.Model):
         return Payment.objects.for_object(self)
 
     @property
-    def live_payments(self) -> PaymentQuerySet:
-        """The payments that can still be paid, or have been: at most one, and no other is made beside it."""
-        statuses = Payment.Status
-        return self.payments.exclude(status__in=[statuses.EXPIRED, statuses.CANCELLED, statuses.REFUNDED])
-
-    @property
     def is_payable(self) -> bool:
         return self.is_open and not self.is_sold_out
 
     def open_payment(self, return_to: str = "") -> Payment:
         """
-        Return the payment to send the buyer to, always the same while it lives; call it with the order locked.
+        Return the payment to send the buyer to.
 
-        Once paid it leads to the order; where it was not, back to ``return_to``, if that is given.
+        Once it is paid, it leads to the order; if it fails, back to ``return_to``, if that is given. Raises
+        ``ValidationError`` if the order is paid already.
         """
-        reference = generate_reference()
-        return self.live_payments.first() or Payment.objects.create(
-            reference=reference,
-            content_object=self,
+        return open_payment(
+            self,
             amount=self.total,
             description=f"{self} ({self.quantity} × {self.product})",
             channel=self.channel,
@@ -178,7 +171,7 @@ class Order(models.Model):
             customer_last_name=self.last_name,
             customer_email=self.email,
             customer_phone=self.phone,
-            success_url=reverse("shop:thanks", args=[reference]),
+            success_url=f"{reverse('shop:products')}thanks/{{reference}}/",
             failure_url=return_to,
         )
 
@@ -188,7 +181,8 @@ class Order(models.Model):
 
         Raises ``ValidationError`` where the money has come in the meantime.
         """
-        for payment in self.live_payments:
+        statuses = Payment.Status
+        for payment in self.payments.exclude(status__in=[statuses.EXPIRED, statuses.CANCELLED, statuses.REFUNDED]):
             cancel_payment(payment, reason=str(self))
         self.status = self.Status.CANCELLED
         self.save(update_fields=["status"])

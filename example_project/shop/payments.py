@@ -14,7 +14,7 @@ from shop.models import Order
 
 
 def new_payment(request: HttpRequest, data: Mapping[str, Any]) -> Payment:
-    """Return the payment of a buyer's own order, always the same while it lives: ``PAIEMENTPRO_PAYMENT_FACTORY``."""
+    """Return the payment of a buyer's own order: ``PAIEMENTPRO_PAYMENT_FACTORY``."""
     if not data["order"].isdecimal():
         raise Http404
     with transaction.atomic():

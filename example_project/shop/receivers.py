@@ -18,12 +18,12 @@ from shop.models import Order
 
 def fulfil_order(sender: type[Payment], payment: Payment, **kwargs: Any) -> None:
     """Mark the order paid and take its goods from the stock, once."""
-    if not isinstance(payment.content_object, Order):
+    if not payment.is_for(Order):
         return
     with transaction.atomic():
         # The lock makes callers take turns; what the first has stored tells the others that it is done.
-        order = Order.objects.select_for_update().get(pk=payment.object_id)
-        if order.paid_with_id == payment.pk:
+        order = Order.objects.select_for_update().filter(pk=payment.object_id).first()
+        if order is None or order.paid_with_id == payment.pk:
             return
         if order.paid_with_id is None:
             # Money may come late: to an order that was cancelled, or whose goods another buyer has had.

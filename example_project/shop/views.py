@@ -43,10 +43,13 @@ def buy(request: HttpRequest, slug: str) -> HttpResponse:
 
 @require_POST
 def pay(request: HttpRequest, pk: int) -> HttpResponse:
-    """Send the buyer to pay an open order."""
-    with transaction.atomic():
+    """Send the buyer to pay an open order, unless its money has come in the meantime."""
+    with suppress(ValidationError), transaction.atomic():
+        # The lock keeps the order from being cancelled meanwhile.
         order = get_object_or_404(Order.objects.of_buyer(request).select_for_update(), pk=pk)
-        return redirect(order.open_payment().get_checkout_url() if order.is_payable else order)
+        if order.is_payable:
+            return redirect(order.open_payment().get_checkout_url())
+    return redirect("shop:order", pk)
 
 
 @require_POST

@@ -68,6 +68,12 @@ class Demo:
     def manage(self, *arguments: str) -> None:
         subprocess.run([sys.executable, MANAGE, *arguments], env=self.environ, check=True, timeout=60)
 
+    def shell(self, code: str) -> str:
+        """Return what Python code has printed in the shop."""
+        command = [sys.executable, MANAGE, "shell", "--verbosity", "0", "-c", code]
+        done = subprocess.run(command, env=self.environ, check=True, timeout=60, stdout=subprocess.PIPE)
+        return done.stdout.decode()
+
     def execute(self, sql: str, *values: Any) -> list[Any]:
         """Return the rows, as they are stored; their bare values, where each has one."""
         with closing(sqlite3.connect(self.database, timeout=20)) as connection, connection:

@@ -73,6 +73,7 @@ class Cashier:
         self.payer.looks()
         for scheme in ("dark", "light"):
             self.page.emulate_media(color_scheme=scheme)
+            self.page.evaluate("Promise.all(document.getAnimations().map((animation) => animation.finished))")
             faint = self.page.evaluate(LOOK)["faint"]
             assert [html for html in faint if 'class="pp-' in html] == []
             if shot and scheme in schemes:
@@ -158,7 +159,7 @@ def test_cashier_answers_whether_a_payment_has_arrived(payer: Person, cashier: C
     cashier.looks()
 
 
-def test_cashier_has_the_gateway_asked(payer: Person, cashier: Cashier, demo: Demo) -> None:
+def test_cashier_checks_a_payment_at_the_gateway(payer: Person, cashier: Cashier, demo: Demo) -> None:
     payer.orders("attieke")
     # The payer closes the tab, and the notification gets lost.
     payer.page.route("**/sandbox.php*", lambda route: (route.fetch(max_redirects=0), route.fulfill(status=204)))
@@ -337,11 +338,13 @@ def test_cashier_sends_the_payers_link(payer: Person, cashier: Cashier, demo: De
 
     customer = payer.other()
     customer.page.goto(link)
+    assert demo.payments_of(payer.email) == [("failed", 1)]  # a preview of the link opens nothing
+    customer.page.locator("form button").click()
     customer.page.locator("button[name=way], button[type=submit]").first.wait_for()
     assert demo.payments_of(payer.email) == [("pending", 2)]
 
 
-def test_accountant_takes_the_list_home(payer: Person, cashier: Cashier) -> None:
+def test_accountant_exports_the_list(payer: Person, cashier: Cashier) -> None:
     pays(payer)
     cashier.page.goto(f"{LIST}?q={payer.email}")
     with cashier.page.expect_download() as download:

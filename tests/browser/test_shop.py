@@ -69,6 +69,48 @@ def test_refused_payment_can_be_tried_again(payer: Person, demo: Demo) -> None:
     assert demo.stock("attieke") == stock - 1
 
 
+def test_wrong_number_is_corrected_before_trying_again(payer: Person, demo: Demo) -> None:
+    payer.orders("attieke")
+    payer.presses("Refuse")
+    payer.sees("The payment didn’t go through")
+    payer.follows("Change number or payment method")
+    payer.sees("Change number or payment method", "change")
+    phone = payer.page.locator("[name=customer_phone]")
+    assert phone.input_value() == ""
+    expect(payer.page.get_by_text("+225 ******3456")).to_be_visible()
+    phone.fill("12")
+    payer.presses("Continue to payment")
+    payer.sees_words("Enter a telephone number of 8 to 15 digits.")
+    payer.forgets_troubles("400")
+    payer.looks("change-wrong")
+    phone.fill("05 05 12 34 56")
+    payer.page.locator("[name=channel][value=WAVECI]").check()
+    payer.presses("Continue to payment")
+    payer.sees("To pay")
+    payer.presses("Pay")
+    payer.sees("Paid, thank you!")
+    phones = "SELECT customer_phone, channel FROM paiementpro_payment WHERE customer_email = ?"
+    assert demo.execute(phones, payer.email) == [("05 05 12 34 56", "WAVECI")]
+
+
+def test_missing_details_are_asked_for(payer: Person, demo: Demo) -> None:
+    with payer.page.expect_request(re.compile("/paiementpro/checkout/")) as checkout:
+        payer.orders("attieke")
+    unknown = "UPDATE paiementpro_payment SET customer_phone = '', customer_last_name = '' WHERE customer_email = ?"
+    demo.execute(unknown, payer.email)
+
+    payer.page.goto(checkout.value.url)
+
+    payer.sees("Your details", "details")
+    payer.page.locator("[name=customer_last_name]").fill("Koné")
+    payer.page.locator("[name=customer_phone]").fill("07 07 12 34 56")
+    payer.presses("Continue to payment")
+    payer.sees("To pay")
+    payer.presses("Pay")
+    payer.sees("Paid, thank you!")
+    assert demo.payments_of(payer.email) == [("succeeded", 1)]
+
+
 def test_cancelled_payment_leaves_the_order_payable(payer: Person, demo: Demo) -> None:
     payer.orders("beurre-de-karite")
     payer.presses("Cancel")
@@ -249,7 +291,7 @@ def test_double_clicks_buy_once(payer: Person, demo: Demo) -> None:
     assert demo.stock("attieke") == stock - 1
 
 
-def test_pictures_of_a_gateway_that_is_away(unlucky_payer: Person, cut_off_demo: Demo) -> None:
+def test_pictures_of_an_unavailable_gateway(unlucky_payer: Person, cut_off_demo: Demo) -> None:
     page = unlucky_payer.page
     page.goto("/products/attieke/buy/")
     unlucky_payer.fills_the_form()
@@ -305,7 +347,7 @@ def test_keyboard_alone_buys(payer: Person, demo: Demo) -> None:
 # The single page, which buys through the API
 
 
-def test_single_page_buys_and_tells_the_outcome(payer: Person, demo: Demo) -> None:
+def test_single_page_buys_and_shows_the_outcome(payer: Person, demo: Demo) -> None:
     stock = demo.stock("pagne-wax")
     payer.page.goto("/")
     payer.follows("In a hurry? Buy on a single page")
@@ -329,7 +371,7 @@ def test_single_page_buys_and_tells_the_outcome(payer: Person, demo: Demo) -> No
     payer.sees("Paid, thank you!")
 
 
-def test_single_page_waits_and_takes_up_again(payer: Person, demo: Demo) -> None:
+def test_single_page_resumes_the_payment(payer: Person, demo: Demo) -> None:
     orders_express(payer, "bissap")
     payer.page.go_back()
     payer.sees("We are waiting for your payment", "express-waiting")
@@ -381,7 +423,7 @@ def test_single_page_refuses_sold_out_products(payer: Person, demo: Demo) -> Non
     payer.looks()
 
 
-def test_single_page_pays_elsewhere_too(payer: Person) -> None:
+def test_single_page_can_be_paid_on_another_device(payer: Person) -> None:
     with payer.page.expect_request("**/paiementpro/checkout/**") as checkout:
         orders_express(payer, "bissap")
     tablet = payer.other()

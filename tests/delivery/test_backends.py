@@ -156,7 +156,7 @@ def test_test_case_queues_deliveries_on_commit(
     assert len(heard) == 1
 
 
-def test_the_immediate_backend_delivers_before_the_answer(
+def test_immediate_backend_delivers_before_the_response(
     tasks: Any, payment: Payment, notify: Notify, heard: Heard
 ) -> None:
     tasks.TASKS = {"default": {"BACKEND": IMMEDIATE}}
@@ -493,7 +493,7 @@ def test_worker_faster_than_the_error_keeps_its_result(
     assert settled_event(payment).deliver_at is None
 
 
-def test_a_wrong_setting_fails_no_notification(tasks: Any, payment: Payment, notify: Notify, heard: Heard) -> None:
+def test_invalid_setting_fails_no_notification(tasks: Any, payment: Payment, notify: Notify, heard: Heard) -> None:
     tasks.PAIEMENTPRO_DELIVERY = "later"
 
     assert notify(payment).status_code == 200
@@ -633,7 +633,7 @@ def test_celery_without_workers_is_a_deploy_warning(in_celery: Any) -> None:
     assert "broker_url" in found()[0][1]
 
 
-def test_a_wrong_setting_is_one_error(tasks: Any) -> None:
+def test_invalid_setting_is_one_error(tasks: Any) -> None:
     tasks.PAIEMENTPRO_DELIVERY = "later"
 
     assert found() == [("paiementpro.E002", 'PAIEMENTPRO_DELIVERY: write "immediate" or "task"')]

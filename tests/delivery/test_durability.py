@@ -63,7 +63,7 @@ def test_mark_in_the_hosts_transaction_keeps_its_commit_durable(payment: Payment
     assert not any(map(is_asynchronous, statements))
 
 
-def test_a_page_is_recorded_without_waiting(gateway: FakeGateway, client: Client, statements: Statements) -> None:
+def test_page_is_recorded_without_waiting(gateway: FakeGateway, client: Client, statements: Statements) -> None:
     """A crash in the next moment leaves a counted attempt whose page was lost: it may be paid, and is asked about."""
     payment = make_payment()
     with override_settings(PAIEMENTPRO_SITE_URL="https://shop.example.com"), statements:

@@ -79,7 +79,7 @@ def test_failing_receiver_blocks_no_other(payment: Payment, notify: Notify, conn
     assert settled_event(payment).deliver_at is None
 
 
-def test_the_last_receiver_may_fail_too(payment: Payment, notify: Notify, connect: Connect) -> None:
+def test_failed_last_receiver_is_retried(payment: Payment, notify: Notify, connect: Connect) -> None:
     first, second = connect("first"), connect("second")
     second.failures = 1
 
@@ -134,7 +134,7 @@ def test_signal_without_receivers_waits(payment: Payment, notify: Notify, connec
     assert settled_event(payment).deliver_at is None
 
 
-def test_an_event_that_names_no_receiver_waits_for_the_first(payment: Payment, connect: Connect) -> None:
+def test_event_without_receivers_waits_for_the_first_one(payment: Payment, connect: Connect) -> None:
     event = due_event(payment)
     reconcile()
     assert PaymentEvent.objects.get(pk=event.pk).deliver_at == event.deliver_at
@@ -189,7 +189,7 @@ def test_receiver_missing_here_stays_owed(payment: Payment, notify: Notify, conn
     assert settled_event(payment).deliver_at is None
 
 
-def test_a_missing_receiver_is_logged_once_in_a_run(
+def test_missing_receiver_is_logged_once_per_run(
     notify: Notify, connect: Connect, caplog: pytest.LogCaptureFixture
 ) -> None:
     fulfil = connect("fulfil")
@@ -285,7 +285,7 @@ def test_lease_of_a_dead_process_expires(payment: Payment, notify: Notify, conne
     assert first.calls[-1] == event
 
 
-def test_a_delivery_under_way_is_left_alone(payment: Payment, notify: Notify, connect: Connect) -> None:
+def test_delivery_in_progress_is_skipped(payment: Payment, notify: Notify, connect: Connect) -> None:
     first = connect("first")
     first.signal.disconnect(dispatch_uid="first")
     seen = []
@@ -315,9 +315,7 @@ def test_concurrent_delivery_happens_once(payment: Payment, notify: Notify, conn
 
 
 @pytest.mark.parametrize("position", [0, 1])
-def test_a_lease_that_was_lost_ends_the_delivery(
-    payment: Payment, notify: Notify, connect: Connect, position: int
-) -> None:
+def test_lost_lease_ends_the_delivery(payment: Payment, notify: Notify, connect: Connect, position: int) -> None:
     receivers = [connect("first"), connect("second")]
 
     def take_over(event: PaymentEvent, **kwargs: Any) -> None:
@@ -352,7 +350,7 @@ def test_unrecorded_delivery_is_repeated(payment: Payment, notify: Notify, conne
     assert settled_event(payment).deliver_at is None
 
 
-def test_a_settled_event_is_not_delivered_again(payment: Payment, notify: Notify, connect: Connect) -> None:
+def test_settled_event_is_not_delivered_again(payment: Payment, notify: Notify, connect: Connect) -> None:
     first = connect("first")
     notify(payment)
 
@@ -376,7 +374,7 @@ def test_too_long_lease_is_ignored(payment: Payment, connect: Connect, ahead: ti
     assert outbox.is_due(event) is is_free
     assert undelivered_events().exists() is is_free
     assert ("undelivered" in health().problems, health().undelivered) == (is_free, is_free)
-    assert services.foresee()["delivered"] == is_free
+    assert services.preview_reconciliation()["delivered"] == is_free
     assert services.reconcile().delivered == is_free
 
     assert len(first.calls) == is_free
@@ -456,7 +454,7 @@ def replace_receiver(receiver: Receiver, receive: Callable[..., None]) -> None:
 
 
 @pytest.mark.parametrize("receive", [close, cut_connection, cut_connection_and_go_on])
-def test_a_lost_connection_loses_nothing(
+def test_lost_connection_loses_nothing(
     payment: Payment, notify: Notify, connect: Connect, receive: Callable[..., None]
 ) -> None:
     replace_receiver(connect("first"), receive)
@@ -497,7 +495,7 @@ def test_transaction_left_open_loses_no_delivery(
     assert Order.objects.count() == orders + 1
 
 
-def test_a_transaction_left_open_is_named_in_the_log(
+def test_open_transaction_is_named_in_the_log(
     payment: Payment, notify: Notify, connect: Connect, caplog: pytest.LogCaptureFixture
 ) -> None:
     replace_receiver(connect("first"), begin)
@@ -508,7 +506,7 @@ def test_a_transaction_left_open_is_named_in_the_log(
     assert "error=django.db.transaction.TransactionManagementError" in line
 
 
-def test_the_callers_transaction_is_left_alone(payment: Payment, connect: Connect) -> None:
+def test_callers_transaction_is_left_open(payment: Payment, connect: Connect) -> None:
     first = connect("first")
     with transaction.atomic():
         order = Order.objects.create()
@@ -551,7 +549,7 @@ def test_lost_delivery_mark_is_stored_again(
 
 @pytest.mark.parametrize("times", [1, 2])
 @pytest.mark.parametrize("names", [["first"], ["first", "second"]])
-def test_a_mark_whose_answer_is_lost_is_known_again(
+def test_delivery_mark_is_recognized_after_a_lost_answer(
     payment: Payment, notify: Notify, connect: Connect, caplog: pytest.LogCaptureFixture, names: list[str], times: int
 ) -> None:
     receivers = [connect(name) for name in names]

@@ -1,4 +1,4 @@
-"""A browser for those who follow the tutorial: it opens pages, presses what bears a label, and reads what is shown."""
+"""A browser for those who follow a page: it opens pages, presses what bears a label, and reads what is shown."""
 
 import re
 from dataclasses import dataclass, field
@@ -13,6 +13,10 @@ WRITTEN = {
     "last_name": "Koné",
     "email": "awa@example.com",
     "phone": "07 07 12 34 56",
+    "customer_first_name": "Awa",
+    "customer_last_name": "Koné",
+    "customer_email": "awa@example.com",
+    "customer_phone": "07 07 12 34 56",
     "username": "staff",
     "password": "attieke-2026",
 }
@@ -52,7 +56,7 @@ class Page(HTMLParser):
         values = {name: value or "" for name, value in attributes}
         if tag == "form":
             self._form = Form(values.get("action", ""), values.get("method", "get").lower())
-        elif tag in {"a", "button", "summary"}:
+        elif tag in {"a", "button", "summary"} and "hidden" not in values:
             form = self._form if tag == "button" else None
             value = (values["name"], values.get("value", "")) if form and "name" in values else None
             self._pressable = Button("", values.get("href", ""), form, value)

@@ -3,7 +3,8 @@ The pages of the documentation, as one who follows them reads them: blocks of co
 
 - ``console``: what stands behind ``$`` is typed, what comes below it is the answer.
 - A block with a caption is a file, of that name; ``(at the end)``, ``(à la fin)`` behind it: what is added to it.
-- In the tutorial a URL is opened, a ``:guilabel:`` is pressed, and what is in bold is read on the page.
+- In README.rst and LISEZMOI.rst the first line of a file is its name, as a comment: an index knows no captions.
+- In the tutorial, and there, a URL is opened, a ``:guilabel:`` is pressed, and what is in bold is read on the page.
 """
 
 import doctest
@@ -12,7 +13,7 @@ import re
 import textwrap
 import tokenize
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 DOCS = Path(__file__).resolve().parents[2] / "docs"
@@ -20,6 +21,7 @@ LANGUAGES = ("en", "fr")
 
 DIRECTIVE = re.compile(r"( *)\.\. code-block:: (\S+)\n")
 CAPTION = re.compile(r"(?P<name>\S+)(?P<added> \((at the end|à la fin)\))?")
+FIRST_LINE = re.compile(r"# (?P<name>\S+\.py)(, (?P<added>at the end|à la fin))?\n")
 LABEL = re.compile(r"""((?:Field\(|verbose_name(?:_plural)? ?= ?))"[^"]*\"""")
 NAME = re.compile(r"""["']?[a-z0-9_./:{}-]{3,}["']?""")
 ACT = re.compile(r":guilabel:`(?P<press>[^`]+)`|\*\*(?P<read>[^*]+)\*\*|(?P<open>http://127\.0\.0\.1:8000/[^\s`,.;]*)")
@@ -87,6 +89,19 @@ def steps(text: str) -> Iterator[Block | Act]:
 
 def blocks(language: str, name: str) -> list[Block]:
     return [step for step in steps(page(language, name)) if isinstance(step, Block)]
+
+
+def first_steps(name: str) -> Iterator[Block | Act]:
+    """Walk through README.rst, or LISEZMOI.rst, from an empty folder to a paid order."""
+    text = (DOCS.parent / name).read_text(encoding="utf-8")
+    [section] = re.findall(r"\n(?:In short|En bref)\n-+\n(.*?)\n\n\n\S[^\n]*\n-{3,}\n", text, re.DOTALL)
+    for step in steps(section):
+        match = FIRST_LINE.match(step.text) if isinstance(step, Block) else None
+        if isinstance(step, Block) and match:
+            caption = f"{match['name']} ({match['added']})" if match["added"] else match["name"]
+            yield replace(step, caption=caption)
+        else:
+            yield step
 
 
 def write(block: Block, folder: Path) -> None:

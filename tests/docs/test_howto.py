@@ -25,7 +25,7 @@ ROOT = SCENARIOS.parents[2]
 
 Begin = Callable[[str, Path], Path]
 
-OTHERS = {"__init__", "first_sale", "mysql", "personal_data"}
+OTHERS = {"__init__", "docker", "first_sale", "mysql", "personal_data"}
 NAMES = sorted(path.stem for path in SCENARIOS.glob("*.py") if path.stem not in OTHERS)
 # Each in one of the languages, in turn, as test_pages sees to it that the code is the same; answers are read in both.
 CASES = [
@@ -36,6 +36,7 @@ CASES = [
 
 # What shows two ways to do one thing, or a database server: which of its files a scenario is for, by their numbers.
 WAYS = {"celery_and_tasks__tasks": {0, 4}, "celery_and_tasks__celery": {1, 2, 3, 4}, "going_live": {0, 1}}
+WAYS |= {"transports__soap": {0}, "transports__own": {1, 2}}
 
 # What goes on from another guide than the tutorial, and what is run with the settings of the server.
 BEFORE = {"nginx_and_passenger": "going_live"}
@@ -61,8 +62,12 @@ def run(folder: Path, *arguments: str) -> str:
 
 
 def write_guide(project: Path, language: str, name: str) -> None:
-    """Write what the guide adds to the project."""
+    """Start the apps that the guide starts, and write what it adds to the project."""
     guide = name.partition("__")[0].replace("_", "-")
+    for block in blocks(language, f"howto/{guide}"):
+        for command, _answer in block.dialogue:
+            if command.startswith("python manage.py startapp "):
+                run(project, *command.split()[1:])
     files = [block for block in blocks(language, f"howto/{guide}") if block.file and block.file[0] != "/"]
     assert files
     for number, block in enumerate(files):
@@ -77,6 +82,17 @@ def write_environment(project: Path, language: str) -> None:
     text = secret.sub(lambda line: f"{line[1]}='{SECRETS[line[1]]}'", environment.text)
     assert "…" not in text
     (project / "live.env").write_text(text)
+
+
+def set_environment(monkeypatch: pytest.MonkeyPatch) -> str:
+    """Set what the guides read from the environment, for the server of these tests. Return the database's name."""
+    for key in ("SECRET_KEY", "PAIEMENTPRO_MERCHANT_ID"):
+        monkeypatch.setenv(key, SECRETS[key])
+    database = f"howto_{secrets.token_hex(4)}"
+    monkeypatch.setenv("DB_NAME", database)
+    for key in ("USER", "PASSWORD", "HOST"):
+        monkeypatch.setenv(f"DB_{key}", connection.settings_dict[key])
+    return database
 
 
 def run_scenario(project: Path, name: str) -> None:
@@ -146,12 +162,7 @@ def test_database_settings_of_the_guides_work(
     """On that database they are used; elsewhere they are only read, as the driver may be missing."""
     project = begin("en", tmp_path)
     run(project, "manage.py", "makemigrations", "-v0")
-    for key in ("SECRET_KEY", "PAIEMENTPRO_MERCHANT_ID"):
-        monkeypatch.setenv(key, SECRETS[key])
-    database = f"howto_{secrets.token_hex(4)}"
-    monkeypatch.setenv("DB_NAME", database)
-    for key in ("USER", "PASSWORD", "HOST"):
-        monkeypatch.setenv(f"DB_{key}", connection.settings_dict[key])
+    database = set_environment(monkeypatch)
 
     write_guide(project, "en", name)
     read = ("-c", f"from {settings} import DATABASES; print(DATABASES)")
@@ -159,6 +170,22 @@ def test_database_settings_of_the_guides_work(
     use = {vendor: ("manage.py", "test", scenario, "--noinput", "--settings", settings, *options)}
     said = run(project, *use.get(connection.vendor, read))
     assert "\nOK" in said or f"'NAME': '{database}'" in said
+    assert "Ran 0" not in said
+
+
+@pytest.mark.process
+def test_commands_of_the_containers_work(begin: Begin, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """On the guide's own database if these tests run on PostgreSQL, else on SQLite."""
+    project = begin("fr", tmp_path)
+    write_guide(project, "fr", {"postgresql": "going_live__postgresql"}.get(connection.vendor, "going_live"))
+    write_guide(project, "fr", "docker")
+    shutil.copytree(ROOT / "docs" / "docker", project, dirs_exist_ok=True)
+    run(project, "manage.py", "makemigrations", "-v0")
+    set_environment(monkeypatch)
+
+    said = run(project, "manage.py", "test", "tests.docs.scenarios.docker", "--settings", "shop.live", "--noinput")
+
+    assert "\nOK" in said
     assert "Ran 0" not in said
 
 

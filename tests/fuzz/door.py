@@ -16,6 +16,7 @@ import sys
 import tempfile
 from contextlib import suppress
 from email import message_from_bytes
+from email.message import Message
 from io import BytesIO
 from pathlib import Path
 from urllib.parse import parse_qsl, unquote_to_bytes
@@ -124,13 +125,17 @@ def _pairs_of_json(body: bytes) -> list[tuple[str, str]]:
 def _pairs_of_multipart(content_type: bytes, body: bytes) -> list[tuple[str, str]]:
     message = message_from_bytes(b"Content-Type: " + content_type.splitlines()[0] + b"\r\n\r\n" + body)
     return [
-        (
-            str(part.get_param("name", header="content-disposition")),
-            (part.get_payload(decode=True) or b"").decode("utf-8", "replace"),
-        )
+        (name, (part.get_payload(decode=True) or b"").decode("utf-8", "replace"))
         for part in message.walk()
         if not part.is_multipart()
+        for name in _names_of(part)
     ]
+
+
+def _names_of(part: Message) -> set[str]:
+    """Return the name of a part, whichever of several headers counts."""
+    headers = " ".join(map(str, part.get_all("content-disposition", [])))
+    return {str(part.get_param("name", header="content-disposition")), *re.findall('name="([^"]*)"', headers)}
 
 
 def is_right_amount(text: str) -> bool:

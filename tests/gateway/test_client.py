@@ -1,30 +1,121 @@
 import json
+import math
 import os
+import subprocess
+import sys
 import threading
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 import requests
 import urllib3
+from django.core.exceptions import ImproperlyConfigured
 from django.test import override_settings
 
 from django_paiementpro.exceptions import GatewayRefusedError, GatewayUnavailableError
-from django_paiementpro.gateway import client as gateway_module
+from django_paiementpro.gateway import connections
 from django_paiementpro.gateway.client import checked_page_url, look_up, open_page
+from django_paiementpro.gateway.messages import PageRequest, StatusAnswer
+from django_paiementpro.gateway.transport import Transport
+from django_paiementpro.signing import NOTIFICATION, path_of, sign
 from django_paiementpro.testing import FakeGateway
 from tests.conftest import PAGE_URL, STATUS_URL
 from tests.gateway.test_messages import request
 
 
-def test_a_page_is_opened(gateway: FakeGateway) -> None:
+class OwnTransport:
+    """A transport that a host writes: any class with the two methods."""
+
+    requests: list[PageRequest] = []
+    page_url = PAGE_URL
+
+    def open_page(self, request: PageRequest) -> str:
+        self.requests.append(request)
+        if request.amount < 100:
+            raise GatewayRefusedError(f"Non : {request.notification_url}\x00")
+        return self.page_url
+
+    def look_up(self, reference: str, patience: float = math.inf) -> StatusAnswer:
+        return StatusAnswer.from_json({"success": True, "reference": reference, "message": str(patience)})
+
+
+@pytest.fixture
+def own_transport(settings: Any) -> type[OwnTransport]:
+    settings.PAIEMENTPRO_TRANSPORT = "tests.gateway.test_client.OwnTransport"
+    OwnTransport.requests.clear()
+    return OwnTransport
+
+
+def test_host_may_write_a_transport(gateway: FakeGateway, own_transport: type[OwnTransport]) -> None:
+    assert open_page(request()) == PAGE_URL
+    assert own_transport.requests == [request()]
+    answer = look_up("abc", 2.5)
+    assert (answer.reference, answer.data["message"]) == ("abc", "2.5")
+    assert (gateway.page_requests, gateway.look_ups) == ([], [])
+
+
+@pytest.mark.parametrize("url", ["https://evil.example/", f"{PAGE_URL}&n={request().notification_url}"])
+def test_page_of_a_hosts_transport_is_checked(
+    own_transport: type[OwnTransport], monkeypatch: pytest.MonkeyPatch, url: str
+) -> None:
+    monkeypatch.setattr(OwnTransport, "page_url", url)
+    with pytest.raises(GatewayUnavailableError):
+        open_page(request())
+
+
+def test_refusal_of_a_hosts_transport_holds_no_signed_url(own_transport: type[OwnTransport]) -> None:
+    url = "https://testserver" + signed_path()
+    with pytest.raises(GatewayRefusedError) as caught:
+        open_page(replace(request(), amount=99, notification_url=url))
+    assert caught.value.message.startswith("Non : https://testserver/")
+    assert url.rstrip("/").rpartition("/")[2] not in caught.value.message
+    assert "\x00" not in caught.value.message
+
+
+def signed_path() -> str:
+    return path_of(NOTIFICATION, sign("0123456789abcdef01234567-0123abcd", NOTIFICATION))
+
+
+def test_transport_that_cannot_be_imported_is_a_wrong_setting(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delitem(sys.modules, "django_paiementpro.gateway.soap", raising=False)
+    monkeypatch.setitem(sys.modules, "defusedxml", None)
+    monkeypatch.setitem(sys.modules, "defusedxml.ElementTree", None)
+
+    with override_settings(PAIEMENTPRO_TRANSPORT="soap"), pytest.raises(ImproperlyConfigured) as caught:
+        open_page(request())
+    assert str(caught.value) == (
+        'PAIEMENTPRO_TRANSPORT: "soap" needs defusedxml: pip install "django-paiementpro[soap]"'
+    )
+
+
+def test_soap_is_imported_only_when_it_is_used() -> None:
+    """An installation without the extra starts, and opens pages by JSON."""
+    code = (
+        "import sys, django; django.setup();"
+        "from django_paiementpro.gateway.client import get_transport; get_transport();"
+        "import django_paiementpro.sandbox.views, django_paiementpro.testing;"
+        "assert not [name for name in sys.modules if name.partition('.')[0] == 'defusedxml']"
+    )
+    environment = {**os.environ, "DJANGO_SETTINGS_MODULE": "tests.settings"}
+    subprocess.run([sys.executable, "-c", code], env=environment, check=True)
+
+
+def test_transport_without_an_own_page_is_no_transport() -> None:
+    with pytest.raises(NotImplementedError):
+        Transport().open_page(request())
+
+
+def test_page_is_opened(gateway: FakeGateway) -> None:
     assert open_page(request()) == PAGE_URL
     assert gateway.page_requests == [request()]
+    assert gateway.mock.calls[0].request.headers["Content-Type"] == "application/json"
 
 
 @pytest.mark.parametrize("content_type", ["text/html", "application/json", "text/plain; charset=utf-16", ""])
-def test_an_answer_is_read_by_its_bytes(gateway: FakeGateway, content_type: str) -> None:
+def test_answer_is_read_whatever_its_content_type(gateway: FakeGateway, content_type: str) -> None:
     gateway.answers(
         b"\xef\xbb\xbf" + json.dumps({"success": True, "url": PAGE_URL}).encode(), content_type=content_type
     )
@@ -94,11 +185,12 @@ def test_connection_error_is_an_outage(gateway: FakeGateway, error: Exception) -
         open_page(request())
 
 
-def test_an_answer_that_drips_is_given_up(gateway: FakeGateway) -> None:
+def test_slow_answer_times_out(gateway: FakeGateway) -> None:
     with override_settings(PAIEMENTPRO_TIMEOUT=(1e-9, 1e-9)), pytest.raises(GatewayUnavailableError, match="too slow"):
         open_page(request())
 
 
+@pytest.mark.usefixtures("transport")
 def test_calls_are_bounded_verified_and_not_redirected(gateway: FakeGateway) -> None:
     with pytest.MonkeyPatch.context() as environment:
         environment.delenv("REQUESTS_CA_BUNDLE", raising=False)
@@ -109,10 +201,10 @@ def test_calls_are_bounded_verified_and_not_redirected(gateway: FakeGateway) -> 
     assert arguments["timeout"] == (3.05, 20)
     assert arguments["verify"] is True
     assert arguments["stream"] is True
-    assert gateway.mock.calls[0].request.headers["Content-Type"] == "application/json"
 
 
-def test_a_redirect_is_not_followed(gateway: FakeGateway) -> None:
+@pytest.mark.usefixtures("transport")
+def test_redirect_is_not_followed(gateway: FakeGateway) -> None:
     gateway.answers(lambda request: (307, {"Location": PAGE_URL}, ""))
 
     with pytest.raises(GatewayUnavailableError):
@@ -147,33 +239,33 @@ def test_netrc_credentials_are_not_sent(gateway: FakeGateway, tmp_path: Path, mo
 
 
 def test_one_session_serves_a_thread(gateway: FakeGateway, monkeypatch: pytest.MonkeyPatch) -> None:
-    connections = gateway_module._Connections()
-    session = connections.get()
+    pool = connections._Connections()
+    session = pool.get()
     others: list[Any] = []
-    thread = threading.Thread(target=lambda: others.append(connections.get()))
+    thread = threading.Thread(target=lambda: others.append(pool.get()))
     thread.start()
     thread.join()
 
-    assert connections.get() is session
+    assert pool.get() is session
     assert others[0] is not session
 
 
-def test_a_forked_process_has_its_own_session(monkeypatch: pytest.MonkeyPatch) -> None:
-    connections = gateway_module._Connections()
-    session = connections.get()
+def test_forked_process_has_its_own_session(monkeypatch: pytest.MonkeyPatch) -> None:
+    pool = connections._Connections()
+    session = pool.get()
     monkeypatch.setattr(os, "getpid", lambda: -1)
 
-    assert connections.get() is not session
-    assert connections.get() is connections.get()
+    assert pool.get() is not session
+    assert pool.get() is pool.get()
 
 
-def test_an_idle_connection_is_not_trusted(monkeypatch: pytest.MonkeyPatch) -> None:
-    connections = gateway_module._Connections()
-    session = connections.get()
+def test_idle_connection_is_not_reused(monkeypatch: pytest.MonkeyPatch) -> None:
+    pool = connections._Connections()
+    session = pool.get()
     now = time.monotonic()
-    monkeypatch.setattr(time, "monotonic", lambda: now + gateway_module.MAX_IDLE_SECONDS + 1)
+    monkeypatch.setattr(time, "monotonic", lambda: now + connections.MAX_IDLE_SECONDS + 1)
 
-    assert connections.get() is not session
+    assert pool.get() is not session
 
 
 @pytest.mark.parametrize(
@@ -187,7 +279,7 @@ def test_an_idle_connection_is_not_trusted(monkeypatch: pytest.MonkeyPatch) -> N
         "https://www.paiementpro.net:443/a?b=c#d",
     ],
 )
-def test_a_page_of_the_gateway_is_trusted(url: str) -> None:
+def test_gateway_page_is_trusted(url: str) -> None:
     assert checked_page_url(url) == url
 
 
@@ -257,7 +349,7 @@ def test_allowed_hosts_are_read_as_django_reads_its_own() -> None:
             checked_page_url(PAGE_URL)
 
 
-def test_the_status_is_looked_up(gateway: FakeGateway) -> None:
+def test_status_is_looked_up(gateway: FakeGateway) -> None:
     gateway.tells("abc-2", {"success": True, "reference": "abc-2", "amount": "100", "marchant_id": "PP-F324"})
 
     with override_settings(PAIEMENTPRO_STATUS_URL=STATUS_URL + "/"):

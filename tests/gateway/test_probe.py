@@ -7,9 +7,10 @@ from typing import Any
 from urllib.parse import urlencode
 
 import pytest
+from asgiref.sync import async_to_sync
 from django.core.signing import TimestampSigner
 from django.http import HttpResponse
-from django.test import Client, override_settings
+from django.test import AsyncClient, Client, override_settings
 from django.urls import reverse
 from django.utils import timezone
 
@@ -60,6 +61,23 @@ def test_probe_reports_what_arrived(db: None, statements: Statements) -> None:
     assert (report.missing_in_query, report.missing_in_body, report.altered) == ([], [], [])
     assert abs(report.now - timezone.now().timestamp()) < 60
     assert statements == []
+
+
+def test_probe_reports_how_the_server_works() -> None:
+    signed = signing.sign_probe(NONCE)
+    for environ in ({"wsgi.multithread": True}, {"wsgi.multiprocess": False}, {}):
+        report = report_of(send(signed, **environ))
+        # Those of Django's test client, which is a server of processes.
+        expected = {"wsgi.multithread": False, "wsgi.multiprocess": True} | environ
+        assert (report.is_multithreaded, report.is_multiprocess) == tuple(expected.values())
+
+
+def test_asgi_server_answers_several_requests_at_a_time() -> None:
+    post = async_to_sync(AsyncClient().post)
+
+    response = post(path_of(signing.sign_probe(NONCE)), dict(probe.fields_of(NONCE)))
+
+    assert report_of(response).is_multithreaded
 
 
 def test_probe_stores_nothing(db: None) -> None:
@@ -123,7 +141,7 @@ def test_probe_expires(monkeypatch: pytest.MonkeyPatch) -> None:
     assert send(old).status_code == 404
 
 
-def test_a_probe_of_an_old_key_is_recognised() -> None:
+def test_probe_signed_with_an_old_key_is_recognized() -> None:
     signed = signing.sign_probe(NONCE)
     with override_settings(SECRET_KEY="new", SECRET_KEY_FALLBACKS=["only for tests"]):
         assert signing.unsign_probe(signed) == NONCE
@@ -156,7 +174,7 @@ def test_outside_values_are_not_echoed() -> None:
     assert response["Content-Type"] == "application/json"
 
 
-def test_a_long_body_is_not_read() -> None:
+def test_long_body_is_not_read() -> None:
     response = send(signing.sign_probe(NONCE), body={"x": "x" * MAX_BODY})
     report = report_of(response)
     assert report.missing_in_query == []
@@ -164,5 +182,5 @@ def test_a_long_body_is_not_read() -> None:
 
 
 @override_settings(ALLOWED_HOSTS=["other.example"], MIDDLEWARE=[])
-def test_a_host_that_is_not_allowed_is_left_out() -> None:
+def test_disallowed_host_is_left_out() -> None:
     assert report_of(send(signing.sign_probe(NONCE))).host == ""

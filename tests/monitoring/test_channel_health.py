@@ -96,7 +96,7 @@ def test_channel_on_which_nothing_succeeds_is_failing() -> None:
         ((1, 60), (0, 0), "unknown"),
     ],
 )
-def test_thresholds_decide(week: tuple[int, int], hour: tuple[int, int], status: str) -> None:
+def test_thresholds_decide_the_status(week: tuple[int, int], hour: tuple[int, int], status: str) -> None:
     usual(*week)
     tried(hour[0], "succeeded", LATELY)
     tried(hour[1], "failed", LATELY)
@@ -180,7 +180,7 @@ def test_payment_belongs_to_the_hour_of_its_newest_page() -> None:
     assert (health.last_hour.paid, health.last_hour.seconds_to_pay, health.last_week.paid) == (3, 60, 0)
 
 
-def test_channel_is_the_one_used_or_else_the_one_asked_for(settings: Any) -> None:
+def test_channel_is_the_used_or_requested_one(settings: Any) -> None:
     settings.PAIEMENTPRO_CHANNELS = [WAVE, ("NEW", "New")]
     tried(1, "succeeded", LATELY, channel=WAVE, gateway_channel=MTN)
     tried(1, "failed", LATELY, channel=MTN)
@@ -225,7 +225,7 @@ def test_channel_that_takes_far_longer_is_slow(usually: int, number: int, second
     assert (health.last_week.seconds_to_pay, health.last_hour.seconds_to_pay) == (usually, seconds)
 
 
-def test_a_few_times_in_the_week_do_not_tell_what_is_slow() -> None:
+def test_too_few_payments_in_the_week_are_not_slow() -> None:
     usual(paid=9, unpaid=9)
     tried(10, "succeeded", LATELY, 800)
 
@@ -257,7 +257,7 @@ class AwayCache(BaseCache):
         raise ConnectionError
 
 
-def test_cache_that_is_down_takes_no_shop_down(settings: Any) -> None:
+def test_unavailable_cache_does_not_break_the_shop(settings: Any) -> None:
     settings.CACHES = {"default": {"BACKEND": f"{__name__}.AwayCache"}}
     usual()
     tried(10, "failed", LATELY)

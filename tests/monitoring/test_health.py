@@ -48,11 +48,12 @@ def test_empty_shop_lacks_only_a_reconciliation(statements: Statements) -> None:
         undelivered=0,
         oldest_undelivered_at=None,
         newest_undelivered_at=None,
+        overdue=0,
         to_review=0,
         reconciled_at=None,
     )
     assert found.problems == ["unreconciled"]
-    assert len(statements) == 7
+    assert len(statements) == 8
 
 
 def test_last_notification_is_one_that_was_not_refused(payment: Payment) -> None:
@@ -198,16 +199,28 @@ def test_reconciliation_from_the_future_does_not_count() -> None:
     assert health(NOW).reconciled_at == NOW - MINUTE
 
 
-@pytest.mark.parametrize(("age", "problems"), [(3 * HOUR, []), (3 * HOUR + SECOND, ["overdue"])])
-def test_payment_that_does_not_expire_is_a_problem(age: timedelta, problems: list[str], settings: Any) -> None:
+@pytest.mark.parametrize(("age", "problems"), [(3 * HOUR - SECOND, []), (3 * HOUR, ["overdue"])])
+@pytest.mark.parametrize("status", ["created", "pending", "failed"])
+def test_payment_that_does_not_expire_is_a_problem(
+    age: timedelta, problems: list[str], status: str, settings: Any
+) -> None:
     settings.PAIEMENTPRO_EXPIRES_AFTER = 2 * HOUR
     reconciled(NOW)
-    make_payment(status="pending", created_at=NOW - age)
+    make_payment(status=status, created_at=NOW - age)
 
     assert health(NOW).problems == problems
 
 
-def test_age_of_the_future_is_zero() -> None:
+def test_payment_that_was_refused_just_now_is_not_overdue(settings: Any) -> None:
+    settings.PAIEMENTPRO_EXPIRES_AFTER = 2 * HOUR
+    reconciled(NOW)
+    payment = make_payment(status="pending", created_at=NOW - DAY, initialized_at=NOW - DAY, attempt=2)
+    PaymentEvent.objects.create(payment=payment, kind="initialize", outcome="refused", created_at=NOW - HOUR)
+
+    assert health(NOW).problems == []
+
+
+def test_age_of_a_future_date_is_zero() -> None:
     found = health(NOW)
 
     assert (found.age(NOW + MINUTE), found.age(NOW - MINUTE), found.age(None)) == (0, 60, None)
@@ -233,6 +246,7 @@ def test_health_as_json(payment: Payment) -> None:
         "last_notification": yesterday,
         "pending": {"count": 1, "oldest": {"at": "2026-11-02T11:00:00+00:00", "age": 3600}},
         "undelivered": {"count": 1, "oldest": yesterday, "newest": yesterday},
+        "overdue": {"count": 0},
         "to_review": {"count": 1},
         "last_reconciliation": {"at": "2026-11-02T11:59:59+00:00", "age": 1},
     }

@@ -197,7 +197,7 @@ def test_monitoring_gets_no_cookie_and_reads_no_session(staff: Client, statement
     assert not response.cookies
     assert "Cookie" not in response.get("Vary", "")
     assert "no-store" in response["Cache-Control"]
-    assert len(statements) == 8
+    assert len(statements) == 9
     assert not [sql for sql in statements if "session" in sql]
 
 
@@ -228,7 +228,7 @@ def away(*arguments: Any) -> None:
     raise DatabaseError
 
 
-def test_host_wraps_no_transaction_or_login_around_it() -> None:
+def test_health_view_is_exempt_from_transactions_and_login() -> None:
     view = HealthView.as_view()
 
     assert view._non_atomic_requests == set(connections)

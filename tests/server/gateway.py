@@ -1,4 +1,4 @@
-"""The gateway on a real socket: initialisation and status look-up, with what it is asked written down."""
+"""The gateway on a real socket: initialisation by JSON and SOAP, and status look-up; it keeps what it is asked."""
 
 import json
 import threading
@@ -6,8 +6,10 @@ from collections.abc import Callable
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from socketserver import ThreadingMixIn
 from typing import Any
+from xml.etree import ElementTree as ET
 
-from django_paiementpro.gateway.client import INITIALIZE_PATH
+from django_paiementpro.gateway.envelopes import PAGE_PATH, SOAP_PATH, write_answer
+from django_paiementpro.gateway.json import INITIALIZE_PATH
 from django_paiementpro.gateway.messages import SUCCESS_CODE, Notification
 from django_paiementpro.testing.gateway import NO_TRANSACTION, page_answer, paid_answer
 
@@ -20,8 +22,13 @@ class Call(BaseHTTPRequestHandler):
     server: "FakeGateway"
 
     def do_POST(self) -> None:
-        assert self.path == INITIALIZE_PATH
-        self.fields = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+        content = self.rfile.read(int(self.headers["Content-Length"]))
+        if self.path == SOAP_PATH:
+            [request] = ET.fromstring(content).iter("request")
+            self.fields = {field.tag: field.text for field in request}
+        else:
+            assert self.path == INITIALIZE_PATH
+            self.fields = json.loads(content)
         self.server.calls.append(self)
         self.server.play(self)
 
@@ -40,8 +47,11 @@ class Call(BaseHTTPRequestHandler):
 
     def opens(self) -> None:
         """Open a page, another one for each reference."""
-        url = self.server.page_of(self.fields["referenceNumber"])
-        self.says(json.dumps(page_answer(url)).encode())
+        reference = self.fields["referenceNumber"]
+        if self.path == SOAP_PATH:
+            self.says(write_answer("0", "SUCCESS", reference))
+        else:
+            self.says(json.dumps(page_answer(self.server.page_of(reference))).encode())
 
     def log_message(self, *args: Any) -> None:
         pass
@@ -67,7 +77,7 @@ class FakeGateway(ThreadingMixIn, HTTPServer):
         return [call.fields["referenceNumber"] for call in self.calls]
 
     def page_of(self, reference: str) -> str:
-        return f"{self.url}/sandbox.php?sessionid={reference}"
+        return f"{self.url}{PAGE_PATH}?sessionid={reference}"
 
     def shutdown(self) -> None:
         self.closing.set()

@@ -107,7 +107,8 @@ MANAGE = "from django.core.management import execute_from_command_line; import s
 IMPORTS = """
 from datetime import timedelta
 from django.utils import timezone
-from django_paiementpro.models import Payment, PaymentEvent, ReconciliationRun
+from django_paiementpro import __version__
+from django_paiementpro.models import Payment, PaymentEvent, ReconciliationRun, Verification
 """
 
 

@@ -1,4 +1,4 @@
-"""How many threads of a process wait for the status service, and for how long it is left alone when it is silent."""
+"""How many threads of a process wait for the gateway, and for how long it is left alone when it is silent."""
 
 from typing import Any
 
@@ -130,6 +130,17 @@ def test_error_of_a_service_that_answers_is_an_answer(clock: Any, error: Excepti
         breaker.call(answer)
 
     assert places_of(breaker) == 3
+
+
+def test_calls_then_the_newest_followers_may_wait() -> None:
+    breaker = bulkhead.CircuitBreaker()
+    with breaker.follow(2) as first, breaker.follow(2) as second, breaker.follow(2) as third:
+        assert (first(), second(), third()) == (False, True, True)
+        assert breaker.call(lambda: (first(), second(), third())) == (False, False, True)
+        with pytest.raises(KeyError), breaker.follow(2):
+            breaker.call(lambda: {}["a bug"])
+        assert breaker.call(lambda: breaker.call(third)) is False
+        assert (first(), second(), third()) == (False, True, True)
 
 
 @pytest.fixture

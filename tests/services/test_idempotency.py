@@ -17,7 +17,7 @@ REQUEST = IdempotentRequest.of("1", "key", "{}")
 
 @pytest.mark.django_db
 @pytest.mark.parametrize(("age", "is_known"), [(timedelta(hours=23, minutes=59), True), (timedelta(hours=24), False)])
-def test_a_key_is_remembered_for_a_day(age: timedelta, is_known: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_key_lasts_for_a_day(age: timedelta, is_known: bool, monkeypatch: pytest.MonkeyPatch) -> None:
     now = timezone.now()
     monkeypatch.setattr(timezone, "now", lambda: now)
     store_payment(Payment(**ORDINARY), REQUEST)

@@ -49,7 +49,7 @@ real_commits = pytest.mark.django_db(transaction=True)
 
 
 @real_commits
-def test_a_success_settles_the_payment(payment: Payment, notify: Notify, heard: Heard) -> None:
+def test_success_settles_the_payment(payment: Payment, notify: Notify, heard: Heard) -> None:
     fields = notification_fields(payment, transactiondt="2026-09-25 15:44:25")
 
     response = notify(payment, **fields)
@@ -69,7 +69,7 @@ def test_a_success_settles_the_payment(payment: Payment, notify: Notify, heard: 
 
 
 @real_commits
-def test_a_failure_fails_it(payment: Payment, notify: Notify, heard: Heard) -> None:
+def test_failure_fails_the_payment(payment: Payment, notify: Notify, heard: Heard) -> None:
     assert notify(payment, responsecode=-1, message="Solde insuffisant").status_code == 200
 
     payment = stored(payment)
@@ -130,7 +130,7 @@ def test_forged_url_takes_no_statement(payment: Payment, notify: Notify, stateme
     assert statements == []
 
 
-def test_the_other_urls_of_a_payment_do_not_notify(payment: Payment) -> None:
+def test_other_urls_of_a_payment_do_not_notify(payment: Payment) -> None:
     for url in (payment.get_return_url(), payment.get_checkout_url(), payment.get_status_url()):
         forged = url.replace("/return/", "/notification/").replace("/checkout/", "/notification/")
         forged = forged.replace("/status/", "/notification/")
@@ -138,7 +138,7 @@ def test_the_other_urls_of_a_payment_do_not_notify(payment: Payment) -> None:
     assert stored(payment).status == "pending"
 
 
-def test_an_unknown_payment_is_not_found(payment: Payment) -> None:
+def test_unknown_payment_is_not_found(payment: Payment) -> None:
     url = payment.get_notification_url()
     payment.delete()
 
@@ -186,7 +186,7 @@ def test_mismatch_is_refused_and_flagged_once(
     assert heard.names == ["payment_flagged"]
 
 
-def test_a_later_attempt_that_was_never_made_is_another_payment(payment: Payment, notify: Notify) -> None:
+def test_reference_of_a_later_attempt_is_a_mismatch(payment: Payment, notify: Notify) -> None:
     assert notify(payment, referenceNumber=payment.reference_of(2)).status_code == 400
 
 
@@ -215,7 +215,7 @@ def test_other_fields_may_be_absent(payment: Payment, notify: Notify, name: str)
 
 @real_commits
 @pytest.mark.parametrize("responsecode", ["1", "00", "SUCCESS", "-2", "x" * 999, "9" * 5000])
-def test_an_unknown_code_changes_no_state(payment: Payment, notify: Notify, heard: Heard, responsecode: str) -> None:
+def test_unknown_code_changes_no_state(payment: Payment, notify: Notify, heard: Heard, responsecode: str) -> None:
     client = Client()
     for _ in range(2):
         body = urlencode(notification_fields(payment, responsecode=responsecode))
@@ -254,7 +254,7 @@ def test_malformed_notification_is_refused(payment: Payment, fields: dict[str, A
 
 
 @pytest.mark.parametrize("place", ["query", "body"])
-def test_a_field_with_two_values_is_refused(payment: Payment, place: str) -> None:
+def test_field_with_two_values_is_refused(payment: Payment, place: str) -> None:
     fields = urlencode(notification_fields(payment))
     query = fields if place == "query" else f"{fields}&amount=1"
     body = "amount=1" if place == "query" else ""
@@ -282,7 +282,7 @@ def test_context_in_two_spellings_settles_and_is_kept_in_both(payment: Payment) 
 
 
 @pytest.mark.parametrize("size", [MAX_BODY + 1, 70_000, 3_000_000])
-def test_a_body_over_the_bound_is_refused(payment: Payment, size: int) -> None:
+def test_body_over_the_limit_is_refused(payment: Payment, size: int) -> None:
     url = f"{payment.get_notification_url()}?{urlencode(notification_fields(payment))}"
 
     assert Client().post(url, b"x" * size, content_type="text/plain").status_code == 400
@@ -290,7 +290,7 @@ def test_a_body_over_the_bound_is_refused(payment: Payment, size: int) -> None:
     assert "referenceNumber" in last_event(payment).data["query"]
 
 
-def test_a_body_at_the_bound_is_read(payment: Payment) -> None:
+def test_body_at_the_limit_is_read(payment: Payment) -> None:
     body = urlencode(notification_fields(payment)).encode()
     body += b"&x=" + b"y" * (MAX_BODY - len(body) - 3)
 
@@ -316,12 +316,12 @@ def test_invalid_content_length_is_no_server_error(payment: Payment, length: str
 
 
 @override_settings(DATA_UPLOAD_MAX_MEMORY_SIZE=10)
-def test_a_lower_bound_of_the_hosts_is_a_refusal(payment: Payment, notify: Notify) -> None:
+def test_host_length_limit_is_a_refusal(payment: Payment, notify: Notify) -> None:
     assert notify(payment).status_code == 400
     assert last_event(payment).message
 
 
-def test_a_body_that_the_hosts_middleware_has_parsed_is_read(payment: Payment) -> None:
+def test_body_parsed_by_middleware_is_read(payment: Payment) -> None:
     request = RequestFactory().post(
         f"{payment.get_notification_url()}?responsecode=0", notification_fields(payment, responsecode=None)
     )
@@ -377,9 +377,7 @@ def test_no_more_than_the_bound_is_read_under_asgi(payment: Payment) -> None:
 
 
 @pytest.mark.parametrize("middleware", [body_read, form_read])
-def test_chunked_body_that_the_hosts_middleware_has_read_is_read(
-    payment: Payment, middleware: Callable[[HttpRequest], None]
-) -> None:
+def test_chunked_body_read_by_middleware_is_read(payment: Payment, middleware: Callable[[HttpRequest], None]) -> None:
     request = RequestFactory().post(payment.get_notification_url(), notification_fields(payment))
     middleware(request)
     del request.META["CONTENT_LENGTH"]
@@ -468,7 +466,7 @@ def test_failure_during_a_later_call_changes_nothing(notify: Notify) -> None:
 
 
 @real_commits
-def test_a_failure_of_an_earlier_attempt_changes_nothing(notify: Notify, heard: Heard) -> None:
+def test_failure_of_an_earlier_attempt_changes_nothing(notify: Notify, heard: Heard) -> None:
     payment = make_payment(status="pending", attempt=3)
 
     for attempt in (1, 2):
@@ -481,7 +479,7 @@ def test_a_failure_of_an_earlier_attempt_changes_nothing(notify: Notify, heard: 
 
 
 @real_commits
-def test_a_success_of_an_earlier_attempt_settles(notify: Notify, heard: Heard) -> None:
+def test_success_of_an_earlier_attempt_settles_the_payment(notify: Notify, heard: Heard) -> None:
     payment = make_payment(status="pending", attempt=3)
 
     notify(payment, referenceNumber=payment.reference_of(2))
@@ -666,7 +664,7 @@ def test_search_keys_are_stored_after_a_deadlock(notify: Notify) -> None:
 
 
 @real_commits
-def test_copy_at_hand_is_unchanged_after_an_error(payment: Payment, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_payment_in_memory_is_unchanged_after_an_error(payment: Payment, monkeypatch: pytest.MonkeyPatch) -> None:
     def away(execute: Any, sql: str, *arguments: Any) -> Any:
         if sql.startswith(EVENT_INSERTS):
             raise OperationalError

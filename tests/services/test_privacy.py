@@ -29,8 +29,22 @@ from django_paiementpro import log, services
 from django_paiementpro.admin.daybook.statistics import day_book
 from django_paiementpro.admin.export import export_payments
 from django_paiementpro.exceptions import GatewayRefusedError
-from django_paiementpro.models import Finding, Payment, PaymentEvent, Refund, SearchKey
+from django_paiementpro.links.models import LinkPayment, PaymentLink
+from django_paiementpro.models import (
+    Finding,
+    Payment,
+    PaymentEvent,
+    Refund,
+    SearchKey,
+    Statement,
+    StatementLine,
+    StatementPart,
+    StatementProof,
+)
+from django_paiementpro.receipts.models import Receipt
+from django_paiementpro.services.statements.confirmation import compared_line, confirm_from_line
 from django_paiementpro.testing import FakeGateway, make_payment
+from django_paiementpro.webhooks.models import Delivery
 from tests.conftest import Heard, Notify, Statements, stored
 from tests.host.models import Order
 from tests.server import moments
@@ -135,6 +149,7 @@ def lived(gateway: FakeGateway, notify: Notify, settings: Any) -> Payment:
 
 BOOKS = (
     *("reference", "attempt", "merchant_id", "amount", "currency", "channel", "content_type", "object_id", "status"),
+    "is_verification",
     *("needs_review", "settled_by", "settled_attempt", "opened_attempt", "gateway_id", "gateway_key"),
     *("gateway_channel", "effective_channel", "transaction_date", "response_code", "refunded_amount", "created_at"),
     *("updated_at", "initialized_at", "settled_at", "leased_until", "checked_at", "asked_attempt", "url_nonce"),
@@ -143,7 +158,7 @@ PERSONS = (*services.privacy.BLANK, "blanked_at")
 
 #: What stays of each row beside a payment.
 KEPT: dict[Any, tuple[str, ...]] = {
-    Finding: ("payment", "reason", "gateway_key", "event", "created_at", "reviewed_at", "reviewed_by"),
+    Finding: ("payment", "reason", "gateway_key", "event", "created_at", "mailed_at", "reviewed_at", "reviewed_by"),
     Refund: ("payment", "amount", "fee", "kind", "reference", "refunded_on", "event", "user", "created_at"),
 }
 #: What is blanked of it, if need be.
@@ -174,7 +189,7 @@ def test_erased_payment_identifies_no_person(lived: Payment) -> None:
     assert PERSONAL.findall(texts_of(lived)) == []
 
 
-def test_the_books_keep_what_they_need(lived: Payment) -> None:
+def test_accounting_data_are_kept(lived: Payment) -> None:
     age(lived, 400)
     books = Payment.objects.filter(pk=lived.pk).values(*BOOKS)
     events = PaymentEvent.objects.values("pk", "kind", "outcome", "reason", "created_at", "signals", "delivered")
@@ -191,7 +206,7 @@ def test_the_books_keep_what_they_need(lived: Payment) -> None:
     assert timezone.now() - payment.blanked_at < timedelta(minutes=1)
 
 
-def test_findings_keep_figures_and_ids_alone(lived: Payment) -> None:
+def test_findings_keep_only_figures_and_ids(lived: Payment) -> None:
     flag(lived, "merchant_mismatch", "Awa Kone != PP-F324")
     flag(lived, "hashcode_mismatch", "awa")
     flag(lived, "unknown_code", "Awa calls back", note="Awa called", reviewed_at=timezone.now())
@@ -268,6 +283,36 @@ def test_staff_events_keep_the_act_and_the_user_id(lived: Payment) -> None:
         "refunded_on": timezone.localdate().isoformat(),
     }
     assert (review.message, refund.message) == ("", "")
+
+
+def test_row_that_proved_a_payment_keeps_its_figures() -> None:
+    binta = User.objects.create_user("binta.dupont")
+    payment = old(status="pending", reference="abc")
+    file = io.BytesIO(b"Transaction;Ref;Montant;Date\nTX1;abc;12500;2026-11-03 12:00")
+    done = services.import_statement(file, file_name="Binta, for tante Awa.csv", user=binta, all_paid=True)
+    assert done.statement
+    line = compared_line(done.statement.lines.get().pk)
+    event = confirm_from_line(payment, binta, line, note="Awa called")
+    before = event.data["statement"]
+    age(payment, 400)
+
+    prune()
+
+    assert PERSONAL.findall(texts_of(payment)) == []
+    assert data_of(event) == {
+        "action": "confirm",
+        "user_id": str(binta.pk),
+        "gateway_id": "TX1",
+        "amount": 12500,
+        "statement": {name: value for name, value in before.items() if name not in {"file", "imported_by"}},
+    }
+    assert before["imported_by_id"] == str(binta.pk)
+    # The page of the payment still says what proved it.
+    client = Client()
+    client.force_login(User.objects.create_superuser("owner"))
+    content = client.get(reverse("admin:paiementpro_payment_change", args=[payment.pk])).content.decode()
+    assert f"tatement “PP-F324 {before['id']}”, row 2, transaction TX1, reference abc, 12" in content
+    assert f"imported by User {binta.pk} on " in content
 
 
 def test_chargeback_keeps_its_fee() -> None:
@@ -518,7 +563,8 @@ def test_erased_payment_is_not_erased_again(statements: Statements) -> None:
         assert prune() == services.Blanked()
 
     assert texts_of(payment) == before
-    assert [statement.split()[0] for statement in statements] == ["SELECT"]
+    # Of the statements of the gateway, the uploads, and the payments.
+    assert [statement.split()[0] for statement in statements] == ["SELECT"] * 3
 
 
 @pytest.mark.skipif(connection.vendor != "sqlite", reason="the others read a small table whole")
@@ -556,7 +602,7 @@ def test_many_events_of_one_payment_are_read_in_pages(monkeypatch: pytest.Monkey
 # Afterwards
 
 
-def test_a_late_success_settles_a_blanked_payment(notify: Notify, heard: Heard) -> None:
+def test_late_success_settles_a_blanked_payment(notify: Notify, heard: Heard) -> None:
     payment = old(status="expired")
     prune()
 
@@ -647,7 +693,7 @@ def test_checkout_begun_before_erasure_sends_nothing(gateway: FakeGateway, setti
     assert stored(payment).blanked_at is None
 
 
-def test_a_blanked_payment_has_no_page_to_pay_at(client: Client) -> None:
+def test_blanked_payment_has_no_payment_page(client: Client) -> None:
     payment = old(status="failed")
     prune()
 
@@ -676,7 +722,7 @@ def test_reports_and_exports_agree_after_erasure(lived: Payment) -> None:
     assert changed == {"Description", "First name", "Last name", "E-mail", "Phone"}
 
 
-def test_the_back_office_shows_what_is_left(lived: Payment) -> None:
+def test_back_office_shows_blanked_payments(lived: Payment) -> None:
     age(lived, 400)
     prune()
     owner = User.objects.create_superuser("owner")
@@ -739,7 +785,7 @@ def test_two_runs_at_once_blank_each_payment_once() -> None:
     assert PERSONAL.findall(texts_of(*payments)) == []
 
 
-def test_a_payment_that_is_settled_meanwhile_is_left(notify: Notify) -> None:
+def test_payment_settled_meanwhile_is_not_blanked(notify: Notify) -> None:
     payments = [old(status="failed", settled_attempt=1) for _ in range(2)]
     gate = Gate()
     with moments.at("UPDATE", "blanked_at", before=gate), meanwhile(prune) as run:
@@ -754,7 +800,7 @@ def test_a_payment_that_is_settled_meanwhile_is_left(notify: Notify) -> None:
     assert late.events.get().data["returnContext"] == '{"for":"Tante Awa"}'
 
 
-def test_a_payment_that_is_blanked_meanwhile_is_settled(notify: Notify, heard: Heard) -> None:
+def test_payment_blanked_meanwhile_is_settled(notify: Notify, heard: Heard) -> None:
     """The notification has read the payment before it was blanked."""
     payment = old(status="failed")
     gate = Gate()
@@ -871,7 +917,7 @@ SPELLINGS = [
         {"email": "stranger@example.com", "phone": "0707123456"},
     ],
 )
-def test_a_person_is_found_in_any_spelling(person: dict[str, str]) -> None:
+def test_person_is_found_in_any_spelling(person: dict[str, str]) -> None:
     payments = [make_payment(**PERSON | {"status": "failed", "customer_phone": phone}) for phone in SPELLINGS]
     others = [
         make_payment(customer_email="awa.kone@example.com.ci", customer_phone="0505050505"),
@@ -886,7 +932,7 @@ def test_a_person_is_found_in_any_spelling(person: dict[str, str]) -> None:
     assert [stored(other).blanked_at for other in others] == [None] * 3
 
 
-def test_an_accent_makes_another_person() -> None:
+def test_accent_distinguishes_people() -> None:
     payment, other = make_payment(customer_email="andre@example.com"), make_payment(customer_email="andré@example.com")
 
     assert services.erase_personal_data(email="andre@example.com").payments == 1
@@ -969,7 +1015,7 @@ def test_two_numbers_are_not_one_person(phone: str) -> None:
         services.erase_personal_data(phone=phone)
 
 
-def test_a_person_is_found_by_either() -> None:
+def test_person_is_found_by_email_or_phone() -> None:
     make_payment(customer_email="awa.kone@example.com", customer_phone="0505050505")
     make_payment(customer_email="other@example.com", customer_phone="0707123456")
     make_payment(customer_email="xxxx", customer_phone="0101010101")
@@ -979,7 +1025,7 @@ def test_a_person_is_found_by_either() -> None:
     assert services.erase_personal_data(email="awa.kone@example.com", phone="0707123456") == services.Blanked(2)
 
 
-def test_a_pending_payment_is_left_to_its_payer() -> None:
+def test_pending_payment_is_not_erased() -> None:
     payment, *others = (make_payment(**PERSON, status=status) for status in ("created", "pending", "pending"))
     pending = others[0]
 
@@ -1019,7 +1065,7 @@ def run(*arguments: str) -> str:
     return out.getvalue()
 
 
-def test_prune_says_what_it_has_done() -> None:
+def test_prune_reports_what_it_did() -> None:
     event_of(old(), data={"x": "Awa"})
     old()
 
@@ -1042,13 +1088,13 @@ def test_prune_does_not_choose_the_age() -> None:
         run("paiementpro_prune")
 
 
-def test_erase_needs_a_person() -> None:
+def test_erase_requires_an_email_or_phone() -> None:
     for arguments in ([], ["--phone", "12"]):
         with pytest.raises(CommandError, match="Enter the person’s"):
             run("paiementpro_erase", "--no-input", *arguments)
 
 
-def test_erase_tells_counts_alone(caplog: pytest.LogCaptureFixture) -> None:
+def test_erase_prints_only_counts(caplog: pytest.LogCaptureFixture) -> None:
     event_of(make_payment(**PERSON), data={"x": "Awa"})
     caplog.set_level("INFO")
 
@@ -1140,7 +1186,7 @@ def typing(monkeypatch: pytest.MonkeyPatch, answer: str) -> Iterator[None]:
 
 
 @pytest.mark.parametrize(("answer", "is_erased"), [("yes\n", True), ("Yes \n", True), ("no\n", False), ("\n", False)])
-def test_at_a_terminal_a_person_is_asked(
+def test_erase_asks_for_confirmation_on_a_terminal(
     monkeypatch: pytest.MonkeyPatch, capsys: Capture, answer: str, is_erased: bool
 ) -> None:
     payment = make_payment(**PERSON)
@@ -1160,8 +1206,14 @@ def test_at_a_terminal_a_person_is_asked(
 
 
 @pytest.mark.parametrize("language", ["en", "fr"])
-@pytest.mark.parametrize("model", [Payment, PaymentEvent, Finding, Refund])
-def test_the_documentation_names_every_field(language: str, model: Any) -> None:
+@pytest.mark.parametrize(
+    "model",
+    [
+        *(Payment, PaymentEvent, Finding, Refund, SearchKey, Statement, StatementLine, StatementPart, StatementProof),
+        *(PaymentLink, LinkPayment, Receipt, Delivery),
+    ],
+)
+def test_documentation_names_every_field(language: str, model: Any) -> None:
     text = (ROOT / "docs" / language / "explanation" / "privacy.rst").read_text(encoding="utf-8")
 
     names = [field.name for field in model._meta.concrete_fields]

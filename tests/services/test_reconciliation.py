@@ -16,7 +16,7 @@ from django_paiementpro.gateway.messages import parse_date
 from django_paiementpro.models import Payment, PaymentEvent
 from django_paiementpro.services.reconciliation import due_payments, newest_first, oldest_first, undelivered_events
 from django_paiementpro.services.status import is_just_checked
-from django_paiementpro.testing import FakeGateway, make_payment
+from django_paiementpro.testing import FakeGateway, make_payment, pay
 from django_paiementpro.testing.gateway import NO_TRANSACTION
 from tests.conftest import STATUS_URL, Heard, Statements, due_event, stored
 
@@ -28,7 +28,7 @@ def reconcile(capsys: pytest.CaptureFixture[str]) -> str:
     return capsys.readouterr().out
 
 
-def test_proof_settles(payment: Payment, gateway: FakeGateway, heard: Heard) -> None:
+def test_confirmed_status_settles_the_payment(payment: Payment, gateway: FakeGateway, heard: Heard) -> None:
     gateway.confirms(payment, channel="OMCIV2", date="2023-01-31 13:20:51")
 
     assert services.check_payment(payment) == Payment.Status.SUCCEEDED
@@ -42,9 +42,7 @@ def test_proof_settles(payment: Payment, gateway: FakeGateway, heard: Heard) -> 
 
 
 @pytest.mark.parametrize("success", [False, "true", 1, None])
-def test_answer_that_is_no_success_proves_nothing(
-    payment: Payment, gateway: FakeGateway, heard: Heard, success: Any
-) -> None:
+def test_unsuccessful_answer_proves_nothing(payment: Payment, gateway: FakeGateway, heard: Heard, success: Any) -> None:
     gateway.confirms(payment, success=success)
 
     assert services.check_payment(payment) == "pending"
@@ -105,7 +103,7 @@ def test_success_of_another_payment_is_recorded(payment: Payment, gateway: FakeG
 
 
 @pytest.mark.parametrize(("body", "status"), [(b"", 500), (b"<html>", 200), (requests.ConnectionError(), 0)])
-def test_no_answer_is_no_proof(payment: Payment, gateway: FakeGateway, body: Any, status: int) -> None:
+def test_missing_answer_proves_nothing(payment: Payment, gateway: FakeGateway, body: Any, status: int) -> None:
     gateway.tells(payment.reference, body, status)
 
     assert services.check_payment(payment) == "pending"
@@ -224,7 +222,8 @@ def test_reconciliation_checks_open_payments(gateway: FakeGateway, capsys: pytes
         make_payment(status=status, attempt=1)
     for status in ("failed", "expired", "cancelled"):
         make_payment(status=status)
-        make_payment(status=status, attempt=1, initialized_at=timezone.now() - timedelta(days=3, minutes=1))
+        opened_at = timezone.now() - timedelta(days=3, minutes=1)
+        make_payment(status=status, attempt=1, initialized_at=opened_at, settled_at=timezone.now())
     Payment.objects.filter(status="expired").update(checked_at=timezone.now())
     gateway.confirms(paid)
     gateway.confirms(lost)
@@ -294,9 +293,7 @@ def test_expiry_works_without_lookups(gateway: FakeGateway, capsys: pytest.Captu
     assert stored(payment).status == "expired"
 
 
-def test_a_payment_that_is_being_tried_again_does_not_expire(
-    gateway: FakeGateway, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_payment_being_retried_does_not_expire(gateway: FakeGateway, capsys: pytest.CaptureFixture[str]) -> None:
     payment = old(leased_until=timezone.now() + timedelta(seconds=20))
 
     reconcile(capsys)
@@ -305,7 +302,7 @@ def test_a_payment_that_is_being_tried_again_does_not_expire(
 
 
 @pytest.mark.parametrize("change", [{"status": "succeeded"}, {"attempt": 2}])
-def test_a_payment_that_moves_on_meanwhile_does_not_expire(
+def test_payment_changed_meanwhile_does_not_expire(
     gateway: FakeGateway, capsys: pytest.CaptureFixture[str], change: dict[str, Any]
 ) -> None:
     payment = old()
@@ -324,19 +321,87 @@ def test_a_payment_that_moves_on_meanwhile_does_not_expire(
     assert not payment.events.exists()
 
 
-def test_a_page_that_was_lost_long_ago_is_not_asked_about(
-    gateway: FakeGateway, capsys: pytest.CaptureFixture[str]
+DAY = timedelta(hours=24, seconds=1)
+
+
+def refusal(payment: Payment, age: timedelta) -> None:
+    """Record that the gateway refused to open a page that long ago."""
+    PaymentEvent.objects.create(payment=payment, kind="initialize", outcome="refused", created_at=timezone.now() - age)
+
+
+@pytest.mark.parametrize("look_up_url", [STATUS_URL, None])
+@pytest.mark.parametrize(
+    ("values", "refused"),
+    [
+        ({"status": "created"}, None),
+        ({"status": "created", "attempt": 1}, None),
+        ({"status": "created", "attempt": 1}, DAY),
+        ({"status": "failed", "attempt": 1, "initialized_at": -DAY, "settled_at": -DAY}, None),
+        ({"status": "failed", "attempt": 1, "settled_at": -DAY}, None),
+        ({"status": "failed", "attempt": 2, "initialized_at": -DAY, "settled_at": -DAY}, DAY),
+    ],
+)
+def test_unpaid_payment_expires_whatever_its_state(
+    gateway: FakeGateway,
+    heard: Heard,
+    values: dict[str, Any],
+    refused: timedelta | None,
+    look_up_url: str | None,
 ) -> None:
-    payment = make_payment(attempt=1)
-    Payment.objects.update(updated_at=timezone.now() - services.reconciliation.LOST_PAGE_AGE)
+    now = timezone.now()
+    dates = {name: now + value for name, value in values.items() if isinstance(value, timedelta)}
+    payment = make_payment(**{**values, **dates, "created_at": now - DAY})
+    if refused:
+        refusal(payment, refused)
+    assert services.preview_reconciliation()["expired"] == 1
 
-    reconcile(capsys)
+    with override_settings(PAIEMENTPRO_STATUS_URL=look_up_url):
+        services.reconcile()
 
-    assert gateway.look_ups == []
-    assert stored(payment).status == "created"
+    assert stored(payment).status == "expired"
+    assert heard.names == ["payment_expired"]
+    assert gateway.look_ups == ([payment.reference_of(n) for n in range(payment.attempt, 0, -1)] if look_up_url else [])
+    assert pay(payment).status == "succeeded"
 
 
-def test_the_very_first_event_is_delivered(heard: Heard) -> None:
+@pytest.mark.parametrize(
+    ("values", "refused"),
+    [
+        ({"status": "created", "created_at": -timedelta(hours=23)}, None),
+        ({"status": "created", "attempt": 1}, timedelta(hours=23)),
+        ({"status": "failed", "attempt": 1, "initialized_at": -DAY, "settled_at": -timedelta(hours=23)}, None),
+        ({"status": "failed", "attempt": 2, "initialized_at": -timedelta(hours=23), "settled_at": -DAY}, None),
+        ({"status": "failed", "attempt": 2, "initialized_at": -DAY, "settled_at": -DAY}, timedelta(hours=23)),
+        ({"status": "pending", "attempt": 2, "initialized_at": -DAY}, timedelta(hours=23)),
+    ],
+)
+@pytest.mark.usefixtures("look_up")
+def test_what_happened_lately_keeps_a_payment_open(
+    gateway: FakeGateway, heard: Heard, values: dict[str, Any], refused: timedelta | None
+) -> None:
+    now = timezone.now()
+    values = {"created_at": -DAY, **values}
+    dates = {name: now + value for name, value in values.items() if isinstance(value, timedelta)}
+    payment = make_payment(**{**values, **dates})
+    if refused:
+        refusal(payment, refused)
+
+    services.reconcile()
+
+    assert stored(payment).status == values["status"]
+    assert heard == []
+    assert services.preview_reconciliation()["expired"] == 0
+
+
+@pytest.mark.usefixtures("look_up")
+def test_expired_payment_without_an_attempt_is_not_asked_about(gateway: FakeGateway) -> None:
+    make_payment(created_at=timezone.now() - DAY)
+    services.reconcile()
+
+    assert not due_payments(timezone.now()).exists()
+
+
+def test_first_event_is_delivered(heard: Heard) -> None:
     paid = make_payment(status="succeeded")
     due_event(paid)
     PaymentEvent.objects.update(id=1)
@@ -368,7 +433,7 @@ def test_owed_signals_do_not_wait_for_the_gateway(
     assert heard_before == [("payment_succeeded", paid)]
 
 
-def test_clock_set_back_blocks_no_check(gateway: FakeGateway, capsys: pytest.CaptureFixture[str]) -> None:
+def test_clock_set_back_does_not_block_checks(gateway: FakeGateway, capsys: pytest.CaptureFixture[str]) -> None:
     tomorrow = timezone.now() + timedelta(days=1)
     payment = old(checked_at=tomorrow, leased_until=tomorrow)
 

@@ -39,7 +39,7 @@ def status_and_refund(payment: Payment) -> tuple[str, int]:
 
 
 @pytest.mark.django_db(transaction=True)
-def test_a_partial_refund_leaves_the_payment_succeeded(paid: Payment, staff: User, heard: Heard) -> None:
+def test_partial_refund_leaves_the_payment_succeeded(paid: Payment, staff: User, heard: Heard) -> None:
     event = refund(paid, staff, 1000, reference="R1")
     assert status_and_refund(paid) == ("succeeded", 1000)
     row = paid.refunds.get()
@@ -74,7 +74,7 @@ def test_last_partial_refund_completes_the_refund(paid: Payment, staff: User, he
     assert caught.value.code == "not_refundable"
 
 
-def test_a_chargeback_has_a_fee(paid: Payment, staff: User) -> None:
+def test_chargeback_can_have_a_fee(paid: Payment, staff: User) -> None:
     event = refund(paid, staff, 12500, kind="chargeback", fee=3000)
     row = paid.refunds.get()
     assert (row.kind, row.fee, row.fee_display) == ("chargeback", 3000, "3\u202f000\u00a0F\u00a0CFA")
@@ -148,7 +148,7 @@ class RollbackError(Exception):
     pass
 
 
-def test_a_refund_that_was_rolled_back_can_be_recorded_again(paid: Payment, staff: User) -> None:
+def test_rolled_back_refund_can_be_recorded_again(paid: Payment, staff: User) -> None:
     def rolled_back() -> None:
         with transaction.atomic():
             refund(paid, staff, 1000)
@@ -164,7 +164,7 @@ def test_a_refund_that_was_rolled_back_can_be_recorded_again(paid: Payment, staf
 # Where refunds are shown.
 
 
-def test_the_status_tells_the_amount(paid: Payment, staff: User, client: Client) -> None:
+def test_status_includes_the_refunded_amount(paid: Payment, staff: User, client: Client) -> None:
     assert client.get(paid.get_status_url()).json()["refunded_amount"] == 0
     refund(paid, staff, 1000)
     answer = client.get(paid.get_status_url()).json()

@@ -72,7 +72,7 @@ def code_of(error: pytest.ExceptionInfo[ValidationError]) -> str:
 
 
 @pytest.mark.parametrize("status", ["pending", "failed", "expired"])
-def test_a_confirmed_payment_is_paid(awa: User, heard: Heard, status: str) -> None:
+def test_confirmed_payment_succeeds(awa: User, heard: Heard, status: str) -> None:
     payment = make_payment(status=status, attempt=2)
 
     event = services.confirm_payment(payment, awa, **PROOF)
@@ -92,13 +92,13 @@ def test_a_confirmed_payment_is_paid(awa: User, heard: Heard, status: str) -> No
     }
 
 
-def test_a_page_whose_answer_was_lost_can_be_confirmed(awa: User) -> None:
+def test_page_whose_answer_was_lost_can_be_confirmed(awa: User) -> None:
     payment = make_payment(status="created", attempt=1)
     services.confirm_payment(payment, awa, **PROOF)
     assert stored(payment).status == "succeeded"
 
 
-def test_a_cancelled_payment_that_is_confirmed_is_flagged(awa: User, heard: Heard) -> None:
+def test_confirmed_cancelled_payment_is_flagged(awa: User, heard: Heard) -> None:
     payment = make_payment(status="cancelled", attempt=1)
 
     event = services.confirm_payment(payment, awa, **PROOF)
@@ -367,7 +367,7 @@ def acts(awa: User) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize("action", ["confirm", "check", "review", "refund", "redeliver"])
-def test_a_second_click_does_nothing(awa: User, heard: Heard, action: str) -> None:
+def test_second_click_does_nothing(awa: User, heard: Heard, action: str) -> None:
     status = {"refund": "succeeded", "redeliver": "succeeded"}.get(action, "pending")
     payment = flagged(status=status, attempt=1)
     first, second = stored(payment), stored(payment)
@@ -401,7 +401,7 @@ def test_several_acts_on_the_same_copy_are_done(awa: User) -> None:
 
 
 @pytest.mark.parametrize("action", ["confirm", "review", "refund", "redeliver"])
-def test_act_is_done_again_after_a_rollback(awa: User, heard: Heard, action: str) -> None:
+def test_action_can_be_repeated_after_a_rollback(awa: User, heard: Heard, action: str) -> None:
     status = {"refund": "succeeded", "redeliver": "succeeded"}.get(action, "pending")
     payment = flagged(status=status, attempt=1)
     before = stored(payment).updated_at
@@ -426,6 +426,69 @@ def test_final_payment_is_not_cancelled(heard: Heard, status: str) -> None:
     with pytest.raises(ValidationError) as error:
         services.cancel_payment(payment, "Given up")
     assert (code_of(error), stored(payment).status, heard) == ("not_cancellable", status, [])
+
+
+def test_cancelling_sends_a_signal_once(heard: Heard) -> None:
+    payment = make_payment()
+
+    event = services.cancel_payment(payment, "Out of stock")
+
+    assert heard == [("payment_cancelled", payment)]
+    assert (event.kind, event.message, event.signals) == ("host", "Out of stock", ["payment_cancelled"])
+    with pytest.raises(ValidationError):
+        services.cancel_payment(payment, "Out of stock")
+    assert len(heard) == 1
+
+
+# Findings of the host
+
+
+def test_host_flags_a_payment(heard: Heard) -> None:
+    payment = pay(make_payment())
+    heard.clear()
+    message = "Payé en retard :\nla marchandise est partie 😢 " + "x" * 300
+
+    event = services.flag_payment(payment, message)
+
+    finding = payment.findings.get()
+    assert (event.kind, event.outcome, event.reason, event.message) == ("host", "conflict", "host", message)
+    assert (finding.reason, finding.event) == ("host", event)
+    assert finding.detail == "Payé en retard : la marchandise est partie 😢 " + "x" * 155
+    assert heard.names == ["payment_flagged"]
+    assert (stored(payment).needs_review, stored(payment).status) == (True, "succeeded")
+
+
+def test_same_message_is_raised_once_until_it_is_reviewed(awa: User, heard: Heard) -> None:
+    payment = make_payment(status="succeeded")
+    for _ in range(3):
+        services.flag_payment(payment, "Épuisé 😢")
+    services.flag_payment(payment, "Another")
+    assert heard.names == ["payment_flagged"] * 2
+    assert findings(payment) == ["host: Épuisé 😢", "host: Another"]
+
+    services.review_payment(payment, awa, "Refunded")
+    services.flag_payment(payment, "Épuisé 😢")
+
+    assert heard.names == ["payment_flagged"] * 3
+
+
+def test_message_without_storable_characters_is_raised(heard: Heard) -> None:
+    payment = make_payment()
+
+    services.flag_payment(payment, "\x00\ud800")
+
+    assert findings(payment) == ["host: \N{REPLACEMENT CHARACTER}\N{REPLACEMENT CHARACTER}"]
+
+
+def test_flag_is_kept_by_the_transaction_of_its_caller(heard: Heard) -> None:
+    payment = make_payment()
+    with transaction.atomic():
+        services.flag_payment(payment, "Out of stock")
+        transaction.set_rollback(True)
+    assert (findings(payment), heard) == ([], [])
+
+    services.flag_payment(payment, "Out of stock")
+    assert heard.names == ["payment_flagged"]
 
 
 # Refunds
@@ -499,7 +562,7 @@ def test_payment_without_findings_is_not_reviewed(awa: User, payment: Payment) -
 
 
 @pytest.mark.usefixtures("look_up")
-def test_the_gateway_is_asked_for_staff(awa: User, payment: Payment, gateway: FakeGateway, heard: Heard) -> None:
+def test_status_check_settles_the_payment(awa: User, payment: Payment, gateway: FakeGateway, heard: Heard) -> None:
     gateway.confirms(payment)
     assert services.ask_gateway(payment, awa, "She says so") == "succeeded"
     assert heard.names == ["payment_succeeded"]
@@ -509,7 +572,7 @@ def test_the_gateway_is_asked_for_staff(awa: User, payment: Payment, gateway: Fa
 
 
 @pytest.mark.usefixtures("look_up")
-def test_a_gateway_that_knows_nothing_proves_nothing(awa: User, payment: Payment, gateway: FakeGateway) -> None:
+def test_status_check_without_a_transaction_proves_nothing(awa: User, payment: Payment, gateway: FakeGateway) -> None:
     assert services.ask_gateway(payment, awa, "She says so") == "pending"
 
 
@@ -522,7 +585,7 @@ def test_unavailable_gateway_is_reported(awa: User, payment: Payment, gateway: F
 
 
 @pytest.mark.usefixtures("look_up")
-def test_receivers_keep_no_place_of_those_who_ask(
+def test_receivers_do_not_occupy_a_look_up_slot(
     awa: User, payment: Payment, gateway: FakeGateway, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(services.status, "WEB_LOOK_UPS", 1)
@@ -595,8 +658,8 @@ def test_failing_receiver_stays_owed(awa: User, heard: Heard) -> None:
     assert undelivered_events_of(payment).count() == 1
 
 
-@pytest.mark.parametrize("status", ["created", "pending", "cancelled"])
-def test_a_state_without_a_signal_delivers_none(awa: User, heard: Heard, status: str) -> None:
+@pytest.mark.parametrize("status", ["created", "pending"])
+def test_status_without_a_signal_delivers_nothing(awa: User, heard: Heard, status: str) -> None:
     with pytest.raises(ValidationError) as error:
         services.redeliver_signals(make_payment(status=status), awa, "?")
     assert (code_of(error), heard) == ("nothing_to_deliver", [])
@@ -729,7 +792,7 @@ def test_replay_settles_what_a_wrong_setting_refused(
     assert (replayed.data["action"], replayed.data["fields"]) == ("replay", event.data)
 
 
-def test_a_replay_is_done_once(awa: User, payment: Payment, notify: Notify, heard: Heard, settings: Settings) -> None:
+def test_replay_is_done_once(awa: User, payment: Payment, notify: Notify, heard: Heard, settings: Settings) -> None:
     event = refused_by_a_wrong_setting(settings, payment, notify)
     again = newest_event()
     services.replay_notification(event, awa, "The currency was wrong")
@@ -741,7 +804,7 @@ def test_a_replay_is_done_once(awa: User, payment: Payment, notify: Notify, hear
     assert heard.names == ["payment_flagged", "payment_succeeded"]
 
 
-def test_replay_believes_no_more_than_a_notification(awa: User, payment: Payment, notify: Notify) -> None:
+def test_replay_is_validated_like_a_notification(awa: User, payment: Payment, notify: Notify) -> None:
     notify(payment, amount=1)
     event = newest_event()
     decision = services.preview_replay(event)

@@ -49,6 +49,19 @@ def stale_catalogs(folder: Path, scratch: Path) -> list[str]:
     return complaints
 
 
+def changed_english(folder: Path) -> list[str]:
+    """Return the texts that an English catalogue, which some projects need, does not say as the code does."""
+    complaints = []
+    for po in sorted(folder.rglob("locale/en/**/*.po")):
+        _header, *entries = run("msgcat", "--no-wrap", po).split("\n\n")
+        for entry in entries:
+            lines = [line for line in entry.strip().splitlines() if not line.startswith(("#", "msgctxt"))]
+            texts = [line.partition(" ")[2] if line.startswith("msg") else line for line in lines]
+            if texts[: len(texts) // 2] != texts[len(texts) // 2 :]:
+                complaints.append(f"{po}: not what the code says:\n{entry}")
+    return complaints
+
+
 def main(*folders: str) -> None:
     if not shutil.which("msgfmt"):
         sys.exit("No gettext here: apt-get install gettext")
@@ -57,6 +70,7 @@ def main(*folders: str) -> None:
         if not list(folder.rglob("*.po")):
             complaints.append(f"{folder}: no .po file in it")
             continue
+        complaints += changed_english(folder)
         with tempfile.TemporaryDirectory() as scratch:
             complaints += missing_translations(folder, Path(scratch)) + stale_catalogs(folder, Path(scratch))
     if complaints:

@@ -1,4 +1,10 @@
-"""Build the last commit twice, as two people might, and see that they have the same bytes."""
+"""
+Build the last commit twice, as two people might, and see that they have the same bytes.
+
+    python tests/wheel/build_twice.py [FOLDER]
+
+A folder must contain the same files, with the same bytes.
+"""
 
 import hashlib
 import os
@@ -21,7 +27,11 @@ def build(tree: Path, umask: int, environment: dict[str, str]) -> dict[str, str]
     command = [sys.executable, "tests/wheel/build.py"]
     without_epoch = {name: value for name, value in os.environ.items() if name != "SOURCE_DATE_EPOCH"}
     subprocess.run(command, cwd=tree, env={**without_epoch, **environment}, check=True, stdout=subprocess.DEVNULL)
-    return {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in sorted((tree / "dist").iterdir())}
+    return digests(tree / "dist")
+
+
+def digests(folder: Path) -> dict[str, str]:
+    return {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in sorted(folder.iterdir())}
 
 
 def main() -> None:
@@ -31,6 +41,9 @@ def main() -> None:
         print(digest, name)
     if len(first) != 2 or first != second:
         sys.exit(f"Not the same bytes: {second}")
+    for name in sys.argv[1:]:
+        if digests(Path(name)) != first:
+            sys.exit(f"{name} has other files, or other bytes: {digests(Path(name))}")
     print("Built twice, the same bytes.")
 
 

@@ -183,7 +183,7 @@ def assert_cron_makes_good(host: Host, payment: Payment, killed_at: datetime) ->
     assert_none_ran_twice_at_once(killed_at)
 
 
-def test_a_worker_killed_in_a_receiver(host: Host) -> None:
+def test_worker_killed_in_a_receiver(host: Host) -> None:
     payment, other = pending(), pending()
 
     killed_at = kill_in_the_second_receiver(host, payment, kill)
@@ -195,7 +195,7 @@ def test_a_worker_killed_in_a_receiver(host: Host) -> None:
     assert_cron_makes_good(host, payment, killed_at)
 
 
-def test_a_child_of_celery_killed_in_a_receiver(celery_host: CeleryHost) -> None:
+def test_celery_child_killed_in_a_receiver(celery_host: CeleryHost) -> None:
     payment = pending()
 
     killed_at = kill_in_the_second_receiver(celery_host, payment, lambda worker: kill_child(payment))
@@ -203,7 +203,7 @@ def test_a_child_of_celery_killed_in_a_receiver(celery_host: CeleryHost) -> None
     assert_cron_makes_good(celery_host, payment, killed_at)
 
 
-def test_a_message_that_celery_delivers_again_does_nothing(celery_host: CeleryHost) -> None:
+def test_message_redelivered_by_celery_does_nothing(celery_host: CeleryHost) -> None:
     payment, other = pending(), pending()
     celery_host.set(CELERY_TASK_ACKS_LATE=True, CELERY_TASK_REJECT_ON_WORKER_LOST=True)
 
@@ -254,7 +254,7 @@ def test_workers_killed_again_and_again(host: Host, broker: Any, prefix: str) ->
 # What the backend drops, or brings late.
 
 
-def test_a_broker_that_loses_its_messages(host: Host, broker: Any, prefix: str) -> None:
+def test_broker_loses_its_messages(host: Host, broker: Any, prefix: str) -> None:
     payment, other = pending(), pending()
     server = host.serve()
     server.notify(payment)
@@ -271,7 +271,7 @@ def test_a_broker_that_loses_its_messages(host: Host, broker: Any, prefix: str) 
     assert calls(payment) == ONCE
 
 
-def test_messages_that_come_twice_and_after_cron(host: Host, broker: Any, prefix: str) -> None:
+def test_duplicate_and_late_messages_do_nothing(host: Host, broker: Any, prefix: str) -> None:
     payment, other = pending(), pending()
     server = host.serve()
     server.notify(payment)
@@ -296,7 +296,7 @@ def assert_waits_for_cron(payment: Payment) -> None:
     assert event_of(payment).deliver_at < timezone.now()  # type: ignore[operator]
 
 
-def test_a_broker_that_goes_and_comes_back(own_redis_host: CeleryHost, own_redis: Redis) -> None:
+def test_broker_restarts(own_redis_host: CeleryHost, own_redis: Redis) -> None:
     before, meanwhile, silent, after = pending(), pending(), pending(), pending()
     server = own_redis_host.serve()
     worker = own_redis_host.start_worker()

@@ -1,5 +1,5 @@
 """
 The takings page: charts, tables and CSV.
 
-Only its URL imports these modules, so that processes that never show it do not load them.
+Only its URL imports these modules, so processes that never show the page do not load them.
 """

@@ -59,14 +59,14 @@ def duration_text(duration: timedelta | None) -> str:
 
 
 def day_text(day: date) -> str:
-    return date_format(day, pgettext("date format", "D N j, Y"))
+    return date_format(day, pgettext("date format", "D j N Y"))
 
 
 def range_text(start: date, end: date) -> str:
     if start == end:
         return day_text(start)
-    with_year = pgettext("date format", "N j, Y")
-    without_year = pgettext("date format", "N j")
+    with_year = pgettext("date format", "j N Y")
+    without_year = pgettext("date format", "j N")
     return _("%(start)s – %(end)s") % {
         "start": date_format(start, without_year if start.year == end.year else with_year),
         "end": date_format(end, with_year),
@@ -106,7 +106,7 @@ def channel_texts(codes: Iterable[str]) -> dict[str, str]:
 
 def tick_text(line: Line, unit: Unit) -> str:
     """Return the short name of a line, for the axis of a chart."""
-    month, day = pgettext("date format", "N Y"), pgettext("date format", "N j")
+    month, day = pgettext("date format", "N Y"), pgettext("date format", "j N")
     return date_format(line.start, month if unit == Unit.MONTH else day)
 
 

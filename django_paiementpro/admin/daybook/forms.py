@@ -87,7 +87,7 @@ class ReportForm(forms.Form):
         self.cleaned_data |= {"start": start, "end": end}
 
     def read(self) -> tuple[Criteria, list[str]]:
-        """Return the criteria, and a message for each that was invalid."""
+        """Return the criteria, and a message for each invalid value."""
         mistakes = []
         for name, errors in self.errors.items():
             label = capfirst(self.fields[name].label) if name in self.fields else ""

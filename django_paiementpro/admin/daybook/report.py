@@ -11,6 +11,7 @@ from django_paiementpro.admin.daybook.data import ReportData
 from django_paiementpro.admin.daybook.formats import channel_texts, count_text, duration_text, range_text, rate_text
 from django_paiementpro.admin.daybook.forms import Criteria, ReportForm, unit_for
 from django_paiementpro.admin.daybook.tables import Tables
+from django_paiementpro.admin.export import can_write_xlsx
 from django_paiementpro.admin.notices import NOTICES
 from django_paiementpro.admin.periods import presets
 from django_paiementpro.conf import conf
@@ -66,6 +67,28 @@ class Report:
         return self.criteria.query(format="csv")
 
     @property
+    def xlsx_query(self) -> str:
+        """The query of the same as XLSX; empty if it cannot be written."""
+        return self.criteria.query(format="xlsx") if can_write_xlsx() else ""
+
+    @property
+    def _fees(self) -> list[tuple[str, str, str]]:
+        """Return the gateway's fees and what is left, if a statement has any of these payments."""
+        fees, total = self.book.fees, self.book.total
+        if not fees.payments:
+            return []
+        known = ngettext(
+            "known for %(count)s of %(total)s payment, by the gateway’s statements",
+            "known for %(count)s of %(total)s payments, by the gateway’s statements",
+            total.payments,
+        ) % {"count": count_text(fees.payments), "total": count_text(total.payments)}
+        left = self.data.money(total.net - fees.amount)
+        return [
+            (_("Fees of the gateway"), self.data.money(fees.amount), known),
+            (_("Net after fees"), left, _("takings minus refunds and known fees")),
+        ]
+
+    @property
     def key_figures(self) -> list[tuple[str, str, str]]:
         """Return the label, figure and explanation of each."""
         total = self.book.total
@@ -81,6 +104,7 @@ class Report:
             (_("Gross takings"), money(total.taken), _("before refunds")),
             (_("Refunded"), money(total.refunded), refunds % {"count": count_text(total.refunds)}),
             (_("Net"), money(total.net), _("takings minus refunds")),
+            *self._fees,
             (_("Paid payments"), count_text(total.payments), _("in this period")),
             (_("Success rate"), rate_text(total.success_rate), pages % {"count": count_text(answered)}),
             (_("Median time to pay"), duration_text(self.book.median), _("half of the customers were faster")),

@@ -3,7 +3,7 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any
 
-from django.http import StreamingHttpResponse
+from django.http.response import HttpResponseBase
 from django.utils.functional import cached_property
 from django.utils.text import capfirst
 from django.utils.translation import gettext as _
@@ -20,7 +20,7 @@ from django_paiementpro.admin.daybook.formats import (
     takings_title,
 )
 from django_paiementpro.admin.daybook.statistics import Figures, ratio
-from django_paiementpro.admin.export import csv_response
+from django_paiementpro.admin.export import table_response
 
 #: The name of a row, and the texts of its other cells.
 TextRow = tuple[str, list[str]]
@@ -194,12 +194,12 @@ class Tables:
             name = first[0] if isinstance(first, tuple) else first
             yield name, [formats[kind](value) for kind, value in zip(table.kinds[1:], others, strict=True)]
 
-    def csv(self, key: str) -> StreamingHttpResponse:
-        """Return the table with that key as a file, or all tables if there is none."""
+    def file(self, key: str, extension: str) -> HttpResponseBase:
+        """Return the table with that key as CSV or XLSX, or all tables if there is none."""
         tables = [table for table in self.tables if table.key == key]
         rows = self._csv_table(tables[0]) if tables else self._csv_tables()
         parts = [_("takings"), *(table.key for table in tables), self.criteria.start, self.criteria.end]
-        return csv_response(rows, "-".join(map(str, parts)) + ".csv")
+        return table_response(rows, "-".join(map(str, parts)), extension)
 
     def _csv_tables(self) -> Iterator[Sequence[object]]:
         yield _("Takings"), self.criteria.start, self.criteria.end, self.criteria.currency
@@ -212,6 +212,9 @@ class Tables:
         sums = [(_("Gross takings"), total.taken), (_("Refunded"), total.refunded), (_("Net"), total.net)]
         for label, amount in sums:
             yield f"{label} ({self.criteria.currency})", amount
+        if self.book.fees.payments:
+            yield f"{_('Fees of the gateway')} ({self.criteria.currency})", self.book.fees.amount
+            yield f"{_('Net after fees')} ({self.criteria.currency})", total.net - self.book.fees.amount
         yield _("Paid payments"), total.payments
         yield _("Success rate") + " (%)", csv_rate(total.success_rate)
         yield _("Median time to pay") + " (s)", None if median is None else round(median.total_seconds())

@@ -3,6 +3,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser
+from django.utils.text import capfirst
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
@@ -16,8 +17,9 @@ SKIPPED = 3
 
 class Command(BaseCommand):
     help = (
-        "Blank the personal data in one person's payments, of any age. The exit code is 3 if payments were skipped "
-        "because they are waiting for the customer: run it again once they are paid or expired."
+        "Blank the personal data in one person's payments, of any age, and in the payment links made for them. The "
+        "exit code is 3 if payments were skipped because they are waiting for the customer: run it again once they are "
+        "paid or expired."
     )
 
     def add_arguments(self, parser: CommandParser) -> None:
@@ -40,8 +42,10 @@ class Command(BaseCommand):
             _("Payments to blank: %(payments)d. Skipped, waiting for the customer: %(left)d.")
             % {"payments": found.payments, "left": found.left}
         )
+        for name, count in found.others.items():
+            self.stdout.write(_("%(name)s to blank: %(count)d.") % {"name": capfirst(name), "count": count})
         left = found.left
-        if found.payments:
+        if found.payments or found.others:
             if options["interactive"]:
                 confirm()
             blanked = services.erase_personal_data(**person)
@@ -51,6 +55,8 @@ class Command(BaseCommand):
                 _("Payments blanked: %(payments)d, events: %(events)d.")
                 % {"payments": blanked.payments, "events": blanked.events}
             )
+            for name, count in blanked.others.items():
+                self.stdout.write(_("%(name)s blanked: %(count)d.") % {"name": capfirst(name), "count": count})
         problems = []
         if left:
             text = ngettext(

@@ -66,12 +66,13 @@ class Command(BaseCommand):
         if options["json"]:
             per_second = round(totals.look_ups / seconds, 1)
             numbers = {**asdict(totals), "seconds": round(seconds, 3), "look_ups_per_second": per_second}
+            numbers |= numbers.pop("extensions")
             self.stdout.write(json.dumps(numbers))
         else:
             self.report(totals)
 
     def dry_run(self, **options: Any) -> None:
-        numbers = services.foresee()
+        numbers = services.preview_reconciliation()
         if options["json"]:
             self.stdout.write(json.dumps({"dry_run": True, **numbers}))
             return

@@ -16,6 +16,13 @@ document.addEventListener("click", async (event) => {
   button.textContent = button.dataset.ppCopied;
 });
 
+// Where filters stand in a row above the list, those with inputs are closed until they are needed.
+document.addEventListener("DOMContentLoaded", () => {
+  document.querySelectorAll("#changelist-search > .pp-filter").forEach((filter) => {
+    filter.open = false;
+  });
+});
+
 // Allow submitting again on a page restored from the back/forward cache.
 window.addEventListener("pageshow", () => {
   document.querySelectorAll("[data-pp-sent]").forEach((form) => delete form.dataset.ppSent);
@@ -28,5 +35,12 @@ document.addEventListener("submit", (event) => {
   }
   if (event.target.matches("[data-pp-once]")) {
     event.target.dataset.ppSent = "1";
+  }
+});
+
+// Print a poster.
+document.addEventListener("click", (event) => {
+  if (event.target.closest("[data-pp-print]")) {
+    window.print();
   }
 });

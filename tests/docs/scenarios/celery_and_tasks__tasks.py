@@ -9,7 +9,7 @@ from django_paiementpro.testing import pay
 
 
 class Tasks(TransactionTestCase):
-    def test_the_receiver_runs_in_the_worker(self) -> None:
+    def test_receiver_runs_in_the_worker(self) -> None:
         buyer = {"first_name": "Awa", "last_name": "Koné", "email": "awa@example.com", "phone": "07 07 12 34 56"}
         self.client.post(reverse("buy"), buyer)
         self.client.get(reverse("pay", args=[Order.objects.get().pk]))

@@ -25,13 +25,13 @@ class FirstSale(TransactionTestCase):
         assert way[0] == payment.get_checkout_url()
         return payment
 
-    def test_an_order_has_one_payment_while_it_can_be_paid(self) -> None:
+    def test_unpaid_order_has_one_payment(self) -> None:
         payment = self.open()
         assert self.open() == payment
         decline(payment)
         assert self.open() == payment
 
-    def test_an_order_whose_payment_has_expired_is_paid_by_a_new_one(self) -> None:
+    def test_expired_payment_is_replaced_by_a_new_one(self) -> None:
         old = expire(self.open())
         new = self.open()
         assert new != old
@@ -39,7 +39,7 @@ class FirstSale(TransactionTestCase):
         self.order.refresh_from_db()
         assert self.order.is_paid
 
-    def test_an_order_whose_payment_was_cancelled_has_a_new_one(self) -> None:
+    def test_cancelled_payment_is_replaced_by_a_new_one(self) -> None:
         old = self.open()
         cancel_payment(old, "a mistake")
         assert self.open() != old
@@ -51,5 +51,15 @@ class FirstSale(TransactionTestCase):
         assert self.click() == [self.order.get_absolute_url()]
 
     def test_paid_unfulfilled_order_is_not_paid_again(self) -> None:
-        payment = make_payment(content_object=self.order, status=Payment.Status.SUCCEEDED)
-        assert self.open() == payment
+        make_payment(content_object=self.order, status=Payment.Status.SUCCEEDED)
+        assert self.click() == [self.order.get_absolute_url()]
+
+    def test_buyer_is_asked_for_a_number_that_can_be_called(self) -> None:
+        Order.objects.update(phone="0707")
+        with FakeGateway() as gateway:
+            response = self.client.get(reverse("pay", args=[self.order.pk]), follow=True)
+            assert response.status_code == 200
+            assert not gateway.page_requests
+            answer = self.client.post(response.redirect_chain[-1][0], {"customer_phone": "07 07 12 34 56"})
+            assert answer.headers["Location"] == gateway.page_url
+        assert Payment.objects.get().customer_phone == "07 07 12 34 56"

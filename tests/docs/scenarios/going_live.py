@@ -17,13 +17,13 @@ class Live(TransactionTestCase):
         environment = {**os.environ, "DJANGO_SETTINGS_MODULE": "shop.live"}
         subprocess.run(command, check=True, env=environment)
 
-    def test_the_gateway_is_the_real_one(self) -> None:
+    def test_gateway_is_the_live_one(self) -> None:
         assert conf.gateway_url == "https://www.paiementpro.net"
         assert conf.status_url == "https://api.paiementpro.net/status"
         assert conf.merchant_id == "PP-F900"
         assert conf.site_url == "https://shop.example.com"
 
-    def test_the_sandbox_has_gone(self) -> None:
+    def test_sandbox_is_removed(self) -> None:
         assert not settings.DEBUG
         assert not apps.is_installed("django_paiementpro.sandbox")
         assert self.client.get("/sandbox/sandbox.php?sessionid=1", secure=True).status_code == 404

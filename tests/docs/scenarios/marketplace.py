@@ -17,7 +17,7 @@ class Marketplace(TransactionTestCase):
         with FakeGateway():
             return self.client.get(reverse("pay", args=[order.pk]), follow=True).redirect_chain[0][0]
 
-    def test_the_money_goes_to_the_seller(self) -> None:
+    def test_payment_goes_to_the_seller(self) -> None:
         order = self.order()
         for _ in range(2):
             self.click(order)
@@ -33,7 +33,7 @@ class Marketplace(TransactionTestCase):
         assert order.is_paid
         assert self.click(order) == order.get_absolute_url()
 
-    def test_an_order_whose_payment_has_expired_is_paid_by_a_new_one(self) -> None:
+    def test_expired_payment_is_replaced_by_a_new_one(self) -> None:
         order = self.order()
         self.click(order)
         old = expire(Payment.objects.get())

@@ -58,13 +58,13 @@ class Moving(TransactionTestCase):
             self.ring("OLD_1_waiting")
         assert self.status_of("waiting") == ("pending", False)
 
-    def test_it_rings_and_the_gateway_is_asked(self) -> None:
+    def test_old_notification_url_triggers_a_status_check(self) -> None:
         with self.gateway(waiting=True):
             self.ring("OLD_1_waiting")
             self.ring("OLD_9_strange")
         assert self.status_of("waiting") == ("succeeded", True)
 
-    def test_the_old_return_page_leads_to_the_new_one(self) -> None:
+    def test_old_return_page_redirects_to_the_new_one(self) -> None:
         payment = Payment.objects.get(reference="OLD_1_waiting")
         response = self.client.get("/old/return/OLD_1_waiting/")
         assert response.headers["Location"] == payment.get_return_url()
@@ -83,7 +83,7 @@ class Moving(TransactionTestCase):
             assert self.status_of("failed") == ("expired", False)
         assert "failed" not in asked
 
-    def test_the_payer_can_go_on_with_a_new_attempt(self) -> None:
+    def test_payer_can_continue_with_a_new_attempt(self) -> None:
         payment = Payment.objects.get(reference="OLD_1_waiting")
         with responses.RequestsMock() as gateway:
             url = f"{settings.PAIEMENTPRO_GATEWAY_URL}/webservice/onlinepayment/init/curl-init.php"

@@ -11,7 +11,7 @@ from django_paiementpro.testing import make_payment, pay
 
 
 class MySQL(TransactionTestCase):
-    def test_the_doctor_finds_no_problem_with_the_database(self) -> None:
+    def test_doctor_finds_no_problem_with_the_database(self) -> None:
         assert connection.vendor == "mysql"
         output = StringIO()
         with suppress(CommandError):  # of what is not the database
@@ -19,7 +19,7 @@ class MySQL(TransactionTestCase):
         assert "The database is set up correctly." in output.getvalue()
         assert "isolation" not in output.getvalue()
 
-    def test_a_payment_is_taken_and_every_letter_kept(self) -> None:
+    def test_payment_keeps_every_character(self) -> None:
         order = Order.objects.create(
             first_name="Awa 🌺", last_name="Koné", email="awa@example.com", phone="07 07 12 34 56"
         )

@@ -1,4 +1,5 @@
 import re
+from urllib.parse import quote
 
 import responses
 from django.conf import settings
@@ -25,14 +26,31 @@ class Pages(TransactionTestCase):
         return response.content.decode()
 
     @override_settings(PAIEMENTPRO_STATUS_URL=None)
-    def test_every_page_has_the_looks_of_the_shop(self) -> None:
+    def test_every_page_has_the_shops_style(self) -> None:
         page = self.see()
-        assert '<p class="shop">Attiéké</p>' in page
-        assert "--act: #b3541e" in page
-        assert "--ground" in page
+        assert "<span>Attiéké</span>" in page
+        assert "--act: #9a3a14" in page
+        assert "--act: #f2a682" in page
+        assert "--card" in page
         assert 'http-equiv="refresh"' in page
+        assert f"https://wa.me/2250707123456?text={quote('Hello')}" in page or quote("Bonjour") in page
+        assert 'href="/terms/"' in page
 
-    def test_a_variable_is_named_for_each_colour(self) -> None:
+    def test_page_to_share_names_the_shop(self) -> None:
+        page = self.client.get(self.payment.get_pay_url()).content.decode()
+        assert "Attiéké" in page
+        assert '<meta property="og:title"' in page
+
+    @override_settings(PAIEMENTPRO_STATUS_URL=None)
+    def test_instructions_of_the_shop_are_shown(self) -> None:
+        Payment.objects.update(status="pending", channel="OMCIV2")
+        assert "*000#" in self.see()
+        Payment.objects.update(channel="WAVECI")
+        page = self.see()
+        assert "*000#" not in page
+        assert "Wave" in page
+
+    def test_every_colour_has_a_css_variable(self) -> None:
         colours = set(re.findall("(--[a-z-]+):", self.see_result("failed")))
         assert colours == {
             *("--ground", "--card", "--text", "--soft", "--line", "--act", "--on-act", "--good", "--bad", "--wait"),
@@ -43,12 +61,25 @@ class Pages(TransactionTestCase):
         Payment.objects.update(status=status)
         return self.see()
 
-    def test_the_result_is_a_page_of_the_shop(self) -> None:
+    def test_result_page_is_the_shops(self) -> None:
         assert "<h1>" in self.see_result("succeeded")
         assert self.payment.get_checkout_url() in self.see_result("failed")
+        assert f"{self.payment.get_checkout_url()}?change" in self.see_result("failed")
         assert self.payment.get_checkout_url() not in self.see_result("expired")
 
-    def test_who_has_paid_goes_to_the_order(self) -> None:
+    def test_form_has_the_shops_title(self) -> None:
+        titles = []
+        for values, query, name in (
+            ({"status": "failed"}, "?change", "channel"),
+            ({"customer_phone": ""}, "", "customer_phone"),
+        ):
+            Payment.objects.update(**values)
+            page = self.client.get(f"{self.payment.get_checkout_url()}{query}").content.decode()
+            assert f'name="{name}"' in page
+            titles += re.findall(r"<h1>([^<]+)</h1>", page)
+        assert len(set(titles)) == 2
+
+    def test_paid_payer_is_sent_to_the_order(self) -> None:
         pay(self.payment)
         response = self.client.get(self.payment.get_return_url(), follow=True)
         assert [url for url, _status in response.redirect_chain] == [
@@ -56,15 +87,16 @@ class Pages(TransactionTestCase):
             self.order.get_absolute_url(),
         ]
 
-    def test_who_has_not_goes_to_the_shop(self) -> None:
+    def test_unpaid_payer_is_sent_to_the_shop(self) -> None:
         Payment.objects.update(status="failed")
         self.assertRedirects(self.client.get(self.payment.get_return_url()), "/")
 
-    def test_the_form_offers_what_the_shop_has(self) -> None:
+    def test_form_offers_the_shops_channels(self) -> None:
         with override_settings(PAIEMENTPRO_CHANNELS=["WAVECI", "OMCIV2"]):
             form = OperatorForm({"channel": "WAVECI"})
             assert form.is_valid()
             assert [code for code, _label in form.fields["channel"].choices] == ["WAVECI", "OMCIV2"]
+            assert str(form["channel"]).count('class="channel-mark') == 2
 
     def test_without_the_view_of_the_app(self) -> None:
         answers = [

@@ -28,7 +28,7 @@ class PersonalData(TransactionTestCase):
         Payment.objects.update(created_at=long_ago, updated_at=long_ago)
         PaymentEvent.objects.update(created_at=long_ago)
 
-    def test_the_commands_say_what_the_page_shows(self) -> None:
+    def test_commands_print_what_the_guide_shows(self) -> None:
         consoles = blocks(settings.LANGUAGE_CODE, "howto/personal-data")
         for command, answer in (turn for block in consoles if block.language == "console" for turn in block.dialogue):
             _python, _manage, *arguments = shlex.split(command)
@@ -37,18 +37,18 @@ class PersonalData(TransactionTestCase):
             assert plain(output.getvalue()) == plain(answer)
         assert not Payment.objects.get().has_customer
 
-    def test_the_shop_forgets_whom_it_has_not_heard_of(self) -> None:
+    def test_personal_data_of_old_buyers_are_erased(self) -> None:
         assert forget_old_buyers(days=402) == 0
         assert forget_old_buyers() == 1
         assert not Payment.objects.get().has_customer
 
-    def test_the_shop_forgets_who_asks_for_it(self) -> None:
+    def test_personal_data_are_erased_on_request(self) -> None:
         assert forget("AWA@example.com") == 1
         assert not Payment.objects.get().has_customer
         assert Order.objects.get().first_name == ""
         assert Payment.objects.get().amount == 12500
 
-    def test_an_order_whose_payment_was_blanked_can_be_paid_again(self) -> None:
+    def test_order_with_a_blanked_payment_can_be_paid_again(self) -> None:
         Payment.objects.update(status=Payment.Status.FAILED)
         forget_old_buyers()
         order = Order.objects.get()

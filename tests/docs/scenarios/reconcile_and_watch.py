@@ -27,7 +27,7 @@ class Watch(TransactionTestCase):
     def guides(self) -> list[str]:
         return [page(language, NAME) for language in ("en", "fr")]
 
-    def test_the_units_of_systemd_are_whole(self) -> None:
+    def test_systemd_units_are_complete(self) -> None:
         for language in ("en", "fr"):
             service, timer = (configparser.ConfigParser(interpolation=None) for _ in range(2))
             texts = [block.text for block in blocks(language, NAME) if block.language == "ini"]
@@ -72,7 +72,7 @@ class Watch(TransactionTestCase):
                 name for name, level in log.LEVELS.items() if level >= logging.ERROR
             }
 
-    def test_the_log_shows_the_figures(self) -> None:
+    def test_log_shows_the_figures(self) -> None:
         (handler,) = logging.getLogger("django_paiementpro").handlers
         said = StringIO()
         before = handler.setStream(said)
@@ -82,7 +82,7 @@ class Watch(TransactionTestCase):
             handler.setStream(before)
         assert re.search(r"\d WARNING page_unavailable outcome=failed error=time-out duration=2.5\n$", said.getvalue())
 
-    def test_the_metrics_come_to_the_exporter(self) -> None:
+    def test_metrics_reach_the_exporter(self) -> None:
         from shop import telemetry
 
         exported = StringIO()
@@ -103,7 +103,7 @@ class Watch(TransactionTestCase):
         call_command("paiementpro_reconcile", stdout=StringIO())
         assert self.client.get(url, headers=headers).status_code == 200
 
-    def test_a_run_says_what_it_has_done_as_json(self) -> None:
+    def test_run_prints_its_result_as_json(self) -> None:
         output = StringIO()
         call_command("paiementpro_reconcile", json=True, stdout=output)
         assert json.loads(output.getvalue())["asked"] == 0

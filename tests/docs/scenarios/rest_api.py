@@ -31,7 +31,7 @@ class RestApi(TransactionTestCase):
             headers = {"Idempotency-Key": str(uuid4())}
             return self.client.post("/api/payments/", body, "application/json", headers=headers)
 
-    def test_a_payment_is_opened_paid_and_comes_back(self) -> None:
+    def test_payment_is_opened_and_paid(self) -> None:
         response = self.open()
         assert response.status_code == 201, response.content
         payment = Payment.objects.get()
@@ -42,15 +42,22 @@ class RestApi(TransactionTestCase):
         assert "Retry-After" not in status
         assert Order.objects.get().is_paid
 
-    def test_an_order_that_is_paid_is_not_found(self) -> None:
-        Order.objects.update(is_paid=True)
+    def test_paid_order_cannot_be_paid_again(self) -> None:
+        self.open()
+        pay(Payment.objects.get())
         response = self.client.post("/api/payments/", {"order": str(self.order.pk)}, "application/json")
-        assert response.status_code == 404
+        assert response.status_code == 409
+        assert response.json()["type"].endswith("not-payable")
 
-    def test_an_app_may_be_returned_to(self) -> None:
+    def test_order_has_one_payment(self) -> None:
+        self.open()
+        assert self.open(channel="WAVECI").status_code == 201
+        assert Payment.objects.get().channel == "WAVECI"
+
+    def test_customer_can_return_to_an_app(self) -> None:
         assert self.open(return_to="maboutique://paid/{reference}").status_code == 201
 
-    def test_the_fronts_send_and_read_what_there_is(self) -> None:
+    def test_frontend_examples_use_existing_fields(self) -> None:
         answer = self.open().json()
         status = self.client.get(answer["status_url"])
         problem = self.client.post("/api/payments/", {"amount": 1}, "application/json").json()
@@ -78,7 +85,7 @@ class RestApi(TransactionTestCase):
             response = self.client.post("/api/payments/", {"order": order}, "application/json")
             assert response.status_code == status
 
-    def test_an_order_whose_payment_is_over_has_a_new_one(self) -> None:
+    def test_order_gets_a_new_payment_after_a_final_one(self) -> None:
         self.open()
         Payment.objects.update(status=Payment.Status.EXPIRED)
         assert self.open().status_code == 201

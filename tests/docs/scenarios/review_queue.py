@@ -49,6 +49,18 @@ class ReviewQueue(TransactionTestCase):
             review(again, self.staff, "gave 100 F back")
         assert caught.value.code == "changed"
 
+    def test_order_whose_total_has_changed_is_reported(self) -> None:
+        pay(self.payment)
+        assert not Payment.objects.get().needs_review
+
+        other = make_payment(content_object=Order.objects.create(total=13000))
+        pay(other)
+        (finding,) = other.open_findings
+        assert finding.reason == Reason.HOST
+        assert "13000 F" in finding.detail
+        (message,) = mail.outbox
+        assert message.body == str(finding)
+
     def test_customer_gets_a_mail_for_each_refund(self) -> None:
         pay(self.payment)
         for amount, status in ((2500, "succeeded"), (10000, "refunded")):
@@ -61,36 +73,36 @@ class ReviewQueue(TransactionTestCase):
         assert all(body.startswith(amount) for body, amount in zip(bodies, amounts, strict=True))
         assert {recipient for message in mail.outbox for recipient in message.to} == {self.payment.customer_email}
 
-    def test_a_chargeback_is_no_news_for_the_customer(self) -> None:
+    def test_customer_is_not_notified_of_a_chargeback(self) -> None:
         pay(self.payment)
         self.payment.refresh_from_db()
         refund_payment(self.payment, self.staff, amount=12500, reason="disputed", kind="chargeback", fee=5000)
         assert mail.outbox == []
 
-    def test_the_table_has_every_reason_under_its_name(self) -> None:
+    def test_table_lists_every_reason(self) -> None:
         for language, guide in GUIDES.items():
             with translation.override(language):
                 told = re.findall(r"\* - \*\*([^*]+)\*\* \(``(\w+)``\)", guide)
                 assert told == [(str(reason.label), reason.value) for reason in wording.ADVICE]
         assert {*wording.ADVICE, Reason.MALFORMED} == set(Reason)
 
-    def test_every_action_is_named_as_in_the_admin(self) -> None:
+    def test_every_action_has_its_admin_label(self) -> None:
         for language, guide in GUIDES.items():
             with translation.override(language):
                 for name in ("review", "check", "confirm", "refund"):
                     assert f"*{ACTIONS[name].label}" in guide, name
 
-    def test_the_admin_is_the_shops(self) -> None:
+    def test_admin_is_the_shops_subclass(self) -> None:
         self.client.force_login(self.staff)
         assert self.client.get("/admin/paiementpro/payment/").status_code == 200
         assert admin.site.get_model_admin(Payment).list_per_page == 20
 
-    def test_the_index_shows_the_payments_to_review(self) -> None:
+    def test_index_shows_the_payments_to_review(self) -> None:
         assert notify(self.payment, amount=100).status_code == 400
         self.client.force_login(self.staff)
         assert "?review=1" in self.client.get("/admin/").content.decode()
 
-    def test_an_index_of_ones_own_shows_the_payments_to_review(self) -> None:
+    def test_custom_index_shows_the_payments_to_review(self) -> None:
         assert notify(self.payment, amount=100).status_code == 400
         request = RequestFactory().get("/admin/")
         request.user = self.staff

@@ -84,7 +84,7 @@ function reckon(form) {
 
 async function submit(form) {
   complain(form, "");
-  form.elements.pay.disabled = true;
+  work(form.elements.pay, true);
   try {
     await order(form);
   } catch {
@@ -122,6 +122,18 @@ async function resume(purchase) {
   if (problem) location.assign(purchase.url);
 }
 
+// Have the button say that it is working, and then what it said before.
+function work(button, isBusy) {
+  if (isBusy) {
+    button.usual = button.innerHTML;
+    button.textContent = button.dataset.wait;
+  } else if (button.usual) {
+    button.innerHTML = button.usual;
+    button.usual = "";
+  }
+  button.disabled = isBusy;
+}
+
 function complain(form, words, errors = {}) {
   const notice = form.querySelector("[role=alert]");
   notice.textContent = words;
@@ -134,7 +146,7 @@ function complain(form, words, errors = {}) {
     input.setAttribute("aria-invalid", "true");
     input.before(mark);
   }
-  form.elements.pay.disabled = false;
+  work(form.elements.pay, false);
   const first = form.querySelector("[aria-invalid]");
   if (words) first ? first.focus() : notice.scrollIntoView({ block: "center" });
 }

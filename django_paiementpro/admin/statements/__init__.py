@@ -1,0 +1,1 @@
+"""The gateway's statements: upload, columns, and what agrees with the payments here."""

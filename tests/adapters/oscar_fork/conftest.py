@@ -1,0 +1,3 @@
+from tests.adapters.oscar.conftest import pytest_configure
+
+__all__ = ["pytest_configure"]
