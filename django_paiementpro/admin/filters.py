@@ -188,7 +188,10 @@ class InputFilter(admin.ListFilter, ABC):
             values = params.pop(name, [""])
             text = values[-1].strip()
             if text:
-                self.used_parameters[name] = self.read(name, text)
+                try:
+                    self.used_parameters[name] = self.read(name, text)
+                except ValueError as error:
+                    raise IncorrectLookupParameters from error
         #: The other parameters of the URL, but for the page and the error flag.
         self.kept = [
             (name, value)
@@ -199,7 +202,7 @@ class InputFilter(admin.ListFilter, ABC):
 
     @abstractmethod
     def read(self, name: str, text: str) -> Any:
-        """Return the value of the text. Raises ``IncorrectLookupParameters``."""
+        """Return the value of the text. Raises ``ValueError``."""
 
     def has_output(self) -> bool:
         return True
@@ -231,7 +234,7 @@ class MerchantFilter(InputFilter):
 
     def read(self, name: str, text: str) -> str:
         if not re.fullmatch(r"[!-~]{1,64}", text):
-            raise IncorrectLookupParameters
+            raise ValueError(text)
         return text
 
     def queryset(self, request: HttpRequest, queryset: QuerySet[Payment]) -> QuerySet[Payment]:
@@ -251,12 +254,9 @@ class PeriodFilter(InputFilter):
     parameter_names = ("from", "to")
 
     def read(self, name: str, text: str) -> date:
-        try:
-            day = parse_date(text)
-        except ValueError:
-            day = None
+        day = parse_date(text)
         if day is None or not 2000 <= day.year < 2100:
-            raise IncorrectLookupParameters
+            raise ValueError(text)
         return day
 
     def queryset(self, request: HttpRequest, queryset: QuerySet[Payment]) -> QuerySet[Payment]:

@@ -51,7 +51,7 @@ def read(work: Callable[[], T]) -> T:
 def close_lost_connections() -> bool:
     """Close this thread's connections that were lost, outside of transactions. Return whether there were any."""
     # Inside atomic(), autocommit is off.
-    lost = [connection for connection in _open_connections() if connection.autocommit and not connection.is_usable()]
+    lost = [connection for connection in open_connections() if connection.autocommit and not connection.is_usable()]
     for connection in lost:
         connection.close()
     return bool(lost)
@@ -59,7 +59,7 @@ def close_lost_connections() -> bool:
 
 def close_old_connections() -> None:
     """Do what Django does at the end of a request, after work that follows it. A TestCase's transaction goes on."""
-    for connection in _open_connections():
+    for connection in open_connections():
         if not has_open_transaction(connection):
             connection.close_if_unusable_or_obsolete()
 
@@ -72,10 +72,10 @@ def ending_transactions() -> Iterator[list[TransactionManagementError]]:
     Such a receiver has failed: its work is rolled back, on any database, so that what comes after it is not lost too. A
     transaction that the caller has opened, as TestCase does, is left alone.
     """
-    before = {connection.alias for connection in _open_connections() if has_open_transaction(connection)}
+    before = {connection.alias for connection in open_connections() if has_open_transaction(connection)}
     errors: list[TransactionManagementError] = []
     yield errors
-    for connection in _open_connections():
+    for connection in open_connections():
         if connection.alias in before:
             continue
         is_left_open = has_open_transaction(connection)
@@ -85,7 +85,7 @@ def ending_transactions() -> Iterator[list[TransactionManagementError]]:
             drop(connection)
 
 
-def _open_connections() -> list[BaseDatabaseWrapper]:
+def open_connections() -> list[BaseDatabaseWrapper]:
     """Return this thread's open connections."""
     return [connection for connection in connections.all(initialized_only=True) if connection.connection is not None]
 

@@ -12,7 +12,7 @@ from contextlib import suppress
 from typing import Any, TypeVar, cast
 
 from django.db import DatabaseError, connections, transaction
-from django.db.models import Field, Model
+from django.db.models import Field, Model, Value
 from django.db.models.signals import post_save, pre_save
 from django.db.transaction import TransactionManagementError
 
@@ -125,9 +125,8 @@ def _find_natively(
             return None
         others = [column.name for column in cursor.description[len(fields) :]]
     values = list(found)
-    for index, column, converters in _converters(model, using):
-        for convert in converters:
-            values[index] = convert(values[index], column, connections[using])
+    for index, convert, expression in _converters(model):
+        values[index] = convert(values[index], expression, connections[using])
     row = model.from_db(using, [field.attname for field in fields], values[: len(fields)])
     for name, value in zip(others, values[len(fields) :], strict=True):
         setattr(row, name, value)
@@ -135,13 +134,19 @@ def _find_natively(
 
 
 @functools.lru_cache(maxsize=16)
-def _converters(
-    model: type[Model], using: str
-) -> list[tuple[int, Any, list[Any]]]:  # pragma: no cover  coverage is measured on SQLite
+def _converters(model: type[Model]) -> list[tuple[int, Any, Value]]:  # pragma: no cover  coverage is measured on SQLite
     """Return the columns whose values have to be converted: JSON, and keys of a user model of the host."""
-    columns = [field.get_col(model._meta.db_table) for field in model._meta.concrete_fields]
-    found = [(index, column, column.get_db_converters(connections[using])) for index, column in enumerate(columns)]
-    return [each for each in found if each[2]]
+    fields = [_referenced(field) for field in model._meta.concrete_fields]
+    return [
+        (index, field.from_db_value, Value(None, output_field=field))
+        for index, field in enumerate(fields)
+        if hasattr(field, "from_db_value")
+    ]
+
+
+def _referenced(field: Any) -> Any:  # pragma: no cover  coverage is measured on SQLite
+    """Return the key that a foreign key stores, or the field itself."""
+    return _referenced(field.related_model._meta.pk) if field.related_model else field
 
 
 def _new_fields(model: type[Model]) -> list["Field[Any, Any]"]:

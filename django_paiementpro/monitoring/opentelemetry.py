@@ -10,12 +10,11 @@ from dataclasses import dataclass, replace
 from threading import Lock
 from typing import TypeAlias
 
-from django.db import connections
-from django.db.backends.base.base import BaseDatabaseWrapper
 from opentelemetry.metrics import CallbackOptions, MeterProvider, Observation, get_meter
 
 from django_paiementpro import __version__, log
 from django_paiementpro.conf import conf
+from django_paiementpro.db.connections import open_connections
 from django_paiementpro.enums import Channel, ChannelStatus, Outcome
 from django_paiementpro.monitoring.channel_health import ChannelHealth, Performance, channel_health
 from django_paiementpro.monitoring.health import Health, health
@@ -209,7 +208,7 @@ class Collection:
 
 def take_snapshot() -> Snapshot | None:
     """Return a snapshot, or None if it cannot be taken, which is logged: the host's exporter must go on."""
-    opened = _open_connections()
+    opened = open_connections()
     try:
         return Snapshot.take()
     except Exception as error:  # noqa: BLE001  the exporter is the host's, and goes on
@@ -217,11 +216,6 @@ def take_snapshot() -> Snapshot | None:
         return None
     finally:
         # Django does not close the connections of the SDK's threads.
-        for connection in _open_connections():
+        for connection in open_connections():
             if connection not in opened:
                 connection.close()
-
-
-def _open_connections() -> list[BaseDatabaseWrapper]:
-    """Return the open connections of this thread."""
-    return [each for each in connections.all(initialized_only=True) if each.connection is not None]

@@ -8,6 +8,7 @@ import functools
 import re
 from collections.abc import Callable
 from typing import Any, TypeVar, cast
+from urllib.parse import urlsplit
 
 from django.conf import settings
 from django.contrib.auth.decorators import login_not_required
@@ -21,7 +22,6 @@ from django.http import (
     RawPostDataException,
     UnreadablePostError,
 )
-from django.http.request import split_domain_port
 from django.shortcuts import render
 from django.urls import reverse
 from django.utils.decorators import method_decorator
@@ -160,7 +160,7 @@ def _body(request: HttpRequest) -> bytes:
 
 def _validated_host(request: HttpRequest) -> str:
     """Return the host of the request, without its port; nothing if ``ALLOWED_HOSTS`` allows any host."""
-    return "" if "*" in settings.ALLOWED_HOSTS else split_domain_port(request.get_host())[0]
+    return "" if "*" in settings.ALLOWED_HOSTS else urlsplit(f"//{request.get_host()}").hostname or ""
 
 
 def _find(request: HttpRequest) -> SandboxSession | None:
