@@ -3,6 +3,7 @@ import logging
 import os
 import re
 import tempfile
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import timedelta
@@ -19,6 +20,8 @@ from django.http import HttpResponse
 from django.utils import timezone, translation
 
 from django_paiementpro import log, signals, testing
+from django_paiementpro.alerts import watch
+from django_paiementpro.delivery import after_response
 from django_paiementpro.extensions import extensions
 from django_paiementpro.models import Payment, PaymentEvent
 from django_paiementpro.services.status import forget_silence
@@ -214,10 +217,17 @@ def open_shop() -> None:
 
 
 @pytest.fixture(autouse=True)
-def fresh_memory() -> None:
-    """Forget how the operators fared in an earlier test, and that the status service was silent."""
+def fresh_process(monkeypatch: pytest.MonkeyPatch) -> None:
+    """
+    Forget what an earlier test left in the memory of the process.
+
+    How the operators fared; that the status service was silent; a request whose response was never closed, such as a
+    stream that was not read; and the time, since after ten minutes a request would look for alerts.
+    """
     cache.clear()
     forget_silence()
+    monkeypatch.setattr(after_response._local, "pending", None, raising=False)
+    monkeypatch.setattr(watch, "_looked_at", time.monotonic())
 
 
 @pytest.fixture(autouse=True)
