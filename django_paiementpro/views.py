@@ -167,7 +167,7 @@ class PayView(OpenView):
 
 
 def _customer_form(request: HttpRequest, payment: Payment) -> CustomerForm | None:
-    """Return the form to show before the payment can be taken to the gateway; None once its answers are stored."""
+    """Return the form to fill in before the customer goes to the gateway; None once its data are stored."""
     names = fields_to_ask(payment, is_change=CHANGE in request.GET)
     if not names:
         return None

@@ -30,10 +30,10 @@ def search(payments: QuerySet[Payment], text: str) -> QuerySet[Payment]:
     """
     Return the payments that match the text.
 
-    It may be a reference or its beginning, also as payers see it ("1a2b 3c4d"), the reference of any attempt, the
-    gateway's transaction id, an e-mail address or its beginning, a phone number in any format, the key of an order, an
-    order as the list shows it ("Order 13"), or a name: consecutive words of it or, if nothing matches, its words in any
-    order. Accents and case do not matter, and the beginning of a word is enough.
+    It may be a reference or its beginning, also in the form shown to customers ("1a2b 3c4d"), the reference of any
+    attempt, the gateway's transaction id, an e-mail address or its beginning, a phone number in any format, the key of
+    an order, an order as the list shows it ("Order 13"), or a name: consecutive words of it or, if nothing matches, its
+    words in any order. Accents and case do not matter, and the beginning of a word is enough.
     """
     text = " ".join(text.split())
     if not text:

@@ -110,7 +110,7 @@ def body_fields(content_type: str, body: bytes, in_query: Fields) -> Fields:
 
 
 class JSONObject(dict[str, Any]):
-    """A JSON object that remembers its names and values in order, names that stand twice included."""
+    """A JSON object that keeps its pairs of names and values in order, duplicate names included."""
 
     def __init__(self, pairs: list[tuple[str, Any]]) -> None:
         super().__init__(pairs)
@@ -172,7 +172,7 @@ def _multipart_fields(content_type: str, body: bytes) -> Fields:
 
 
 def _json_fields(body: bytes) -> Fields:
-    """Read the names and values of an object, names that stand twice included."""
+    """Return the pairs of names and values of a JSON object, duplicate names included."""
     try:
         return [(name, as_text(value)) for name, value in parse_json_object(body).pairs]
     except ValueError:

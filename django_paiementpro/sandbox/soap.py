@@ -109,7 +109,7 @@ def _fields(request: Element) -> Iterator[tuple[str, str]]:
     seen = set()
     for field in request:
         if field.tag not in FIELDS or field.tag in seen or len(field):
-            raise FaultError(f"the field {field.tag} is unknown, stands twice or has parts")
+            raise FaultError(f"the field {field.tag} is unknown, is repeated or has children")
         seen.add(field.tag)
         _require_type(field, FIELDS[field.tag])
         value = "" if field.get(NIL) in {"true", "1"} else field.text or ""

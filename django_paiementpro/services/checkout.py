@@ -113,12 +113,12 @@ def initialize_payment(
 
     A page that is still fresh is returned again. If several callers ask at once, one of them asks the gateway, and all
     return its page; one call opens at most one page. Without ``PAIEMENTPRO_SITE_URL``, the URLs sent to the gateway
-    take their host from the request. Raises ``ValidationError`` if the payment is invalid or cannot be paid any
-    more (code ``not_payable``), ``GatewayRefusedError``, and ``GatewayUnavailableError``, after which the caller may
+    take their host from the request. Raises ``ValidationError`` if the payment is invalid or can no longer be
+    paid (code ``not_payable``), ``GatewayRefusedError``, and ``GatewayUnavailableError``, after which the caller may
     try again; this includes ``GatewayBusyError``. After several refusals in a row, the gateway is not asked for a
-    while: ``TooManyRefusalsError`` says for how long. ``is_current`` is for callers who have just read the payment,
-    ``has_place`` for those who hold one of the places of ``PAIEMENTPRO_API_GATEWAY_CALLS``, ``transport`` for another
-    one than ``PAIEMENTPRO_TRANSPORT``.
+    while: ``TooManyRefusalsError`` says for how long. Pass ``is_current=True`` if you have just read the payment, and
+    ``has_place=True`` if you hold one of the places of ``PAIEMENTPRO_API_GATEWAY_CALLS``. ``transport`` overrides
+    ``PAIEMENTPRO_TRANSPORT``.
     """
     if not is_current and (_fresh_page(payment) or not Status(payment.status).is_payable):
         read_again(payment)  # it may have been paid or cancelled since, or that was rolled back

@@ -392,7 +392,7 @@ class _Reconciler:
         return not is_late
 
     def _owing(self) -> Iterator[PaymentEvent]:
-        """Iterate over the events that have owed signals since before the run, in pages."""
+        """Iterate, page by page, over the events whose signals were undelivered before the run."""
         place, order = self._delivered_to, ("deliver_at", "pk")
         while True:
             # Events that are tried now move to the end, out of what is read here.
@@ -497,7 +497,7 @@ class _Reconciler:
             release_check(payment, checked_at)
 
     def _is_overdue(self, payment: Payment) -> bool:
-        """Return whether a payment was not paid in time. Most are too young, which takes no query."""
+        """Return whether a payment was not paid in time. Most are too recent, which is found out without a query."""
         if payment.status not in PAYABLE or payment.waiting_time < conf.expires_after:
             return False
         return overdue_payments(timezone.now()).filter(pk=payment.pk).exists()

@@ -85,7 +85,7 @@ def decide_on_notification(
     payment: Payment, notification: Notification | InvalidNotification, *, is_authentic: bool, confirmed_other: str
 ) -> Decision:
     """
-    Decide about a payment by a notification, or by one that cannot be read.
+    Decide how a notification, even an unreadable one, changes its payment.
 
     ``confirmed_other`` is the reference of another payment that staff have confirmed with the same transaction.
     """

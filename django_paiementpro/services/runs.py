@@ -81,9 +81,9 @@ def heartbeats(run: ReconciliationRun) -> Iterator[None]:
 
 def take_event(run: ReconciliationRun, event: PaymentEvent) -> bool:
     """
-    Store that the run calls the receivers of an event. Return False if another run is calling them.
+    Claim an event for this run, which then calls its receivers. Return False if another run has claimed it.
 
-    A receiver that hangs outlives its lease. Calling it again from each run would leave every run hanging.
+    A receiver that hangs outlasts the event's lease: if every run called it again, every run would hang.
     """
     others = _runs().filter(_is_alive(timezone.now()), event_id=event.pk, finished_at=None).exclude(pk=run.pk)
     if others.exists():

@@ -142,7 +142,7 @@ def _complete(payment: Payment, changes: dict[str, Any]) -> dict[str, Any]:
 
 
 def is_one_statement(payment: Payment, changes: Mapping[str, Any]) -> bool:
-    """Return whether the database takes the changes and an event in one statement, with nothing to do besides."""
+    """Return whether one SQL statement can store the changes and an event, and nothing else is to be stored."""
     is_all = payment.blanked_at is None and not has_new_keys(payment, changes)
     return is_all and sql.is_one_statement(PaymentEvent, database())
 

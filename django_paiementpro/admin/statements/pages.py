@@ -301,7 +301,7 @@ class StatementAdmin(ModelAdmin):
         )
 
     def remove_view(self, request: HttpRequest, object_id: str) -> HttpResponse:
-        """Delete a statement, after a question. Its lines are too many for Django's own page, which lists them."""
+        """Delete a statement after confirmation. Django's own page would list every line, and there are too many."""
         statement = self._statement(request, object_id)
         if not self.has_delete_permission(request, statement):
             raise PermissionDenied

@@ -154,6 +154,6 @@ def release_order(payment: Payment, **kwargs: Any) -> None:
 
 
 def cancel_payments(order: Any, new_status: str, **kwargs: Any) -> None:
-    """Cancel the payments of an order that is cancelled, so that it cannot be paid any more."""
+    """Cancel the payments of an order that is cancelled, so that it can no longer be paid."""
     if new_status == conf.oscar_cancelled_status:
         cancel_payable(order, _("The order was cancelled."))

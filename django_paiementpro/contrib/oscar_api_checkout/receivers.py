@@ -163,7 +163,7 @@ def cancel_payments(order: Any, **kwargs: Any) -> None:
 
 
 def cancel_payments_of_cancelled(order: Any, new_status: str, **kwargs: Any) -> None:
-    """Cancel the payments of an order that is cancelled, so that it cannot be paid any more."""
+    """Cancel the payments of an order that is cancelled, so that it can no longer be paid."""
     if new_status == ORDER_STATUS_CANCELED:
         cancel_open_payments(our_sources(order))
 

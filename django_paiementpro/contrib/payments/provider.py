@@ -21,8 +21,8 @@ class PaiementProProvider(BasicProvider):
     """
     Sends the customer to our checkout.
 
-    ``merchant_id`` and ``channel`` are those of its payments: several variants can offer a payment method each. To
-    pass on more than ``get_payment_values`` does, override it.
+    ``merchant_id`` and ``channel`` apply to all payments of a variant, so each variant can offer a different payment
+    method. Override ``get_payment_values`` to pass on more.
     """
 
     def __init__(self, merchant_id: str | None = None, channel: str = "", capture: bool = True) -> None:

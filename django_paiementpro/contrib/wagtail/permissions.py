@@ -27,7 +27,7 @@ class ReadOnlyPermissionPolicy(ModelPermissionPolicy):
 
 
 def registered_permissions() -> QuerySet[Permission]:
-    """Return what Wagtail offers for a group: all permissions that this app, or our admin for Django's, looks at."""
+    """Return the permissions to offer in Wagtail's form for groups: all that these pages or our Django admin check."""
     codenames = [f"view_{Payment._meta.model_name}", *(codename for codename, _name in Payment._meta.permissions)]
     return Permission.objects.filter(
         content_type__app_label=Payment._meta.app_label,

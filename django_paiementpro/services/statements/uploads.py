@@ -1,7 +1,8 @@
 """
-Uploaded files, which wait in the database until a person has said what their columns are.
+Uploaded files, kept in the database until a member of staff has identified their columns.
 
-Another server may take the next request, and the files contain personal data, which must not lie in a public folder.
+The next request may reach another server, and the files contain personal data, which must not be left in a public
+folder.
 """
 
 import tempfile
