@@ -55,6 +55,8 @@ REPEATED = b"multipart/form-data; boundary=" + BOUNDARY
 _PART = re.compile(rb'--%s\r\nContent-Disposition: form-data; name="(\w+)"\r\n\r\n([^\r\n]*)\r\n' % BOUNDARY)
 _WELL_FORMED = re.compile(rb"(?:%s)*--%s--\r\n" % (_PART.pattern, BOUNDARY))
 
+_NAMED = re.compile(rb'name\s*=\s*"?([^";\r\n]*)"?')
+
 Values = dict[str, set[str]]
 
 
@@ -129,7 +131,17 @@ def _pairs_of_multipart(content_type: bytes, body: bytes) -> list[tuple[str, str
         for part in message.walk()
         if not part.is_multipart()
         for name in _names_of(part)
-    ]
+    ] + _pairs_of_broken_multipart(body)
+
+
+def _pairs_of_broken_multipart(body: bytes) -> list[tuple[str, str]]:
+    """Return what follows each name, up to each of the next boundaries: Django skips lines that are no headers."""
+    pairs = []
+    for name in _NAMED.finditer(body):
+        _headers, _blank, rest = body[name.end() :].partition(b"\r\n\r\n")
+        ends = [end.start() for end in re.finditer(rb"\r\n--", rest)]
+        pairs += [(name[1].decode("utf-8", "replace"), rest[:end].decode("utf-8", "replace")) for end in [*ends, None]]
+    return pairs
 
 
 def _names_of(part: Message) -> set[str]:
