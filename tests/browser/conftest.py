@@ -72,6 +72,7 @@ def shots(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @contextmanager
 def come_to(demo: Demo, browser: Browser, shots: Path, request: pytest.FixtureRequest) -> Iterator[Person]:
+    demo.restock()
     person = Person(browser, demo, request.param, shots)
     person.chooses_language()
     yield person

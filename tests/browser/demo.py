@@ -83,6 +83,10 @@ class Demo:
     def stock(self, slug: str) -> int:
         return self.execute("SELECT stock FROM shop_product WHERE slug = ?", slug)[0]
 
+    def restock(self) -> None:
+        """Fill the shelves, which the tests before may have emptied; there are few of the basket on purpose."""
+        self.execute("UPDATE shop_product SET stock = 40 WHERE slug != 'panier-tresse'")
+
     def orders_of(self, email: str) -> list[str]:
         return self.execute("SELECT status FROM shop_order WHERE email = ?", email)
 
