@@ -8,7 +8,7 @@ import sys
 import tracemalloc
 import zipfile
 from datetime import date, datetime, time, timedelta
-from time import monotonic
+from time import thread_time
 from typing import Any
 
 import openpyxl
@@ -225,10 +225,10 @@ def test_cell_in_the_last_row_is_found_soon() -> None:
         book.active["A1048576"] = "far"
 
     file = workbook(["a", "b"], prepare=prepare)
-    started_at = monotonic()
+    started_at = thread_time()
     rows = list(read_rows(file))
     # The cells of the empty rows, one by one, take 40 seconds.
-    assert monotonic() - started_at < 15
+    assert thread_time() - started_at < 15
     assert rows[0] == ["a", "b"]
     assert len(rows) == 1_048_576
     assert rows[-1] == ["far"]

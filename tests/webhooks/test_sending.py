@@ -204,8 +204,8 @@ def patient(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(transport, "TOTAL_SECONDS", 1.5)
 
 
-@pytest.mark.usefixtures("patient")
-def test_slow_endpoint_does_not_hold_up_another(receive: Receive) -> None:
+def test_slow_endpoint_does_not_hold_up_another(receive: Receive, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(transport, "TOTAL_SECONDS", 3.0)
     slow, live = receive(fronts.hangs), receive()
     hanging, living = make_endpoint(slow.url), make_endpoint(live.url)
     for _ in range(6):
@@ -220,9 +220,9 @@ def test_slow_endpoint_does_not_hold_up_another(receive: Receive) -> None:
     finished.set()
 
     assert numbers["webhooks_delivered"] == 6
-    assert max(moments) < 1.4  # before the first of the others has given up
+    assert max(moments) < 2.9  # before the first of the others has given up
     assert len(slow.visitors) == 6
-    assert time.monotonic() - started_at < 10
+    assert time.monotonic() - started_at < 15
 
 
 @pytest.mark.usefixtures("patient")
