@@ -9,9 +9,8 @@ OPERATIONS_URL ?= postgres://postgres@127.0.0.1:5432/paiementpro_operations
 CHROMIUM ?= $(shell command -v chromium || command -v chromium-browser || command -v google-chrome)
 # How many inputs the door is fuzzed with: some for make check, more for make prove.
 RUNS ?= 5000
+FUZZ ?= --repeatable
 PROVE_RUNS ?= 1000000
-# The same inputs for the same code; make prove takes others each time (0).
-FUZZ_SEED ?= 1
 # How many processes share the tests: more than cores, as many tests wait. 0 runs them in one, for --pdb.
 WORKERS ?= 4
 # The oldest and the newest, as tox environments; the Pythons of pyenv are found too.
@@ -128,7 +127,7 @@ themes: $(VENV)/.with-dev  ## the back office in each admin theme, in Chromium (
 	$(tox) -e $(THEMES) -- $(ARGS)
 
 fuzz: $(VENV)/.with-prove  ## whatever atheris makes of notifications, at the door (RUNS=5000)
-	$(BIN)/python -m tests.fuzz.door $(RUNS) -seed=$(FUZZ_SEED) $(ARGS)
+	$(BIN)/python -m tests.fuzz.door $(RUNS) $(FUZZ) $(ARGS)
 
 build: $(VENV)/.with-dev  ## build the package, and check what an index would show of it
 	rm -rf build dist
@@ -146,7 +145,7 @@ reproducible: $(VENV)/.with-dev  ## the last commit, built twice, by unlike peop
 .PHONY: prove properties mutants matrix audit
 
 prove: bandit audit reproducible properties mutants matrix  ## every step below, bandit, reproducible, a long fuzz
-	@$(MAKE) --no-print-directory fuzz RUNS=$(PROVE_RUNS) FUZZ_SEED=0
+	@$(MAKE) --no-print-directory fuzz RUNS=$(PROVE_RUNS) FUZZ=
 	@echo "All is well."
 
 properties: $(VENV)/.with-test  ## hypothesis, at length: the parsers, the gateway's answers, the states in any order

@@ -167,7 +167,7 @@ class PayView(OpenView):
 
 
 def _customer_form(request: HttpRequest, payment: Payment) -> CustomerForm | None:
-    """Return the form to fill in before the customer goes to the gateway; None once its data are stored."""
+    """Return the form to fill in before the customer goes to the gateway; None if nothing is missing."""
     names = fields_to_ask(payment, is_change=CHANGE in request.GET)
     if not names:
         return None

@@ -15,7 +15,7 @@ from django.contrib.admin.utils import quote
 from django.contrib.auth.models import Permission, User
 from django.contrib.contenttypes.models import ContentType
 from django.db import connection
-from django.http import HttpResponse
+from django.http import HttpRequest, HttpResponse
 from django.template import engines
 from django.test import Client, RequestFactory
 from django.test.utils import CaptureQueriesContext
@@ -750,6 +750,21 @@ def test_overridden_list_view_runs_outside_transactions() -> None:
     site = admin.AdminSite()
     callbacks = {pattern.name: pattern.callback for pattern in HostAdmin(Payment, site).get_urls()}
     assert callbacks["paiementpro_payment_changelist"]._non_atomic_requests == {"default"}
+
+
+@pytest.mark.parametrize("builds_first", [False, True])
+def test_overridden_list_view_understands_standard_filters(rf: RequestFactory, builds_first: bool) -> None:
+    class HostAdmin(PaymentAdmin):
+        def changelist_view(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:
+            if builds_first:
+                self.get_changelist_instance(request)
+            return admin.ModelAdmin.changelist_view(self, request, extra_context)
+
+    failed, _paid = make_payment(status="failed"), make_payment(status="succeeded")
+    request = rf.get(LIST, {"status__exact": "failed"})
+    request.user = User.objects.create_superuser("owner")
+    response: Any = HostAdmin(Payment, admin.site).changelist_view(request)
+    assert list(response.context_data["cl"].result_list) == [failed]
 
 
 def test_list_is_exported_as_filtered() -> None:

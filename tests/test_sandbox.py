@@ -508,6 +508,16 @@ def test_without_site_url_the_requested_host_is_the_site(db: None, settings: Any
     assert calls_and_returns_to("https://testserver/a") == (False, False)
 
 
+@pytest.mark.parametrize("host", ["[2001:db8::1]", "[2001:DB8::1]:8443"])
+def test_without_site_url_the_requested_address_is_the_site(db: None, settings: Any, host: str) -> None:
+    settings.PAIEMENTPRO_SITE_URL = None
+    settings.ALLOWED_HOSTS = ["[2001:db8::1]"]
+    urls = {"notificationURL": "https://[2001:db8::1]/a", "returnURL": "https://[2001:db8::1]/b"}
+    content = json.dumps(REQUEST | urls)
+    response = Client().post(INITIALIZE, content, content_type="application/json", headers={"host": host})
+    assert response.json()["success"] is True
+
+
 @pytest.mark.parametrize(
     ("url", "is_returned_to"),
     [

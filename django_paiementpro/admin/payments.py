@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Any, cast
 from django.contrib import admin, messages
 from django.contrib.admin.options import IncorrectLookupParameters
 from django.contrib.admin.utils import quote, unquote
+from django.contrib.admin.views.main import ChangeList
 from django.contrib.auth.base_user import AbstractBaseUser
 from django.core.exceptions import PermissionDenied, ValidationError
 from django.db.models import QuerySet
@@ -192,18 +193,18 @@ class PaymentAdmin(ColumnsMixin, ReadOnlyMixin, ModelAdmin):
     ) -> tuple[QuerySet[Payment], bool]:
         return search(queryset, search_term), False
 
+    def get_changelist(self, request: HttpRequest, **kwargs: Any) -> type[ChangeList]:
+        """Read the parameters of Django's own filters as our own; whatever builds the list calls this first."""
+        request.GET = own_parameters(request.GET)  # type: ignore[assignment]
+        return super().get_changelist(request, **kwargs)
+
     def lookup_allowed(self, lookup: str, value: str, request: HttpRequest | None = None) -> bool:
         """Allow only the lookups of our filters; others have no index."""
         return lookup in {name for list_filter in self.list_filter for name in _parameters(list_filter)}
 
     @non_atomic
     def changelist_view(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:
-        """
-        Show the list, outside of any transaction, because its actions call the gateway.
-
-        Parameters of Django's own filters are read as our own.
-        """
-        request.GET = own_parameters(request.GET)  # type: ignore[assignment]
+        """Show the list, outside of any transaction, because its actions call the gateway."""
         if request.method == "POST":
             forbidden = {*self.actions} - {*self.get_actions(request)}
             if forbidden & {*request.POST.getlist("action")}:
@@ -267,7 +268,6 @@ class PaymentAdmin(ColumnsMixin, ReadOnlyMixin, ModelAdmin):
         """Export the list as it is filtered."""
         if not (self.has_view_permission(request) and self.may(request, "export")):
             raise PermissionDenied
-        request.GET = own_parameters(request.GET)  # type: ignore[assignment]
         try:
             queryset = self.get_changelist_instance(request).get_queryset(request)
         except IncorrectLookupParameters:

@@ -146,7 +146,7 @@ def _converters(model: type[Model]) -> list[tuple[int, Any, Value]]:  # pragma: 
 
 def _referenced(field: Any) -> Any:  # pragma: no cover  coverage is measured on SQLite
     """Return the key that a foreign key stores, or the field itself."""
-    return _referenced(field.related_model._meta.pk) if field.related_model else field
+    return _referenced(field.target_field) if field.related_model else field
 
 
 def _new_fields(model: type[Model]) -> list["Field[Any, Any]"]:

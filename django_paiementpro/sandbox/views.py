@@ -8,7 +8,6 @@ import functools
 import re
 from collections.abc import Callable
 from typing import Any, TypeVar, cast
-from urllib.parse import urlsplit
 
 from django.conf import settings
 from django.contrib.auth.decorators import login_not_required
@@ -160,7 +159,7 @@ def _body(request: HttpRequest) -> bytes:
 
 def _validated_host(request: HttpRequest) -> str:
     """Return the host of the request, without its port; nothing if ``ALLOWED_HOSTS`` allows any host."""
-    return "" if "*" in settings.ALLOWED_HOSTS else urlsplit(f"//{request.get_host()}").hostname or ""
+    return "" if "*" in settings.ALLOWED_HOSTS else re.sub(":[0-9]+$", "", request.get_host()).lower()
 
 
 def _find(request: HttpRequest) -> SandboxSession | None:

@@ -55,7 +55,7 @@ SIGNAL_OF_STATUS = {
 
 def cancel_payment(payment: Payment, reason: str) -> PaymentEvent:
     """
-    Cancel a payment: it can no longer be paid. Sends ``payment_cancelled``.
+    Cancel a payment: it is not taken to the gateway again. Sends ``payment_cancelled``.
 
     A page that is open at the gateway may still be paid; such a payment is recorded as a success, and flagged. Raises
     ``ValidationError`` (``not_cancellable``) unless the payment is created, pending or failed.
@@ -326,7 +326,7 @@ def undelivered_events_of(payment: Payment) -> QuerySet[PaymentEvent]:
 
 def redeliver_signals(payment: Payment, user: AbstractBaseUser, reason: str) -> bool:
     """
-    Deliver undelivered signals now. If there are none, send the signal of the current status to all receivers again.
+    Deliver the signals that are still undelivered. If there are none, send that of the current status to all again.
 
     Returns False if signals are still undelivered: a receiver has failed again, or another process is delivering them.
     Raises ``ValidationError`` (``nothing_to_deliver``) if the status has no signal, or the signal has no receivers.

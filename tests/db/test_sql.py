@@ -8,10 +8,10 @@ from unittest.mock import patch
 
 import pytest
 from django.contrib.auth.models import User
-from django.db import IntegrityError, connection, transaction
+from django.db import IntegrityError, connection, models, transaction
 from django.db.models.signals import ModelSignal, post_save, pre_save
 from django.db.models.sql.compiler import SQLCompiler
-from django.test.utils import CaptureQueriesContext
+from django.test.utils import CaptureQueriesContext, isolate_apps
 from django.utils import timezone
 
 from django_paiementpro.db import sql
@@ -72,6 +72,29 @@ def test_find_converts_the_key_of_a_user_as_the_orm_does(monkeypatch: pytest.Mon
     sql._converters.cache_clear()
     assert found is not None
     assert found.user_id == f"user {user.pk}"
+
+
+@isolate_apps("tests.host")
+def test_key_of_a_user_is_found_through_other_models() -> None:
+    class Account(models.Model):
+        number = models.CharField(max_length=9, unique=True)
+
+        class Meta:
+            app_label = "host"
+
+    class Person(models.Model):
+        account = models.OneToOneField(Account, models.CASCADE, to_field="number", primary_key=True)
+
+        class Meta:
+            app_label = "host"
+
+    class Sale(models.Model):
+        person = models.ForeignKey(Person, models.CASCADE)
+
+        class Meta:
+            app_label = "host"
+
+    assert sql._referenced(Sale._meta.get_field("person")) is Account._meta.get_field("number")
 
 
 def test_find_returns_one_of_several_rows() -> None:

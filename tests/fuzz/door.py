@@ -1,7 +1,10 @@
 """
-Fuzz the door: hand the notification view whatever atheris makes of the samples, and see that it stands.
+Fuzz the notification view with mutated samples.
 
+    python -m tests.fuzz.door RUNS --repeatable
     python -m tests.fuzz.door [RUNS] [option of libFuzzer ...]
+
+The first makes the same inputs each time. In the second atheris chooses them by the code that they reach.
 
 An input is four parts with a newline between them: what stands in the URL where the signed reference should (nothing
 for the right one), the query string, the content type, the body. The database is SQLite in memory. For each input: no
@@ -11,9 +14,12 @@ that says so, read here once more, by other parsers.
 
 import json
 import os
+import random
 import re
 import sys
 import tempfile
+from base64 import b64decode
+from collections.abc import Iterator
 from contextlib import suppress
 from email import message_from_bytes
 from email.message import Message
@@ -55,7 +61,11 @@ REPEATED = b"multipart/form-data; boundary=" + BOUNDARY
 _PART = re.compile(rb'--%s\r\nContent-Disposition: form-data; name="(\w+)"\r\n\r\n([^\r\n]*)\r\n' % BOUNDARY)
 _WELL_FORMED = re.compile(rb"(?:%s)*--%s--\r\n" % (_PART.pattern, BOUNDARY))
 
-_NAMED = re.compile(rb'name\s*=\s*"?([^";\r\n]*)"?')
+# A part's name, in whichever header.
+_NAME = re.compile(rb"""\bname\*?\s*=\s*(?:[\w-]*'\w*')?"?([^";\r\n]*)""", re.IGNORECASE)
+
+# A word of the dictionary, in quotation marks.
+_WORD = re.compile(r'^"(.*)"$', re.MULTILINE)
 
 Values = dict[str, set[str]]
 
@@ -131,16 +141,19 @@ def _pairs_of_multipart(content_type: bytes, body: bytes) -> list[tuple[str, str
         for part in message.walk()
         if not part.is_multipart()
         for name in _names_of(part)
-    ] + _pairs_of_broken_multipart(body)
+    ] + _pairs_of_broken_parts(message.get_boundary(""), body)
 
 
-def _pairs_of_broken_multipart(body: bytes) -> list[tuple[str, str]]:
-    """Return what follows each name, up to each of the next boundaries: Django skips lines that are no headers."""
+def _pairs_of_broken_parts(boundary: str, body: bytes) -> list[tuple[str, str]]:
+    """Read parts whose headers have lines that are none, which Django skips."""
     pairs = []
-    for name in _NAMED.finditer(body):
-        _headers, _blank, rest = body[name.end() :].partition(b"\r\n\r\n")
-        ends = [end.start() for end in re.finditer(rb"\r\n--", rest)]
-        pairs += [(name[1].decode("utf-8", "replace"), rest[:end].decode("utf-8", "replace")) for end in [*ends, None]]
+    for part in body.split(b"--" + boundary.encode("latin-1", "replace")) if boundary else []:
+        head, _blank, value = part.partition(b"\r\n\r\n")
+        values = [value]
+        with suppress(ValueError):
+            values.append(b64decode(value))
+        for name in _NAME.findall(head):
+            pairs += [(name.decode("utf-8", "replace"), each.decode("utf-8", "replace")) for each in values]
     return pairs
 
 
@@ -228,9 +241,45 @@ class Door:
                 assert all(is_right_amount(amount.decode("utf-8", "replace").strip()) for amount in amounts)
 
 
+def mutations(runs: int) -> Iterator[bytes]:
+    """Return that many inputs, the same each time: the samples with some bytes cut, doubled or replaced."""
+    chosen, samples = random.Random(1), seeds()
+    words = [bytes(word, "ascii").decode("unicode_escape").encode("latin-1") for word in _WORD.findall(_words())]
+    for _ in range(runs):
+        data = chosen.choice(samples)
+        for _ in range(chosen.randint(1, 5)):
+            start = chosen.randint(0, len(data))
+            end = min(start + chosen.choice([0, 1, 1, 2, 8, 40]), len(data))
+            other = chosen.choice(samples)
+            middle = chosen.choice(
+                [
+                    b"",
+                    data[start:end] * 2,
+                    chosen.randbytes(chosen.randint(1, 4)),
+                    chosen.choice(words),
+                    other[start : start + chosen.randint(1, 80)],
+                ]
+            )
+            data = data[:start] + middle + data[end:]
+        yield data
+
+
+def _words() -> str:
+    return Path(__file__).with_suffix(".dict").read_text(encoding="ascii")
+
+
 def main() -> None:
     runs = int(sys.argv[1]) if sys.argv[1:] else RUNS
     door = Door()
+    if "--repeatable" in sys.argv:
+        for data in mutations(runs):
+            try:
+                door.knock(data)
+            except Exception:
+                print(f"The input is {data!r}", flush=True)
+                raise
+        print(f"{runs} inputs are answered {door.answers}")
+        return
     corpus = tempfile.mkdtemp(prefix="door-")
     for number, seed in enumerate(seeds()):
         door.knock(seed)
