@@ -145,7 +145,7 @@ def _pairs_of_multipart(content_type: bytes, body: bytes) -> list[tuple[str, str
 
 
 def _pairs_of_broken_parts(boundary: str, body: bytes) -> list[tuple[str, str]]:
-    """Read parts whose headers have lines that are none, which Django skips."""
+    """Read parts with invalid header lines, which Django skips."""
     pairs = []
     for part in body.split(b"--" + boundary.encode("latin-1", "replace")) if boundary else []:
         head, _blank, value = part.partition(b"\r\n\r\n")
