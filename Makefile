@@ -7,7 +7,8 @@ MARIADB_URL ?= mysql://root@127.0.0.1:3306/test
 REDIS_URL ?= redis://127.0.0.1:6379/0
 OPERATIONS_URL ?= postgres://postgres@127.0.0.1:5432/paiementpro_operations
 CHROMIUM ?= $(shell command -v chromium || command -v chromium-browser || command -v google-chrome)
-# How many inputs the door is fuzzed with: some for make check, more for make prove.
+# How many inputs the notification view is fuzzed with, the same each time in make check. In make prove atheris chooses
+# many more.
 RUNS ?= 5000
 FUZZ ?= --repeatable
 PROVE_RUNS ?= 1000000
@@ -126,7 +127,7 @@ themes: $(VENV)/.with-dev  ## the back office in each admin theme, in Chromium (
 	@test -x "$(CHROMIUM)" || { echo "No Chromium here: apt-get install chromium, or CHROMIUM=/path/to/it" >&2; exit 1; }
 	$(tox) -e $(THEMES) -- $(ARGS)
 
-fuzz: $(VENV)/.with-prove  ## whatever atheris makes of notifications, at the door (RUNS=5000)
+fuzz: $(VENV)/.with-prove  ## thousands of mutated notifications, at the notification view (RUNS=5000)
 	$(BIN)/python -m tests.fuzz.door $(RUNS) $(FUZZ) $(ARGS)
 
 build: $(VENV)/.with-dev  ## build the package, and check what an index would show of it

@@ -2,6 +2,8 @@ import fcntl
 import logging
 import os
 import re
+import subprocess
+import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
@@ -50,6 +52,14 @@ PAGE_URL = (
 def payment(db: None) -> Payment:
     """A payment whose page has been opened."""
     return make_payment(status="pending", attempt=1, content_object=Order.objects.create())
+
+
+def imported_at_start() -> list[str]:
+    """Return the modules that a process of the host has imported once it is ready for requests."""
+    code = "import sys, django; django.setup(); import tests.urls; print(*sys.modules)"
+    environment = {**os.environ, "DJANGO_SETTINGS_MODULE": "tests.settings", "PYTHONPATH": os.pathsep.join(sys.path)}
+    done = subprocess.run([sys.executable, "-c", code], env=environment, check=True, capture_output=True, text=True)
+    return done.stdout.split()
 
 
 def stored(payment: Payment) -> Payment:

@@ -1,8 +1,5 @@
-import os
 import re
 import runpy
-import subprocess
-import sys
 from datetime import date, datetime, timedelta, timezone
 from html import unescape
 from typing import Any
@@ -31,7 +28,7 @@ from django_paiementpro.models import Finding, Payment, PaymentEvent
 from django_paiementpro.testing import FakeGateway, make_payment
 from shop.models import Order as ShopOrder
 from shop.models import Product
-from tests.conftest import Notify
+from tests.conftest import Notify, imported_at_start
 from tests.host.models import Order
 
 pytestmark = pytest.mark.django_db
@@ -813,13 +810,7 @@ def test_order_shows_its_payments() -> None:
 
 
 def test_takings_are_imported_when_shown() -> None:
-    code = (
-        "import sys, django; django.setup(); import tests.urls; "
-        "print(*(name for name in sys.modules if 'daybook' in name))"
-    )
-    environment = {**os.environ, "DJANGO_SETTINGS_MODULE": "tests.settings", "PYTHONPATH": os.pathsep.join(sys.path)}
-    done = subprocess.run([sys.executable, "-c", code], env=environment, check=True, capture_output=True, text=True)
-    assert done.stdout.split() == []
+    assert [name for name in imported_at_start() if "daybook" in name] == []
 
 
 def test_package_can_be_imported_by_sites_without_the_admin(settings: Any) -> None:

@@ -1,10 +1,7 @@
 """Tables as people upload them."""
 
 import io
-import os
 import re
-import subprocess
-import sys
 import tracemalloc
 import zipfile
 from datetime import date, datetime, time, timedelta
@@ -20,6 +17,7 @@ from hypothesis import strategies as st
 
 from django_paiementpro import tables
 from django_paiementpro.tables import UnreadableTableError, read_rows, text, workbooks
+from tests.conftest import imported_at_start
 
 
 def rows_of(content: str | bytes, encoding: str = "utf-8") -> list[list[str]]:
@@ -362,13 +360,7 @@ def test_workbooks_need_their_packages(package: str, monkeypatch: pytest.MonkeyP
 
 
 def test_spreadsheet_libraries_are_imported_when_needed() -> None:
-    code = (
-        "import sys, django; django.setup(); import tests.urls; "
-        "print(*(name for name in ('openpyxl', 'xlsxwriter') if name in sys.modules))"
-    )
-    environment = {**os.environ, "DJANGO_SETTINGS_MODULE": "tests.settings", "PYTHONPATH": os.pathsep.join(sys.path)}
-    result = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True)
-    assert result.stdout.split() == []
+    assert {"openpyxl", "xlsxwriter"}.isdisjoint(imported_at_start())
 
 
 def test_memory_does_not_grow_with_the_rows() -> None:

@@ -72,6 +72,11 @@ def header(name: str, description: str, statuses: list[int], kind: type = str) -
     return OpenApiParameter(name, kind, OpenApiParameter.HEADER, description=description, response=statuses)
 
 
+def idempotency_key(description: str) -> OpenApiParameter:
+    kind = {"type": "string", "pattern": '^"?[A-Za-z0-9_.:-]{1,255}"?$'}
+    return OpenApiParameter("Idempotency-Key", kind, OpenApiParameter.HEADER, description=description)
+
+
 RETRY = header("Retry-After", "Seconds to wait before the next request.", [429, 503], int)
 
 REFERENCE = OpenApiParameter(
@@ -80,15 +85,10 @@ REFERENCE = OpenApiParameter(
     OpenApiParameter.PATH,
     description="The reference of the payment.",
 )
-KEY = OpenApiParameter(
-    "Idempotency-Key",
-    {"type": "string", "pattern": '^"?[A-Za-z0-9_.:-]{1,255}"?$'},
-    OpenApiParameter.HEADER,
-    description=(
-        "A new UUID for each payment. For 24 hours the same key with the same URL and body returns the same payment "
-        "and the same answer, even if requests are concurrent; with another URL or body it is answered with 422. Keys "
-        "of clients that are not authenticated need 32 characters or more."
-    ),
+KEY = idempotency_key(
+    "A new UUID for each payment. For 24 hours the same key with the same URL and body returns the same payment and "
+    "the same answer, even if requests are concurrent; with another URL or body it is answered with 422. Keys of "
+    "clients that are not authenticated need 32 characters or more."
 )
 ETAG = OpenApiParameter(
     "If-None-Match",

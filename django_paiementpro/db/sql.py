@@ -144,7 +144,7 @@ def _converters(model: type[Model]) -> list[tuple[int, Any, Value]]:  # pragma: 
     ]
 
 
-def _referenced(field: Any) -> Any:  # pragma: no cover  coverage is measured on SQLite
+def _referenced(field: Any) -> Any:
     """Return the key that a foreign key stores, or the field itself."""
     return _referenced(field.target_field) if field.related_model else field
 

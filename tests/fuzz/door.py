@@ -45,6 +45,7 @@ with atheris.instrument_imports(include=["django_paiementpro"]):
     from django_paiementpro.views import NotificationView
 
 SAMPLES = Path(__file__).parent.parent / "samples"
+WORDS = Path(__file__).with_suffix(".dict")
 RUNS = 1_000_000
 
 # The payment of tests/samples/notification_production_2026.http.
@@ -244,7 +245,8 @@ class Door:
 def mutations(runs: int) -> Iterator[bytes]:
     """Return that many inputs, the same each time: the samples with some bytes cut, doubled or replaced."""
     chosen, samples = random.Random(1), seeds()
-    words = [bytes(word, "ascii").decode("unicode_escape").encode("latin-1") for word in _WORD.findall(_words())]
+    dictionary = WORDS.read_text(encoding="ascii")
+    words = [bytes(word, "ascii").decode("unicode_escape").encode("latin-1") for word in _WORD.findall(dictionary)]
     for _ in range(runs):
         data = chosen.choice(samples)
         for _ in range(chosen.randint(1, 5)):
@@ -264,10 +266,6 @@ def mutations(runs: int) -> Iterator[bytes]:
         yield data
 
 
-def _words() -> str:
-    return Path(__file__).with_suffix(".dict").read_text(encoding="ascii")
-
-
 def main() -> None:
     runs = int(sys.argv[1]) if sys.argv[1:] else RUNS
     door = Door()
@@ -285,7 +283,7 @@ def main() -> None:
         door.knock(seed)
         (Path(corpus) / f"seed-{number}").write_bytes(seed)
     print(f"{len(seeds())} seeds are answered {door.answers}", flush=True)
-    options = [f"-runs={runs}", f"-dict={Path(__file__).with_suffix('.dict')}", "-max_len=4096", "-timeout=60"]
+    options = [f"-runs={runs}", f"-dict={WORDS}", "-max_len=4096", "-timeout=60"]
     atheris.Setup([sys.argv[0], corpus, *options, *sys.argv[2:]], door.knock)
     atheris.Fuzz()
 

@@ -4,7 +4,6 @@ import base64
 import logging
 import threading
 import time
-from collections.abc import Callable
 from datetime import datetime, timedelta, timezone
 from typing import Any
 
@@ -22,7 +21,7 @@ from django_paiementpro.webhooks.sending import PAUSES, headers_of, make_due, se
 from django_paiementpro.webhooks.transport import Answer
 from tests.server import fronts
 from tests.server.fronts import Visitor
-from tests.server.threads import wait_until
+from tests.server.threads import meanwhile, wait_until
 from tests.webhooks.conftest import Receive, Receiver
 from tests.webhooks.test_receivers import make_endpoint
 
@@ -315,27 +314,12 @@ def test_webhook_of_another_request_joins_the_run(receive: Receive) -> None:
 
     slow = receive(play)
     make_delivery(make_endpoint(slow.url))
-    thread = threading.Thread(target=_in_thread(send_new))
-    thread.start()
-    wait_until(lambda: bool(slow.visitors))
-
-    make_delivery(living)
-    send_new()  # returns at once
-    thread.join()
+    with meanwhile(send_new):
+        wait_until(lambda: bool(slow.visitors))
+        make_delivery(living)
+        send_new()  # returns at once
 
     assert (len(slow.visitors), len(other.visitors)) == (1, 1)
-
-
-def _in_thread(action: Callable[[], None]) -> Callable[[], None]:
-    from django.db import connections
-
-    def run() -> None:
-        try:
-            action()
-        finally:
-            connections.close_all()
-
-    return run
 
 
 # Leases.
@@ -376,13 +360,11 @@ def test_endpoint_that_is_switched_off_meanwhile_gets_no_retry(receive: Receive)
     receiver = receive(play)
     endpoint = make_endpoint(receiver.url)
     delivery = make_delivery(endpoint)
-    thread = threading.Thread(target=_in_thread(send_new))
-    thread.start()
-    wait_until(lambda: bool(receiver.visitors))
-    endpoint.is_active = False
-    endpoint.save()
-    switched_off.set()
-    thread.join()
+    with meanwhile(send_new):
+        wait_until(lambda: bool(receiver.visitors))
+        endpoint.is_active = False
+        endpoint.save()
+        switched_off.set()
     delivery.refresh_from_db()
     assert (delivery.status, delivery.next_at) == ("failed", None)
 

@@ -4,7 +4,15 @@ from typing import Any
 
 from drf_spectacular.utils import OpenApiParameter, OpenApiResponse, extend_schema
 
-from django_paiementpro.api.schema import ETAG, RETRY, NewPaymentExtension, StatusFieldExtension, documented, header
+from django_paiementpro.api.schema import (
+    ETAG,
+    RETRY,
+    NewPaymentExtension,
+    StatusFieldExtension,
+    documented,
+    header,
+    idempotency_key,
+)
 from django_paiementpro.links.api.serializers import LinkFilterSerializer, LinkSerializer, NewLinkSerializer
 
 
@@ -27,14 +35,9 @@ TOKEN = OpenApiParameter(
     OpenApiParameter.PATH,
     description="The token of the link.",
 )
-KEY = OpenApiParameter(
-    "Idempotency-Key",
-    {"type": "string", "pattern": '^"?[A-Za-z0-9_.:-]{1,255}"?$'},
-    OpenApiParameter.HEADER,
-    description=(
-        "A new UUID for each link. The same key with the same body returns the same link, even if requests are "
-        "concurrent; with another body it is answered with 422."
-    ),
+KEY = idempotency_key(
+    "A new UUID for each link. The same key with the same body returns the same link, even if requests are concurrent; "
+    "with another body it is answered with 422."
 )
 
 OPERATIONS: dict[str, Any] = {
